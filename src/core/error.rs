@@ -1,0 +1,105 @@
+//! The one error of pg_sluice: what a person reads, and what the retry policy looks at.
+//!
+//! Each area has an enum of its own with the facts as fields ([`ConfigError`], [`HttpError`], [`DataError`],
+//! [`DatabaseError`]); [`Error`] joins them. An error knows its SQLSTATE, detail and hint itself, because it is told in
+//! three places: raised in a session, written to a run's row by a worker, and shown in a view.
+
+use crate::class::Class;
+pub use crate::connection::ConfigError;
+pub use crate::data::DataError;
+pub use crate::http::HttpError;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What every error can say of itself. The `Display` text is the primary message: lower case, one line, no full stop.
+pub trait Explain: std::error::Error {
+    /// What the retry policy looks at.
+    fn class(&self) -> Class;
+    /// The five characters of the SQLSTATE.
+    fn sqlstate(&self) -> &'static str;
+    /// The facts, as whole sentences.
+    fn detail(&self) -> Option<String>;
+    /// The next step for the person who reads it.
+    fn hint(&self) -> Option<String>;
+}
+
+/// Any failure of pg_sluice.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+/// A failure that PostgreSQL reported, carried over as it was told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct DatabaseError {
+    pub sqlstate: String,
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+}
+
+impl DatabaseError {
+    /// Class by SQLSTATE: what may pass by itself, what a person must mend, what a record caused.
+    pub fn class(&self) -> Class {
+        match self.sqlstate.as_str() {
+            "40001" | "40P01" | "55P03" | "55006" => Class::Database,
+            "57014" | "57P01" | "57P02" | "57P03" => Class::Cancelled,
+            "42501" | "28000" => Class::Config,
+            "42P01" | "42703" | "42704" | "42804" | "42P10" | "3F000" | "428C9" => Class::Schema,
+            s if s.starts_with("53") => Class::Resource,
+            s if s.starts_with("22") || s.starts_with("23") || s == "21000" => Class::Data,
+            s if s.starts_with("XX") => Class::Internal,
+            s if s.starts_with("54") => Class::Data,
+            s if s.starts_with("0A") || s.starts_with("42") => Class::Config,
+            _ => Class::Database,
+        }
+    }
+}
+
+impl Error {
+    fn explain(&self) -> Option<&dyn Explain> {
+        match self {
+            Error::Config(e) => Some(e),
+            Error::Http(e) => Some(e),
+            Error::Data(e) => Some(e),
+            Error::Database(_) => None,
+        }
+    }
+
+    pub fn class(&self) -> Class {
+        match self {
+            Error::Database(e) => e.class(),
+            other => other.explain().map_or(Class::Internal, Explain::class),
+        }
+    }
+
+    pub fn sqlstate(&self) -> &str {
+        match self {
+            Error::Database(e) => &e.sqlstate,
+            other => other.explain().map_or("XX000", Explain::sqlstate),
+        }
+    }
+
+    pub fn detail(&self) -> Option<String> {
+        match self {
+            Error::Database(e) => e.detail.clone(),
+            other => other.explain().and_then(Explain::detail),
+        }
+    }
+
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Database(e) => e.hint.clone(),
+            other => other.explain().and_then(Explain::hint),
+        }
+    }
+}

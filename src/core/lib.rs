@@ -1,0 +1,22 @@
+//! Everything pg_sluice decides, without doing any of it: no server, no sockets, no clock, no threads.
+//!
+//! A function here takes what was seen (a response, a settings document, a time) and returns what follows from it.
+//! `now` and random bytes are arguments. The crates and modules around it do the I/O.
+
+pub mod class;
+pub mod connection;
+pub mod data;
+pub mod error;
+pub mod guard;
+pub mod http;
+pub mod job;
+pub mod pagination;
+pub mod retry;
+pub mod run;
+pub mod schedule;
+pub mod secret;
+pub mod settings;
+pub mod url_policy;
+
+pub use class::Class;
+pub use error::{Error, Explain, Result};

@@ -1,0 +1,1 @@
+//! What a job's settings document means.

@@ -1,0 +1,1 @@
+//! Which addresses and URLs a request may go to.
