@@ -1,1 +1,3 @@
 //! Which addresses and URLs a request may go to.
+pub mod address;
+pub mod join;
