@@ -123,6 +123,8 @@ pub enum HttpError {
     TooManyPages { limit: u64 },
     #[error("request header \"{name}\" cannot be sent")]
     BadHeader { name: String },
+    #[error("could not start a fetch thread")]
+    NoThread,
     #[error("internal error in a fetch thread")]
     Panicked { page: u64 },
 }
@@ -147,6 +149,7 @@ impl Explain for HttpError {
             }
             TooManyPages { .. } => Class::Config,
             PaginationLoop { .. } => Class::PaginationLoop,
+            NoThread => Class::Resource,
             Panicked { .. } => Class::Internal,
         }
     }
@@ -167,6 +170,7 @@ impl Explain for HttpError {
             BadPath { .. } | BadToken { .. } | BadHeader { .. } => "22023",
             TooLarge { .. } | TooManyPages { .. } => "54000",
             PaginationLoop { .. } => "SY006",
+            NoThread => "53000",
             Panicked { .. } => "XX000",
         }
     }

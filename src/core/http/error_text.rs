@@ -41,7 +41,7 @@ pub(super) fn detail(error: &HttpError) -> Option<String> {
             "The pagination stops by total, and the answer holds none where `total` points.".to_owned()
         }
         Panicked { page } => format!("The thread that worked on page {page} panicked."),
-        Resolve { .. } | Refused { .. } | Connect { .. } | BlockedHost { .. } => return None,
+        Resolve { .. } | Refused { .. } | Connect { .. } | BlockedHost { .. } | NoThread => return None,
         BadLink { .. } | BadToken { .. } | TooManyPages { .. } | BadHeader { .. } => return None,
     };
     Some(text)
@@ -119,6 +119,7 @@ pub(super) fn hint(error: &HttpError) -> Option<&'static str> {
         MissingTotal { .. } => "Check pagination.total, or use another pagination.stop.",
         TooManyPages { .. } => "Raise limits.pages, or make page_size larger.",
         BadHeader { .. } => "Header names are tokens, and values are printable ASCII without line breaks.",
+        NoThread => "The operating system's limit on threads or memory was reached.",
         Broken { .. } | TooLarge { .. } | Panicked { .. } => return None,
     };
     Some(text)
