@@ -18,6 +18,10 @@ pub mod link_header;
 mod offset;
 mod page;
 mod plan;
+#[cfg(test)]
+mod plan_tests;
+#[cfg(test)]
+mod simulation;
 mod single;
 
 use url::Url;

@@ -168,3 +168,215 @@ fn not_public_v6(address: Ipv6Addr) -> Option<&'static str> {
         _ => "reserved",
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use url::{Host, Url};
+
+    fn allowing(networks: &[&str]) -> AddressPolicy {
+        let allowed_networks = networks.iter().map(|network| network.parse().unwrap()).collect();
+        AddressPolicy {
+            allowed_networks,
+            ..AddressPolicy::default()
+        }
+    }
+
+    fn kind(policy: &AddressPolicy, address: &str) -> &'static str {
+        match policy.check(address.parse().unwrap()) {
+            Ok(()) => "public",
+            Err(Refusal::NotPublic(kind)) => kind,
+            Err(Refusal::Metadata) => "metadata",
+        }
+    }
+
+    #[test]
+    fn only_globally_reachable_addresses_are_public() {
+        let table = [
+            ("8.8.8.8", "public"),
+            ("1.1.1.1", "public"),
+            ("93.184.216.34", "public"),
+            ("100.63.255.255", "public"),
+            ("100.128.0.0", "public"),
+            ("172.15.255.255", "public"),
+            ("172.32.0.0", "public"),
+            ("192.0.1.1", "public"),
+            ("198.17.255.255", "public"),
+            ("198.20.0.0", "public"),
+            ("223.255.255.255", "public"),
+            ("0.0.0.0", "unspecified"),
+            ("0.255.255.255", "unspecified"),
+            ("10.0.0.0", "private"),
+            ("10.255.255.255", "private"),
+            ("100.64.0.0", "shared (carrier-grade NAT)"),
+            ("100.127.255.255", "shared (carrier-grade NAT)"),
+            ("127.0.0.1", "loopback"),
+            ("127.255.255.254", "loopback"),
+            ("169.254.0.1", "link-local"),
+            ("172.16.0.0", "private"),
+            ("172.31.255.255", "private"),
+            ("192.0.0.1", "special-purpose"),
+            ("192.0.2.1", "documentation"),
+            ("192.88.99.1", "special-purpose"),
+            ("192.168.0.1", "private"),
+            ("198.18.0.1", "benchmarking"),
+            ("198.19.255.255", "benchmarking"),
+            ("198.51.100.7", "documentation"),
+            ("203.0.113.7", "documentation"),
+            ("224.0.0.1", "multicast"),
+            ("239.255.255.255", "multicast"),
+            ("240.0.0.1", "reserved"),
+            ("255.255.255.255", "reserved"),
+            ("2606:4700:4700::1111", "public"),
+            ("2a00:1450:4001:800::200e", "public"),
+            ("2001:200::1", "public"),
+            ("2003::1", "public"),
+            ("3fff:1000::1", "public"),
+            ("::", "unspecified"),
+            ("::1", "loopback"),
+            ("::2", "reserved"),
+            ("::10.0.0.1", "reserved"),
+            ("::ffff:8.8.8.8", "public"),
+            ("::ffff:127.0.0.1", "loopback"),
+            ("::ffff:10.1.2.3", "private"),
+            ("::ffff:0:127.0.0.1", "reserved"),
+            ("64:ff9b::808:808", "NAT64"),
+            ("64:ff9b:1::1", "NAT64"),
+            ("100::1", "reserved"),
+            ("2001::1", "special-purpose"),
+            ("2001:1ff::1", "special-purpose"),
+            ("2001:db8::1", "documentation"),
+            ("2002:7f00:1::", "6to4"),
+            ("3fff::1", "documentation"),
+            ("4000::1", "reserved"),
+            ("5f00::1", "reserved"),
+            ("fc00::1", "private"),
+            ("fdff::1", "private"),
+            ("fe80::1", "link-local"),
+            ("febf::1", "link-local"),
+            ("fec0::1", "site-local"),
+            ("ff02::1", "multicast"),
+        ];
+        for (address, expected) in table {
+            assert_eq!(kind(&AddressPolicy::default(), address), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn metadata_services_stay_refused_where_everything_is_allowed() {
+        let everything = allowing(&["0.0.0.0/0", "::/0"]);
+        let metadata = [
+            "169.254.169.254",
+            "169.254.169.253",
+            "169.254.170.2",
+            "169.254.170.23",
+            "168.63.129.16",
+            "100.100.100.200",
+            "192.0.0.192",
+            "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+            "::169.254.169.254",
+        ];
+        for address in metadata {
+            assert_eq!(kind(&everything, address), "metadata", "{address}");
+            assert_eq!(kind(&AddressPolicy::default(), address), "metadata", "{address}");
+        }
+        for address in ["169.254.1.1", "127.0.0.1", "10.0.0.1", "fe80::1", "::1", "fd00::1"] {
+            assert_eq!(kind(&everything, address), "public", "{address}");
+        }
+    }
+
+    #[test]
+    fn a_host_in_any_encoding_is_its_address() {
+        // What the URL parser makes of them; fetch tests the same with the system's resolver.
+        let loopback = [
+            "127.0.0.1",
+            "127.1",
+            "0x7f000001",
+            "2130706433",
+            "0177.0.0.1",
+            "0x7f.1",
+            "%31%32%37.1",
+            "１２７.1",
+        ];
+        for host in loopback {
+            let url = Url::parse(&format!("http://{host}/")).unwrap();
+            let Some(Host::Ipv4(v4)) = url.host() else {
+                panic!("{host}")
+            };
+            assert_eq!(
+                AddressPolicy::default().check(v4.into()),
+                Err(Refusal::NotPublic("loopback")),
+                "{host}"
+            );
+        }
+        let url = Url::parse("http://[::ffff:7f00:1]/").unwrap();
+        let Some(Host::Ipv6(v6)) = url.host() else { panic!() };
+        assert_eq!(
+            AddressPolicy::default().check(v6.into()),
+            Err(Refusal::NotPublic("loopback"))
+        );
+    }
+
+    #[test]
+    fn an_allowed_network_allows_its_addresses_and_no_others() {
+        let policy = allowing(&["127.0.0.0/8", "10.1.0.0/16", "fd12::/16"]);
+        for address in ["127.0.0.1", "10.1.255.1", "::ffff:10.1.2.3", "fd12::7"] {
+            assert_eq!(policy.check(address.parse().unwrap()), Ok(()), "{address}");
+        }
+        for address in ["10.2.0.1", "::1", "fd13::7", "192.168.0.1"] {
+            assert!(policy.check(address.parse().unwrap()).is_err(), "{address}");
+        }
+    }
+
+    #[test]
+    fn an_allowed_translation_network_does_not_allow_what_lies_behind_it() {
+        let nat64 = allowing(&["64:ff9b::/96"]);
+        assert_eq!(kind(&nat64, "64:ff9b::808:808"), "public");
+        assert_eq!(kind(&nat64, "64:ff9b::7f00:1"), "loopback");
+        assert_eq!(kind(&nat64, "64:ff9b::a00:1"), "private");
+    }
+
+    #[test]
+    fn plain_http_needs_every_address_in_an_allowed_network_or_the_connections_word() {
+        let ips = |addresses: &[&str]| addresses.iter().map(|a| a.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let policy = allowing(&["127.0.0.0/8"]);
+        assert!(policy.allows_plain_http(&ips(&["127.0.0.1", "127.0.0.2"])));
+        assert!(!policy.allows_plain_http(&ips(&["127.0.0.1", "8.8.8.8"])));
+        assert!(!policy.allows_plain_http(&[]));
+        assert!(
+            AddressPolicy {
+                plain_http: true,
+                ..policy
+            }
+            .allows_plain_http(&ips(&["8.8.8.8"]))
+        );
+    }
+
+    #[test]
+    fn host_patterns_match_whole_names() {
+        let hosts = vec!["api.example".to_owned(), "*.shop.example".to_owned()];
+        let policy = AddressPolicy {
+            allowed_hosts: hosts,
+            ..AddressPolicy::default()
+        };
+        for host in ["api.example", "API.example.", "a.shop.example", "a.b.shop.example"] {
+            assert!(policy.allows_host(host), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "xapi.example",
+            "api.example.evil",
+            "shop.example",
+            "xshop.example",
+            ".shop.example",
+        ] {
+            assert!(!policy.allows_host(host), "{host}");
+        }
+        assert!(AddressPolicy::default().allows_host("anything.example"));
+    }
+}
