@@ -91,8 +91,7 @@ impl PolicyResolver {
 
     fn look_up(&self, name: &str, timeout: Duration, host: &str) -> Result<Vec<SocketAddr>, HttpError> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, addresses)) = known().get(name).filter(|(at, _)| at.elapsed() < KEEP) {
-            debug_assert!(at.elapsed() < KEEP);
+        if let Some((_, addresses)) = known().get(name).filter(|(at, _)| at.elapsed() < KEEP) {
             return Ok(addresses.clone());
         }
         let timed_out = || HttpError::Timeout {
@@ -151,5 +150,164 @@ impl fmt::Debug for PolicyResolver {
         f.debug_struct("PolicyResolver")
             .field("policy", &self.policy)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluice_core::url_policy::address::Refusal;
+
+    const SOON: Duration = Duration::from_secs(5);
+
+    fn answering(policy: AddressPolicy, addresses: &[&str]) -> PolicyResolver {
+        let found: Vec<SocketAddr> = addresses
+            .iter()
+            .map(|a| SocketAddr::new(a.parse().unwrap(), 443))
+            .collect();
+        PolicyResolver::with_lookup(policy, move |_| Ok(found.clone()))
+    }
+
+    fn resolve(resolver: &PolicyResolver, uri: &str) -> Result<Vec<String>, HttpError> {
+        let addresses = resolver.addresses(&uri.parse().unwrap(), SOON)?;
+        Ok(addresses.iter().map(|address| address.ip().to_string()).collect())
+    }
+
+    fn loopback() -> AddressPolicy {
+        let allowed_networks = vec!["127.0.0.0/8".parse().unwrap()];
+        AddressPolicy {
+            allowed_networks,
+            ..AddressPolicy::default()
+        }
+    }
+
+    #[test]
+    fn every_encoding_of_loopback_resolves_to_a_refused_address() {
+        // Straight to the system's resolver, without a URL parser that would normalise them first.
+        for host in [
+            "127.1",
+            "0x7f000001",
+            "2130706433",
+            "0177.0.0.1",
+            "127.0.0.1",
+            "[::ffff:127.0.0.1]",
+            "[::1]",
+            "0",
+        ] {
+            let resolver = PolicyResolver::new(AddressPolicy::default());
+            let refused = resolve(&resolver, &format!("https://{host}/"));
+            assert!(
+                matches!(refused, Err(HttpError::BlockedAddress { .. })),
+                "{host}: {refused:?}"
+            );
+        }
+        let allowed = PolicyResolver::new(loopback());
+        assert_eq!(resolve(&allowed, "https://0x7f000001/").unwrap(), ["127.0.0.1"]);
+    }
+
+    #[test]
+    fn refused_addresses_are_dropped_from_a_mixed_answer() {
+        let mixed = answering(
+            AddressPolicy::default(),
+            &["10.0.0.1", "8.8.8.8", "fe80::1", "169.254.169.254"],
+        );
+        assert_eq!(resolve(&mixed, "https://api.example/").unwrap(), ["8.8.8.8"]);
+        let none_left = answering(AddressPolicy::default(), &["10.0.0.1", "fe80::1"]);
+        let error = resolve(&none_left, "https://api.example/").unwrap_err();
+        let address: IpAddr = "10.0.0.1".parse().unwrap();
+        let refusal = Refusal::NotPublic("private");
+        assert_eq!(
+            error,
+            HttpError::BlockedAddress {
+                host: "api.example".into(),
+                address,
+                refusal
+            }
+        );
+    }
+
+    #[test]
+    fn plain_http_needs_every_address_to_be_allowed() {
+        let all = answering(loopback(), &["127.0.0.1", "127.0.0.2"]);
+        assert!(resolve(&all, "http://api.example/").is_ok());
+        let mixed = answering(loopback(), &["127.0.0.1", "8.8.8.8"]);
+        assert_eq!(
+            resolve(&mixed, "http://api.example/"),
+            Err(HttpError::PlainHttp {
+                host: "api.example".into()
+            })
+        );
+        assert!(resolve(&mixed, "https://api.example/").is_ok());
+    }
+
+    #[test]
+    fn only_allowed_hosts_are_looked_up() {
+        let policy = AddressPolicy {
+            allowed_hosts: vec!["api.example".into()],
+            ..AddressPolicy::default()
+        };
+        let resolver = PolicyResolver::with_lookup(policy, |name| panic!("looked up {name}"));
+        assert_eq!(
+            resolve(&resolver, "https://evil.example/"),
+            Err(HttpError::BlockedHost {
+                host: "evil.example".into()
+            })
+        );
+    }
+
+    #[test]
+    fn an_answer_holds_for_the_run_so_that_a_name_cannot_change_its_meaning() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&calls);
+        let rebinding = PolicyResolver::with_lookup(AddressPolicy::default(), move |_| {
+            let first = seen.fetch_add(1, Ordering::SeqCst) == 0;
+            Ok(vec![SocketAddr::new(
+                if first { [8, 8, 8, 8] } else { [127, 0, 0, 1] }.into(),
+                443,
+            )])
+        });
+        for _ in 0..3 {
+            assert_eq!(resolve(&rebinding, "https://api.example/").unwrap(), ["8.8.8.8"]);
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_lookup_that_hangs_is_left_behind_and_counted() {
+        let (release, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let hanging = PolicyResolver::with_lookup(AddressPolicy::default(), move |_| {
+            let _ = gate.lock().unwrap().recv();
+            Err(io::ErrorKind::NotFound.into())
+        });
+        let start = Instant::now();
+        let uri: Uri = "https://api.example/".parse().unwrap();
+        for _ in 0..MAX_LOOKUPS + 2 {
+            let error = hanging.addresses(&uri, Duration::from_millis(5)).unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    HttpError::Timeout {
+                        phase: Phase::Resolve,
+                        ..
+                    }
+                ),
+                "{error:?}"
+            );
+        }
+        assert!(start.elapsed() < SOON);
+        assert_eq!(hanging.under_way.load(Ordering::SeqCst), MAX_LOOKUPS);
+        drop(release);
+    }
+
+    #[test]
+    fn a_name_without_addresses_does_not_resolve() {
+        let empty = answering(AddressPolicy::default(), &[]);
+        assert_eq!(
+            resolve(&empty, "https://api.example/"),
+            Err(HttpError::Resolve {
+                host: "api.example".into()
+            })
+        );
     }
 }
