@@ -44,8 +44,6 @@ pub struct TargetText {
     pub key: Vec<KeyColumn>,
     /// Every column that can be given a value, in the table's order.
     pub all: Vec<String>,
-    /// Those of `all` that hold timestamps with a time zone, whose text depends on the session's.
-    pub zoned: Vec<String>,
     /// Whether PostgreSQL itself can say if a written row was new (it cannot for partitioned tables).
     pub knows_inserted: KnowsInserted,
 }
@@ -81,17 +79,13 @@ impl TargetText {
         format!("{}.{}", quote(&self.schema), quote(&self.name))
     }
 
-    /// A short fingerprint of columns as they are stored: the first 16 bytes of SHA-256 over the row's text, in hex.
-    /// It depends on DateStyle, IntervalStyle, extra_float_digits and bytea_output, which are pinned around it.
-    fn row_hash(&self, alias: &str, names: &[String]) -> String {
-        let value = |name: &String| match self.zoned.contains(name) {
-            true => format!("pg_catalog.timezone('UTC', {alias}.{})", quote(name)),
-            false => format!("{alias}.{}", quote(name)),
-        };
-        let text = format!("ROW({})::pg_catalog.text", list(names, value));
-        format!(
-            "pg_catalog.encode(pg_catalog.substr(pg_catalog.sha256(pg_catalog.convert_to({text}, 'UTF8')), 1, 16), 'hex')"
-        )
+    /// A fingerprint of columns as they are stored: 64 bits of hash over the row's text. (A cryptographic one costs twice
+    /// as much, fails where a FIPS policy forbids MD5, and there is nobody to defend against.)
+    /// The text depends on DateStyle, IntervalStyle, extra_float_digits and bytea_output, which are pinned, and on
+    /// TimeZone, which an undo set remembers.
+    fn row_hash(alias: &str, names: &[String]) -> String {
+        let row = columns(&format!("{alias}."), names);
+        format!("pg_catalog.hashtextextended(ROW({row})::pg_catalog.text, 0)")
     }
 
     fn place_of(&self, column: &str) -> usize {
@@ -242,7 +236,7 @@ impl TargetText {
     /// the fingerprint of the whole row, and that of its mapped columns (for an inserted row `NULL`).
     pub fn upsert_returning(&self) -> String {
         let keys = columns("t.", &self.key_names());
-        let (whole, mapped) = (self.row_hash("t", &self.all), self.row_hash("t", &self.mapped));
+        let (whole, mapped) = (Self::row_hash("t", &self.all), Self::row_hash("t", &self.mapped));
         let inserted = "t.xmax OPERATOR(pg_catalog.=) '0'::pg_catalog.xid";
         let returned = match self.knows_inserted {
             KnowsInserted::Yes => format!(
@@ -266,9 +260,9 @@ impl TargetText {
     /// A row that stands where we deleted one is never ours.
     pub fn find_undo(&self, op: UndoOp, locking: Locking) -> String {
         let hash = match op {
-            UndoOp::Inserted => self.row_hash("o", &self.all),
-            UndoOp::Updated => self.row_hash("o", &self.mapped),
-            UndoOp::Deleted => "NULL::pg_catalog.text".into(),
+            UndoOp::Inserted => Self::row_hash("o", &self.all),
+            UndoOp::Updated => Self::row_hash("o", &self.mapped),
+            UndoOp::Deleted => "NULL::pg_catalog.int8".into(),
         };
         let tail = match locking {
             Locking::Locked => "FOR UPDATE",

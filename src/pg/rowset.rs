@@ -35,17 +35,13 @@ impl Field {
         }
     }
 
-    /// A field of a built-in type without modifier or collation, given as text.
+    /// A field of a built-in type that has no modifier and no collation, given as text.
     pub fn plain(name: &str, type_oid: pgrx::PgBuiltInOids) -> Field {
-        let collation = match type_oid {
-            pgrx::PgBuiltInOids::TEXTOID => pg_sys::Oid::from(pg_sys::DEFAULT_COLLATION_OID),
-            _ => pg_sys::InvalidOid,
-        };
         Field {
             name: name.into(),
             type_oid: type_oid.value(),
             typmod: -1,
-            collation,
+            collation: pg_sys::InvalidOid,
             format: FieldFormat::Text,
         }
     }

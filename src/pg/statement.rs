@@ -229,7 +229,13 @@ impl Pinned {
         Self::new(EXACT_TEXT_SETTINGS)
     }
 
-    fn new(settings: Settings) -> Self {
+    /// Sets the time zone, for statements that fire no triggers.
+    pub fn time_zone(zone: &str) -> Self {
+        let zone = CString::new(zone).expect("a setting's value has no NUL");
+        Self::new(&[(c"timezone", &zone)])
+    }
+
+    fn new(settings: &[(&CStr, &CStr)]) -> Self {
         // SAFETY: opens a nest level, whose settings end with it.
         let level = unsafe { pg_sys::NewGUCNestLevel() };
         for (name, value) in settings {
@@ -249,6 +255,14 @@ impl Pinned {
         }
         Pinned(level)
     }
+}
+
+/// The session's time zone.
+pub fn time_zone() -> String {
+    // SAFETY: the setting always exists, and its text is copied at once.
+    unsafe { CStr::from_ptr(pg_sys::GetConfigOption(c"TimeZone".as_ptr(), false, false)) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 impl Drop for Pinned {

@@ -410,17 +410,12 @@ fn target_text(target: &Target, mapped: Vec<String>, key: &[String]) -> Result<T
         target.key_columns(key).ok_or_else(no_index)?
     };
     let settable = target.columns.iter().filter(|c| !c.generated);
-    let zoned = target
-        .columns
-        .iter()
-        .filter(|c| c.type_oid == PgBuiltInOids::TIMESTAMPTZOID.value());
     Ok(TargetText {
         schema: target.schema.clone(),
         name: target.name.clone(),
         mapped,
         key: key_columns,
         all: settable.map(|c| c.name.clone()).collect(),
-        zoned: zoned.map(|c| c.name.clone()).collect(),
         knows_inserted: match target.kind {
             RelationKind::Table => KnowsInserted::Yes,
             _ => KnowsInserted::No,

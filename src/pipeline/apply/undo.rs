@@ -8,7 +8,7 @@
 use super::{lock_same, target_text};
 use crate::pg::relation::Target;
 use crate::pg::rowset::{Field, Rowset, RowsetWriter};
-use crate::pg::statement::{Pinned, Planning, Session, Statement, session};
+use crate::pg::statement::{Pinned, Planning, Session, Statement, session, time_zone};
 use pgrx::PgBuiltInOids;
 use serde::{Deserialize, Serialize};
 use sluice_core::data::FieldFormat;
@@ -21,13 +21,15 @@ use std::collections::{HashMap, HashSet};
 pub struct UndoText {
     /// The columns whose values a deleted row keeps: all that can be given a value.
     pub columns: Vec<String>,
-    /// JSON: `{"key": […], "mapped": […], "rows": [["i" | "u" | "d", [key values], fingerprint, [former values]], …]}`,
-    /// values as text or null.
+    /// JSON: `{"time_zone": …, "key": […], "mapped": […], "rows": [["i" | "u" | "d", [key values], fingerprint, [former
+    /// values]], …]}`, values as text or null.
     pub payload: String,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Payload {
+    /// The session's when the fingerprints were taken: text of timestamps depends on it.
+    time_zone: String,
     key: Vec<String>,
     mapped: Vec<String>,
     rows: Vec<Entry>,
@@ -49,6 +51,7 @@ impl Images {
     pub fn new(text: &TargetText) -> Images {
         let key = text.key.iter().map(|k| k.name.clone()).collect();
         let payload = Payload {
+            time_zone: time_zone(),
             key,
             mapped: text.mapped.clone(),
             rows: Vec::new(),
@@ -197,6 +200,7 @@ pub(super) fn number(row: &[Option<String>], column: usize) -> Option<usize> {
 struct RevertPlan<'a> {
     target: &'a Target,
     text: TargetText,
+    time_zone: String,
     rows: Vec<Entry>,
 }
 
@@ -216,6 +220,7 @@ impl<'a> RevertPlan<'a> {
         Ok(RevertPlan {
             target,
             text,
+            time_zone: payload.time_zone,
             rows: payload.rows,
         })
     }
@@ -248,7 +253,7 @@ impl<'a> RevertPlan<'a> {
     fn rowset(&self, session: &Session, op: UndoOp) -> Result<Rowset> {
         let mut shape = vec![
             Field::plain("ordinal", PgBuiltInOids::INT8OID),
-            Field::plain("hash", PgBuiltInOids::TEXTOID),
+            Field::plain("hash", PgBuiltInOids::INT8OID),
         ];
         for (i, key) in self.text.key.iter().enumerate() {
             shape.push(Field::of(
@@ -274,6 +279,7 @@ impl<'a> RevertPlan<'a> {
             return Ok(Vec::new());
         }
         let text = self.text.find_undo(op, locking);
+        let _zone = Pinned::time_zone(&self.time_zone);
         Ok(entries.named(session, UNDO, || {
             Statement::prepare(session, &text, Planning::Probe).texts(session)
         }))
