@@ -1,7 +1,7 @@
 //! The one error of pg_sluice: what a person reads, and what the retry policy looks at.
 //!
 //! Each area has an enum of its own with the facts as fields ([`ConfigError`], [`HttpError`], [`DataError`],
-//! [`DatabaseError`]); [`Error`] joins them. An error knows its SQLSTATE, detail and hint itself, because it is told in
+//! [`TargetError`], [`DatabaseError`]); [`Error`] joins them. An error knows its SQLSTATE, detail and hint itself, because it is told in
 //! three places: raised in a session, written to a run's row by a worker, and shown in a view.
 
 pub use crate::call::CallError;
@@ -9,6 +9,7 @@ use crate::class::Class;
 pub use crate::connection::ConfigError;
 pub use crate::data::DataError;
 pub use crate::http::HttpError;
+pub use crate::target::TargetError;
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -36,6 +37,8 @@ pub enum Error {
     Data(#[from] DataError),
     #[error(transparent)]
     Call(#[from] CallError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
     #[error(transparent)]
@@ -108,6 +111,7 @@ impl Error {
             Error::Data(e) => Some(e),
             Error::Call(e) => Some(e),
             Error::Internal(e) => Some(e),
+            Error::Target(e) => Some(e),
             Error::Database(_) => None,
         }
     }

@@ -18,6 +18,8 @@ pub mod run;
 pub mod schedule;
 pub mod secret;
 pub mod settings;
+pub mod sql_text;
+pub mod target;
 pub mod url_policy;
 
 pub use class::Class;
