@@ -124,6 +124,11 @@ impl Fault {
         Fault::Headers(owned(&[("Content-Type", value)]))
     }
 
+    /// Whether no status is sent, or one that only the fault knows.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self, Fault::Hang | Fault::Close | Fault::Raw(_))
+    }
+
     /// Whether it replaces the usual sending; delays come before that and are not meant.
     pub(crate) fn is_about_sending(&self) -> bool {
         use Fault::*;

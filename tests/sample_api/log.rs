@@ -78,6 +78,12 @@ struct Lines {
     most_open: u64,
 }
 
+/// A request in the log that has not ended.
+pub(crate) struct Entered {
+    ordinal: u64,
+    open: bool,
+}
+
 impl Lines {
     fn get_mut(&mut self, ordinal: u64) -> Option<&mut RequestLine> {
         let first = self.lines.front()?.ordinal;
@@ -96,7 +102,7 @@ impl Log {
     }
 
     /// Enters a request, which gets its ordinal here.
-    pub(crate) fn begin(&self, mut line: RequestLine) -> u64 {
+    pub(crate) fn begin(&self, mut line: RequestLine) -> Entered {
         let mut state = lock(&self.state);
         state.last_ordinal += 1;
         line.ordinal = state.last_ordinal;
@@ -107,21 +113,34 @@ impl Log {
         state.open += 1;
         state.most_open = state.most_open.max(state.open);
         self.changed.notify_all();
-        state.last_ordinal
+        Entered {
+            ordinal: state.last_ordinal,
+            open: true,
+        }
     }
 
     /// What the client is about to receive.
-    pub(crate) fn answer(&self, ordinal: u64, status: u16, bytes: u64) {
-        if let Some(line) = lock(&self.state).get_mut(ordinal) {
+    pub(crate) fn answer(&self, entered: &Entered, status: u16, bytes: u64) {
+        if let Some(line) = lock(&self.state).get_mut(entered.ordinal) {
             (line.status, line.bytes) = (Some(status), bytes);
         }
     }
 
+    /// The request no longer counts as unanswered. Said before an answer is sent in one go, for a client that has read
+    /// it may ask again before this thread runs on; else [`Log::end`] says it.
+    pub(crate) fn settle(&self, entered: &mut Entered) {
+        if std::mem::take(&mut entered.open) {
+            lock(&self.state).open -= 1;
+        }
+    }
+
     /// The request is over; `redact` hides a key in its target.
-    pub(crate) fn end(&self, ordinal: u64, bytes: u64, redact: impl FnOnce(&str) -> String) {
+    pub(crate) fn end(&self, mut entered: Entered, bytes: u64, redact: impl FnOnce(&str) -> String) {
+        self.settle(&mut entered);
         let mut state = lock(&self.state);
-        state.open -= 1;
-        let Some(line) = state.get_mut(ordinal) else { return };
+        let Some(line) = state.get_mut(entered.ordinal) else {
+            return;
+        };
         line.bytes = bytes;
         if self.file.is_none() && !self.verbose {
             return;

@@ -157,28 +157,40 @@ impl Server {
     fn exchange(&self, request: &Request, peer: &Peer, wire: &mut Wire, body: &mut Vec<u8>) -> io::Result<After> {
         let scheme = Scheme::of_path(&request.path);
         let page = scheme.map(|scheme| page_asked(request, scheme, &self.snapshot(), &self.settings()));
-        let ordinal = self.log.begin(line(request, peer, page));
+        let mut entered = self.log.begin(line(request, peer, page));
         if let Some(page) = page {
             self.gate.pass(page);
         }
         let faults = lock(&self.script).take(&request.path, page);
         let mut answer = self.answer(request, scheme, &faults, std::mem::take(body));
         apply(&faults, &mut answer);
-        if !faults
-            .iter()
-            .any(|fault| matches!(fault, Fault::Hang | Fault::Close | Fault::Raw(_)))
-        {
-            self.log.answer(
-                ordinal,
-                answer.status,
-                if request.is_head() { 0 } else { answer.body.len() as u64 },
-            );
+        let sending = how_to_send(request, &faults);
+        self.pause(&faults);
+        if !sending.is_some_and(Fault::is_silent) {
+            let bytes = if request.is_head() { 0 } else { answer.body.len() as u64 };
+            self.log.answer(&entered, answer.status, bytes);
         }
-        let after = send(request, &faults, &answer, wire);
-        let redact = |target: &str| self.settings().auth.redact(target);
-        self.log.end(ordinal, wire.sent, redact);
+        let after = if request.closes { After::Close } else { After::Keep };
+        let after = match sending {
+            Some(fault) => wire.send_badly(&answer, fault, after),
+            None => {
+                self.log.settle(&mut entered);
+                wire.send(&answer, request.is_head(), after)
+            }
+        };
+        self.log
+            .end(entered, wire.sent, |target| self.settings().auth.redact(target));
         *body = answer.body;
         after
+    }
+
+    /// All delays, one after the other; cut short when the server stops.
+    fn pause(&self, faults: &[Fault]) {
+        for fault in faults {
+            if let Fault::DelayHeaders(pause) = fault {
+                self.stop.wait(*pause);
+            }
+        }
     }
 
     fn answer(&self, request: &Request, scheme: Option<Scheme>, faults: &[Fault], body: Vec<u8>) -> Answer {
@@ -248,20 +260,8 @@ fn apply(faults: &[Fault], answer: &mut Answer) {
     }
 }
 
-/// The faults that change how it is sent: all delays before it, then the last of the others.
-fn send(request: &Request, faults: &[Fault], answer: &Answer, wire: &mut Wire) -> io::Result<After> {
-    let after = if request.closes { After::Close } else { After::Keep };
-    for fault in faults {
-        if let Fault::DelayHeaders(pause) = fault
-            && wire.stop.wait(*pause)
-        {
-            return Ok(After::Close);
-        }
-    }
-    match faults.iter().rev().find(|fault| fault.is_about_sending()) {
-        Some(fault) if !request.is_head() || matches!(fault, Fault::Hang | Fault::Close | Fault::Raw(_)) => {
-            wire.send_badly(answer, fault, after)
-        }
-        _ => wire.send(answer, request.is_head(), after),
-    }
+/// The last of the faults that change how it is sent; those of a body mean nothing to HEAD.
+fn how_to_send<'a>(request: &Request, faults: &'a [Fault]) -> Option<&'a Fault> {
+    let last = faults.iter().rev().find(|fault| fault.is_about_sending())?;
+    (!request.is_head() || last.is_silent()).then_some(last)
 }
