@@ -84,7 +84,29 @@ fn files(folder: &str, extension: &str) -> Vec<Source> {
         }
     }
     found.sort();
-    found.iter().map(|path| Source::read(path)).collect()
+    let mut sources: Vec<Source> = found.iter().map(|path| Source::read(path)).collect();
+    mark_test_files(&mut sources);
+    sources
+}
+
+/// A file that is declared as `#[cfg(test)] mod name;` is a test in all its lines.
+fn mark_test_files(sources: &mut [Source]) {
+    let declared: Vec<String> = sources.iter().flat_map(test_modules).collect();
+    for source in sources.iter_mut().filter(|source| declared.contains(&source.path)) {
+        source.in_tests.fill(true);
+    }
+}
+
+/// The paths that a file's declared test modules may have.
+fn test_modules(source: &Source) -> Vec<String> {
+    let lines: Vec<&str> = source.code.lines().map(str::trim).collect();
+    let declared = lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]");
+    let names = declared.filter_map(|pair| pair[1].strip_prefix("mod ")?.strip_suffix(';'));
+    let folder = source.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let own = source.path.trim_end_matches(".rs");
+    names
+        .flat_map(|name| [format!("{folder}/{name}.rs"), format!("{own}/{name}.rs")])
+        .collect()
 }
 
 /// Whether `word` stands at `at` as a whole word.
@@ -239,4 +261,18 @@ fn the_lines_of_a_test_module_are_known() {
         "fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() {}\n}\nfn c() {}\n",
     );
     assert_eq!(source.in_tests, [false, true, true, true, true, false]);
+}
+
+#[test]
+fn a_file_that_is_a_test_module_is_a_test() {
+    let parent = Source::new(
+        "src/core/pagination/mod.rs",
+        "#[cfg(test)]\nmod plan_tests;\nmod page;\n",
+    );
+    let mut sources = [parent, Source::new("src/core/pagination/plan_tests.rs", "fn a() {}\n")];
+    mark_test_files(&mut sources);
+    assert_eq!(
+        (&sources[0].in_tests[..], &sources[1].in_tests[..]),
+        (&[false; 3][..], &[true][..])
+    );
 }
