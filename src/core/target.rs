@@ -2,11 +2,20 @@
 
 use crate::class::Class;
 use crate::error::Explain;
+use crate::guard::KeptBack;
 
 /// A target that cannot be written as the job asks.
 #[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TargetError {
+    #[error("target \"{target}\" of job \"{job}\" does not exist any more")]
+    Gone { target: String, job: String },
+    #[error("a superuser owns target \"{table}\", and superuser jobs are off")]
+    SuperuserJobsOff { table: String },
+    #[error("a superuser will not write to target \"{table}\"")]
+    ForeignCode { table: String, kind: String, name: String, remedy: String },
+    #[error(transparent)]
+    KeptBack(#[from] KeptBack),
     #[error("target table with OID {oid} does not exist")]
     Missing { oid: u32 },
     #[error("\"{table}\" cannot be a target: it is not a table")]
@@ -38,7 +47,11 @@ pub enum TargetError {
 impl Explain for TargetError {
     fn class(&self) -> Class {
         match self {
-            TargetError::RowSecurity { .. } | TargetError::NoInsertPrivilege { .. } => Class::Config,
+            TargetError::KeptBack(kept) => kept.class(),
+            TargetError::RowSecurity { .. }
+            | TargetError::NoInsertPrivilege { .. }
+            | TargetError::SuperuserJobsOff { .. }
+            | TargetError::ForeignCode { .. } => Class::Config,
             TargetError::ConcurrentInsert { .. } => Class::Database,
             TargetError::MalformedBatch { .. } | TargetError::MalformedUndo { .. } => Class::Internal,
             _ => Class::Schema,
@@ -47,7 +60,9 @@ impl Explain for TargetError {
 
     fn sqlstate(&self) -> &'static str {
         match self {
-            TargetError::Missing { .. } => "42P01",
+            TargetError::KeptBack(kept) => kept.sqlstate(),
+            TargetError::Missing { .. } | TargetError::Gone { .. } => "42P01",
+            TargetError::SuperuserJobsOff { .. } | TargetError::ForeignCode { .. } => "42501",
             TargetError::NotATable { .. } => "42809",
             TargetError::NoUniqueIndex { .. } => "42P10",
             TargetError::UnknownColumn { .. } => "42703",
@@ -61,6 +76,11 @@ impl Explain for TargetError {
 
     fn detail(&self) -> Option<String> {
         match self {
+            TargetError::KeptBack(kept) => kept.detail(),
+            TargetError::SuperuserJobsOff { .. } => Some("The setting sluice.allow_superuser_jobs is off.".into()),
+            TargetError::ForeignCode { kind, name, .. } => Some(format!(
+                "Code that an ordinary role can add or change would run as superuser: {kind} {name}."
+            )),
             TargetError::NotATable { kind, .. } => Some(format!("Its relation kind is \"{kind}\".")),
             TargetError::NoUniqueIndex { key, .. } => Some(format!("The key is ({}).", key.join(", "))),
             TargetError::RowSecurity { .. } => {
@@ -78,6 +98,14 @@ impl Explain for TargetError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
+            TargetError::KeptBack(kept) => return kept.hint(),
+            TargetError::Gone { job, .. } => {
+                format!("Drop the job, SELECT sluice.drop_job('{job}'), and make it again with a target that is there.")
+            }
+            TargetError::SuperuserJobsOff { table } => {
+                format!("Give the table to an ordinary role: ALTER TABLE {table} OWNER TO ….")
+            }
+            TargetError::ForeignCode { remedy, .. } => format!("{remedy};"),
             TargetError::Missing { .. } => "Create the table again, or drop the job.".into(),
             TargetError::NotATable { .. } => "Use an ordinary or a partitioned table.".into(),
             TargetError::NoUniqueIndex { table, key } => format!(

@@ -7,6 +7,7 @@
 pub mod bgworker;
 pub mod catalog;
 pub mod clock;
+pub mod copy;
 pub mod failpoint;
 pub mod hooks;
 pub mod identity;
@@ -14,10 +15,27 @@ pub mod key_file;
 pub mod latch;
 pub mod lock;
 pub mod procedure;
+pub mod relation;
 pub mod report;
+pub mod rowset;
 pub mod settings;
 pub mod shmem;
 pub mod signals;
 pub mod spi;
+pub mod statement;
 pub mod transaction;
 pub mod xact;
+
+use pgrx::pg_sys;
+
+/// Whether the server is being upgraded: nothing of ours may start.
+pub fn is_binary_upgrade() -> bool {
+    // SAFETY: a global that is set at the server's start.
+    unsafe { pg_sys::IsBinaryUpgrade }
+}
+
+/// Whether the library is being loaded by shared_preload_libraries.
+pub fn is_preloading() -> bool {
+    // SAFETY: a global of the postmaster.
+    unsafe { pg_sys::process_shared_preload_libraries_in_progress }
+}

@@ -39,7 +39,7 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
         Some(published) if published != generation => page::of_generation(job, published)?,
         _ => Vec::new(),
     };
-    let same_mapping = read.state.published_version.as_deref() == Some(mapping.version().as_bytes());
+    let same_mapping = read.state.published_version.as_deref() == Some(mapping.version().0.as_slice());
     let missing_before = if same_mapping { missing::of_job(job)? } else { Vec::new() };
     let keys = KeyReader { job, mapping, same_mapping };
     let mut compared = if !read.verifying && same_mapping && same_pages(&now, &before) {
@@ -140,8 +140,7 @@ impl KeyReader<'_> {
 /// The records text of a stored page.
 pub fn body_text(job: i64, hash: &[u8]) -> Result<String> {
     let packed = page::body(job, hash)?.ok_or_else(lost)?;
-    let bytes = data::decompress(&packed, MOST_KEY_BYTES)?;
-    String::from_utf8(bytes).map_err(|_| lost())
+    Ok(data::decompress_text(&packed, MOST_KEY_BYTES)?)
 }
 
 fn lost() -> Error {

@@ -144,7 +144,7 @@ fn candidates(target: &Target, settings: &Settings) -> Result<(Vec<(String, Sing
     if let Some(columns) = &settings.columns {
         let named = columns.iter().map(|c| {
             target.expect_column(&c.name)?;
-            Ok((c.name.clone(), c.path.clone(), c.default.clone()))
+            Ok((c.name.clone(), c.query.clone(), c.default.clone()))
         });
         return Ok((named.collect::<Result<_>>()?, true));
     }

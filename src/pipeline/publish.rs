@@ -234,7 +234,7 @@ fn finish_published(
         generation,
         run: work.run,
         rows: publication.rows,
-        version: publication.mapping.version().as_bytes().to_vec(),
+        version: publication.mapping.version().0.to_vec(),
         // Keys that came twice leave open which of them the target holds.
         skip_valid: read.state.duplicates == 0,
         verified: read.verifying,

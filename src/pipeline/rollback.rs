@@ -89,7 +89,7 @@ pub fn target_run(job: &job::Job, to: Option<i64>) -> Result<i64> {
 
 fn text(batch: &UndoBatch) -> Result<UndoText> {
     let packed = undo::payload(batch.run, batch.batch)?.ok_or_else(lost)?;
-    let payload = String::from_utf8(data::decompress(&packed, MOST_UNDO_BYTES)?).map_err(|_| lost())?;
+    let payload = data::decompress_text(&packed, MOST_UNDO_BYTES)?;
     Ok(UndoText { columns: batch.columns.clone(), payload })
 }
 

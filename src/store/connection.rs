@@ -48,7 +48,8 @@ pub fn by_name(name: &str) -> Result<Server> {
         return Ok(server);
     }
     let names: Vec<String> = rows(SELECT, &[], |r| r.need(2))?;
-    let nearest = sluice_core::settings::nearest(name, names.iter().map(String::as_str)).map(str::to_string);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let nearest = sluice_core::connection::nearest(name, &names).map(str::to_string);
     Err(CallError::UnknownConnection { name: name.into(), nearest }.into())
 }
 

@@ -79,7 +79,8 @@ pub fn by_name(name: &str) -> Result<Job> {
 
 fn nearest(name: &str) -> Result<Option<String>> {
     let names: Vec<String> = rows("SELECT name FROM sluice._job", &[], |r| r.need(1))?;
-    Ok(sluice_core::settings::nearest(name, names.iter().map(String::as_str)).map(str::to_string))
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    Ok(sluice_core::connection::nearest(name, &names).map(str::to_string))
 }
 
 pub fn by_id(id: i64) -> Result<Option<Job>> {

@@ -1,4 +1,4 @@
-//! The stored form of a page's records: zstd (RFC 8878), at its fastest level.
+//! The stored form of a page's records and keys: zstd (RFC 8878), at its fastest level.
 
 use super::error::{DataError, StoredPageFault};
 use std::io::Read;
@@ -6,12 +6,12 @@ use std::io::Read;
 /// Level 1 gains nearly all there is on JSON, at the lowest cost.
 const LEVEL: i32 = 1;
 
-pub fn compress(records_text: &str) -> Vec<u8> {
-    zstd::bulk::compress(records_text.as_bytes(), LEVEL).expect("memory is the only thing compression can lack")
+pub fn compress(content: &[u8]) -> Vec<u8> {
+    zstd::bulk::compress(content, LEVEL).expect("memory is the only thing compression can lack")
 }
 
-/// Undoes [`compress`]. Stops with an error as soon as the text is larger than `max` bytes.
-pub fn decompress(stored: &[u8], max: usize) -> Result<String, DataError> {
+/// Undoes [`compress`]. Stops with an error as soon as the content is larger than `max` bytes.
+pub fn decompress(stored: &[u8], max: usize) -> Result<Vec<u8>, DataError> {
     let damaged = |_| DataError::BadStoredPage {
         fault: StoredPageFault::Compression,
     };
@@ -24,7 +24,17 @@ pub fn decompress(stored: &[u8], max: usize) -> Result<String, DataError> {
             limit: max,
         });
     }
-    String::from_utf8(text).map_err(|_| DataError::BadStoredPage {
+    Ok(text)
+}
+
+/// Undoes [`compress`] of a text.
+pub fn decompress_text(stored: &[u8], max: usize) -> Result<String, DataError> {
+    String::from_utf8(decompress(stored, max)?).map_err(|_| DataError::BadStoredPage {
         fault: StoredPageFault::Encoding,
     })
+}
+
+/// A name for content, by its bytes.
+pub fn content_hash(content: &[u8]) -> [u8; 32] {
+    *blake3::hash(content).as_bytes()
 }

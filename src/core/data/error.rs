@@ -39,6 +39,8 @@ pub enum DataError {
         excerpt: String,
         reason: Misfit,
     },
+    #[error("no record has a member for any column of the target")]
+    NoColumns,
     #[error("a stored page cannot be read: {fault}")]
     BadStoredPage { fault: StoredPageFault },
 }
@@ -95,6 +97,9 @@ impl Explain for DataError {
             DataError::PathMissing { .. } | DataError::NotAnArray { .. } | DataError::NotAnObject { .. } => {
                 Some("Check the setting \"records\": it names the array of records in the answer.".into())
             }
+            DataError::NoColumns => {
+                Some("Name the columns in the setting \"columns\", or give the target columns named as the members.".into())
+            }
             DataError::KeyMissing { .. } => Some(
                 "Every record needs a value in each key column: check \"key\" and the column's path in \"columns\"."
                     .into(),
@@ -104,7 +109,7 @@ impl Explain for DataError {
                 Some("Ask the remote for smaller pages, or leave the member out of \"columns\".".into())
             }
             DataError::BadStoredPage { .. } => {
-                Some("Start the read anew: CALL sluice.start_sync(…, fresh => true).".into())
+                Some("The page store is damaged; please report it with the server's log around this time.".into())
             }
         }
     }

@@ -5,7 +5,7 @@ use super::error::DataError;
 use super::escape::content_of;
 use super::kind::JsonKind;
 use super::names::column_names;
-use super::path::SingularQuery;
+use super::path::{SingularQuery, Step};
 use super::records::{Member, for_each_record};
 use super::time;
 use std::collections::{HashMap, HashSet};
@@ -154,6 +154,16 @@ impl Seen {
             nullable: self.present < records,
         }
     }
+}
+
+/// The names of all top-level members that records of this page have, in the order of their first appearance.
+pub fn members(records_text: &str) -> Result<Vec<String>, DataError> {
+    let columns = infer(records_text, u64::MAX)?.columns;
+    let name = |column: InferredColumn| match column.query.steps.into_iter().next() {
+        Some(Step::Member(name)) => Some(name),
+        _ => None,
+    };
+    Ok(columns.into_iter().filter_map(name).collect())
 }
 
 /// The members that could be a key: scalar, in every record, never null and distinct. `id` comes first, the others in

@@ -32,12 +32,12 @@ mod time;
 mod tree;
 mod tuple;
 
-pub use body::{compress, decompress};
+pub use body::{compress, content_hash, decompress, decompress_text};
 pub use column::{Column, ColumnType, FieldFormat, Mapping, MappingVersion};
 pub use decode::{DecodedPage, decode};
 pub use depth::MAX_DEPTH;
 pub use error::{DataError, StoredPageFault, excerpt};
-pub use infer::{Inferred, InferredColumn, InferredType, infer, unique_members};
+pub use infer::{Inferred, InferredColumn, InferredType, infer, members, unique_members};
 pub use kind::JsonKind;
 pub use misfit::Misfit;
 pub use page::{Located, PageHash, RecordsText, hash, locate, locate_with};

@@ -1,0 +1,3 @@
+//! The parts of the install script, in order; nothing else.
+
+use pgrx::prelude::*;
