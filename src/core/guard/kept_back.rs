@@ -51,7 +51,7 @@ impl Explain for KeptBack {
                 format!("The target keeps its {rows_before} rows, although the collection is confirmed to be empty.")
             }
             ReadState::Shrunk => format!(
-                "{candidates_gone} of {rows_before} rows are missing from the read ({gone_confirmed} of them for the \
+                "Of {rows_before} rows, {candidates_gone} are missing from the read ({gone_confirmed} of them for the \
                  second time), and max_shrink is {}. The target is as it was.",
                 self.max_shrink
             ),
