@@ -4,7 +4,9 @@
 //! refused rather than repaired: what the WHATWG parser would silently mend (tabs, backslashes, dot segments) is how a
 //! URL comes to mean something else than it shows. No error repeats a URL's text, since it may hold a credential.
 
+pub mod address;
 mod fault;
+pub mod join;
 
 use std::net::IpAddr;
 

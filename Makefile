@@ -1,0 +1,53 @@
+# The entry point. `make` lists the targets; each does its work in one script of scripts/.
+#
+# PG_CONFIG=/path/to/pg_config   which PostgreSQL (default: pgrx.toml's default major)
+# ONLY=name                      only the tests whose name contains it
+
+SHELL := /bin/bash
+PG_CONFIG ?=
+export PG_CONFIG ONLY UPDATE KEEP
+
+.DEFAULT_GOAL := help
+.PHONY: help tools install uninstall demo demo-real test test-core test-pg test-e2e lint bench package clean
+
+help: ## Lists the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+tools: ## Installs what building and testing need, where it is missing (apt-get, as root or with sudo)
+	@scripts/ensure-tools.sh
+
+install: tools ## Builds for release and installs into the PostgreSQL of PG_CONFIG
+	@scripts/install.sh
+
+uninstall: ## Removes the installed files again (DROP EXTENSION first)
+	@scripts/uninstall.sh
+
+demo: tools ## A throw-away server kept in step with a scripted API: first load, changes, a fault, then psql
+	@scripts/demo.sh
+
+demo-real: tools ## The same against a public API (the tags of postgres/postgres on GitHub)
+	@scripts/demo-real.sh
+
+test: tools ## All tests; the last line is "N passed, N failed"
+	@scripts/test.sh all
+
+lint: tools ## Format and clippy
+	@scripts/test.sh lint
+
+test-core: tools ## Decisions, encodings, states: no server
+	@scripts/test.sh core
+
+test-pg: tools ## Golden SQL (UPDATE=1 writes the expected files)
+	@scripts/test.sh pg
+
+test-e2e: tools ## Real servers, real workers, crashes and faults (KEEP=1 keeps the data directories)
+	@scripts/test.sh e2e
+
+bench: tools ## The benchmark against the limit of the machine
+	@scripts/bench.sh
+
+package: tools ## A release build as target/pg_sluice-VERSION-pgNN.tar.gz, to be unpacked in /
+	@scripts/package.sh
+
+clean: ## Removes target/ and the demo
+	@rm -rf target .demo

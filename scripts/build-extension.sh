@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Builds the extension and lays out its files in a folder, whose path is the last line of the output.
+#
+# build-extension.sh PROFILE [FEATURES]      PROFILE: dev | release; FEATURES: comma-separated, as for cargo
+. "$(dirname "$0")/env.sh"
+profile=${1:-dev} features=${2:-}
+major=$(pg_major)
+[ -n "$major" ] || die "no PostgreSQL found; run scripts/ensure-tools.sh"
+
+# pgrx reads the headers of the pg_config that ~/.pgrx/config.toml names. Where that is another version than ours, or
+# where nobody ran `cargo pgrx init`, the variable says it; otherwise it stays unset, because setting it rebuilds pgrx.
+known=$(sed -n "s/^pg$major = \"\(.*\)\"/\1/p" "${PGRX_HOME:-$HOME/.pgrx}/config.toml" 2>/dev/null || true)
+if [ -z "$known" ] || [ "$("$known" --version 2>/dev/null)" != "$("$PG_CONFIG" --version)" ]; then
+  export PGRX_PG_CONFIG_PATH=$PG_CONFIG
+fi
+
+folder=debug
+arguments=(--lib --package pg_sluice)
+[ "$profile" = dev ] || { folder=release; arguments+=(--release); }
+[ "$major" = "$PG_MAJOR" ] || { arguments+=(--no-default-features); features="pg$major${features:+,$features}"; }
+[ -z "$features" ] || arguments+=(--features "$features")
+cargo build --quiet "${arguments[@]}" >&2
+cargo build --quiet --package extension-sql >&2
+
+stage=$CARGO_TARGET_DIR/extension/$profile-pg$major${features:+-${features//,/-}}
+mkdir -p "$stage"
+# The build's own file may be replaced by the next build while it is being copied from here, so each file is renamed in.
+cp "$CARGO_TARGET_DIR/$folder/libpg_sluice.so" "$stage/.so" && mv "$stage/.so" "$stage/pg_sluice.so"
+sed "s/@CARGO_VERSION@/$VERSION/" pg_sluice.control >"$stage/pg_sluice.control"
+"$CARGO_TARGET_DIR/debug/extension-sql" pg_sluice.control "$VERSION" "$stage/pg_sluice.so" "$stage/pg_sluice--$VERSION.sql"
+find sql -maxdepth 1 -name 'pg_sluice--*--*.sql' -exec cp {} "$stage/" \;
+echo "$stage"

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Makes sure that what building and testing need is there; installs Debian's packages where that is allowed.
+#
+# Needed: Rust, make, a C compiler, PostgreSQL with its headers, libclang (pgrx reads the headers with it).
+# cargo-pgrx is not needed: scripts/extension_sql does the one thing that a build wants of it, in half a minute
+# instead of the nine that compiling cargo-pgrx takes on two cores.
+. "$(dirname "$0")/env.sh"
+
+missing=()
+packages=()
+
+# want PACKAGE WHAT: notes that WHAT is missing, and which Debian package brings it.
+want() { packages+=("$1"); missing+=("  $2 (Debian: $1)"); }
+
+have_libclang() {
+  [ -n "${LIBCLANG_PATH:-}" ] || ldconfig -p 2>/dev/null | grep -q 'libclang[-.0-9]*\.so' || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null
+}
+
+look() {
+  missing=() packages=()
+  [ -n "$(pg_major)" ] || want "postgresql-$PG_MAJOR" "PostgreSQL $PG_MAJOR"
+  if [ -n "$(pg_major)" ]; then
+    [ -x "$("$PG_CONFIG" --bindir)/postgres" ] || want "postgresql-$(pg_major)" "the server of PostgreSQL $(pg_major)"
+    [ -f "$("$PG_CONFIG" --includedir-server)/postgres.h" ] || want "postgresql-server-dev-$(pg_major)" "its headers"
+  else
+    want "postgresql-server-dev-$PG_MAJOR" "its headers"
+  fi
+  have_libclang || want libclang-dev libclang
+  command -v cc >/dev/null || want gcc "a C compiler"
+}
+
+install_packages() {
+  local sudo=()
+  command -v apt-get >/dev/null || return 1
+  if [ "$(id -u)" != 0 ]; then
+    sudo -n true 2>/dev/null || return 1
+    sudo=(sudo -n)
+  fi
+  echo "installing: ${packages[*]}"
+  "${sudo[@]}" apt-get update -qq </dev/null
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null >"$CARGO_TARGET_DIR/apt.log" 2>&1 || {
+    tail -20 "$CARGO_TARGET_DIR/apt.log" >&2
+    return 1
+  }
+  # The default of env.sh is there now.
+  PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config
+}
+
+command -v cargo >/dev/null || die "cargo is missing: install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or later from https://rustup.rs"
+grep -q "^pgrx = \"=$PGRX_VERSION\"" Cargo.toml || die "pgrx.toml pins pgrx $PGRX_VERSION, Cargo.toml another version"
+mkdir -p "$CARGO_TARGET_DIR"
+look
+if [ ${#missing[@]} -gt 0 ] && install_packages; then look; fi
+if [ ${#missing[@]} -gt 0 ]; then
+  printf 'missing:\n%s\n' "$(printf '%s\n' "${missing[@]}")" >&2
+  die "install it, for example: sudo apt-get install ${packages[*]}"
+fi
+case " $(pin postgres majors | tr -d '[],') " in
+  *" $(pg_major) "*) ;;
+  *) die "$PG_CONFIG is PostgreSQL $(pg_major); pg_sluice is built for $(pin postgres majors)" ;;
+esac

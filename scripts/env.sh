@@ -1,0 +1,46 @@
+# Sourced by every script: the repository's root, the pins of pgrx.toml, which PostgreSQL, and how to be its OS user.
+# shellcheck shell=bash
+
+set -euo pipefail
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$ROOT"
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+
+die() { printf '%s\n' "$*" >&2; exit 1; }
+
+# pin SECTION KEY: a value of pgrx.toml, without quotes.
+pin() {
+  sed -n "/^\[$1\]/,/^\[/p" pgrx.toml | sed -n "s/^\"\{0,1\}$2\"\{0,1\} *= *//p" | sed 's/^"\(.*\)"$/\1/' | head -1
+}
+
+# The settings of [test_server] as lines of postgresql.conf.
+test_server_settings() {
+  sed -n '/^\[test_server\]/,/^\[/p' pgrx.toml | sed -n "s/^\"\{0,1\}\([a-z_.]*\)\"\{0,1\} *= *\"\{0,1\}\([^\"]*\)\"\{0,1\}$/\1 = '\2'/p"
+}
+
+PGRX_VERSION=$(pin pgrx version)
+PG_MAJOR=$(pin postgres default)
+VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+
+# PG_CONFIG: what the caller says, else Debian's place for the default major, else the first on the PATH.
+if [ -z "${PG_CONFIG:-}" ]; then
+  PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config
+  [ -x "$PG_CONFIG" ] || PG_CONFIG=$(command -v pg_config || true)
+fi
+export PG_CONFIG
+
+# The major version of the chosen PostgreSQL; empty where there is none.
+pg_major() { [ -x "${PG_CONFIG:-}" ] && "$PG_CONFIG" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/'; }
+
+# Runs a command as a user who may run a server: as root that is postgres, else whoever calls.
+as_server_user() {
+  if [ "$(id -u)" = 0 ]; then
+    setpriv --reuid postgres --regid postgres --init-groups env HOME=/tmp "$@"
+  else
+    "$@"
+  fi
+}
+
+# Gives a file or folder to the user who runs servers.
+give_to_server_user() { [ "$(id -u)" != 0 ] || chown -R postgres: "$@"; }

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Runs test tiers and counts. One line a tier; the last line is "N passed, N failed" over all of them.
+#
+# test.sh TIER…      lint | core | install | pg | e2e | all     ONLY=name: only the tests whose name contains it
+# The output of a tier lies in target/test-logs/TIER.log; where a tier fails, its end is shown.
+. "$(dirname "$0")/env.sh"
+logs=$CARGO_TARGET_DIR/test-logs
+mkdir -p "$logs"
+passed=0 failed=0
+
+# ---- the tiers: each prints what cargo prints, and ends with a status ----
+
+check() { # one check of the tier lint, counted like a test
+  echo "== $*"
+  if "$@"; then echo "test result: 1 passed; 0 failed"; else echo "test result: 0 passed; 1 failed"; return 1; fi
+}
+
+lint() {
+  local status=0
+  check cargo fmt --all --check || status=1
+  # With the failpoints, and without them, as it is released.
+  check cargo clippy --quiet --workspace --all-targets --features pg_sluice/failpoints -- -D warnings || status=1
+  check cargo clippy --quiet --package pg_sluice --lib -- -D warnings || status=1
+  return $status
+}
+
+core() {
+  local status=0
+  cargo test --quiet --no-fail-fast --package sluice-core --package sluice-fetch --package sample-api -- ${ONLY:+"$ONLY"} || status=1
+  cargo test --quiet --package sluice-e2e --test architecture -- ${ONLY:+"$ONLY"} || status=1
+  return $status
+}
+
+install() {
+  local tree stage
+  tree=$(scripts/private-postgres.sh) &&
+    stage=$(scripts/build-extension.sh dev failpoints) &&
+    scripts/install-extension.sh "$stage" "$tree" &&
+    # The scenarios are compiled here, so that the time of the tier e2e is theirs alone.
+    cargo test --quiet --no-run --package sluice-e2e --test e2e &&
+    echo "test result: 1 passed; 0 failed"
+}
+
+pg() { scripts/test-pg.sh "$(scripts/private-postgres.sh)" ${ONLY:+"$ONLY"}; }
+
+e2e() {
+  # Scenarios mostly wait for processes: more threads than cores.
+  SLUICE_PG_CONFIG=$(scripts/private-postgres.sh) \
+    cargo test --quiet --package sluice-e2e --test e2e -- --test-threads "${E2E_THREADS:-4}" ${ONLY:+"$ONLY"}
+}
+
+# ---- running and counting ----
+
+# run TIER: into its log, with its exit status and its seconds beside it.
+run() {
+  local start=$SECONDS status=0
+  "$1" >"$logs/$1.log" 2>&1 </dev/null || status=$?
+  echo "$status $((SECONDS - start))" >"$logs/$1.status"
+}
+
+# report TIER: the tier's line; adds its counts to the sums.
+report() {
+  local status seconds good bad
+  read -r status seconds <"$logs/$1.status"
+  read -r good bad < <(sed -n 's/^test result:\( ok\.\| FAILED\.\)\{0,1\} \([0-9]*\) passed; \([0-9]*\) failed.*/\2 \3/p' "$logs/$1.log" |
+    awk '{ good += $1; bad += $2 } END { print good + 0, bad + 0 }')
+  # What did not even compile, or was killed, has printed no count.
+  if [ "$status" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
+  if [ "$bad" != 0 ]; then
+    echo "---- the end of $logs/$1.log"
+    tail -n 60 "$logs/$1.log"
+    echo "----"
+  fi
+  printf '%-8s %4d passed, %d failed  (%d s)\n' "$1" "$good" "$bad" "$seconds"
+  passed=$((passed + good)) failed=$((failed + bad))
+  [ "$bad" = 0 ]
+}
+
+tier() {
+  run "$1"
+  report "$1"
+}
+
+all() {
+  tier lint || true
+  tier core || true
+  tier install || return 0
+  # Both mostly wait, each for servers of its own.
+  run pg &
+  run e2e
+  wait
+  report pg || true
+  report e2e || true
+}
+
+for name in "$@"; do
+  case $name in
+    all) all ;;
+    lint | core | install) tier "$name" || true ;;
+    pg | e2e)
+      tier install || break
+      tier "$name" || true
+      ;;
+    *) die "test.sh lint | core | install | pg | e2e | all" ;;
+  esac
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

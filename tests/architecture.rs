@@ -1,0 +1,83 @@
+//! Reads the source tree and holds it to the rules of CONTRIBUTING.md: who may import whom, sizes, where unsafe code and
+//! table names may stand, what every SQL object needs. Each rule is proven on a small bad sample beside it.
+
+#[path = "architecture/imports.rs"]
+mod imports;
+#[path = "architecture/sizes.rs"]
+mod sizes;
+#[path = "architecture/source.rs"]
+mod source;
+#[path = "architecture/sql.rs"]
+mod sql;
+#[path = "architecture/words.rs"]
+mod words;
+
+use source::{Source, rust_files, sql_files};
+
+/// Fails with every violation at once, one a line.
+fn hold(rule: &str, violations: Vec<String>) {
+    assert!(violations.is_empty(), "{rule}:\n  {}\n", violations.join("\n  "));
+}
+
+#[test]
+fn each_module_imports_only_what_lies_below_it() {
+    hold("imports", imports::violations(&rust_files("src")));
+}
+
+#[test]
+fn the_core_has_no_dependency_that_does_io() {
+    let manifest = Source::read("src/core/Cargo.toml");
+    hold("dependencies of core", imports::core_dependencies(&manifest.text));
+}
+
+#[test]
+fn unsafe_code_lies_in_pg_and_says_why_it_is_safe() {
+    hold("unsafe", words::unsafe_code(&rust_files("src")));
+}
+
+#[test]
+fn nothing_is_left_to_be_done() {
+    let mut files = rust_files("src");
+    files.extend(rust_files("tests"));
+    hold("unfinished", words::unfinished(&files));
+}
+
+#[test]
+fn a_failure_is_a_result_and_not_a_panic() {
+    hold("unwrap", words::unwraps(&rust_files("src")));
+}
+
+#[test]
+fn files_and_functions_stay_small() {
+    let mut files = rust_files("src");
+    files.extend(rust_files("tests"));
+    files.extend(rust_files("bench"));
+    hold("sizes", sizes::violations(&files));
+}
+
+#[test]
+fn only_the_store_names_our_tables() {
+    hold(
+        "table names",
+        sql::table_names(&sql_files("sql/schema"), &rust_files("src")),
+    );
+}
+
+#[test]
+fn every_schema_file_is_installed_in_a_stated_order() {
+    let install = rust_files("src").into_iter().find(|file| file.path == "src/install.rs");
+    hold("install.rs", sql::installed(&sql_files("sql/schema"), install.as_ref()));
+}
+
+#[test]
+fn every_public_sql_object_has_a_comment() {
+    hold(
+        "comments",
+        sql::uncommented(&sql_files("sql/schema"), &rust_files("src")),
+    );
+}
+
+#[test]
+fn install_scripts_replace_nothing() {
+    hold("replace", sql::replacing(&sql_files("sql/schema")));
+}
