@@ -138,38 +138,12 @@ fn of_settings() -> Vec<ConfigError> {
 
 fn of_jobs() -> Vec<ConfigError> {
     let name = || HOSTILE.to_owned();
-    let target = || "public.products".to_owned();
     let path = |fault| JobFault::Path {
         subject: Subject::argument("path"),
         fault,
     };
     let mut faults = vec![
-        JobFault::UnknownJob {
-            name: name(),
-            nearest: Some("products".into()),
-        },
-        JobFault::UnknownJob {
-            name: name(),
-            nearest: None,
-        },
-        JobFault::JobExists { name: name() },
-        JobFault::UnknownConnection {
-            name: name(),
-            nearest: None,
-        },
-        JobFault::NoUsage {
-            role: name(),
-            connection: name(),
-        },
         JobFault::NotAConnection { name: name() },
-        JobFault::Paused {
-            name: name(),
-            reason: None,
-        },
-        JobFault::Paused {
-            name: "products".into(),
-            reason: Some("rolled back".into()),
-        },
         JobFault::KeyNeeded {
             name: name(),
             proposed: vec!["id".into(), "sku".into()],
@@ -180,30 +154,8 @@ fn of_jobs() -> Vec<ConfigError> {
         },
         JobFault::EmptyKey,
         JobFault::KeyColumnTwice { column: name() },
-        JobFault::KeyColumnUnknown {
-            column: name(),
-            target: target(),
-            nearest: Some("id".into()),
-        },
-        JobFault::KeyNotUnique {
-            target: target(),
-            key: vec!["shop id".into(), "id".into()],
-        },
-        JobFault::ColumnUnknown {
-            column: name(),
-            target: target(),
-            nearest: None,
-        },
-        JobFault::ColumnGenerated {
-            column: name(),
-            target: target(),
-        },
-        JobFault::NotATable {
-            target: target(),
-            kind: "a view".into(),
-        },
         JobFault::TargetTaken {
-            target: target(),
+            target: "public.products".into(),
             job: name(),
         },
     ];
@@ -232,21 +184,8 @@ fn of_secrets() -> Vec<ConfigError> {
             name: name(),
             format: 9,
         },
-        SecretFault::UnknownSecret {
-            name: name(),
-            nearest: Some("shop_token".into()),
-        },
-        SecretFault::UnknownSecret {
-            name: name(),
-            nearest: None,
-        },
         SecretFault::WrongName,
         SecretFault::WrongSecretValue { name: name() },
-        SecretFault::AnotherOrigin {
-            name: name(),
-            bound: "https://a.example".into(),
-            wanted: "https://b.example".into(),
-        },
     ];
     faults.extend(KeyFileFault::ALL.map(file));
     faults.into_iter().map(ConfigError::from).collect()
@@ -322,14 +261,13 @@ fn variant(error: &ConfigError) -> (&'static str, &'static str, &'static [&'stat
         ConfigError::Job(fault) => (
             "job",
             variants!(fault, JobFault:
-            Path UnknownJob JobExists UnknownConnection NoUsage NotAConnection Paused KeyNeeded EmptyKey KeyColumnTwice
-            KeyColumnUnknown KeyNotUnique ColumnUnknown ColumnGenerated NotATable TargetTaken),
+            Path NotAConnection KeyNeeded EmptyKey KeyColumnTwice TargetTaken),
         ),
         ConfigError::Secret(fault) => (
             "secret",
             variants!(fault, SecretFault:
-            KeyLength KeyNotHex KeyIsConstant KeyFile AnotherKey Damaged UnknownFormat UnknownSecret WrongName
-            WrongSecretValue AnotherOrigin),
+            KeyLength KeyNotHex KeyIsConstant KeyFile AnotherKey Damaged UnknownFormat WrongName
+            WrongSecretValue),
         ),
         shared => (
             "shared",

@@ -13,6 +13,14 @@ pub struct KeptBack {
     pub max_shrink: f64,
 }
 
+impl KeptBack {
+    /// Message and facts in one line, for the run's row.
+    pub fn reason(&self) -> String {
+        let facts = self.detail().unwrap_or_default();
+        format!("{self}. {facts}")
+    }
+}
+
 fn primary(state: ReadState) -> &'static str {
     match state {
         ReadState::EmptyUnconfirmed | ReadState::EmptyConfirmed => "the remote sent no records",
