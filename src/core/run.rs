@@ -10,6 +10,8 @@
 //! All states are durable: they are the `status` column of `sluice._run`. A run that says `running` while no session
 //! holds its job's lock was interrupted, and the scheduler closes it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Where a run stands.
@@ -75,9 +77,34 @@ impl RunStatus {
         }
     }
 
+    /// The status of this word, as it stands in `sluice._run`.
+    pub fn parse(word: &str) -> Option<RunStatus> {
+        RunStatus::ALL.into_iter().find(|status| status.as_str() == word)
+    }
+
+    /// Whether a run may go from this status to `next` (the arrows above). A scheduled run can be stopped, and can fail
+    /// before it reads: its target or its owner may be gone.
+    pub fn may_become(self, next: RunStatus) -> bool {
+        use RunStatus::*;
+        match self {
+            Scheduled => matches!(next, Running | Failed | Stopped | Interrupted),
+            Running => !matches!(next, Scheduled | Running | Superseded | Discarded),
+            Publishing => !matches!(next, Scheduled | Running | Publishing | Superseded | Discarded),
+            Held => matches!(next, Publishing | Discarded | Superseded),
+            Succeeded => next == RolledBack,
+            Superseded | Discarded | RolledBack | Retryable | Failed | Stopped | Interrupted => false,
+        }
+    }
+
     /// Open runs occupy their job: no other run of it starts.
     pub fn is_open(self) -> bool {
         matches!(self, RunStatus::Scheduled | RunStatus::Running | RunStatus::Publishing)
+    }
+}
+
+impl fmt::Display for RunStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -117,6 +144,70 @@ impl RunSource {
             RunSource::Cron => "cron",
             RunSource::Ingest => "ingest",
             RunSource::Rollback => "rollback",
+        }
+    }
+
+    /// The source of this word, as it stands in `sluice._run`.
+    pub fn parse(word: &str) -> Option<RunSource> {
+        RunSource::ALL.into_iter().find(|source| source.as_str() == word)
+    }
+}
+
+impl fmt::Display for RunSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word<T: Serialize>(value: T) -> String {
+        serde_json::to_value(value).unwrap().as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn each_word_is_the_same_in_tables_and_in_json() {
+        for status in RunStatus::ALL {
+            assert_eq!(RunStatus::parse(status.as_str()), Some(status));
+            assert_eq!(word(status), status.to_string());
+        }
+        for source in RunSource::ALL {
+            assert_eq!(RunSource::parse(source.as_str()), Some(source));
+            assert_eq!(word(source), source.to_string());
+        }
+        assert_eq!(RunStatus::parse("Running"), None);
+        assert_eq!(RunSource::parse(""), None);
+    }
+
+    #[test]
+    fn every_status_can_be_reached_and_every_open_one_can_end() {
+        for status in RunStatus::ALL {
+            let reached = RunStatus::ALL.into_iter().any(|before| before.may_become(status));
+            assert!(reached || status == RunStatus::Scheduled, "{status}");
+            let ends = RunStatus::ALL
+                .into_iter()
+                .any(|next| status.may_become(next) && !next.is_open());
+            assert!(ends || !status.is_open(), "{status}");
+        }
+    }
+
+    #[test]
+    fn what_ended_stays_ended() {
+        for status in RunStatus::ALL.into_iter().filter(|status| !status.is_open()) {
+            for next in RunStatus::ALL.into_iter().filter(|next| status.may_become(*next)) {
+                let by_a_person = [RunStatus::Held, RunStatus::Succeeded].contains(&status);
+                assert!(by_a_person, "{status} became {next}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_status_becomes_itself_and_none_goes_back_to_scheduled() {
+        for status in RunStatus::ALL {
+            assert!(!status.may_become(status));
+            assert!(!status.may_become(RunStatus::Scheduled));
         }
     }
 }

@@ -67,8 +67,8 @@ pub enum ConfigError {
         nearest: Option<&'static str>,
         valid: Vec<&'static str>,
     },
-    /// A word that is none of the words allowed; `found` is a sentence or nothing.
-    #[error("{subject} has a value that it does not know")]
+    /// A word that is none of `valid`; `found` is a sentence or nothing.
+    #[error("{subject} must be one of {}", list(.valid))]
     UnknownWord {
         subject: Subject,
         found: Option<String>,
@@ -125,10 +125,7 @@ impl Explain for ConfigError {
                 Some((place, _)) => format!("In {} the settings are: {}.", quoted(place), list(valid)),
                 None => format!("The settings are: {}.", list(valid)),
             }),
-            ConfigError::UnknownWord { found, valid, .. } => {
-                Some(sentences([found.clone(), Some(format!("Valid are: {}.", list(valid)))]))
-            }
-            ConfigError::WrongValue { found, .. } => found.clone(),
+            ConfigError::UnknownWord { found, .. } | ConfigError::WrongValue { found, .. } => found.clone(),
             ConfigError::NotSupportedYet { supported, .. } if supported.is_empty() => {
                 Some("This release knows the word, but does not act on it.".to_owned())
             }
@@ -143,12 +140,10 @@ impl Explain for ConfigError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            ConfigError::UnknownOption { nearest, .. }
-            | ConfigError::UnknownSetting { nearest, .. }
-            | ConfigError::UnknownWord { nearest, .. } => Some(match nearest {
-                Some(word) => format!("Did you mean \"{word}\"?"),
-                None => "Remove it, or use one of the words in the detail.".to_owned(),
-            }),
+            ConfigError::UnknownOption { nearest, .. } | ConfigError::UnknownSetting { nearest, .. } => Some(
+                did_you_mean(*nearest, "Remove it, or use one of the names in the detail."),
+            ),
+            ConfigError::UnknownWord { nearest, .. } => Some(did_you_mean(*nearest, "Use one of these words.")),
             ConfigError::WrongValue { example, .. } => Some(format!("For example: {example}")),
             ConfigError::NotSupportedYet { supported, .. } if supported.is_empty() => {
                 Some("Remove it; a later release will accept it.".to_owned())
@@ -165,6 +160,9 @@ impl Explain for ConfigError {
     }
 }
 
-fn sentences<const N: usize>(parts: [Option<String>; N]) -> String {
-    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+fn did_you_mean(nearest: Option<&str>, otherwise: &str) -> String {
+    match nearest {
+        Some(word) => format!("Did you mean \"{word}\"?"),
+        None => otherwise.to_owned(),
+    }
 }

@@ -6,6 +6,7 @@
 //!
 //! [`ConfigError`] is the error of everything that a person defines: options, settings, jobs, schedules, secrets.
 
+mod auth;
 mod credentials;
 mod error;
 mod fault;
@@ -13,9 +14,15 @@ mod names;
 mod options;
 mod spelling;
 
+pub use auth::{ApiKeyIn, AuthKind};
 pub use credentials::names_a_credential;
 pub use error::{ConfigError, Subject};
 pub use fault::ConnectionFault;
 pub use names::{is_reserved_header, is_secret_name, is_token};
-pub use options::{ApiKeyIn, AuthKind, ConnectionOptions, DEFAULT_MAX_CONCURRENCY, ReadMethod};
+pub use options::{ConnectionOptions, DEFAULT_MAX_CONCURRENCY, ReadMethod};
 pub use spelling::{found, list, nearest, quoted};
+
+#[cfg(test)]
+mod error_form;
+#[cfg(test)]
+mod tests;

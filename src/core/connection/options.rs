@@ -1,11 +1,11 @@
-//! Reading a connection's options.
+//! Reading a connection's options; those of `auth` are in [`super::auth`].
 
 use url::Url;
 
+use super::auth::{ApiKeyIn, AuthKind};
 use super::credentials::{names_a_credential, option_smells_of_a_credential};
 use super::error::{ConfigError, Subject};
 use super::fault::ConnectionFault;
-use super::names::{is_reserved_header, is_secret_name, is_token};
 use super::spelling::{found, nearest};
 use crate::url_policy;
 
@@ -42,53 +42,6 @@ const LATER: [&str; 10] = [
     "token_body",
     "token_path",
 ];
-
-const AUTHS: [&str; 4] = ["none", "bearer", "basic", "api_key"];
-const LATER_AUTHS: [&str; 3] = [
-    "oauth2_client_credentials",
-    "oauth2_authorization_code",
-    "oauth2_device",
-];
-
-/// How requests prove who sends them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthKind {
-    None,
-    /// `Authorization: Bearer …` (RFC 6750).
-    Bearer,
-    /// `Authorization: Basic …` (RFC 7617).
-    Basic,
-    /// A key of the remote's own, in a header or a query parameter.
-    ApiKey,
-}
-
-impl AuthKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            AuthKind::None => "none",
-            AuthKind::Bearer => "bearer",
-            AuthKind::Basic => "basic",
-            AuthKind::ApiKey => "api_key",
-        }
-    }
-
-    /// The options that this kind takes.
-    fn options(self) -> &'static [&'static str] {
-        match self {
-            AuthKind::None => &[],
-            AuthKind::Bearer => &["secret"],
-            AuthKind::Basic => &["username", "secret"],
-            AuthKind::ApiKey => &["secret", "api_key_name", "api_key_in"],
-        }
-    }
-}
-
-/// Where an API key travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ApiKeyIn {
-    Header,
-    Query,
-}
 
 /// A method that jobs may read with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,19 +100,19 @@ impl ConnectionOptions {
 }
 
 /// The options as they were given.
-struct Given<'a> {
+pub(super) struct Given<'a> {
     options: &'a [(String, String)],
 }
 
 impl<'a> Given<'a> {
-    fn get(&self, name: &str) -> Option<&'a str> {
+    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
         self.options
             .iter()
             .find(|(known, _)| known == name)
             .map(|(_, value)| value.as_str())
     }
 
-    fn required(&self, option: &'static str, because: &str) -> Result<&'a str, ConfigError> {
+    pub(super) fn required(&self, option: &'static str, because: &str) -> Result<&'a str, ConfigError> {
         let missing = || ConnectionFault::MissingOption {
             option,
             because: because.to_owned(),
@@ -186,111 +139,12 @@ impl<'a> Given<'a> {
         Ok(())
     }
 
-    fn auth(&self) -> Result<AuthKind, ConfigError> {
-        let Some(given) = self.get("auth") else {
-            return Ok(AuthKind::None);
-        };
-        match given {
-            "none" => Ok(AuthKind::None),
-            "bearer" => Ok(AuthKind::Bearer),
-            "basic" => Ok(AuthKind::Basic),
-            "api_key" => Ok(AuthKind::ApiKey),
-            later if LATER_AUTHS.contains(&later) => Err(ConfigError::NotSupportedYet {
-                what: format!("auth \"{later}\""),
-                supported: AUTHS.to_vec(),
-            }),
-            // What was given is not shown: a token is easily put here by mistake.
-            other => Err(ConfigError::UnknownWord {
-                subject: Subject::option("auth"),
-                found: None,
-                nearest: nearest(other, &AUTHS),
-                valid: AUTHS.to_vec(),
-            }),
-        }
-    }
-
-    /// Options of another `auth` than the one that is set are mistakes.
-    fn check_uses(&self, auth: AuthKind) -> Result<(), ConfigError> {
-        for option in ["secret", "username", "api_key_name", "api_key_in"] {
-            if self.get(option).is_some() && !auth.options().contains(&option) {
-                let because = match self.get("auth") {
-                    Some(_) => format!("auth is \"{}\"", auth.as_str()),
-                    None => "auth is not given, and so \"none\"".to_owned(),
-                };
-                let uses = auth.options().to_vec();
-                return Err(ConnectionFault::UselessOption { option, because, uses }.into());
-            }
-        }
-        Ok(())
-    }
-
     fn check_push(&self) -> Result<(), ConfigError> {
         match self.switch("allow_push")? {
             false => Ok(()),
             true => Err(ConfigError::NotSupportedYet {
                 what: "option \"allow_push\"".to_owned(),
                 supported: vec!["off"],
-            }),
-        }
-    }
-
-    fn secret(&self, auth: AuthKind) -> Result<Option<String>, ConfigError> {
-        if auth == AuthKind::None {
-            return Ok(None);
-        }
-        let name = self.required("secret", &format!("auth is \"{}\"", auth.as_str()))?;
-        match is_secret_name(name) {
-            true => Ok(Some(name.to_owned())),
-            false => Err(ConnectionFault::NotASecretName { option: "secret" }.into()),
-        }
-    }
-
-    /// RFC 7617: a user name has neither a colon nor control characters.
-    fn username(&self, auth: AuthKind) -> Result<Option<String>, ConfigError> {
-        if auth != AuthKind::Basic {
-            return Ok(None);
-        }
-        let name = self.required("username", "auth is \"basic\"")?;
-        if name.is_empty() || name.contains(':') || name.chars().any(char::is_control) {
-            return Err(wrong(
-                "username",
-                "a name without colons and control characters",
-                None,
-                "username 'alice'",
-            ));
-        }
-        Ok(Some(name.to_owned()))
-    }
-
-    fn api_key_name(&self, auth: AuthKind) -> Result<Option<String>, ConfigError> {
-        if auth != AuthKind::ApiKey {
-            return Ok(None);
-        }
-        let name = self.required("api_key_name", "auth is \"api_key\"")?;
-        let fits = match self.api_key_in()? {
-            ApiKeyIn::Header => {
-                is_token(name) && (name.eq_ignore_ascii_case("authorization") || !is_reserved_header(name))
-            }
-            ApiKeyIn::Query => !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic()),
-        };
-        match fits {
-            true => Ok(Some(name.to_owned())),
-            false => {
-                let expected = "the name of the header or parameter that holds the key, not one that HTTP itself uses";
-                Err(wrong("api_key_name", expected, None, "api_key_name 'X-API-Key'"))
-            }
-        }
-    }
-
-    fn api_key_in(&self) -> Result<ApiKeyIn, ConfigError> {
-        match self.get("api_key_in") {
-            None | Some("header") => Ok(ApiKeyIn::Header),
-            Some("query") => Ok(ApiKeyIn::Query),
-            Some(other) => Err(ConfigError::UnknownWord {
-                subject: Subject::option("api_key_in"),
-                found: None,
-                nearest: nearest(other, &["header", "query"]),
-                valid: vec!["header", "query"],
             }),
         }
     }
@@ -373,7 +227,7 @@ fn unknown(name: &str) -> ConfigError {
     }
 }
 
-fn wrong(option: &str, expected: &str, given: Option<&str>, example: &str) -> ConfigError {
+pub(super) fn wrong(option: &str, expected: &str, given: Option<&str>, example: &str) -> ConfigError {
     ConfigError::WrongValue {
         subject: Subject::option(option),
         expected: expected.to_owned(),

@@ -13,6 +13,14 @@ pub struct KeptBack {
     pub max_shrink: f64,
 }
 
+impl KeptBack {
+    /// Message and facts in one line, for the run's row.
+    pub fn reason(&self) -> String {
+        let facts = self.detail().unwrap_or_default();
+        format!("{self}. {facts}")
+    }
+}
+
 fn primary(state: ReadState) -> &'static str {
     match state {
         ReadState::EmptyUnconfirmed | ReadState::EmptyConfirmed => "the remote sent no records",
@@ -51,7 +59,7 @@ impl Explain for KeptBack {
                 format!("The target keeps its {rows_before} rows, although the collection is confirmed to be empty.")
             }
             ReadState::Shrunk => format!(
-                "{candidates_gone} of {rows_before} rows are missing from the read ({gone_confirmed} of them for the \
+                "Of {rows_before} rows, {candidates_gone} are missing from the read ({gone_confirmed} of them for the \
                  second time), and max_shrink is {}. The target is as it was.",
                 self.max_shrink
             ),

@@ -10,12 +10,12 @@ use crate::job::JobFault;
 
 const LONGEST: usize = 2048;
 
-/// A path as it is stored: with one leading slash, as it was given otherwise.
+/// A path as it is stored: empty, or with one leading slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobPath(String);
 
 impl JobPath {
-    /// Reads the path; `products` and `/products` are the same, an empty one and `/` are the base itself.
+    /// Reads the path; `products` and `/products` are the same, an empty one is the base itself.
     pub fn parse(text: &str) -> Result<JobPath, ConfigError> {
         match fault(text) {
             Some(fault) => Err(JobFault::Path {
@@ -23,7 +23,8 @@ impl JobPath {
                 fault,
             }
             .into()),
-            None => Ok(JobPath(format!("/{}", text.strip_prefix('/').unwrap_or(text)))),
+            None if text.is_empty() || text.starts_with('/') => Ok(JobPath(text.to_owned())),
+            None => Ok(JobPath(format!("/{text}"))),
         }
     }
 
@@ -45,9 +46,9 @@ pub enum PathFault {
     Absolute,
     /// Dot segments, written or encoded.
     Above,
-    /// `%2f`, `%5c`, `%00`, or a `%` without two hexadecimal digits.
+    /// `%2f`, `%5c` and control characters, encoded once or twice, or a `%` without two hexadecimal digits.
     Encoded,
-    /// Whitespace, control characters, `\` or `@`.
+    /// Whitespace, control characters or `\`.
     Characters,
     /// Empty segments: `a//b`.
     EmptySegment,
@@ -73,7 +74,7 @@ impl PathFault {
             PathFault::Absolute => "A job reads one collection of its connection; the host comes from the connection.",
             PathFault::Above => "A path stays below the base URL of its connection.",
             PathFault::Encoded => "Encoded separators are read differently by different servers.",
-            PathFault::Characters => "Spaces, control characters, backslashes and @ change what a URL means.",
+            PathFault::Characters => "Spaces, control characters and backslashes change what a URL means.",
             PathFault::EmptySegment => "Servers differ in how they read \"//\".",
             PathFault::Query => "What follows a ? belongs to the settings.",
             PathFault::Fragment => "What follows a # is never sent to a server.",
@@ -86,7 +87,7 @@ impl PathFault {
             PathFault::Absolute => "Give the path only, for example '/products'; another host is another connection.",
             PathFault::Above => "Write the path without \"..\" and \".\"; for a place above, change base_url.",
             PathFault::Encoded => "Write the path segment by segment; encode only characters inside a segment.",
-            PathFault::Characters => "Encode such a character as %20, %40 or similar where the remote needs it.",
+            PathFault::Characters => "Encode a space as %20 where the remote needs it; leave the others away.",
             PathFault::EmptySegment => "Write one slash between two segments, for example '/shop/products'.",
             PathFault::Query => "Use settings => '{\"params\": {\"name\": \"value\"}}'.",
             PathFault::Fragment => "Remove the # and what follows it.",
@@ -101,7 +102,7 @@ impl fmt::Display for PathFault {
             PathFault::Absolute => "must be a path below the connection's base URL, not a complete URL",
             PathFault::Above => "must not lead above the connection's base URL",
             PathFault::Encoded => "contains an encoded separator or a broken percent code",
-            PathFault::Characters => "contains a space, a control character, a backslash or an @",
+            PathFault::Characters => "contains a space, a control character or a backslash",
             PathFault::EmptySegment => "contains an empty segment",
             PathFault::Query => "must not contain a query",
             PathFault::Fragment => "must not contain a fragment",
@@ -118,7 +119,7 @@ fn fault(text: &str) -> Option<PathFault> {
         return Some(PathFault::Characters);
     }
     let first_segment = text.split('/').next().unwrap_or_default();
-    if text.starts_with("//") || first_segment.contains(':') {
+    if text.starts_with("//") || first_segment.contains([':', '@']) {
         return Some(PathFault::Absolute);
     }
     if text.contains('?') {
@@ -127,9 +128,6 @@ fn fault(text: &str) -> Option<PathFault> {
     if text.contains('#') {
         return Some(PathFault::Fragment);
     }
-    if text.contains('@') {
-        return Some(PathFault::Characters);
-    }
     if text.contains("//") {
         return Some(PathFault::EmptySegment);
     }
@@ -137,19 +135,23 @@ fn fault(text: &str) -> Option<PathFault> {
 }
 
 fn segment_fault(text: &str) -> Option<PathFault> {
-    let dots = text.to_ascii_lowercase().replace("%2e", ".");
-    if dots.split('/').any(|segment| matches!(segment, "." | "..")) || dots.len() != text.len() {
+    let lower = text.to_ascii_lowercase();
+    let once = lower.replace("%25", "%");
+    if lower.split('/').any(|segment| matches!(segment, "." | "..")) || once.contains("%2e") {
         return Some(PathFault::Above);
     }
-    let mut codes = text.split('%');
-    codes.next();
-    let broken = |code: &str| {
-        let digits = code
-            .get(..2)
-            .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
-        digits.is_none_or(|digits| matches!(digits.to_ascii_lowercase().as_str(), "2f" | "5c" | "00" | "0a" | "0d"))
-    };
-    codes.any(broken).then_some(PathFault::Encoded)
+    let broken = lower.split('%').skip(1).any(|code| hex(code).is_none());
+    let hides = |code: u8| code < 0x20 || [0x2f, 0x5c, 0x7f].contains(&code);
+    let hidden = once.split('%').skip(1).filter_map(hex).any(hides);
+    (broken || hidden).then_some(PathFault::Encoded)
+}
+
+/// What the two hexadecimal digits at the beginning mean.
+fn hex(code: &str) -> Option<u8> {
+    let digits = code
+        .get(..2)
+        .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    u8::from_str_radix(digits, 16).ok()
 }
 
 #[cfg(test)]
@@ -163,13 +165,15 @@ mod tests {
         for (text, stored) in [
             ("/products", "/products"),
             ("products", "/products"),
-            ("", "/"),
+            ("", ""),
             ("/", "/"),
             ("/shop/v2/products/", "/shop/v2/products/"),
             ("/odata/Products(1)", "/odata/Products(1)"),
             ("/a/b:c", "/a/b:c"),
             ("/names%20with%20blanks", "/names%20with%20blanks"),
             ("/users/%40me", "/users/%40me"),
+            ("/users/@me", "/users/@me"),
+            ("/100%25", "/100%25"),
             ("/größe", "/größe"),
             ("/a...b", "/a...b"),
         ] {
@@ -191,8 +195,10 @@ mod tests {
             ("/a/%2e%2E/b", PathFault::Above),
             ("/a/.%2e/b", PathFault::Above),
             ("/%2econfig", PathFault::Above),
-            ("@evil.example", PathFault::Characters),
-            ("/a@b", PathFault::Characters),
+            ("@evil.example", PathFault::Absolute),
+            ("a:b@evil.example/", PathFault::Absolute),
+            ("/a%252fb", PathFault::Encoded),
+            ("/a/%252e%252e/b", PathFault::Above),
             ("\\\\evil.example", PathFault::Characters),
             ("/a\\b", PathFault::Characters),
             ("/a\tb", PathFault::Characters),
@@ -222,7 +228,7 @@ mod tests {
             if let Ok(path) = JobPath::parse(&text) {
                 let joined = url::Url::parse(&format!("https://api.example.com/v1{path}")).unwrap();
                 prop_assert_eq!(joined.host_str(), Some("api.example.com"));
-                prop_assert!(joined.path().starts_with("/v1/"), "{}", joined);
+                prop_assert!(joined.path() == "/v1" || joined.path().starts_with("/v1/"), "{}", joined);
                 prop_assert_eq!(joined.query(), None);
                 prop_assert_eq!(joined.username(), "");
             }

@@ -1,12 +1,15 @@
-//! What can be wrong with secrets and their key. No variant holds a byte of either.
+//! What can be wrong with secrets and their key. No variant holds a byte of either. Whose a secret is and where it may
+//! go is asked by the caller, which has its own errors for that.
 
 use super::key::KeyId;
 use crate::class::Class;
 use crate::connection::quoted;
-use crate::error::Explain;
+use crate::error::{Error, Explain};
 
-/// The command that makes a key, for hints.
-const MAKE_KEY: &str = "umask 077 && openssl rand -hex 32 >";
+/// The command that makes a key, for hints; `path` is quoted for a shell.
+fn make_key(path: &str) -> String {
+    format!("(umask 077; openssl rand -hex 32 > {path})")
+}
 
 /// A fault of a secret or of the master key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,19 +34,10 @@ pub enum SecretFault {
     Damaged { name: String },
     #[error("secret {} is stored in a format that this release does not know", quoted(.name))]
     UnknownFormat { name: String, format: u8 },
-    #[error("secret {} does not exist", quoted(.name))]
-    UnknownSecret { name: String, nearest: Option<String> },
     #[error("the name of a secret must be an identifier")]
     WrongName,
     #[error("the value of secret {} cannot be sent", quoted(.name))]
     WrongSecretValue { name: String },
-    /// `bound` and `wanted` are origins.
-    #[error("secret {} belongs to another origin", quoted(.name))]
-    AnotherOrigin {
-        name: String,
-        bound: String,
-        wanted: String,
-    },
 }
 
 /// Why the key file is refused.
@@ -91,7 +85,7 @@ impl KeyFileFault {
     fn hint(self, path: &str) -> String {
         let path = shell_quoted(path);
         match self {
-            KeyFileFault::Missing => format!("As the server's user: {MAKE_KEY} {path}"),
+            KeyFileFault::Missing => format!("As the server's user: {}", make_key(&path)),
             KeyFileFault::Unreadable | KeyFileFault::Mode { .. } => format!("As the server's user: chmod 600 {path}"),
             KeyFileFault::NotOwned => {
                 format!("As root, with the server's user in place of postgres: chown postgres {path}")
@@ -116,10 +110,8 @@ impl Explain for SecretFault {
             | SecretFault::KeyFile { .. } => "F0000",
             SecretFault::AnotherKey { .. } => "SY008",
             SecretFault::Damaged { .. } | SecretFault::UnknownFormat { .. } => "XX001",
-            SecretFault::UnknownSecret { .. } => "42704",
             SecretFault::WrongName => "42602",
             SecretFault::WrongSecretValue { .. } => "22023",
-            SecretFault::AnotherOrigin { .. } => "42501",
         }
     }
 
@@ -142,9 +134,6 @@ impl Explain for SecretFault {
             SecretFault::UnknownFormat { format, .. } => {
                 format!("Its format is {format}; this release knows format 1.")
             }
-            SecretFault::UnknownSecret { .. } => {
-                "A connection names secrets of its owner, or ones that were granted to its owner.".to_owned()
-            }
             SecretFault::WrongName => {
                 "It begins with a letter or an underscore and has at most 63 letters, digits, underscores, dots and \
                  hyphens."
@@ -153,16 +142,16 @@ impl Explain for SecretFault {
             SecretFault::WrongSecretValue { .. } => {
                 "It is empty, longer than 8192 bytes, or has a line break or another control character.".to_owned()
             }
-            SecretFault::AnotherOrigin { bound, wanted, .. } => {
-                format!("It may be sent to {bound} only; the connection's origin is {wanted}.")
-            }
         })
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
             SecretFault::KeyLength { .. } | SecretFault::KeyNotHex | SecretFault::KeyIsConstant => {
-                format!("Make one as the server's user: {MAKE_KEY} /path/of/sluice.key_file")
+                format!(
+                    "Make one as the server's user: {}",
+                    make_key("/path/of/sluice.key_file")
+                )
             }
             SecretFault::KeyFile { path, fault } => fault.hint(path),
             SecretFault::AnotherKey { name, .. } => format!(
@@ -176,18 +165,15 @@ impl Explain for SecretFault {
                 )
             }
             SecretFault::UnknownFormat { .. } => "Install the release that stored it, or a later one.".to_owned(),
-            SecretFault::UnknownSecret { name, nearest } => match nearest {
-                Some(nearest) => format!("Did you mean {}?", quoted(nearest)),
-                None => format!("SELECT sluice.set_secret({}, '…');", literal(name)),
-            },
             SecretFault::WrongName => "For example: 'shop_token'".to_owned(),
             SecretFault::WrongSecretValue { .. } => "Give the value as the remote issued it, on one line.".to_owned(),
-            SecretFault::AnotherOrigin { name, wanted, .. } => format!(
-                "If that origin may have it, its owner sets it again: SELECT sluice.set_secret({}, '…', {});",
-                literal(name),
-                literal(wanted)
-            ),
         })
+    }
+}
+
+impl From<SecretFault> for Error {
+    fn from(fault: SecretFault) -> Error {
+        Error::Config(fault.into())
     }
 }
 

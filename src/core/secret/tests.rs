@@ -152,7 +152,7 @@ fn a_key_is_32_bytes_or_64_digits() {
     }
     assert_eq!(parse_key(b"").unwrap_err(), SecretFault::KeyLength { bytes: 0 });
     assert_eq!(
-        parse_key(hex[..62].as_bytes()).unwrap_err(),
+        parse_key(&hex.as_bytes()[..62]).unwrap_err(),
         SecretFault::KeyLength { bytes: 62 }
     );
     assert_eq!(

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::fault::SettingsFault;
+use super::field::Field;
 use super::keys;
-use super::reader::Field;
 use crate::connection::ConfigError;
 use crate::data::path::SingularQuery;
 use crate::job::LONGEST_NAME;

@@ -13,13 +13,9 @@ pub enum SettingsFault {
     NotAnObject { line: usize, column: usize },
     #[error("setting {} is given twice", quoted(.path))]
     Twice { path: String },
-    /// `path` is a text that is no singular query of RFC 9535; `reason` comes from its parser.
+    /// `reason` is what the parser of paths says of the text.
     #[error("{subject} is not a path to one value")]
-    WrongPath {
-        subject: Subject,
-        path: String,
-        reason: String,
-    },
+    WrongPath { subject: Subject, reason: String },
     /// `needs` is the path of another setting.
     #[error("{subject} needs setting {}", quoted(.needs))]
     Needs {
@@ -66,9 +62,7 @@ impl Explain for SettingsFault {
                 format!("Reading stopped at line {line}, column {column}.")
             }
             SettingsFault::Twice { .. } => "Each setting has one value.".to_owned(),
-            SettingsFault::WrongPath { path, reason, .. } => {
-                format!("It is {}: {}.", quoted(path), reason.trim_end_matches('.'))
-            }
+            SettingsFault::WrongPath { reason, .. } => as_sentence(reason),
             SettingsFault::Needs { because, .. } | SettingsFault::NoEffect { because, .. } => (*because).to_owned(),
             SettingsFault::ReservedHeader { .. } => {
                 "Host, Authorization, Cookie, Proxy-*, Content-Length, Transfer-Encoding and Connection are set by the \
@@ -115,4 +109,12 @@ impl Explain for SettingsFault {
             SettingsFault::ColumnName { .. } => "Choose another name for the column, and keep its path.".to_owned(),
         })
     }
+}
+
+/// Another error's message as a sentence on one line.
+fn as_sentence(message: &str) -> String {
+    let line: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut letters = line.trim_end_matches('.').chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
 }

@@ -4,31 +4,34 @@
 //! neighbour, a key whose time has not come by name. A key that is `null` counts as not given. Values are read from the
 //! text itself, so that numbers in `columns` defaults keep their digits.
 //!
-//! `reader` walks the document; `keys` says which keys there are; one file each reads the larger parts.
+//! `keys` says which keys there are; `object` and `field` walk the document; one file each reads the larger parts.
 
 mod columns;
 mod fault;
+mod field;
 mod keys;
+mod object;
 mod pagination;
-mod reader;
+mod parts;
 mod request;
+mod size;
 
 use std::time::Duration;
 
 use crate::connection::ConfigError;
 use crate::data::path::SingularQuery;
 use crate::pagination::Pagination;
-use reader::Object;
+use object::Object;
 
 pub use columns::ColumnSetting;
 pub use fault::SettingsFault;
+pub use parts::{CommitEvery, LimitSettings, RetrySettings, TimeoutSettings, UndoSettings};
 
 /// How many requests a job has under way at most.
 pub const MOST_CONCURRENCY: u32 = 75;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
-const MEGABYTE: u64 = 1024 * 1024;
 
 /// A job's settings, with defaults where the document says nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,16 +69,6 @@ pub struct Settings {
     pub owner: Option<String>,
 }
 
-/// A batch is committed when one of these is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CommitEvery {
-    /// Default 8 MB of records.
-    pub bytes: u64,
-    /// `seconds` in the document; default 2 s.
-    pub time: Duration,
-    pub pages: Option<u64>,
-}
-
 /// What becomes of a read without records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnEmpty {
@@ -89,42 +82,6 @@ pub enum OnEmpty {
 pub enum OnMissing {
     Delete,
     Keep,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetrySettings {
-    /// Attempts at one request within a run; default 12.
-    pub request_attempts: u32,
-    /// The longest delay between two of them; default 5 s.
-    pub request_cap: Duration,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeoutSettings {
-    /// Default 10 s.
-    pub connect: Duration,
-    /// One request with its whole answer; default 45 s.
-    pub request: Duration,
-    /// Of `discover`, `preview` and `test_connection`; default 15 s.
-    pub probe: Duration,
-    pub run: Option<Duration>,
-}
-
-/// Limits of one run; none where not given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LimitSettings {
-    pub pages: Option<u64>,
-    pub rows: Option<u64>,
-    pub bytes: Option<u64>,
-}
-
-/// How long undo sets are kept: whichever is less.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UndoSettings {
-    /// Default 10; 0 keeps none.
-    pub keep_runs: u32,
-    /// Default 7.
-    pub keep_days: u32,
 }
 
 /// When rows of unchanged pages are compared again.
@@ -158,15 +115,15 @@ impl Settings {
             page_size,
             concurrency: given.count("concurrency", 1..=MOST_CONCURRENCY)?.unwrap_or(8),
             min_delay: given.interval("min_delay", Duration::ZERO..=HOUR)?.unwrap_or_default(),
-            commit_every: commit_every(&given)?,
+            commit_every: parts::commit_every(&given)?,
             on_empty: on_empty(&given)?,
             max_shrink: given.get("max_shrink").map_or(Ok(0.5), |field| field.share())?,
             on_missing: on_missing(&given)?,
             confirm_deletes: given.get("confirm_deletes").map_or(Ok(true), |field| field.truth())?,
-            retry: retry(&given)?,
-            timeouts: timeouts(&given)?,
-            limits: limits(&given)?,
-            undo: undo(&given)?,
+            retry: parts::retry(&given)?,
+            timeouts: parts::timeouts(&given)?,
+            limits: parts::limits(&given)?,
+            undo: parts::undo(&given)?,
             verify: verify(&given)?,
             verify_every: given
                 .interval("verify_every", Duration::from_secs(1)..=366 * DAY)?
@@ -222,60 +179,6 @@ fn on_missing(given: &Object<'_>) -> Result<OnMissing, ConfigError> {
 fn verify(given: &Object<'_>) -> Result<Verify, ConfigError> {
     let words = [("changed", Verify::Changed), ("always", Verify::Always)];
     Ok(given.choice("verify", &words, &[])?.unwrap_or(Verify::Changed))
-}
-
-fn commit_every(given: &Object<'_>) -> Result<CommitEvery, ConfigError> {
-    let part = given.object("commit_every", &keys::COMMIT_EVERY)?;
-    Ok(CommitEvery {
-        bytes: part
-            .get("bytes")
-            .map_or(Ok(8 * MEGABYTE), |field| field.size(64 * 1024..=1024 * MEGABYTE))?,
-        time: part
-            .get("seconds")
-            .map_or(Ok(Duration::from_secs(2)), |field| field.seconds(0.05, 3600.0))?,
-        pages: part.get("pages").map(|field| field.whole(1..=1_000_000)).transpose()?,
-    })
-}
-
-fn retry(given: &Object<'_>) -> Result<RetrySettings, ConfigError> {
-    let part = given.object("retry", &keys::RETRY)?;
-    let cap = part.interval("request_cap", Duration::from_millis(1)..=HOUR)?;
-    Ok(RetrySettings {
-        request_attempts: part.count("request_attempts", 1..=1000)?.unwrap_or(12),
-        request_cap: cap.unwrap_or(Duration::from_secs(5)),
-    })
-}
-
-fn timeouts(given: &Object<'_>) -> Result<TimeoutSettings, ConfigError> {
-    let part = given.object("timeouts", &keys::TIMEOUTS)?;
-    let shortest = Duration::from_millis(100);
-    let connect = part.interval("connect", shortest..=HOUR)?;
-    let request = part.interval("request", shortest..=24 * HOUR)?;
-    let probe = part.interval("probe", shortest..=HOUR)?;
-    Ok(TimeoutSettings {
-        connect: connect.unwrap_or(Duration::from_secs(10)),
-        request: request.unwrap_or(Duration::from_secs(45)),
-        probe: probe.unwrap_or(Duration::from_secs(15)),
-        run: part.interval("run", Duration::from_secs(1)..=30 * DAY)?,
-    })
-}
-
-fn limits(given: &Object<'_>) -> Result<LimitSettings, ConfigError> {
-    let part = given.object("limits", &keys::LIMITS)?;
-    let most = 1..=i64::MAX as u64;
-    Ok(LimitSettings {
-        pages: part.get("pages").map(|field| field.whole(most.clone())).transpose()?,
-        rows: part.get("rows").map(|field| field.whole(most.clone())).transpose()?,
-        bytes: part.get("bytes").map(|field| field.size(most)).transpose()?,
-    })
-}
-
-fn undo(given: &Object<'_>) -> Result<UndoSettings, ConfigError> {
-    let part = given.object("undo", &keys::UNDO)?;
-    Ok(UndoSettings {
-        keep_runs: part.count("keep_runs", 0..=10_000)?.unwrap_or(10),
-        keep_days: part.count("keep_days", 0..=3_660)?.unwrap_or(7),
-    })
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::fault::SettingsFault;
+use super::field::Field;
 use super::keys;
-use super::reader::{Field, Object};
+use super::object::Object;
 use crate::connection::{ConfigError, Subject, is_token};
 use crate::pagination::{Pagination, Source, Stop};
 
@@ -26,7 +27,7 @@ pub(super) fn read(field: Option<Field<'_>>, page_size: Option<u64>) -> Result<P
         None => Pagination::None,
     };
     check_page_size(&pagination, page_size)?;
-    check_stop(&pagination, page_size)?;
+    check_stop(&pagination)?;
     Ok(pagination)
 }
 
@@ -144,17 +145,18 @@ fn check_page_size(pagination: &Pagination, page_size: Option<u64>) -> Result<()
     }
 }
 
-fn check_stop(pagination: &Pagination, page_size: Option<u64>) -> Result<(), ConfigError> {
-    let (Pagination::Page { stop, total, .. } | Pagination::Offset { stop, total, .. }) = pagination else {
-        return Ok(());
-    };
-    match stop {
-        Stop::Short if page_size.is_none() => Err(needs(
-            "pagination.stop",
-            "page_size",
-            "A page is short only compared with the size that was asked for.",
-        )),
-        Stop::Total if total.is_none() => Err(needs(
+fn check_stop(pagination: &Pagination) -> Result<(), ConfigError> {
+    match pagination {
+        Pagination::Page {
+            stop: Stop::Total,
+            total: None,
+            ..
+        }
+        | Pagination::Offset {
+            stop: Stop::Total,
+            total: None,
+            ..
+        } => Err(needs(
             "pagination.stop",
             "pagination.total",
             "The end by total needs to know where the total is.",

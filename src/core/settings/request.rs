@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::fault::SettingsFault;
-use super::reader::Field;
+use super::field::Field;
 use crate::connection::{ConfigError, Subject, is_reserved_header, is_token, names_a_credential};
 use crate::pagination::Pagination;
 

@@ -1,140 +1,20 @@
-//! Walking the settings document: objects with known keys, and fields that know where they stand.
+//! A value of the settings document that knows where it stands: each reading checks the value or says what it must be.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::fault::SettingsFault;
 use super::keys::Keys;
+use super::object::{Members, Object};
+use super::size::{format_size, parse_size};
 use crate::connection::{ConfigError, Subject, found, nearest};
 use crate::data::path::SingularQuery;
 use crate::job::LONGEST_NAME;
 use crate::schedule::{format_interval, parse_interval};
-
-/// The members of a JSON object in the order of the text, values as they stand there.
-pub(super) struct Members<'a>(pub Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect<'a>(std::marker::PhantomData<&'a ()>);
-        impl<'de: 'a, 'a> Visitor<'de> for Collect<'a> {
-            type Value = Members<'a>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'a>, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry::<String, &'de RawValue>()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Collect(std::marker::PhantomData))
-    }
-}
-
-/// An object of the document, its keys checked.
-pub(super) struct Object<'a> {
-    place: String,
-    members: Vec<(String, &'a RawValue)>,
-}
-
-impl<'a> Object<'a> {
-    /// The whole document.
-    pub fn document(text: &'a str, keys: &Keys) -> Result<Object<'a>, ConfigError> {
-        let Members(members) = serde_json::from_str(text).map_err(|error| SettingsFault::NotAnObject {
-            line: error.line(),
-            column: error.column(),
-        })?;
-        let object = Object {
-            place: String::new(),
-            members,
-        };
-        object.check(keys)?;
-        Ok(object)
-    }
-
-    fn check(&self, keys: &Keys) -> Result<(), ConfigError> {
-        for (place, (key, _)) in self.members.iter().enumerate() {
-            let path = self.path(key);
-            if self.members[..place].iter().any(|(earlier, _)| earlier == key) {
-                return Err(SettingsFault::Twice { path }.into());
-            }
-            if keys.later.contains(&key.as_str()) {
-                let what = Subject::Setting(path).to_string();
-                return Err(ConfigError::NotSupportedYet {
-                    what,
-                    supported: Vec::new(),
-                });
-            }
-            if !keys.known.contains(&key.as_str()) {
-                let nearest = nearest(key, keys.known);
-                return Err(ConfigError::UnknownSetting {
-                    path,
-                    nearest,
-                    valid: keys.known.to_vec(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn path(&self, key: &str) -> String {
-        if self.place.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.place)
-        }
-    }
-
-    /// The field, unless it is not given or null.
-    pub fn get(&self, key: &str) -> Option<Field<'a>> {
-        let (_, raw) = self.members.iter().find(|(known, _)| known == key)?;
-        (raw.get() != "null").then(|| Field {
-            path: self.path(key),
-            raw,
-        })
-    }
-
-    /// The object below `key`; an empty one where it is not given.
-    pub fn object(&self, key: &str, keys: &Keys) -> Result<Object<'a>, ConfigError> {
-        match self.get(key) {
-            Some(field) => field.object(keys),
-            None => Ok(Object {
-                place: self.path(key),
-                members: Vec::new(),
-            }),
-        }
-    }
-
-    /// The meaning of one of `words`; `later` are words of the design that are not supported yet.
-    pub fn choice<T: Copy>(
-        &self,
-        key: &str,
-        words: &[(&'static str, T)],
-        later: &[&'static str],
-    ) -> Result<Option<T>, ConfigError> {
-        let Some(field) = self.get(key) else { return Ok(None) };
-        field.choice(words, later).map(Some)
-    }
-
-    pub fn count(&self, key: &str, range: RangeInclusive<u32>) -> Result<Option<u32>, ConfigError> {
-        let Some(field) = self.get(key) else { return Ok(None) };
-        let count = field.whole(u64::from(*range.start())..=u64::from(*range.end()))?;
-        Ok(Some(count as u32))
-    }
-
-    pub fn interval(&self, key: &str, range: RangeInclusive<Duration>) -> Result<Option<Duration>, ConfigError> {
-        self.get(key).map(|field| field.interval(range)).transpose()
-    }
-}
 
 /// A value of the document and its place.
 pub(super) struct Field<'a> {
@@ -195,12 +75,7 @@ impl<'a> Field<'a> {
         let Ok(Members(members)) = serde_json::from_str(self.raw.get()) else {
             return Err(self.wrong("an object", &example));
         };
-        let object = Object {
-            place: self.path.clone(),
-            members,
-        };
-        object.check(keys)?;
-        Ok(object)
+        Object::checked(self.path.clone(), members, keys)
     }
 
     pub fn choice<T: Copy>(&self, words: &[(&'static str, T)], later: &[&'static str]) -> Result<T, ConfigError> {
@@ -324,37 +199,11 @@ impl<'a> Field<'a> {
     ) -> Result<SingularQuery, ConfigError> {
         let path = self.text("a path", "\"$.data\"")?;
         parse(&path).map_err(|error| {
-            let reason = error.to_string();
             SettingsFault::WrongPath {
                 subject: self.subject(),
-                path,
-                reason,
+                reason: error.to_string(),
             }
             .into()
         })
-    }
-}
-
-fn parse_size(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let factor: u64 = match unit.trim() {
-        "B" => 1,
-        "kB" | "KB" => 1 << 10,
-        "MB" => 1 << 20,
-        "GB" => 1 << 30,
-        "TB" => 1 << 40,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor)
-}
-
-fn format_size(bytes: u64) -> String {
-    match bytes {
-        b if b % (1 << 30) == 0 => format!("{} GB", b >> 30),
-        b if b % (1 << 20) == 0 => format!("{} MB", b >> 20),
-        b if b % (1 << 10) == 0 => format!("{} kB", b >> 10),
-        b => format!("{b} B"),
     }
 }

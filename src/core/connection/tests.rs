@@ -1,0 +1,203 @@
+use super::*;
+use crate::error::Explain;
+
+const URL: (&str, &str) = ("base_url", "https://api.example.com/v1");
+
+fn parse(options: &[(&str, &str)]) -> Result<ConnectionOptions, ConfigError> {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    ConnectionOptions::parse(&options.iter().map(owned).collect::<Vec<_>>())
+}
+
+fn with(options: &[(&str, &str)]) -> Result<ConnectionOptions, ConfigError> {
+    parse(&[&[URL], options].concat())
+}
+
+#[test]
+fn a_base_url_is_all_that_a_connection_needs() {
+    let options = with(&[]).unwrap();
+    assert_eq!(options.origin(), "https://api.example.com");
+    assert_eq!(options.auth, AuthKind::None);
+    assert_eq!(
+        (options.secret, options.username, options.api_key_name),
+        (None, None, None)
+    );
+    assert_eq!((options.requests_per_second, options.max_concurrency), (None, None));
+    assert!(!options.plain_http);
+    assert_eq!(options.methods, [ReadMethod::Get, ReadMethod::Head]);
+}
+
+#[test]
+fn every_supported_option_is_read() {
+    let options = with(&[
+        ("auth", "api_key"),
+        ("secret", "shop_token"),
+        ("api_key_name", "X-API-Key"),
+        ("api_key_in", "query"),
+        ("requests_per_second", "0.5"),
+        ("max_concurrency", "75"),
+        ("plain_http", "on"),
+        ("methods", "get"),
+        ("allow_push", "off"),
+    ])
+    .unwrap();
+    assert_eq!(options.auth, AuthKind::ApiKey);
+    assert_eq!(options.secret.as_deref(), Some("shop_token"));
+    assert_eq!(options.api_key_name.as_deref(), Some("X-API-Key"));
+    assert_eq!(options.api_key_in, ApiKeyIn::Query);
+    assert_eq!(
+        (options.requests_per_second, options.max_concurrency),
+        (Some(0.5), Some(75))
+    );
+    assert!(options.plain_http);
+    assert_eq!(options.methods, [ReadMethod::Get]);
+    let basic = with(&[("auth", "basic"), ("username", "alice"), ("secret", "s")]).unwrap();
+    assert_eq!(
+        (basic.auth, basic.username.as_deref()),
+        (AuthKind::Basic, Some("alice"))
+    );
+}
+
+#[test]
+fn each_auth_needs_its_options_and_no_others() {
+    for (options, message) in [
+        (vec![("auth", "bearer")], "option \"secret\" is missing"),
+        (
+            vec![("auth", "basic"), ("secret", "s")],
+            "option \"username\" is missing",
+        ),
+        (
+            vec![("auth", "api_key"), ("secret", "s")],
+            "option \"api_key_name\" is missing",
+        ),
+        (vec![("secret", "s")], "option \"secret\" has no use here"),
+        (
+            vec![("auth", "none"), ("username", "u")],
+            "option \"username\" has no use here",
+        ),
+        (
+            vec![("auth", "bearer"), ("secret", "s"), ("username", "u")],
+            "option \"username\" has no use here",
+        ),
+        (
+            vec![("auth", "basic"), ("api_key_in", "query")],
+            "option \"api_key_in\" has no use here",
+        ),
+    ] {
+        assert_eq!(with(&options).unwrap_err().to_string(), message, "{options:?}");
+    }
+    assert_eq!(parse(&[]).unwrap_err().to_string(), "option \"base_url\" is missing");
+}
+
+#[test]
+fn a_misspelt_option_names_the_nearest() {
+    let error = with(&[("requests_per_secnd", "5")]).unwrap_err();
+    assert_eq!(error.to_string(), "unknown option \"requests_per_secnd\"");
+    assert_eq!(error.hint().unwrap(), "Did you mean \"requests_per_second\"?");
+    assert_eq!(error.sqlstate(), "HV00D");
+    let auth = with(&[("auth", "baerer")]).unwrap_err();
+    assert_eq!(auth.hint().unwrap(), "Did you mean \"bearer\"?");
+}
+
+#[test]
+fn oauth_and_push_are_known_and_not_supported_yet() {
+    for option in [
+        ("auth", "oauth2_client_credentials"),
+        ("auth", "oauth2_authorization_code"),
+        ("auth", "oauth2_device"),
+        ("token_url", "https://x.example/token"),
+        ("client_secret", "name"),
+        ("allow_push", "on"),
+        ("methods", "GET, POST"),
+    ] {
+        assert_eq!(with(&[option]).unwrap_err().sqlstate(), "0A000", "{option:?}");
+    }
+}
+
+#[test]
+fn wrong_values_are_refused_with_an_example() {
+    for (name, value) in [
+        ("requests_per_second", "0"),
+        ("requests_per_second", "-1"),
+        ("requests_per_second", "NaN"),
+        ("requests_per_second", "inf"),
+        ("requests_per_second", "fast"),
+        ("max_concurrency", "0"),
+        ("max_concurrency", "76"),
+        ("max_concurrency", "1.5"),
+        ("plain_http", "maybe"),
+        ("allow_push", ""),
+        ("methods", ""),
+        ("methods", "DELETE"),
+        ("auth", "kerberos"),
+    ] {
+        let error = with(&[(name, value)]).unwrap_err();
+        assert_eq!(error.sqlstate(), "22023", "{name} {value}");
+        assert!(error.to_string().contains(name), "{error}");
+        assert!(error.hint().is_some());
+    }
+}
+
+#[test]
+fn a_name_that_http_needs_cannot_carry_the_key() {
+    let key = |name, place| {
+        with(&[
+            ("auth", "api_key"),
+            ("secret", "s"),
+            ("api_key_name", name),
+            ("api_key_in", place),
+        ])
+        .is_ok()
+    };
+    assert!(key("X-API-Key", "header") && key("Authorization", "header") && key("key", "query"));
+    for name in ["Host", "Cookie", "Content-Length", "X Key", "X:Key", ""] {
+        assert!(!key(name, "header"), "{name}");
+    }
+    assert!(!key("", "query") && !key("a b", "query") && !key("key", "body"));
+    assert!(with(&[("auth", "basic"), ("secret", "s"), ("username", "a:b")]).is_err());
+}
+
+#[test]
+fn an_option_is_given_once() {
+    assert_eq!(
+        parse(&[URL, URL]).unwrap_err().to_string(),
+        "option \"base_url\" is given twice"
+    );
+}
+
+#[test]
+fn no_error_repeats_what_may_be_a_credential() {
+    for options in [
+        vec![("password", "hunter2")],
+        vec![("token", "hunter2")],
+        vec![("api_key", "hunter2")],
+        vec![("bearer_token", "hunter2")],
+        vec![("unheard_of", "hunter2")],
+        vec![("client_secret", "hunter2")],
+        vec![("auth", "hunter2")],
+        vec![("auth", "Bearer hunter2")],
+        vec![("auth", "bearer"), ("secret", "hunter2 hunter2")],
+        vec![("auth", "bearer"), ("secret", "Bearer+hunter2==")],
+        vec![("auth", "basic"), ("secret", "s"), ("username", "alice:hunter2")],
+        vec![("auth", "api_key"), ("secret", "s"), ("api_key_name", "hunter2 x")],
+        vec![
+            ("auth", "api_key"),
+            ("secret", "s"),
+            ("api_key_name", "x"),
+            ("api_key_in", "hunter2"),
+        ],
+        vec![("secret", "hunter2")],
+    ] {
+        let error = with(&options).unwrap_err();
+        let told = format!("{error} {:?} {:?} {error:?}", error.detail(), error.hint());
+        assert!(!told.contains("hunter2"), "{options:?}: {told}");
+    }
+    let pasted = parse(&[("base_url", "https://u:hunter2@api.example.com")]).unwrap_err();
+    assert!(!format!("{pasted} {pasted:?} {:?}", pasted.detail()).contains("hunter2"));
+}
+
+#[test]
+fn an_option_that_looks_like_a_credential_says_where_credentials_go() {
+    let error = with(&[("password", "x")]).unwrap_err();
+    assert_eq!(error.to_string(), "option \"password\" looks like a credential");
+    assert!(error.hint().unwrap().contains("sluice.set_secret"));
+}
