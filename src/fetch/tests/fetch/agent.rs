@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::process::Command;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use sluice_core::Class;
 use sluice_core::error::Explain;
 use sluice_core::http::status::{Meaning, judge};
 use sluice_core::http::{
-    Auth, Breakage, HeaderValue, HttpError, KeyPlace, Method, Phase, Request, Response, Secret, SizeLimit,
+    Auth, Breakage, HeaderValue, HttpError, KeyPlace, Method, Phase, Request, Response, Secret, SizeLimit, TlsProblem,
 };
 use sluice_core::url_policy::address::{AddressPolicy, Refusal};
 use sluice_fetch::{ReadSpec, Transport, UreqTransport};
@@ -430,6 +431,47 @@ fn a_name_that_does_not_exist_does_not_resolve() {
     );
 }
 
+/// A server with a certificate that nobody issued. Its key protects nothing and is used here only.
+fn self_signed() -> Scripted {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/certificate.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/key.pem")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let config = Arc::new(config);
+    Scripted::raw(move |stream| {
+        let mut tls = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut stream = rustls::Stream::new(&mut tls, stream);
+        let _ = stream.write_all(&response("200 OK", "", b"[]"));
+    })
+}
+
+#[test]
+fn a_certificate_that_nobody_issued_is_not_accepted() {
+    let server = self_signed();
+    for host in ["localhost", "127.0.0.1"] {
+        let url = Url::parse(&format!("https://{host}:{}/v1", server.port)).unwrap();
+        let error = server.transport().send(&Request::get(url)).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                HttpError::Tls {
+                    problem: TlsProblem::UnknownIssuer,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+        assert_eq!((error.class(), error.sqlstate()), (Class::Config, "08001"));
+    }
+}
+
 #[test]
 fn tls_with_something_that_is_not_tls_is_an_error_of_the_handshake() {
     let server = Scripted::saying("HTTP/1.1 400 Bad Request\r\n\r\nplain");
@@ -475,9 +517,9 @@ fn a_long_explanation_of_a_failure_is_read_only_in_part() {
 #[test]
 fn closing_the_transport_breaks_off_a_request_that_hangs() {
     let server = Scripted::new(|_, stream| drop(stream.read(&mut [0; 1])));
-    let transport = std::sync::Arc::new(server.transport());
+    let transport = Arc::new(server.transport());
     let hanging = {
-        let (transport, request) = (std::sync::Arc::clone(&transport), request(&server));
+        let (transport, request) = (Arc::clone(&transport), request(&server));
         thread::spawn(move || transport.send(&request))
     };
     while server.requests().is_empty() {
