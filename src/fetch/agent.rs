@@ -10,8 +10,8 @@ use ureq::config::{Config, IpFamily, RedirectAuthHeaders};
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
 use crate::connector::connector;
-use crate::pages::{Limits, Timeouts};
 use crate::resolver::PolicyResolver;
+use crate::spec::{Limits, Timeouts};
 
 const USER_AGENT: &str = concat!("pg_sluice/", env!("CARGO_PKG_VERSION"));
 /// Bytes of a response's status line and header fields.

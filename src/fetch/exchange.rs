@@ -10,8 +10,9 @@ use sluice_core::http::{HttpError, Request, Response};
 use sluice_core::pagination::{Answer, Ask, PageToken, Pagination, link_header};
 use sluice_core::retry::rate_wait;
 
+use crate::order::{Failed, Fetched};
 use crate::pages::{Decode, PageFacts};
-use crate::pool::{Failed, Fetched, Shared, Wait};
+use crate::pool::{Shared, Wait};
 use crate::transport::Transport;
 
 /// Longest time that one request may spend in rate-limit waits within a run. A remote that asks for more is asked

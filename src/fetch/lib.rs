@@ -19,12 +19,15 @@ mod classify;
 mod connector;
 mod exchange;
 mod memory;
+mod order;
 mod pages;
 mod pool;
 mod resolver;
+mod spec;
 mod transport;
 
 pub use agent::AgentSettings;
 pub use memory::MemoryTransport;
-pub use pages::{Decode, Failure, FetchedPage, Limits, PageFacts, Poll, Read, ReadSpec, Timeouts, start};
+pub use pages::{Decode, Failure, FetchedPage, PageFacts, Poll, Read, start};
+pub use spec::{Limits, ReadSpec, Timeouts};
 pub use transport::{Transport, UreqTransport};

@@ -66,27 +66,31 @@ impl PolicyResolver {
         }
         let found = self.look_up(&format!("{host}:{port}"), timeout, &shown())?;
         let ips: Vec<IpAddr> = found.iter().map(SocketAddr::ip).collect();
-        let mut refused = None;
-        let allowed = found
-            .into_iter()
-            .filter(|address| match self.policy.check(address.ip()) {
-                Ok(()) => true,
-                Err(refusal) => {
-                    refused.get_or_insert((address.ip().to_canonical(), refusal));
-                    false
-                }
-            });
-        let allowed: Vec<SocketAddr> = allowed.take(MAX_ADDRESSES).collect();
-        match refused {
-            Some((address, refusal)) if allowed.is_empty() => Err(HttpError::BlockedAddress {
-                host: shown(),
-                address,
-                refusal,
-            }),
-            _ if allowed.is_empty() => Err(HttpError::Resolve { host: shown() }),
-            _ if is_plain && !self.policy.allows_plain_http(&ips) => Err(HttpError::PlainHttp { host: shown() }),
-            _ => Ok(allowed),
+        let allowed = self.allowed(found, &shown())?;
+        if is_plain && !self.policy.allows_plain_http(&ips) {
+            return Err(HttpError::PlainHttp { host: shown() });
         }
+        Ok(allowed)
+    }
+
+    /// What the policy leaves of an answer; an error where that is nothing.
+    fn allowed(&self, found: Vec<SocketAddr>, host: &str) -> Result<Vec<SocketAddr>, HttpError> {
+        let mut refused = HttpError::Resolve { host: host.to_owned() };
+        let mut allowed = Vec::new();
+        for address in found.into_iter().take(MAX_ADDRESSES) {
+            match self.policy.check(address.ip()) {
+                Ok(()) => allowed.push(address),
+                Err(refusal) => {
+                    let address = address.ip().to_canonical();
+                    refused = HttpError::BlockedAddress {
+                        host: host.to_owned(),
+                        address,
+                        refusal,
+                    };
+                }
+            }
+        }
+        if allowed.is_empty() { Err(refused) } else { Ok(allowed) }
     }
 
     fn look_up(&self, name: &str, timeout: Duration, host: &str) -> Result<Vec<SocketAddr>, HttpError> {
@@ -214,8 +218,8 @@ mod tests {
         assert_eq!(resolve(&mixed, "https://api.example/").unwrap(), ["8.8.8.8"]);
         let none_left = answering(AddressPolicy::default(), &["10.0.0.1", "fe80::1"]);
         let error = resolve(&none_left, "https://api.example/").unwrap_err();
-        let address: IpAddr = "10.0.0.1".parse().unwrap();
-        let refusal = Refusal::NotPublic("private");
+        let address: IpAddr = "fe80::1".parse().unwrap();
+        let refusal = Refusal::NotPublic("link-local");
         assert_eq!(
             error,
             HttpError::BlockedAddress {

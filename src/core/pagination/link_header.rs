@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use url::Url;
 
-use super::PageToken;
+use super::{Ask, PageToken};
 use crate::http::{Auth, Headers, HttpError, status::web_origin};
 use crate::url_policy::join::is_below;
 
@@ -43,6 +43,15 @@ fn checked(mut target: Url, base: &Url, page: u64) -> Result<Url, HttpError> {
             to_origin: web_origin(&target),
         }),
     }
+}
+
+/// The URL of a kept token. The base may have changed since it was kept.
+///
+/// # Errors
+/// `BadToken` where it is no URL, `ForeignLink` where it is not below `base`.
+pub(super) fn url(ask: &Ask, base: &Url) -> Result<Url, HttpError> {
+    let target = Url::parse(&ask.token.0).map_err(|_| HttpError::BadToken { page: ask.number })?;
+    checked(target, base, ask.number)
 }
 
 /// The token that is kept for a next URL.

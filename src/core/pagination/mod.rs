@@ -14,9 +14,11 @@
 //! Terms: a page's *number* is its ordinal within the generation, from 1 on; its *token* is where it is (a page
 //! number, an offset, a URL) and is what the checkpoint keeps.
 
+mod ask;
 pub mod link_header;
 mod offset;
 mod page;
+mod places;
 mod plan;
 #[cfg(test)]
 mod plan_tests;
@@ -28,9 +30,9 @@ use url::Url;
 
 use crate::data::path::SingularQuery;
 use crate::http::{Headers, HttpError};
-use crate::url_policy::join::is_below;
 
-pub use plan::{Answer, Ask, Position, ReadPlan, Verdict};
+pub use ask::{Answer, Ask, Position, Verdict};
+pub use plan::ReadPlan;
 
 /// How a job's collection is paged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +128,6 @@ impl Pagination {
 
     /// The URL of the page that `ask` wants. `first` is the job's own URL: base, path and params.
     pub fn url(&self, ask: &Ask, first: &Url, base: &Url, page_size: Option<u64>) -> Result<Url, HttpError> {
-        let bad_token = || HttpError::BadToken { page: ask.number };
         match self {
             Pagination::None => Ok(first.clone()),
             Pagination::Page {
@@ -139,26 +140,18 @@ impl Pagination {
                 limit_param: size,
                 ..
             } => {
-                ask.token.0.parse::<u64>().map_err(|_| bad_token())?;
-                let mut url = with_param(first, param, &ask.token.0);
-                if let (Some(size_param), Some(size)) = (size, page_size) {
-                    url = with_param(&url, size_param, &size.to_string());
-                }
-                Ok(url)
+                ask.token
+                    .0
+                    .parse::<u64>()
+                    .map_err(|_| HttpError::BadToken { page: ask.number })?;
+                let url = with_param(first, param, &ask.token.0);
+                Ok(match (size, page_size) {
+                    (Some(name), Some(size)) => with_param(&url, name, &size.to_string()),
+                    _ => url,
+                })
             }
             Pagination::LinkHeader if ask.token.0.is_empty() => Ok(first.clone()),
-            Pagination::LinkHeader => {
-                let url = Url::parse(&ask.token.0).map_err(|_| bad_token())?;
-                let to_origin = crate::http::status::web_origin(&url);
-                if is_below(base, &url) {
-                    Ok(url)
-                } else {
-                    Err(HttpError::ForeignLink {
-                        page: ask.number,
-                        to_origin,
-                    })
-                }
-            }
+            Pagination::LinkHeader => link_header::url(ask, base),
         }
     }
 }

@@ -9,81 +9,9 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::link_header::Links;
-use super::offset::Offsets;
-use super::page::PageNumbers;
-use super::{PageToken, Pagination, Stop, single};
+use super::places::{Pace, Places};
+use super::{Answer, Ask, PageToken, Pagination, Position, Stop, Verdict};
 use crate::http::HttpError;
-
-/// A page to be fetched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ask {
-    /// Ordinal within the generation, from 1 on.
-    pub number: u64,
-    pub token: PageToken,
-    /// Which guess of the pages' places it rests on.
-    pub epoch: u32,
-}
-
-/// What came for an ask.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    pub number: u64,
-    pub epoch: u32,
-    /// A status that `http::status::judge` does not refuse.
-    pub status: u16,
-    pub records: u64,
-    /// The declared total in this answer.
-    pub total: Option<u64>,
-    /// The next page, for schemes in which the remote names it.
-    pub next: Option<PageToken>,
-    /// Identifies the records; the same one twice in a read, with records, is a loop.
-    pub digest: Option<[u8; 32]>,
-}
-
-/// What an answer means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// A page. `next` is where a later read would go on; None on the last page.
-    Page { last: bool, next: Option<PageToken> },
-    /// The end of the read, which carries no page (404 past the end).
-    End,
-    /// Asked for with a guess that turned out wrong; the page will be asked for again.
-    Stale,
-}
-
-/// Where a read begins: at the first page by default, or where an earlier read of the generation stopped.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Position {
-    /// Number of the next page; 0 counts as 1.
-    pub number: u64,
-    /// Its token; None: the first page's.
-    pub token: Option<PageToken>,
-    /// The declared total that was last seen in this generation.
-    pub total_seen: Option<u64>,
-    /// Records of the pages before.
-    pub records: u64,
-}
-
-/// Where the expected page and those after it are.
-#[derive(Debug, Clone)]
-enum Places {
-    Single,
-    Page(PageNumbers),
-    Offset(Offsets),
-    Link(Links),
-}
-
-impl Places {
-    fn token(&self, ahead: u64, step: u64) -> Option<PageToken> {
-        match self {
-            Places::Single => single::token(ahead),
-            Places::Page(pages) => Some(pages.token(ahead)),
-            Places::Offset(offsets) => Some(offsets.token(ahead, step)),
-            Places::Link(links) => links.token(ahead),
-        }
-    }
-}
 
 /// One read in progress.
 #[derive(Debug)]
@@ -106,27 +34,12 @@ pub struct ReadPlan {
     finished: bool,
 }
 
-/// How long pages are, and so whether pages ahead may be asked for.
-#[derive(Debug, Clone, Copy)]
-struct Pace {
-    answers: u64,
-    /// Records of a full page: what came, where that differs from what was asked for.
-    step: u64,
-    is_full: bool,
-}
-
 impl ReadPlan {
     /// # Errors
     /// `BadToken` where the position's token is of another scheme.
     pub fn new(pagination: &Pagination, page_size: Option<u64>, start: Position) -> Result<ReadPlan, HttpError> {
         let expected = start.number.max(1);
-        let token = start.token.as_ref();
-        let places = match pagination {
-            Pagination::None => Some(Places::Single),
-            Pagination::Page { start, .. } => PageNumbers::new(*start, token).map(Places::Page),
-            Pagination::Offset { .. } => Offsets::new(token).map(Places::Offset),
-            Pagination::LinkHeader => Some(Places::Link(Links::new(token))),
-        };
+        let places = Places::new(pagination, start.token.as_ref());
         Ok(ReadPlan {
             places: places.ok_or(HttpError::BadToken { page: expected })?,
             stop: pagination.stop(),
@@ -134,11 +47,7 @@ impl ReadPlan {
             expected,
             asked: VecDeque::new(),
             epoch: 0,
-            pace: Pace {
-                answers: 0,
-                step: page_size.unwrap_or(0),
-                is_full: false,
-            },
+            pace: Pace::new(page_size),
             records: start.records,
             total: start.total_seen,
             seen_tokens: HashSet::new(),
@@ -182,10 +91,11 @@ impl ReadPlan {
         }
     }
 
-    /// Takes the answer for the expected page and says what it means.
+    /// Takes the answer for the expected page and says what it means. Status 404 is taken as the end; whether it is
+    /// one, or a failure that has no place here, says [`ReadPlan::is_end_when_absent`].
     ///
     /// # Errors
-    /// The read cannot go on: a loop, a missing total, or status 404 where it is not an end.
+    /// The read cannot go on: `PaginationLoop`, `MissingTotal`.
     pub fn answered(&mut self, answer: Answer) -> Result<Verdict, HttpError> {
         if self.finished || answer.epoch != self.epoch || answer.number != self.expected || self.asked.is_empty() {
             return Ok(Verdict::Stale);
@@ -233,7 +143,7 @@ impl ReadPlan {
         self.finished
     }
 
-    /// Records that the asked page's token or content show to have come before in this read.
+    /// An error where a page with records, or the page that it names next, came before in this read.
     fn check_loop(&mut self, answer: &Answer) -> Result<(), HttpError> {
         if let (Places::Link(_), Some(own)) = (&self.places, self.asked.front()) {
             self.seen_tokens.insert(token_hash(own));
@@ -269,12 +179,7 @@ impl ReadPlan {
 
     /// Moves to the next page. Asks ahead that do not begin where it begins are void.
     fn advance(&mut self, answer: &Answer) {
-        match &mut self.places {
-            Places::Single => {}
-            Places::Page(pages) => pages.advance(),
-            Places::Offset(offsets) => offsets.advance(answer.records, self.pace.step),
-            Places::Link(links) => links.advance(answer.next.as_ref()),
-        }
+        self.places.advance(answer, self.pace.step);
         self.expected += 1;
         self.asked.pop_front();
         let real = self.places.token(0, self.pace.step);
@@ -313,20 +218,6 @@ impl ReadPlan {
             }
             _ => self.pace.step == 0 || number.saturating_mul(self.pace.step) >= total,
         }
-    }
-}
-
-impl Pace {
-    /// A page as long as a full one lets the read run ahead; a shorter one, or the first one when it is shorter than
-    /// asked for, makes it go on one by one until a full page comes.
-    fn take(&mut self, records: u64, page_size: Option<u64>) {
-        let is_first = self.answers == 0;
-        self.answers += 1;
-        let as_asked = !is_first || page_size.is_none_or(|size| records >= size);
-        if records > 0 && (is_first || records > self.step) {
-            self.step = records;
-        }
-        self.is_full = records > 0 && records >= self.step && as_asked;
     }
 }
 

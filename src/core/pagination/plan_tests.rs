@@ -3,9 +3,8 @@
 
 use proptest::prelude::*;
 
-use super::plan::{Answer, Ask, Position, ReadPlan, Verdict};
 use super::simulation::{Reader, Remote, Scheme};
-use super::{PageToken, Pagination, Source, Stop};
+use super::{Answer, Ask, PageToken, Pagination, Position, ReadPlan, Source, Stop, Verdict};
 use crate::class::Class;
 use crate::error::Explain;
 use crate::http::HttpError;

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::plan::{Answer, Ask, Position, ReadPlan, Verdict};
-use super::{PageToken, Pagination, Source, Stop};
+use super::{Answer, Ask, PageToken, Pagination, Position, ReadPlan, Source, Stop, Verdict};
 use crate::http::HttpError;
 use crate::retry::SplitMix64;
 

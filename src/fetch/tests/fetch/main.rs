@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agent;
+mod failures;
+mod policy;
+mod reading;
 mod reads;
 mod scripted;
 mod stopping;

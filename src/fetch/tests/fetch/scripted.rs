@@ -20,26 +20,34 @@ pub struct Scripted {
 impl Scripted {
     /// `script` gets the request's head and the connection, which is closed when it returns.
     pub fn new(script: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Scripted {
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+        let heads = Arc::clone(&requests);
+        let server = Scripted::raw(move |stream| {
+            let head = read_head(stream);
+            heads.lock().unwrap().push(head.clone());
+            script(&head, stream);
+        });
+        Scripted { requests, ..server }
+    }
+
+    /// `script` gets the connection as it was accepted.
+    pub fn raw(script: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (connections, requests) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
-        let (count, heads, script) = (Arc::clone(&connections), Arc::clone(&requests), Arc::new(script));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (count, script) = (Arc::clone(&connections), Arc::new(script));
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 count.fetch_add(1, Ordering::SeqCst);
-                let (heads, script) = (Arc::clone(&heads), Arc::clone(&script));
-                thread::spawn(move || {
-                    let head = read_head(&stream);
-                    heads.lock().unwrap().push(head.clone());
-                    script(&head, &mut stream);
-                });
+                let script = Arc::clone(&script);
+                thread::spawn(move || script(&mut stream));
             }
         });
         Scripted {
             port,
             connections,
-            requests,
+            requests: Arc::default(),
         }
     }
 

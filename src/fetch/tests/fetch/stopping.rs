@@ -9,7 +9,7 @@ use sluice_core::pagination::Stop;
 use sluice_core::retry::RetryPolicy;
 use sluice_fetch::{MemoryTransport, Poll, Transport, start};
 
-use crate::reads::{Numbers, begin, by_page, ok, spec};
+use crate::reading::{Numbers, begin, by_page, ok, spec};
 use crate::scripted::Scripted;
 
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {

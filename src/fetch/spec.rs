@@ -1,0 +1,149 @@
+//! What to read, and within which bounds.
+
+use std::time::Duration;
+
+use sluice_core::http::{Auth, HeaderValue, HttpError, Method, Request};
+use sluice_core::pagination::{Ask, Pagination, Position, with_param};
+use sluice_core::retry::RetryPolicy;
+use sluice_core::url_policy::address::AddressPolicy;
+use sluice_core::url_policy::join;
+use url::Url;
+
+use crate::agent::AgentSettings;
+
+/// Time limits of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Resolution, and connecting with TLS.
+    pub connect: Duration,
+    /// The whole request, body included.
+    pub request: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            connect: Duration::from_secs(10),
+            request: Duration::from_secs(45),
+        }
+    }
+}
+
+/// Bounds on what a remote may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Decoded bytes of one body.
+    pub max_body: u64,
+    /// Decoded bytes per byte on the wire, from 1 MiB on.
+    pub max_ratio: u32,
+    /// Pages of one generation.
+    pub pages: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            max_body: 64 * 1024 * 1024,
+            max_ratio: 100,
+            pages: Some(100_000),
+        }
+    }
+}
+
+/// Everything that a read needs to know.
+#[derive(Debug, Clone)]
+pub struct ReadSpec {
+    /// The connection's base URL; credentials go to its origin only.
+    pub base: Url,
+    /// Below the base; see [`join::join`].
+    pub path: String,
+    pub method: Method,
+    pub params: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
+    pub auth: Auth,
+    pub pagination: Pagination,
+    pub page_size: Option<u64>,
+    /// Requests at a time; 0 counts as 1.
+    pub concurrency: usize,
+    /// Least time between the starts of two requests.
+    pub min_delay: Duration,
+    pub retry: RetryPolicy,
+    pub timeouts: Timeouts,
+    pub limits: Limits,
+    pub policy: AddressPolicy,
+    /// None: the first page.
+    pub start: Option<Position>,
+    /// For the jitter of delays.
+    pub seed: u64,
+}
+
+impl ReadSpec {
+    /// A read of one page with the defaults of DESIGN section 3.2.
+    pub fn new(base: Url, path: impl Into<String>) -> ReadSpec {
+        ReadSpec {
+            base,
+            path: path.into(),
+            method: Method::Get,
+            params: Vec::new(),
+            headers: Vec::new(),
+            auth: Auth::None,
+            pagination: Pagination::None,
+            page_size: None,
+            concurrency: 8,
+            min_delay: Duration::ZERO,
+            retry: RetryPolicy::default(),
+            timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            policy: AddressPolicy::default(),
+            start: None,
+            seed: 0,
+        }
+    }
+
+    /// What an agent for this read has to keep to.
+    pub fn agent_settings(&self) -> AgentSettings {
+        AgentSettings {
+            policy: self.policy.clone(),
+            timeouts: self.timeouts,
+            limits: self.limits,
+            connections: self.concurrency.max(1),
+        }
+    }
+
+    /// The job's own URL: base, path and params, without pagination.
+    ///
+    /// # Errors
+    /// `BadPath`.
+    pub fn first_url(&self) -> Result<Url, HttpError> {
+        let url = join::join(&self.base, &self.path).map_err(|reason| HttpError::BadPath {
+            path: self.path.clone(),
+            reason,
+        })?;
+        Ok(self
+            .params
+            .iter()
+            .fold(url, |url, (name, value)| with_param(&url, name, value)))
+    }
+
+    /// The request for one page, with credentials.
+    ///
+    /// # Errors
+    /// `BadPath`, `BadToken`, `ForeignLink`.
+    pub fn request(&self, ask: &Ask) -> Result<Request, HttpError> {
+        let url = self
+            .pagination
+            .url(ask, &self.first_url()?, &self.base, self.page_size)?;
+        let headers = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), HeaderValue::Plain(value.clone())));
+        let mut request = Request {
+            method: self.method,
+            url,
+            headers: headers.collect(),
+            body: None,
+        };
+        self.auth.apply(&mut request, &self.base);
+        Ok(request)
+    }
+}
