@@ -1,1 +1,3 @@
-//! map
+//! pg_sluice.
+mod pg;
+pgrx::pg_module_magic!();

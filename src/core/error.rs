@@ -1,13 +1,15 @@
 //! The one error of pg_sluice: what a person reads, and what the retry policy looks at.
 //!
 //! Each area has an enum of its own with the facts as fields ([`ConfigError`], [`HttpError`], [`DataError`],
-//! [`DatabaseError`]); [`Error`] joins them. An error knows its SQLSTATE, detail and hint itself, because it is told in
+//! [`TargetError`], [`DatabaseError`]); [`Error`] joins them. An error knows its SQLSTATE, detail and hint itself, because it is told in
 //! three places: raised in a session, written to a run's row by a worker, and shown in a view.
 
+pub use crate::call::CallError;
 use crate::class::Class;
 pub use crate::connection::ConfigError;
 pub use crate::data::DataError;
 pub use crate::http::HttpError;
+pub use crate::target::TargetError;
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -34,7 +36,43 @@ pub enum Error {
     #[error(transparent)]
     Data(#[from] DataError),
     #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error(transparent)]
     Database(#[from] DatabaseError),
+    #[error(transparent)]
+    Internal(#[from] InternalError),
+}
+
+/// A broken invariant: a bug in pg_sluice.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InternalError {
+    #[error("panic: {message}")]
+    Panic { message: String },
+    #[error("unexpected answer from SPI: {what}")]
+    Spi { what: String },
+    #[error("column {column} of an internal statement is null")]
+    UnexpectedNull { column: usize },
+    #[error("{what} is not what was stored")]
+    Corrupt { what: String },
+    #[error("a thread or pipe could not be made: {what}")]
+    Os { what: String },
+}
+
+impl Explain for InternalError {
+    fn class(&self) -> Class {
+        Class::Internal
+    }
+    fn sqlstate(&self) -> &'static str {
+        "XX000"
+    }
+    fn detail(&self) -> Option<String> {
+        None
+    }
+    fn hint(&self) -> Option<String> {
+        Some("This is a bug in pg_sluice: please report it with the server's log around this time.".into())
+    }
 }
 
 /// A failure that PostgreSQL reported, carried over as it was told.
@@ -71,6 +109,9 @@ impl Error {
             Error::Config(e) => Some(e),
             Error::Http(e) => Some(e),
             Error::Data(e) => Some(e),
+            Error::Call(e) => Some(e),
+            Error::Internal(e) => Some(e),
+            Error::Target(e) => Some(e),
             Error::Database(_) => None,
         }
     }

@@ -3,6 +3,7 @@
 //! A function here takes what was seen (a response, a settings document, a time) and returns what follows from it.
 //! `now` and random bytes are arguments. The crates and modules around it do the I/O.
 
+pub mod call;
 pub mod class;
 pub mod connection;
 pub mod data;
@@ -10,12 +11,15 @@ pub mod error;
 pub mod guard;
 pub mod http;
 pub mod job;
+pub mod keys;
 pub mod pagination;
 pub mod retry;
 pub mod run;
 pub mod schedule;
 pub mod secret;
 pub mod settings;
+pub mod sql_text;
+pub mod target;
 pub mod url_policy;
 
 pub use class::Class;

@@ -1,1 +1,30 @@
-//! I/O without PostgreSQL.
+//! I/O without PostgreSQL: HTTP over ureq, and the threads that read a collection's pages.
+//!
+//! ```text
+//! start(ReadSpec) ─► threads "sl-fetch-N":  ask ─► request ─► Transport ─► judge ─► Decode ─► in page order ─► Read::poll
+//!                                            ▲        │ retries, rate waits                       │
+//!                                            └────────┴───────────── ReadPlan (core) ◄────────────┘
+//! ```
+//!
+//! - [`start`], [`Read`]: one read of a collection; the caller polls, and is woken when something came.
+//! - [`Transport`]: one request to one response. [`UreqTransport`] is the real one, [`MemoryTransport`] serves tests.
+//! - `agent`, `resolver`, `connector`: ureq with every default set by hand and every address checked.
+//! - `body`: decoded bodies under caps on the decoded bytes. `classify`: ureq's errors by structure.
+//!
+//! No thread is ever joined: stopping a read returns at once, whatever the network does.
+
+mod agent;
+mod body;
+mod classify;
+mod connector;
+mod exchange;
+mod memory;
+mod pages;
+mod pool;
+mod resolver;
+mod transport;
+
+pub use agent::AgentSettings;
+pub use memory::MemoryTransport;
+pub use pages::{Decode, Failure, FetchedPage, Limits, PageFacts, Poll, Read, ReadSpec, Timeouts, start};
+pub use transport::{Transport, UreqTransport};

@@ -13,7 +13,7 @@ use crate::deliver::{After, Wire};
 use crate::gate::lock;
 use crate::request::Request;
 use crate::server::Server;
-use crate::truth;
+use crate::truth::{self, Checksum};
 
 /// What is wrong with a control request, in words.
 pub(crate) type Refusal = String;
@@ -83,14 +83,7 @@ fn look(server: &Server, path: &str) -> Option<Value> {
             "rules": lock(&server.script).pending(), "held": server.gate.waiting(),
             "most_at_once": server.log.most_open(), "settings": control_settings::show(&server.settings()),
         })),
-        "checksum" => {
-            let sums = truth::checksum(&snapshot);
-            Some(json!({
-                "count": sums.count, "sum_id": sums.sum_id, "sum_price_cents": sums.sum_price_cents,
-                "sum_stock": sums.sum_stock, "max_updated_at": sums.max_updated_at,
-                "json_sha256": sums.json_sha256, "rows_sha256": sums.rows_sha256,
-            }))
-        }
+        "checksum" => Some(show_checksum(&truth::checksum(&snapshot))),
         "log" => {
             let auth = server.settings().auth.clone();
             let mut lines = Vec::new();
@@ -106,6 +99,14 @@ fn look(server: &Server, path: &str) -> Option<Value> {
         }
         _ => None,
     }
+}
+
+fn show_checksum(sums: &Checksum) -> Value {
+    json!({
+        "count": sums.count, "sum_id": sums.sum_id, "sum_price_cents": sums.sum_price_cents,
+        "sum_stock": sums.sum_stock, "max_updated_at": sums.max_updated_at,
+        "json_sha256": sums.json_sha256, "rows_sha256": sums.rows_sha256,
+    })
 }
 
 fn mutate(server: &Server, path: &str, body: &Value) -> Result<Option<Value>, Refusal> {

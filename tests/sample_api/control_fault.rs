@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::control::{Refusal, optional, required, text};
-use crate::fault::{Fault, Rule, Total};
+use crate::fault::{Fault, Total};
+use crate::script::Rule;
 
 pub(crate) fn rule(body: &Value) -> Result<Rule, Refusal> {
     let mut rule = Rule::new(fault(body)?);

@@ -29,28 +29,34 @@ pub(crate) fn change(settings: &mut Settings, body: &Value) -> Result<(), Refusa
         *place = optional(body, name)?.unwrap_or(*place);
     }
     if body.get("past_end").is_some() {
-        changed.past_end = match text(body, "past_end")? {
-            "empty" => PastEnd::Empty,
-            "not_found" => PastEnd::NotFound,
-            other => return Err(format!("past_end is empty or not_found, not {other}")),
-        };
+        changed.past_end = past_end(text(body, "past_end")?)?;
     }
     if body.get("last_page").is_some() {
-        changed.last_page = match text(body, "last_page")? {
-            "names_nothing" => LastPage::NamesNothing,
-            "names_an_empty_page" => LastPage::NamesAnEmptyPage,
-            other => {
-                return Err(format!(
-                    "last_page is names_nothing or names_an_empty_page, not {other}"
-                ));
-            }
-        };
+        changed.last_page = last_page(text(body, "last_page")?)?;
     }
     if let Some(wanted) = body.get("auth") {
         changed.auth = auth(wanted)?;
     }
     *settings = changed;
     Ok(())
+}
+
+fn past_end(word: &str) -> Result<PastEnd, Refusal> {
+    match word {
+        "empty" => Ok(PastEnd::Empty),
+        "not_found" => Ok(PastEnd::NotFound),
+        other => Err(format!("past_end is empty or not_found, not {other}")),
+    }
+}
+
+fn last_page(word: &str) -> Result<LastPage, Refusal> {
+    match word {
+        "names_nothing" => Ok(LastPage::NamesNothing),
+        "names_an_empty_page" => Ok(LastPage::NamesAnEmptyPage),
+        other => Err(format!(
+            "last_page is names_nothing or names_an_empty_page, not {other}"
+        )),
+    }
 }
 
 fn auth(wanted: &Value) -> Result<Auth, Refusal> {

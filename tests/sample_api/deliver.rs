@@ -63,16 +63,7 @@ impl Wire<'_> {
             Fault::Chunked | Fault::TruncatedChunks | Fault::BadChunkSize | Fault::EndlessChunks => {
                 return self.send_chunks(answer, fault, after);
             }
-            Fault::HeaderBomb { headers, bytes } => {
-                let mut bomb = Answer {
-                    headers: answer.headers.clone(),
-                    body: Vec::new(),
-                    ..*answer
-                };
-                bomb.headers
-                    .extend((0..*headers).map(|at| (format!("X-Bomb-{at}"), "b".repeat(*bytes))));
-                self.write_both(&self.measured_head(&bomb), b"")?;
-            }
+            Fault::HeaderBomb { headers, bytes } => self.send_headers(answer, *headers, *bytes)?,
             Fault::Raw(bytes) => self.write_both(b"", bytes)?,
             _ => return self.send(answer, false, after),
         }
@@ -82,6 +73,18 @@ impl Wire<'_> {
     /// A head that promises the whole body.
     fn measured_head(&self, answer: &Answer) -> Vec<u8> {
         answer.head(&[("Content-Length", answer.body.len().to_string())])
+    }
+
+    /// Only a head, with that many headers more.
+    fn send_headers(&mut self, answer: &Answer, headers: usize, bytes: usize) -> io::Result<()> {
+        let mut bomb = Answer {
+            headers: answer.headers.clone(),
+            body: Vec::new(),
+            ..*answer
+        };
+        bomb.headers
+            .extend((0..headers).map(|at| (format!("X-Bomb-{at}"), "b".repeat(bytes))));
+        self.write_both(&self.measured_head(&bomb), b"")
     }
 
     fn send_slowly(&mut self, answer: &Answer, pause: Duration, after: After) -> io::Result<After> {

@@ -2,8 +2,8 @@
 //! and able to misbehave in every way that a client has to survive. No HTTP library is used, because those refuse to
 //! send broken HTTP.
 //!
-//! The way of a request: `server` (threads, connections) → `request`, `query` (reading it) → `gate` (held until
-//! released) → `fault` (what the script says) → `listing` with `paging`, `catalogue`, `record` (the page) → `answer`,
+//! The way of a request: `server` (threads, connections) → `request`, `query` (reading it) → `exchange`, which is the
+//! story of the rest → `gate` (held until released) → `script`, `fault` (what goes wrong) → `listing` with `paging`, `catalogue`, `record` (the page) → `answer`,
 //! `compress`, `deliver` (sending it, well or badly) → `log`. Steering: the methods of [`SampleApi`], or the same over
 //! HTTP in `control` with `control_fault` and `control_settings`; `truth` is what to compare with.
 //!
@@ -23,6 +23,7 @@ mod control;
 mod control_fault;
 mod control_settings;
 mod deliver;
+mod exchange;
 mod fault;
 mod gate;
 mod listing;
@@ -31,6 +32,7 @@ mod paging;
 mod query;
 mod record;
 mod request;
+mod script;
 mod server;
 mod settings;
 mod truth;
@@ -43,8 +45,9 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-pub use fault::{Fault, Rule, Total};
+pub use fault::{Fault, Total};
 pub use log::RequestLine;
+pub use script::Rule;
 pub use settings::{Auth, LastPage, PastEnd, Settings};
 pub use truth::Checksum;
 

@@ -88,27 +88,9 @@ impl Position {
         }
         let asked = number(query, scheme.size_param())?.unwrap_or(settings.page_size);
         let size = asked.min(settings.max_page_size).max(1);
-        let place = query.get(scheme.place_param()).filter(|text| !text.is_empty());
-        let bad = BadParam(scheme.place_param());
-        let (start, page) = match (scheme, place) {
-            (_, None) => (0, 1),
-            (Scheme::Page | Scheme::Link, Some(text)) => {
-                let page = text
-                    .parse::<u64>()
-                    .ok()
-                    .and_then(|page| page.checked_sub(settings.first_page))
-                    .ok_or(bad)?;
-                (page.saturating_mul(size), page.saturating_add(1))
-            }
-            (Scheme::Offset, Some(text)) => {
-                let start = text.parse::<u64>().map_err(|_| bad)?;
-                (start, start / size + 1)
-            }
-            (_, Some(text)) => {
-                let (after, page) = parse_cursor(text).ok_or(bad)?;
-                let start = list.partition_point(|entry| entry.id <= after) as u64;
-                (start, page.unwrap_or(start / size + 1))
-            }
+        let (start, page) = match query.get(scheme.place_param()).filter(|text| !text.is_empty()) {
+            None => (0, 1),
+            Some(place) => place_of(scheme, place, size, settings, list).ok_or(BadParam(scheme.place_param()))?,
         };
         Ok(Position {
             scheme,
@@ -155,6 +137,25 @@ impl Position {
             Scheme::Keyset => last_id.to_string(),
             _ => format!("{last_id:x}-{:x}", step(self.page, self.page + 1)),
         })
+    }
+}
+
+/// The start and the page that a parameter's text means; `None` where it cannot be read.
+fn place_of(scheme: Scheme, text: &str, size: u64, settings: &Settings, list: &[Entry]) -> Option<(u64, u64)> {
+    match scheme {
+        Scheme::Page | Scheme::Link => {
+            let page = text.parse::<u64>().ok()?.checked_sub(settings.first_page)?;
+            Some((page.saturating_mul(size), page.saturating_add(1)))
+        }
+        Scheme::Offset => {
+            let start: u64 = text.parse().ok()?;
+            Some((start, start / size + 1))
+        }
+        _ => {
+            let (after, page) = parse_cursor(text)?;
+            let start = list.partition_point(|entry| entry.id <= after) as u64;
+            Some((start, page.unwrap_or(start / size + 1)))
+        }
     }
 }
 

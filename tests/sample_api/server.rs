@@ -6,19 +6,17 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::answer::Answer;
 use crate::catalogue::{Catalogue, Snapshot};
-use crate::compress;
 use crate::control;
 use crate::deliver::{After, Wire};
-use crate::fault::{Fault, Script};
+use crate::exchange::{Exchange, Peer};
 use crate::gate::{Gate, Stop, lock, wait_until};
-use crate::listing::{Listing, page_asked};
-use crate::log::{Log, RequestLine};
-use crate::paging::Scheme;
-use crate::request::{self, NoRequest, Request};
+use crate::log::Log;
+use crate::request::{self, NoRequest};
+use crate::script::Script;
 use crate::settings::Settings;
 
 /// All that connections and the one who steers the server share.
@@ -29,16 +27,10 @@ pub(crate) struct Server {
     pub(crate) gate: Gate,
     pub(crate) log: Log,
     settings: RwLock<Settings>,
-    stop: Stop,
+    pub(crate) stop: Stop,
     connections: Mutex<HashMap<u64, Arc<TcpStream>>>,
     connection_gone: Condvar,
     last_connection: AtomicU64,
-}
-
-/// One connection: its number, and where it comes from.
-struct Peer {
-    connection: u64,
-    remote: SocketAddr,
 }
 
 impl Server {
@@ -142,7 +134,12 @@ impl Server {
             };
             let after = match request::read(stream, &mut input) {
                 Ok(request) if request.path.starts_with("/_control/") => control::serve(self, &request, &mut wire)?,
-                Ok(request) => self.exchange(&request, peer, &mut wire, &mut body)?,
+                Ok(request) => Exchange {
+                    server: self,
+                    request: &request,
+                    peer,
+                }
+                .run(&mut wire, &mut body)?,
                 Err(NoRequest::Gone) => return Ok(()),
                 Err(NoRequest::Refused(status)) => wire.send(&Answer::error(status, None), false, After::Close)?,
             };
@@ -152,116 +149,4 @@ impl Server {
         }
         Ok(())
     }
-
-    /// One logged request; `body` is memory to be used again.
-    fn exchange(&self, request: &Request, peer: &Peer, wire: &mut Wire, body: &mut Vec<u8>) -> io::Result<After> {
-        let scheme = Scheme::of_path(&request.path);
-        let page = scheme.map(|scheme| page_asked(request, scheme, &self.snapshot(), &self.settings()));
-        let mut entered = self.log.begin(line(request, peer, page));
-        if let Some(page) = page {
-            self.gate.pass(page);
-        }
-        let faults = lock(&self.script).take(&request.path, page);
-        let mut answer = self.answer(request, scheme, &faults, std::mem::take(body));
-        apply(&faults, &mut answer);
-        let sending = how_to_send(request, &faults);
-        self.pause(&faults);
-        if !sending.is_some_and(Fault::is_silent) {
-            let bytes = if request.is_head() { 0 } else { answer.body.len() as u64 };
-            self.log.answer(&entered, answer.status, bytes);
-        }
-        let after = if request.closes { After::Close } else { After::Keep };
-        let after = match sending {
-            Some(fault) => wire.send_badly(&answer, fault, after),
-            None => {
-                self.log.settle(&mut entered);
-                wire.send(&answer, request.is_head(), after)
-            }
-        };
-        self.log
-            .end(entered, wire.sent, |target| self.settings().auth.redact(target));
-        *body = answer.body;
-        after
-    }
-
-    /// All delays, one after the other; cut short when the server stops.
-    fn pause(&self, faults: &[Fault]) {
-        for fault in faults {
-            if let Fault::DelayHeaders(pause) = fault {
-                self.stop.wait(*pause);
-            }
-        }
-    }
-
-    fn answer(&self, request: &Request, scheme: Option<Scheme>, faults: &[Fault], body: Vec<u8>) -> Answer {
-        let settings = self.settings().clone();
-        if !settings.auth.admits(request) {
-            let mut refusal = Answer::error(401, None);
-            refusal.set_header("WWW-Authenticate", settings.auth.challenge());
-            return refusal;
-        }
-        let Some(scheme) = scheme else {
-            return Answer::error(404, None);
-        };
-        if !matches!(request.method.as_str(), "GET" | "HEAD" | "POST") {
-            let mut refusal = Answer::error(405, None);
-            refusal.set_header("Allow", "GET, HEAD, POST");
-            return refusal;
-        }
-        Listing {
-            request,
-            scheme,
-            snapshot: &self.snapshot(),
-            settings: &settings,
-            faults,
-        }
-        .answer(body)
-    }
-}
-
-fn line(request: &Request, peer: &Peer, page: Option<u64>) -> RequestLine {
-    RequestLine {
-        ordinal: 0,
-        at: SystemTime::now(),
-        method: request.method.clone(),
-        target: request.target.clone(),
-        page,
-        status: None,
-        bytes: 0,
-        headers: request.headers.clone(),
-        body: request.body.clone(),
-        remote: peer.remote,
-        connection: peer.connection,
-    }
-}
-
-/// The faults that change what is answered, after the page was written.
-fn apply(faults: &[Fault], answer: &mut Answer) {
-    for fault in faults {
-        match fault {
-            Fault::Answer { status, headers, body } => {
-                *answer = Answer {
-                    status: *status,
-                    headers: headers.clone(),
-                    body: body.clone(),
-                };
-            }
-            Fault::Headers(headers) => answer.set_headers(headers),
-            Fault::Gzip => {
-                answer.body = compress::gzip(&answer.body);
-                answer.set_header("Content-Encoding", "gzip");
-            }
-            Fault::GzipBomb { bytes } => {
-                answer.body = compress::gzip_bomb(*bytes);
-                answer.set_header("Content-Encoding", "gzip");
-            }
-            _ => {}
-        }
-    }
-}
-
-/// The last of the faults that change how it is sent; those of a body mean nothing to HEAD.
-fn how_to_send<'a>(request: &Request, faults: &'a [Fault]) -> Option<&'a Fault> {
-    let last = faults.iter().rev().find(|fault| fault.is_about_sending())?;
-    (!request.is_head() || last.is_silent()).then_some(last)
 }

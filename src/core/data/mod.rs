@@ -1,20 +1,46 @@
 //! From a body's text to rows: the records in it, the columns of each record, the bytes that PostgreSQL's COPY takes.
-pub mod path;
+//!
+//! ```text
+//! body ─ page::locate ─► the records' text ─ decode ─► rows and keys (tuple splits them again)
+//!                             │
+//!                             └─ page::hash, body::compress: what is stored, and whether it is the same as before
+//! ```
+//!
+//! No value goes through a tree or a floating point number on its way: [`tree`] hands out each selected value's raw
+//! text, and [`encode`] makes the field's bytes of it. All of it is a pure function of text and [`Mapping`], runs on any
+//! thread, and answers hostile text with a [`DataError`], never with a panic, recursion without bound, or an allocation
+//! larger than the text asks for.
 
-/// Placeholder.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum DataError {}
-impl crate::error::Explain for DataError {
-    fn class(&self) -> crate::class::Class {
-        match *self {}
-    }
-    fn sqlstate(&self) -> &'static str {
-        match *self {}
-    }
-    fn detail(&self) -> Option<String> {
-        match *self {}
-    }
-    fn hint(&self) -> Option<String> {
-        match *self {}
-    }
-}
+mod body;
+mod column;
+mod decimal;
+mod decode;
+mod depth;
+mod encode;
+mod error;
+mod escape;
+mod infer;
+mod kind;
+mod misfit;
+mod names;
+mod numeric;
+mod page;
+pub mod path;
+mod pick;
+mod records;
+mod time;
+mod tree;
+mod tuple;
+
+pub use body::{compress, decompress};
+pub use column::{Column, ColumnType, FieldFormat, Mapping, MappingVersion};
+pub use decode::{DecodedPage, decode};
+pub use depth::MAX_DEPTH;
+pub use error::{DataError, StoredPageFault, excerpt};
+pub use infer::{Inferred, InferredColumn, InferredType, infer, unique_members};
+pub use kind::JsonKind;
+pub use misfit::Misfit;
+pub use page::{Located, PageHash, RecordsText, hash, locate, locate_with};
+pub use path::{PathError, SingularQuery, Step};
+pub use pick::pick;
+pub use tuple::{fields, key_fields, split_keys, split_rows};

@@ -1,1 +1,257 @@
-//! How a collection is paged.
+//! How a collection is paged: which request may be sent now, and what an answer means. Nothing here does I/O.
+//!
+//! [`Pagination`] is a job's setting. [`ReadPlan`] drives one read with it: it gives out [`Ask`]s, takes [`Answer`]s in
+//! page order and says what each page is. One file per scheme knows where the next page is: `single`, `page`,
+//! `offset`, `link_header`.
+//!
+//! ```text
+//!                 next_ask ─► Ask ─► (request, response, records) ─► answered ─► Verdict
+//! ReadPlan:  first page alone ─► ahead up to the window while pages are full ─► one at a time after a short page
+//!                                        ▲                                                  │
+//!                                        └────────────── full page again ◄──────────────────┘
+//! ```
+//!
+//! Terms: a page's *number* is its ordinal within the generation, from 1 on; its *token* is where it is (a page
+//! number, an offset, a URL) and is what the checkpoint keeps.
+
+pub mod link_header;
+mod offset;
+mod page;
+mod plan;
+#[cfg(test)]
+mod plan_tests;
+#[cfg(test)]
+mod simulation;
+mod single;
+
+use url::Url;
+
+use crate::data::path::SingularQuery;
+use crate::http::{Headers, HttpError};
+use crate::url_policy::join::is_below;
+
+pub use plan::{Answer, Ask, Position, ReadPlan, Verdict};
+
+/// How a job's collection is paged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pagination {
+    /// One request gives everything.
+    None,
+    /// Pages are numbered: `?page=1`, `?page=2` …
+    Page {
+        param: String,
+        start: u64,
+        size_param: Option<String>,
+        total: Option<Source>,
+        stop: Stop,
+    },
+    /// Pages begin at an offset counted in records: `?offset=0`, `?offset=100` …
+    Offset {
+        param: String,
+        limit_param: Option<String>,
+        total: Option<Source>,
+        stop: Stop,
+    },
+    /// Each response names the next in a `Link` header with `rel="next"` (RFC 8288).
+    LinkHeader,
+}
+
+/// Where a response holds a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Body(SingularQuery),
+    Header(String),
+}
+
+/// What ends a numbered or offset read. A declared total that was reached ends every read, and an empty page ends
+/// every read but one that stops by total.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stop {
+    /// A page without records.
+    #[default]
+    Empty,
+    /// A page with fewer records than the pages before it.
+    Short,
+    /// Status 404 or 410 past the first page.
+    NotFound,
+    /// The declared total was reached; empty pages before it do not end the read.
+    Total,
+}
+
+/// Where a page is: its number, its offset, or its absolute URL. Empty: the job's own path and parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PageToken(pub String);
+
+impl PageToken {
+    /// The first page of a scheme whose tokens the remote gives.
+    pub fn first() -> PageToken {
+        PageToken(String::new())
+    }
+}
+
+impl std::fmt::Display for PageToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Pagination {
+    pub fn stop(&self) -> Option<Stop> {
+        match self {
+            Pagination::Page { stop, .. } | Pagination::Offset { stop, .. } => Some(*stop),
+            Pagination::None | Pagination::LinkHeader => None,
+        }
+    }
+
+    /// Where the declared total is, if the job names one.
+    pub fn total(&self) -> Option<&Source> {
+        match self {
+            Pagination::Page { total, .. } | Pagination::Offset { total, .. } => total.as_ref(),
+            Pagination::None | Pagination::LinkHeader => None,
+        }
+    }
+
+    /// The declared total in a response's headers, where it is declared there.
+    pub fn total_in(&self, headers: &Headers) -> Option<u64> {
+        let Some(Source::Header(name)) = self.total() else {
+            return None;
+        };
+        let value = headers.get(name)?.trim();
+        if value.bytes().all(|b| b.is_ascii_digit()) {
+            value.parse().ok()
+        } else {
+            None
+        }
+    }
+
+    /// The URL of the page that `ask` wants. `first` is the job's own URL: base, path and params.
+    pub fn url(&self, ask: &Ask, first: &Url, base: &Url, page_size: Option<u64>) -> Result<Url, HttpError> {
+        let bad_token = || HttpError::BadToken { page: ask.number };
+        match self {
+            Pagination::None => Ok(first.clone()),
+            Pagination::Page {
+                param,
+                size_param: size,
+                ..
+            }
+            | Pagination::Offset {
+                param,
+                limit_param: size,
+                ..
+            } => {
+                ask.token.0.parse::<u64>().map_err(|_| bad_token())?;
+                let mut url = with_param(first, param, &ask.token.0);
+                if let (Some(size_param), Some(size)) = (size, page_size) {
+                    url = with_param(&url, size_param, &size.to_string());
+                }
+                Ok(url)
+            }
+            Pagination::LinkHeader if ask.token.0.is_empty() => Ok(first.clone()),
+            Pagination::LinkHeader => {
+                let url = Url::parse(&ask.token.0).map_err(|_| bad_token())?;
+                let to_origin = crate::http::status::web_origin(&url);
+                if is_below(base, &url) {
+                    Ok(url)
+                } else {
+                    Err(HttpError::ForeignLink {
+                        page: ask.number,
+                        to_origin,
+                    })
+                }
+            }
+        }
+    }
+}
+
+/// `url` with `name=value` in its query, in place of a pair of that name. Spaces are sent as `%20`.
+pub fn with_param(url: &Url, name: &str, value: &str) -> Url {
+    let mut url = url.clone();
+    let is_same = |pair: &&str| url::form_urlencoded::parse(pair.as_bytes()).any(|(n, _)| n == name);
+    let kept = url
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .filter(|pair| !pair.is_empty() && !is_same(pair));
+    let mut pairs: Vec<String> = kept.map(str::to_owned).collect();
+    pairs.push(format!("{}={}", encode(name), encode(value)));
+    url.set_query(Some(&pairs.join("&")));
+    url
+}
+
+/// Percent-encoding of a query's part. The form encoder writes a space as `+`, which not every server reads back.
+fn encode(text: &str) -> String {
+    let form: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    form.replace('+', "%20")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    fn ask(token: &str) -> Ask {
+        Ask {
+            number: 3,
+            token: PageToken(token.into()),
+            epoch: 0,
+        }
+    }
+
+    #[test]
+    fn the_pages_parameters_take_the_place_of_the_jobs_own() {
+        let page = Pagination::Page {
+            param: "page".into(),
+            start: 1,
+            size_param: Some("per page".into()),
+            total: None,
+            stop: Stop::Empty,
+        };
+        let first = url("https://h.example/v1/x?q=a%20b&page=9&r=1");
+        let base = url("https://h.example/v1");
+        let asked = page.url(&ask("3"), &first, &base, Some(50)).unwrap();
+        assert_eq!(
+            asked.as_str(),
+            "https://h.example/v1/x?q=a%20b&r=1&page=3&per%20page=50"
+        );
+        assert!(page.url(&ask("three"), &first, &base, None).is_err());
+    }
+
+    #[test]
+    fn parameters_are_encoded_with_spaces_as_percent_20() {
+        let sent = with_param(&url("https://h.example/x"), "filter", "a b+c&d=é");
+        assert_eq!(sent.as_str(), "https://h.example/x?filter=a%20b%2Bc%26d%3D%C3%A9");
+    }
+
+    #[test]
+    fn a_stored_link_must_still_lie_below_the_base() {
+        let base = url("https://h.example/v1");
+        let first = url("https://h.example/v1/x?per_page=5");
+        let of = |token: &str| Pagination::LinkHeader.url(&ask(token), &first, &base, Some(7));
+        assert_eq!(of("").unwrap(), first);
+        assert_eq!(
+            of("https://h.example/v1/x?p=2").unwrap().as_str(),
+            "https://h.example/v1/x?p=2"
+        );
+        assert!(matches!(
+            of("https://evil.example/v1/x"),
+            Err(HttpError::ForeignLink { page: 3, .. })
+        ));
+        assert!(matches!(of("/v1/x"), Err(HttpError::BadToken { page: 3 })));
+    }
+
+    #[test]
+    fn a_total_in_a_header_is_a_plain_number() {
+        let page = Pagination::Offset {
+            param: "o".into(),
+            limit_param: None,
+            total: Some(Source::Header("X-Total".into())),
+            stop: Stop::Total,
+        };
+        let total = |value: &str| page.total_in(&[("x-total", value)].into_iter().collect());
+        assert_eq!(total(" 120 "), Some(120));
+        assert_eq!((total("-1"), total("many"), total("")), (None, None, None));
+    }
+}

@@ -122,10 +122,8 @@ fn the_log_tells_what_was_asked() {
     assert_eq!(api.pages_asked(), Vec::<u64>::new());
 }
 
-#[test]
-fn every_fault_has_a_word() {
-    let api = serve(10);
-    let words = [
+fn words() -> Vec<Value> {
+    vec![
         json!({"fault": "body", "body": "null"}),
         json!({"fault": "body", "body_base64": "/w==", "status": 500, "content_type": "text/plain"}),
         json!({"fault": "html"}),
@@ -153,9 +151,14 @@ fn every_fault_has_a_word() {
         json!({"fault": "endless_chunks"}),
         json!({"fault": "header_bomb", "count": 10, "bytes": 10}),
         json!({"fault": "raw", "body": "x"}),
-    ];
+    ]
+}
+
+#[test]
+fn every_fault_has_a_word() {
+    let api = serve(10);
     let plain = get(&api, "/page/products").body;
-    for mut word in words {
+    for mut word in words() {
         word["times"] = 1.into();
         control(&api, "fault", &word);
         let reply = get(&api, "/page/products");

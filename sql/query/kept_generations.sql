@@ -1,0 +1,16 @@
+SELECT t.generation FROM sluice._job_state AS t WHERE t.job_id = $1 AND t.reading
+UNION
+SELECT t.published_generation FROM sluice._job_state AS t
+WHERE t.job_id = $1 AND t.published_generation IS NOT NULL
+UNION
+SELECT r.generation FROM sluice._run AS r
+WHERE r.job_id = $1 AND r.status = 'held' AND r.generation IS NOT NULL
+UNION
+SELECT r.generation FROM sluice._run AS r
+WHERE r.job_id = $1 AND r.generation IS NOT NULL AND r.status = 'succeeded'
+  AND EXISTS (SELECT FROM sluice._undo AS u WHERE u.run_id = r.id)
+UNION
+-- What a rollback of a kept undo set goes back to.
+SELECT (r.before ->> 'published_generation')::bigint FROM sluice._run AS r
+WHERE r.job_id = $1 AND r.before ->> 'published_generation' IS NOT NULL
+  AND EXISTS (SELECT FROM sluice._undo AS u WHERE u.run_id = r.id)

@@ -1,0 +1,13 @@
+WITH published AS (
+    SELECT r.id, row_number() OVER (ORDER BY r.id DESC) AS place, r.finished_at
+    FROM sluice._run AS r
+    WHERE r.job_id = $1 AND r.status = 'succeeded' AND r.source <> 'rollback'
+), oldest AS (
+    SELECT coalesce(min(id), 0) AS id FROM published
+    WHERE place <= $2 AND (place = 1 OR finished_at IS NULL OR finished_at > now() - make_interval(days => $3::integer))
+)
+DELETE FROM sluice._undo AS u USING oldest AS o
+WHERE u.job_id = $1
+  AND u.run_id < o.id
+  -- Sets of runs that were interrupted on the way to the oldest kept one belong to it.
+  AND u.run_id <= coalesce((SELECT max(p.id) FROM published AS p WHERE p.id < o.id), 0)

@@ -1,0 +1,102 @@
+-- Runs, the page ledger, the page store and undo sets.
+
+CREATE TABLE sluice._run (
+    id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job_id          bigint NOT NULL REFERENCES sluice._job ON DELETE CASCADE,
+    source          text NOT NULL CHECK (source IN
+                        ('schedule', 'manual', 'retry', 'resume', 'catch_up', 'cron', 'ingest', 'rollback')),
+    requested_by    text NOT NULL,
+    status          text NOT NULL CHECK (status IN
+                        ('scheduled', 'running', 'publishing', 'succeeded', 'held', 'superseded', 'discarded',
+                         'rolled_back', 'retryable', 'failed', 'stopped', 'interrupted')),
+    attempt         integer NOT NULL DEFAULT 0,
+    generation      bigint,
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    not_before      timestamptz,
+    started_at      timestamptz,
+    finished_at     timestamptz,
+    pages           bigint NOT NULL DEFAULT 0,
+    records         bigint NOT NULL DEFAULT 0,
+    inserted        bigint NOT NULL DEFAULT 0,
+    updated         bigint NOT NULL DEFAULT 0,
+    deleted         bigint NOT NULL DEFAULT 0,
+    unchanged       bigint NOT NULL DEFAULT 0,
+    rejected        bigint NOT NULL DEFAULT 0,
+    bytes           bigint NOT NULL DEFAULT 0,
+    -- Rows that are missing from this read but not yet proven gone.
+    unconfirmed     bigint NOT NULL DEFAULT 0,
+    error_class     text,
+    sqlstate        text,
+    error_message   text,
+    error_detail    text,
+    error_hint      text,
+    -- Why the run was held, and who decided.
+    held_reason     text,
+    approved_by     text,
+    approved_at     timestamptz,
+    -- For source 'rollback': the run to go back to (NULL: before the latest published run), and whether the job goes on.
+    rollback_to     bigint,
+    rollback_resume boolean NOT NULL DEFAULT false,
+    -- For runs that were undone: by which rollback.
+    undone_by       bigint,
+    -- Who asked for its end.
+    stopped_by      text,
+    -- What the target held before this run was published; what rollback_to puts back.
+    before          jsonb
+) WITH (fillfactor = 70);
+
+-- One open run per job; also what start_sync finds instead of making a second one.
+CREATE UNIQUE INDEX _run_open ON sluice._run (job_id) WHERE status IN ('scheduled', 'running', 'publishing');
+CREATE INDEX _run_by_job ON sluice._run (job_id, id DESC);
+
+-- One row a page of a read: what was asked, what came.
+CREATE TABLE sluice._page (
+    job_id      bigint NOT NULL REFERENCES sluice._job ON DELETE CASCADE,
+    generation  bigint NOT NULL,
+    number      bigint NOT NULL,
+    run_id      bigint NOT NULL,
+    token_in    text NOT NULL,
+    token_out   text,
+    records     bigint NOT NULL,
+    bytes       bigint NOT NULL,
+    hash        bytea NOT NULL,
+    etag        text,
+    received_at timestamptz NOT NULL,
+    PRIMARY KEY (job_id, generation, number)
+);
+
+-- The records text of a page, once for all pages that equal it, compressed; and the keys in it.
+CREATE TABLE sluice._page_body (
+    job_id     bigint NOT NULL REFERENCES sluice._job ON DELETE CASCADE,
+    hash       bytea NOT NULL,
+    records    bigint NOT NULL,
+    body       bytea NOT NULL,
+    keys       bytea NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (job_id, hash)
+);
+ALTER TABLE sluice._page_body ALTER COLUMN body SET STORAGE EXTERNAL, ALTER COLUMN keys SET STORAGE EXTERNAL;
+
+-- Keys that were missing from the last complete read without proof that they are gone.
+CREATE TABLE sluice._missing (
+    job_id     bigint NOT NULL REFERENCES sluice._job ON DELETE CASCADE,
+    key        bytea NOT NULL,
+    generation bigint NOT NULL,
+    PRIMARY KEY (job_id, key)
+);
+
+-- What is needed to undo a run: one row a batch, in the order of writing.
+CREATE TABLE sluice._undo (
+    run_id     bigint NOT NULL REFERENCES sluice._run ON DELETE CASCADE,
+    batch      integer NOT NULL,
+    job_id     bigint NOT NULL,
+    -- 'rows': former images; 'first_load': the target held nothing of this job before.
+    kind       text NOT NULL CHECK (kind IN ('rows', 'first_load')),
+    columns    text[] NOT NULL DEFAULT '{}',
+    rows       bigint NOT NULL,
+    payload    bytea,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (run_id, batch)
+);
+ALTER TABLE sluice._undo ALTER COLUMN payload SET STORAGE EXTERNAL;
+CREATE INDEX _undo_by_job ON sluice._undo (job_id, run_id);

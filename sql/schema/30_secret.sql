@@ -1,0 +1,26 @@
+-- Secrets: sealed values, who may name them, and where they may be sent.
+
+CREATE TABLE sluice._secret (
+    id         uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    owner_oid  oid NOT NULL,
+    owner_name text NOT NULL,
+    name       text NOT NULL CHECK (name <> '' AND octet_length(name) <= 63),
+    -- NULL: not yet bound; the first connection of its owner that names it binds it.
+    origin     text,
+    version    integer NOT NULL DEFAULT 1,
+    sealed     bytea NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (owner_oid, name)
+);
+
+CREATE TABLE sluice._secret_grant (
+    secret_id  uuid NOT NULL REFERENCES sluice._secret ON DELETE CASCADE,
+    role_oid   oid NOT NULL,
+    role_name  text NOT NULL,
+    granted_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (secret_id, role_oid)
+);
+
+SELECT pg_catalog.pg_extension_config_dump('sluice._secret', '');
+SELECT pg_catalog.pg_extension_config_dump('sluice._secret_grant', '');

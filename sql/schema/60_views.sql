@@ -1,0 +1,320 @@
+-- What people and dashboards look at. Every view shows a role its own rows; pg_monitor, operators and admins see all.
+
+-- Markers: whoever may execute one has that level (see 80_access.sql).
+CREATE FUNCTION sluice._monitor_level() RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
+CREATE FUNCTION sluice._writer_level() RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
+CREATE FUNCTION sluice._operator_level() RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
+CREATE FUNCTION sluice._admin_level() RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
+
+-- The jobs that the current user may see, with what the catalogs say of them now.
+CREATE VIEW sluice._visible_job WITH (security_barrier) AS
+SELECT j.*,
+       s.srvname::text AS current_server,
+       pg_catalog.pg_get_userbyid(c.relowner)::text AS run_as,
+       c.oid IS NOT NULL AS target_exists,
+       coalesce(n.nspname::text, j.target_schema) AS current_schema_name,
+       coalesce(c.relname::text, j.target_table) AS current_table_name,
+       (j.armed_system, j.armed_database) IS NOT DISTINCT FROM
+           ((SELECT i.system_identifier FROM pg_catalog.pg_control_system() AS i),
+            (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())) AS armed
+FROM sluice._job AS j
+LEFT JOIN pg_catalog.pg_foreign_server AS s ON s.oid = j.server_oid
+LEFT JOIN pg_catalog.pg_class AS c ON c.oid = j.target_oid
+LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE pg_catalog.pg_has_role(j.owner_oid, 'USAGE')
+   OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+   OR pg_catalog.has_function_privilege('sluice._monitor_level()', 'EXECUTE')
+   OR pg_catalog.has_function_privilege('sluice._operator_level()', 'EXECUTE');
+
+CREATE VIEW sluice.sync_jobs WITH (security_barrier) AS
+SELECT j.name,
+       pg_catalog.pg_get_userbyid(j.owner_oid)::text AS owner,
+       j.run_as,
+       coalesce(j.current_server, j.server_name) AS connection,
+       j.path,
+       pg_catalog.format('%I.%I', j.current_schema_name, j.current_table_name) AS target,
+       j.mode,
+       j.key,
+       j.schedule,
+       j.priority,
+       j.settings,
+       j.enabled AND j.paused_at IS NULL AS enabled,
+       j.armed,
+       t.next_run_at,
+       j.paused_at,
+       j.pause_reason,
+       j.disabled_reason,
+       j.created_at
+FROM sluice._visible_job AS j
+JOIN sluice._job_state AS t ON t.job_id = j.id;
+
+CREATE VIEW sluice.sync_runs WITH (security_barrier) AS
+SELECT r.id,
+       j.name AS data_type,
+       r.source,
+       r.requested_by,
+       r.status,
+       r.attempt,
+       r.generation,
+       r.started_at,
+       r.finished_at,
+       r.pages,
+       r.records,
+       r.inserted,
+       r.updated,
+       r.deleted,
+       r.unchanged,
+       r.rejected,
+       r.bytes,
+       r.error_class,
+       r.sqlstate,
+       r.error_message,
+       r.error_detail,
+       r.error_hint,
+       r.unconfirmed,
+       r.held_reason,
+       r.created_at
+FROM sluice._run AS r
+JOIN sluice._visible_job AS j ON j.id = r.job_id;
+
+CREATE VIEW sluice.sync_held WITH (security_barrier) AS
+SELECT r.id AS run_id,
+       j.name AS data_type,
+       r.held_reason AS reason,
+       r.finished_at AS held_since,
+       r.records,
+       t.published_rows AS rows_now,
+       r.approved_by
+FROM sluice._run AS r
+JOIN sluice._visible_job AS j ON j.id = r.job_id
+JOIN sluice._job_state AS t ON t.job_id = j.id
+WHERE r.status = 'held';
+
+CREATE VIEW sluice.sync_progress WITH (security_barrier) AS
+SELECT w.pid,
+       j.name AS data_type,
+       w.run_id,
+       w.phase,
+       w.pages_done,
+       w.pages_total,
+       w.records_done,
+       w.bytes_done,
+       CASE WHEN w.last_progress_at > w.started_at AND w.records_done > 0
+            THEN (w.records_done / extract(epoch FROM w.last_progress_at - w.started_at))::double precision
+       END AS rate,
+       w.started_at,
+       w.last_progress_at
+FROM sluice._workers() AS w
+JOIN sluice._visible_job AS j ON j.id = w.job_id;
+
+-- The jobs whose lock is held: a worker is alive for them, whatever a row says.
+CREATE VIEW sluice._running_job AS
+SELECT l.objid::bigint AS job_id, l.pid
+FROM pg_catalog.pg_locks AS l
+WHERE l.locktype = 'object'
+  AND l.classid = 'sluice._job'::pg_catalog.regclass
+  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
+  AND l.granted;
+
+CREATE VIEW sluice.sync_status WITH (security_barrier) AS
+WITH job AS MATERIALIZED (
+    SELECT j.*, t.next_run_at, t.last_success_at, t.last_page_at, t.published_run
+    FROM sluice._visible_job AS j
+    JOIN sluice._job_state AS t ON t.job_id = j.id
+), standing AS MATERIALIZED (
+    SELECT j.id, j.name, j.next_run_at, j.last_success_at, j.paused_at, j.pause_reason, j.disabled_reason,
+           r.id AS run_id, r.status AS run_status, r.source, r.records, r.pages, r.unconfirmed, r.started_at,
+           r.finished_at, r.error_class, r.error_message, r.error_hint, r.held_reason, r.not_before,
+           p.run_id IS NOT NULL AS live, p.phase, p.pages_done, p.pages_total, p.records_done, p.rate,
+           p.last_progress_at,
+           CASE
+               WHEN NOT j.armed THEN 'not_armed'
+               WHEN NOT j.enabled THEN 'disabled'
+               WHEN r.status = 'publishing' AND k.pid IS NOT NULL THEN 'publishing'
+               WHEN r.status = 'running' AND k.pid IS NOT NULL THEN 'running'
+               WHEN j.paused_at IS NOT NULL AND (r.status IS NULL OR r.source <> 'rollback' OR r.status <> 'scheduled')
+                   THEN 'paused'
+               WHEN r.status IN ('scheduled', 'running', 'publishing') AND sluice._waits_for_worker(j.id)
+                   THEN 'waiting_for_worker'
+               WHEN r.status IN ('scheduled', 'running', 'publishing') THEN 'scheduled'
+               WHEN j.next_run_at <= pg_catalog.now() AND sluice._waits_for_worker(j.id) THEN 'waiting_for_worker'
+               WHEN r.status = 'held' THEN 'held'
+               ELSE 'idle'
+           END AS status
+    FROM job AS j
+    LEFT JOIN LATERAL (
+        SELECT x.* FROM sluice._run AS x WHERE x.job_id = j.id ORDER BY x.id DESC LIMIT 1
+    ) AS r ON true
+    LEFT JOIN sluice._running_job AS k ON k.job_id = j.id
+    LEFT JOIN sluice.sync_progress AS p ON p.run_id = r.id
+)
+SELECT s.name AS data_type,
+       s.status,
+       CASE
+           WHEN s.status IN ('running', 'publishing') AND s.pages_total > 0
+               THEN least(100, round(100.0 * s.pages_done / s.pages_total, 1))
+           WHEN s.run_status = 'succeeded' THEN 100
+       END AS percent,
+       CASE WHEN s.status IN ('running', 'publishing') THEN round(s.rate::numeric, 0) END AS rate,
+       CASE WHEN s.status = 'running' AND s.pages_total > s.pages_done AND s.pages_done > 0
+            THEN date_trunc('second', (s.last_progress_at - s.started_at) * (s.pages_total - s.pages_done) / s.pages_done)
+       END AS eta,
+       s.next_run_at,
+       CASE
+           WHEN s.status = 'not_armed' THEN 'this database was restored, copied or upgraded'
+           WHEN s.status = 'disabled' THEN coalesce(s.disabled_reason, s.error_message)
+           WHEN s.status = 'paused' THEN coalesce(s.error_message, s.pause_reason)
+           WHEN s.run_status = 'held' THEN coalesce(s.held_reason, s.error_message)
+           WHEN s.run_status IN ('superseded', 'discarded') THEN NULL
+           ELSE s.error_message
+       END AS error_message,
+       CASE
+           WHEN s.status = 'not_armed' THEN 'you: SELECT sluice.arm()'
+           WHEN s.status IN ('disabled', 'paused') THEN pg_catalog.format('you: SELECT sluice.resume_job(%L)', s.name)
+           WHEN s.status = 'held' THEN pg_catalog.format('you: CALL sluice.approve(%s) or SELECT sluice.discard(%s)',
+                                                         s.run_id, s.run_id)
+           WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker') THEN 'wait'
+           WHEN s.error_class IN ('network', 'timeout', 'server', 'rate_limit', 'empty') THEN 'remote'
+           WHEN s.error_class IN ('database', 'resource', 'cancelled') THEN 'wait'
+           WHEN s.error_class IS NOT NULL THEN 'you: ' || coalesce(s.error_hint, 'see error_message')
+           ELSE 'nobody'
+       END AS action,
+       s.run_id,
+       coalesce(s.pages_done, s.pages) AS current_page,
+       coalesce(s.records_done, s.records) AS records_processed,
+       nullif(s.pages_total, -1) AS pages_total,
+       s.error_class,
+       coalesce(s.last_progress_at, s.finished_at, s.started_at) AS last_activity_at,
+       s.last_success_at,
+       coalesce(s.unconfirmed, 0) AS unconfirmed
+FROM standing AS s;
+
+CREATE VIEW sluice.sync_connection_health WITH (security_barrier) AS
+WITH judged AS (
+    SELECT j.name, j.enabled, j.disabled_reason, j.run_every, t.read_records, t.consecutive_failures,
+           t.last_success_at, t.last_failure_at, t.updated_at, r.status, r.finished_at, r.error_class,
+           r.error_message, r.held_reason,
+           t.last_success_at IS NOT NULL
+               AND t.last_success_at >= pg_catalog.now() - 3 * coalesce(j.run_every, interval '100 years') AS fresh
+    FROM sluice._visible_job AS j
+    JOIN sluice._job_state AS t ON t.job_id = j.id
+    LEFT JOIN LATERAL (
+        SELECT x.* FROM sluice._run AS x
+        WHERE x.job_id = j.id AND x.source <> 'rollback'
+          AND (x.status IN ('succeeded', 'held', 'failed', 'retryable')
+               OR x.status = 'rolled_back' AND x.error_class IS NOT NULL)
+        ORDER BY x.id DESC LIMIT 1
+    ) AS r ON true
+), spoken AS (
+    SELECT d.*,
+           CASE
+               WHEN NOT d.enabled THEN 'unhealthy'
+               WHEN d.status IS NULL THEN 'unknown'
+               WHEN d.status = 'rolled_back' THEN 'unhealthy'
+               WHEN d.status = 'failed' THEN 'unhealthy'
+               WHEN d.status = 'retryable' AND (d.consecutive_failures >= 3 OR d.last_success_at IS NULL) THEN 'unhealthy'
+               WHEN d.status = 'held' THEN 'degraded'
+               WHEN NOT d.fresh THEN 'degraded'
+               ELSE 'healthy'
+           END AS health
+    FROM judged AS d
+)
+SELECT s.name AS data_type,
+       s.health AS status,
+       s.finished_at AS last_check_time,
+       coalesce(s.read_records, 0) AS item_count,
+       CASE WHEN s.health = 'healthy' THEN NULL
+            ELSE coalesce(s.held_reason, s.error_message, s.disabled_reason) END AS error_message,
+       s.consecutive_failures,
+       s.last_success_at AS last_success_time,
+       s.last_failure_at AS last_failure_time,
+       s.updated_at,
+       CASE
+           WHEN NOT s.enabled THEN coalesce(s.disabled_reason, 'the job is disabled')
+           WHEN s.health = 'unknown' THEN 'no run has ended yet'
+           WHEN s.status = 'rolled_back' THEN 'an empty answer was kept back; the last good data stays'
+           WHEN s.status = 'held' THEN 'a run is held: ' || coalesce(s.held_reason, 'see sync_held')
+           WHEN s.health = 'unhealthy' THEN pg_catalog.format('the last run failed (%s)', s.error_class)
+           WHEN s.health = 'degraded' THEN 'nothing has arrived for more than three intervals'
+           WHEN s.status = 'retryable' THEN pg_catalog.format('the last run failed (%s) and the data is fresh', s.error_class)
+           ELSE 'the last run succeeded'
+       END AS reason
+FROM spoken AS s;
+
+CREATE VIEW sluice.sync_connections WITH (security_barrier) AS
+SELECT s.srvname::text AS name,
+       pg_catalog.pg_get_userbyid(s.srvowner)::text AS owner,
+       sluice._origin(s.srvoptions) AS origin,
+       coalesce(sluice._option(s.srvoptions, 'auth'), 'none') AS auth,
+       CASE WHEN last.error_class = 'auth' THEN 'reauth_required' ELSE 'connected' END AS state,
+       NULL::timestamptz AS token_expires_at,
+       last.ok_at AS last_ok_at
+FROM pg_catalog.pg_foreign_server AS s
+JOIN pg_catalog.pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw AND w.fdwname = 'pg_sluice'
+LEFT JOIN LATERAL (
+    SELECT max(t.last_success_at) AS ok_at,
+           (SELECT r.error_class FROM sluice._run AS r JOIN sluice._job AS k ON k.id = r.job_id
+            WHERE k.server_oid = s.oid AND r.finished_at IS NOT NULL ORDER BY r.id DESC LIMIT 1) AS error_class
+    FROM sluice._job AS j JOIN sluice._job_state AS t ON t.job_id = j.id
+    WHERE j.server_oid = s.oid
+) AS last ON true
+WHERE pg_catalog.has_server_privilege(s.oid, 'USAGE')
+   OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+   OR pg_catalog.has_function_privilege('sluice._monitor_level()', 'EXECUTE')
+   OR pg_catalog.has_function_privilege('sluice._operator_level()', 'EXECUTE');
+
+CREATE VIEW sluice.sync_metadata WITH (security_barrier) AS
+SELECT j.name AS data_type,
+       r.finished_at AS last_sync_time,
+       t.last_success_at AS last_success_time,
+       t.published_rows AS item_count,
+       t.cursor,
+       r.id AS last_run_id,
+       r.finished_at - r.started_at AS duration,
+       pg_catalog.encode(t.published_version, 'hex') AS schema_hash,
+       t.updated_at
+FROM sluice._visible_job AS j
+JOIN sluice._job_state AS t ON t.job_id = j.id
+LEFT JOIN LATERAL (
+    SELECT x.* FROM sluice._run AS x WHERE x.job_id = j.id AND x.finished_at IS NOT NULL ORDER BY x.id DESC LIMIT 1
+) AS r ON true;
+
+CREATE VIEW sluice.sync_undo WITH (security_barrier) AS
+SELECT j.name AS data_type,
+       u.run_id,
+       r.status,
+       r.finished_at,
+       sum(u.rows)::bigint AS rows,
+       sum(coalesce(octet_length(u.payload), 0))::bigint AS bytes,
+       bool_or(u.kind = 'first_load') AS first_load
+FROM sluice._undo AS u
+JOIN sluice._run AS r ON r.id = u.run_id
+JOIN sluice._visible_job AS j ON j.id = r.job_id
+GROUP BY j.name, u.run_id, r.status, r.finished_at;
+
+CREATE VIEW sluice.sync_secrets WITH (security_barrier) AS
+SELECT s.name,
+       pg_catalog.pg_get_userbyid(s.owner_oid)::text AS owner,
+       s.origin,
+       s.version,
+       s.created_at,
+       s.updated_at
+FROM sluice._secret AS s
+WHERE pg_catalog.pg_has_role(s.owner_oid, 'USAGE')
+   OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+   OR pg_catalog.has_function_privilege('sluice._admin_level()', 'EXECUTE');
+
+-- One jsonb for programs: the scheduler in numbers, and the jobs as sync_status shows them.
+CREATE FUNCTION sluice.get_sync_status(job text DEFAULT NULL) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+SELECT jsonb_build_object(
+    'scheduler', jsonb_build_object(
+        'is_running', sluice._launcher_is_running(),
+        'total_jobs', count(*),
+        'active', count(*) FILTER (WHERE s.status IN ('running', 'publishing')),
+        'pending', count(*) FILTER (WHERE s.status IN ('scheduled', 'waiting_for_worker', 'waiting_for_retry', 'waiting_for_rate')),
+        'failed', count(*) FILTER (WHERE s.error_class IS NOT NULL)),
+    'jobs', coalesce(jsonb_agg(to_jsonb(s) ORDER BY s.data_type), '[]'::jsonb))
+FROM sluice.sync_status AS s
+WHERE get_sync_status.job IS NULL OR s.data_type = get_sync_status.job
+$$;

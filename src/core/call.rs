@@ -1,0 +1,182 @@
+//! What can be wrong with a call: unknown names, missing rights, the wrong moment.
+
+use crate::class::Class;
+use crate::error::Explain;
+
+/// A call that cannot be served, and why.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    #[error("pg_sluice is not loaded at server start")]
+    NotPreloaded,
+    #[error("the server is a standby")]
+    Standby,
+    #[error("\"{procedure}\" cannot run inside a transaction block")]
+    InTransactionBlock { procedure: &'static str },
+    #[error("job \"{name}\" does not exist")]
+    UnknownJob { name: String, nearest: Option<String> },
+    #[error("job \"{name}\" already exists")]
+    JobExists { name: String },
+    #[error("connection \"{name}\" does not exist")]
+    UnknownConnection { name: String, nearest: Option<String> },
+    #[error("connection \"{name}\" is used by {jobs} jobs")]
+    ConnectionInUse { name: String, jobs: i64, examples: String },
+    #[error("run {run} does not exist")]
+    UnknownRun { run: i64 },
+    #[error("run {run} is not held")]
+    NotHeld { run: i64, status: String },
+    #[error("job \"{name}\" is paused")]
+    Paused { name: String, reason: Option<String> },
+    #[error("job \"{name}\" is disabled")]
+    Disabled { name: String, reason: Option<String> },
+    #[error("job \"{name}\" is not armed")]
+    NotArmed { name: String },
+    #[error("nothing to roll back for job \"{name}\"")]
+    NothingToRollBack { name: String, detail: String },
+    #[error("run {run} cannot be rolled back to")]
+    NotRollbackTarget { run: i64, detail: String },
+    #[error("permission denied for {what}")]
+    Denied { what: String, detail: String, hint: String },
+    #[error("role \"{name}\" does not exist")]
+    UnknownRole { name: String },
+    #[error("unknown access level \"{level}\"")]
+    UnknownLevel { level: String },
+    #[error("secret \"{name}\" does not exist")]
+    UnknownSecret { name: String, hint: String },
+    #[error("secrets cannot be used without a key")]
+    NoKey { detail: String, hint: String },
+    #[error("secret \"{name}\" is bound to another origin")]
+    WrongOrigin { name: String, bound_to: String, origin: String },
+    #[error("run {run} of job \"{job}\" ended as {status}")]
+    RunEnded { run: i64, job: String, status: String, error: EndedWith },
+    #[error("no worker could be started for job \"{job}\"")]
+    WorkerDidNotStart { job: String, attempts: i32 },
+    #[error("the run was stopped")]
+    Stopped,
+    #[error("the run took longer than {limit:?}")]
+    RunTimeout { limit: std::time::Duration },
+    #[error("the collection has more {what} than the limit of {limit}")]
+    RunLimit { what: &'static str, limit: u64 },
+    #[error("starting at a page is not supported yet")]
+    FromPage,
+}
+
+/// The error that ended a run, as the run's row tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EndedWith {
+    pub sqlstate: Option<String>,
+    pub message: Option<String>,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+}
+
+/// The SQLSTATEs that an ended run can carry over; others become 58000.
+fn carried(sqlstate: Option<&str>) -> &'static str {
+    const KNOWN: [&str; 27] = [
+        "08001", "08006", "0A000", "22003", "22007", "22008", "22023", "22032", "22P02", "22P05", "23502", "23503",
+        "23505", "23514", "28000", "40001", "40P01", "42501", "42703", "42804", "42P01", "42P10", "53400", "54000",
+        "55P03", "57014", "22001",
+    ];
+    KNOWN.into_iter().find(|known| Some(*known) == sqlstate).unwrap_or("58000")
+}
+
+impl Explain for CallError {
+    fn class(&self) -> Class {
+        match self {
+            CallError::Stopped => Class::Cancelled,
+            CallError::RunTimeout { .. } => Class::Timeout,
+            _ => Class::Config,
+        }
+    }
+
+    fn sqlstate(&self) -> &'static str {
+        match self {
+            CallError::NotPreloaded
+            | CallError::NotHeld { .. }
+            | CallError::Paused { .. }
+            | CallError::Disabled { .. }
+            | CallError::NothingToRollBack { .. }
+            | CallError::NotRollbackTarget { .. }
+            | CallError::NoKey { .. }
+            | CallError::WrongOrigin { .. } => "55000",
+            CallError::NotArmed { .. } => "SY009",
+            CallError::Standby => "25006",
+            CallError::InTransactionBlock { .. } => "25001",
+            CallError::UnknownJob { .. }
+            | CallError::UnknownConnection { .. }
+            | CallError::UnknownRun { .. }
+            | CallError::UnknownRole { .. }
+            | CallError::UnknownSecret { .. } => "42704",
+            CallError::JobExists { .. } => "42710",
+            CallError::ConnectionInUse { .. } => "2BP01",
+            CallError::Denied { .. } => "42501",
+            CallError::UnknownLevel { .. } => "22023",
+            CallError::WorkerDidNotStart { .. } => "58000",
+            CallError::Stopped | CallError::RunTimeout { .. } => "57014",
+            CallError::RunLimit { .. } => "54000",
+            CallError::FromPage => "0A000",
+            CallError::RunEnded { error, .. } => carried(error.sqlstate.as_deref()),
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            CallError::NotPreloaded => Some("The launcher and the shared memory exist only when the library is in shared_preload_libraries.".into()),
+            CallError::InTransactionBlock { .. } => Some("The procedure commits the request and then waits for a worker, which could not see it otherwise.".into()),
+            CallError::ConnectionInUse { examples, .. } => Some(format!("Jobs: {examples}.")),
+            CallError::NotHeld { status, .. } => Some(format!("Its status is {status}.")),
+            CallError::Paused { reason, .. } | CallError::Disabled { reason, .. } => {
+                reason.as_ref().map(|reason| format!("Reason: {reason}."))
+            }
+            CallError::NotArmed { .. } => Some("The job was made in another cluster or database: this one was restored, copied or upgraded.".into()),
+            CallError::NothingToRollBack { detail, .. }
+            | CallError::NotRollbackTarget { detail, .. }
+            | CallError::NoKey { detail, .. }
+            | CallError::Denied { detail, .. } => Some(detail.clone()),
+            CallError::WrongOrigin { bound_to, origin, .. } => {
+                Some(format!("It may be sent to {bound_to} only, and the connection calls {origin}."))
+            }
+            CallError::RunEnded { error, .. } => Some(ended_detail(error)),
+            CallError::WorkerDidNotStart { attempts, .. } => Some(format!("{attempts} workers ended before they could take the run.")),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            CallError::NotPreloaded => "Add \"shared_preload_libraries = 'pg_sluice'\" to postgresql.conf (after a comma where others stand there) and restart the server.".into(),
+            CallError::Standby => "Call it on the primary server.".into(),
+            CallError::InTransactionBlock { procedure } => format!("Call it by itself, without BEGIN: CALL {procedure}(…)."),
+            CallError::UnknownJob { nearest: Some(near), .. } | CallError::UnknownConnection { nearest: Some(near), .. } => format!("Did you mean \"{near}\"?"),
+            CallError::UnknownJob { .. } => "SELECT name FROM sluice.sync_jobs shows the jobs that you may see.".into(),
+            CallError::UnknownConnection { .. } => "Create it with sluice.create_connection(name, base_url).".into(),
+            CallError::JobExists { .. } => "Choose another name, or change the job with sluice.alter_job.".into(),
+            CallError::ConnectionInUse { .. } => "Drop these jobs first, or point them to another connection.".into(),
+            CallError::UnknownRun { .. } => "SELECT id, data_type, status FROM sluice.sync_runs shows the runs.".into(),
+            CallError::NotHeld { .. } => "SELECT * FROM sluice.sync_held shows the runs that wait for a decision.".into(),
+            CallError::Paused { name, .. } => format!("Resume it first: SELECT sluice.resume_job('{name}')."),
+            CallError::Disabled { name, .. } => format!("Mend the cause, then resume it: SELECT sluice.resume_job('{name}')."),
+            CallError::NotArmed { .. } => "If this database shall call the remote, arm it: SELECT sluice.arm().".into(),
+            CallError::NothingToRollBack { .. } | CallError::NotRollbackTarget { .. } => "SELECT id, status, finished_at FROM sluice.sync_runs shows the published runs; undo sets are kept for undo.keep_runs runs.".into(),
+            CallError::UnknownRole { .. } => "SELECT rolname FROM pg_roles shows the roles.".into(),
+            CallError::UnknownLevel { .. } => "The levels are monitor, writer, operator and admin.".into(),
+            CallError::WrongOrigin { name, .. } => format!("Set a secret for this origin: SELECT sluice.set_secret('{name}_2', '…', origin => …)."),
+            CallError::UnknownSecret { hint, .. } | CallError::NoKey { hint, .. } | CallError::Denied { hint, .. } => hint.clone(),
+            CallError::RunEnded { error, job, .. } => error.hint.clone().unwrap_or_else(|| format!("SELECT * FROM sluice.sync_status WHERE data_type = '{job}' says what happens next.")),
+            CallError::WorkerDidNotStart { .. } => "The server's log says why; often the target's owner lacks CONNECT on the database.".into(),
+            CallError::Stopped => "It goes on at its checkpoint at the next scheduled time, or with sluice.start_sync.".into(),
+            CallError::RunTimeout { .. } => "It goes on at its checkpoint with the next run; the limit is the setting timeouts.run.".into(),
+            CallError::RunLimit { what, .. } => format!("Raise or remove the setting limits.{what}."),
+            CallError::FromPage => "Leave from_page out: the run goes on at its checkpoint.".into(),
+        };
+        Some(hint)
+    }
+}
+
+fn ended_detail(error: &EndedWith) -> String {
+    let message = error.message.as_deref().unwrap_or("no error was recorded");
+    match &error.detail {
+        Some(detail) => format!("{message}. {detail}"),
+        None => format!("{message}."),
+    }
+}

@@ -1,0 +1,152 @@
+//! What can be wrong with a connection's options, besides what [`super::ConfigError`] says of all definitions.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::spelling::{list, quoted};
+use crate::class::Class;
+use crate::error::Explain;
+
+/// A fault of a connection. No variant holds an option's value, except words that are ours.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ConnectionFault {
+    /// `because` is why it is needed: `auth is "bearer"`.
+    #[error("option \"{option}\" is missing")]
+    MissingOption { option: &'static str, because: String },
+    /// `because` is why it means nothing here, `uses` what the present `auth` takes.
+    #[error("option \"{option}\" has no use here")]
+    UselessOption {
+        option: &'static str,
+        because: String,
+        uses: Vec<&'static str>,
+    },
+    #[error("option {} is given twice", quoted(.option))]
+    OptionTwice { option: String },
+    #[error("option {} looks like a credential", quoted(.option))]
+    CredentialOption {
+        option: String,
+        nearest: Option<&'static str>,
+    },
+    /// The value of `secret` cannot be the name of a secret, so it may be the secret itself. It is not kept.
+    #[error("option \"{option}\" is not the name of a secret")]
+    NotASecretName { option: &'static str },
+    /// The host's addresses are not all in `allowed`, and the connection does not say `plain_http`.
+    #[error("plain http to {host} is not allowed")]
+    PlainHttp {
+        host: String,
+        outside: Vec<IpAddr>,
+        allowed: Vec<IpNet>,
+    },
+}
+
+impl Explain for ConnectionFault {
+    fn class(&self) -> Class {
+        Class::Config
+    }
+
+    fn sqlstate(&self) -> &'static str {
+        match self {
+            ConnectionFault::MissingOption { .. } | ConnectionFault::UselessOption { .. } => "22023",
+            ConnectionFault::OptionTwice { .. } => "42710",
+            ConnectionFault::CredentialOption { .. } => "HV00D",
+            ConnectionFault::NotASecretName { .. } => "22023",
+            ConnectionFault::PlainHttp { .. } => "22023",
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        Some(match self {
+            ConnectionFault::MissingOption { because, .. } => format!("It is needed because {because}."),
+            ConnectionFault::UselessOption { because, uses, .. } if uses.is_empty() => {
+                format!("It does nothing because {because}.")
+            }
+            ConnectionFault::UselessOption { because, uses, .. } => {
+                format!("It does nothing because {because}, which uses: {}.", list(uses))
+            }
+            ConnectionFault::OptionTwice { .. } => "Each option of a connection has one value.".to_owned(),
+            ConnectionFault::CredentialOption { .. } => {
+                "The options of a server are readable by every role of the cluster, so they never hold credentials."
+                    .to_owned()
+            }
+            ConnectionFault::NotASecretName { .. } => {
+                "The name of a secret begins with a letter or an underscore and has at most 63 letters, digits, \
+                 underscores, dots and hyphens. What was given is not repeated here, because it may be the secret \
+                 itself; if so, replace it at the remote, since statements are logged."
+                    .to_owned()
+            }
+            ConnectionFault::PlainHttp { outside, .. } => plain_http_detail(outside),
+        })
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            ConnectionFault::MissingOption { option, .. } => format!("Add it: {}", option_example(option)),
+            ConnectionFault::UselessOption { .. } => "Remove it, or change \"auth\".".to_owned(),
+            ConnectionFault::OptionTwice { .. } => "Give it once.".to_owned(),
+            ConnectionFault::CredentialOption { nearest, .. } => {
+                let store = "Store the value with SELECT sluice.set_secret('shop_token', '…'), and name it: secret \
+                             'shop_token'.";
+                match nearest {
+                    Some(word) => format!("{store} Or did you mean the option \"{word}\"?"),
+                    None => store.to_owned(),
+                }
+            }
+            ConnectionFault::NotASecretName { option } => format!(
+                "Store the value with SELECT sluice.set_secret('shop_token', '…'), then give its name: {option} \
+                 'shop_token'."
+            ),
+            ConnectionFault::PlainHttp { outside, allowed, .. } => plain_http_hint(outside, allowed),
+        })
+    }
+}
+
+fn option_example(option: &str) -> &'static str {
+    match option {
+        "base_url" => "base_url 'https://api.example.com/v1'",
+        "username" => "username 'alice'",
+        "api_key_name" => "api_key_name 'X-API-Key'",
+        "auth" => "auth 'bearer'",
+        _ => "secret 'shop_token', a name given to sluice.set_secret",
+    }
+}
+
+fn plain_http_detail(outside: &[IpAddr]) -> String {
+    let risk = "Requests, answers and credentials would travel unencrypted.";
+    if outside.is_empty() {
+        return format!("The host has no address. {risk}");
+    }
+    let addresses: Vec<String> = outside.iter().take(4).map(IpAddr::to_string).collect();
+    format!("Outside sluice.allowed_networks: {}. {risk}", addresses.join(", "))
+}
+
+/// The statements that allow what was refused: the network of a private address, otherwise the option.
+fn plain_http_hint(outside: &[IpAddr], allowed: &[IpNet]) -> String {
+    let private: Vec<&str> = outside.iter().filter_map(|address| private_network(*address)).collect();
+    if private.len() < outside.len() || outside.is_empty() {
+        return "Use https in base_url, or accept the risk with the option plain_http 'on'.".to_owned();
+    }
+    let mut networks: Vec<String> = allowed.iter().map(IpNet::to_string).collect();
+    for network in private {
+        if !networks.iter().any(|known| known == network) {
+            networks.push(network.to_owned());
+        }
+    }
+    format!(
+        "ALTER SYSTEM SET sluice.allowed_networks = '{}'; SELECT pg_reload_conf();",
+        networks.join(",")
+    )
+}
+
+/// The network that one would allow for a loopback or private address (RFC 1122, 1918, 4193, 4291).
+fn private_network(address: IpAddr) -> Option<&'static str> {
+    match address.to_canonical() {
+        IpAddr::V4(v4) if v4.is_loopback() => Some("127.0.0.0/8"),
+        IpAddr::V4(v4) if v4.octets()[0] == 10 => Some("10.0.0.0/8"),
+        IpAddr::V4(v4) if v4.is_private() && v4.octets()[0] == 172 => Some("172.16.0.0/12"),
+        IpAddr::V4(v4) if v4.is_private() => Some("192.168.0.0/16"),
+        IpAddr::V6(v6) if v6.is_loopback() => Some("::1/128"),
+        IpAddr::V6(v6) if v6.is_unique_local() => Some("fc00::/7"),
+        _ => None,
+    }
+}

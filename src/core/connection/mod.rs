@@ -1,0 +1,21 @@
+//! What a connection is: the options of a foreign server, read and checked without any I/O.
+//!
+//! [`ConnectionOptions::parse`] runs in the wrapper's validator, on CREATE and on ALTER SERVER, and when a run reads the
+//! server. It must therefore depend on nothing but the options (no DNS, no settings of the server), so that pg_restore
+//! works anywhere. What depends on addresses is decided when they are known: [`crate::url_policy`].
+//!
+//! [`ConfigError`] is the error of everything that a person defines: options, settings, jobs, schedules, secrets.
+
+mod credentials;
+mod error;
+mod fault;
+mod names;
+mod options;
+mod spelling;
+
+pub use credentials::names_a_credential;
+pub use error::{ConfigError, Subject};
+pub use fault::ConnectionFault;
+pub use names::{is_reserved_header, is_secret_name, is_token};
+pub use options::{ApiKeyIn, AuthKind, ConnectionOptions, DEFAULT_MAX_CONCURRENCY, ReadMethod};
+pub use spelling::{found, list, nearest, quoted};

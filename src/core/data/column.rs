@@ -1,0 +1,174 @@
+//! Which part of a record goes into which column, and as what type.
+
+use super::path::SingularQuery;
+use super::tree::Tree;
+use std::fmt;
+
+/// The column types that are encoded here; any other goes through the type's input function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ColumnType {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+    Numeric,
+    Text,
+    Json,
+    Jsonb,
+    Timestamptz,
+    Timestamp,
+    Date,
+    Uuid,
+    Other,
+}
+
+/// How a field's bytes are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldFormat {
+    /// By the type's receive function.
+    Binary,
+    /// By the type's input function, in UTF-8.
+    Text,
+}
+
+impl ColumnType {
+    /// By the fixed OIDs of `pg_type.dat`; varchar and bpchar are encoded as text.
+    pub fn from_type_oid(oid: u32) -> ColumnType {
+        match oid {
+            16 => ColumnType::Bool,
+            20 => ColumnType::Int8,
+            21 => ColumnType::Int2,
+            23 => ColumnType::Int4,
+            25 | 1042 | 1043 => ColumnType::Text,
+            114 => ColumnType::Json,
+            700 => ColumnType::Float4,
+            701 => ColumnType::Float8,
+            1082 => ColumnType::Date,
+            1114 => ColumnType::Timestamp,
+            1184 => ColumnType::Timestamptz,
+            1700 => ColumnType::Numeric,
+            2950 => ColumnType::Uuid,
+            3802 => ColumnType::Jsonb,
+            _ => ColumnType::Other,
+        }
+    }
+
+    pub fn format(self) -> FieldFormat {
+        match self {
+            ColumnType::Other => FieldFormat::Text,
+            _ => FieldFormat::Binary,
+        }
+    }
+
+    /// The type's name for messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            ColumnType::Bool => "boolean",
+            ColumnType::Int2 => "smallint",
+            ColumnType::Int4 => "integer",
+            ColumnType::Int8 => "bigint",
+            ColumnType::Float4 => "real",
+            ColumnType::Float8 => "double precision",
+            ColumnType::Numeric => "numeric",
+            ColumnType::Text => "text",
+            ColumnType::Json => "json",
+            ColumnType::Jsonb => "jsonb",
+            ColumnType::Timestamptz => "timestamp with time zone",
+            ColumnType::Timestamp => "timestamp without time zone",
+            ColumnType::Date => "date",
+            ColumnType::Uuid => "uuid",
+            ColumnType::Other => "another kind",
+        }
+    }
+}
+
+/// One column that a job writes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    pub name: String,
+    /// From the record, which is `$`.
+    pub query: SingularQuery,
+    pub ty: ColumnType,
+    /// Raw JSON that stands in when the record has nothing at the path; a null in the record stays null.
+    pub default: Option<String>,
+}
+
+/// What turns a body into rows.
+#[derive(Debug, Clone)]
+pub struct Mapping {
+    pub records: SingularQuery,
+    pub columns: Vec<Column>,
+    /// Positions in `columns`; may be empty.
+    pub key: Vec<usize>,
+    version: MappingVersion,
+    tree: Tree,
+}
+
+/// A hash of everything that changes what a page becomes: two equal versions make equal rows of equal pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MappingVersion(pub [u8; 32]);
+
+/// Raised whenever the bytes that this crate makes of the same records change.
+const ENCODING: &str = "pg_sluice rows 1";
+
+impl Mapping {
+    /// `target_fingerprint` stands for the target's shape: types that are not known here, constraints on them.
+    pub fn new(records: SingularQuery, columns: Vec<Column>, key: Vec<usize>, target_fingerprint: &str) -> Mapping {
+        let tree = Tree::of(columns.iter().map(|column| &column.query));
+        let version = version(&records, &columns, &key, target_fingerprint);
+        Mapping {
+            records,
+            columns,
+            key,
+            version,
+            tree,
+        }
+    }
+
+    pub fn version(&self) -> &MappingVersion {
+        &self.version
+    }
+
+    /// Whether every field can go straight into COPY BINARY.
+    pub fn all_binary(&self) -> bool {
+        self.columns
+            .iter()
+            .all(|column| column.ty.format() == FieldFormat::Binary)
+    }
+
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+}
+
+fn version(records: &SingularQuery, columns: &[Column], key: &[usize], target_fingerprint: &str) -> MappingVersion {
+    let mut hasher = blake3::Hasher::new();
+    let mut add = |part: &str| {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    };
+    [ENCODING, target_fingerprint, &records.to_string()]
+        .into_iter()
+        .for_each(&mut add);
+    for column in columns {
+        [&column.name, &column.query.to_string(), column.ty.name()]
+            .into_iter()
+            .for_each(&mut add);
+        add(if column.default.is_some() {
+            "default"
+        } else {
+            "no default"
+        });
+        add(column.default.as_deref().unwrap_or_default());
+    }
+    key.iter().for_each(|position| add(&position.to_string()));
+    MappingVersion(*hasher.finalize().as_bytes())
+}
+
+impl fmt::Display for MappingVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}

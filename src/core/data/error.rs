@@ -1,0 +1,163 @@
+//! What can be wrong with the remote's content: the body as a whole, one record of it, one field of a record.
+
+use super::kind::JsonKind;
+use super::misfit::Misfit;
+use crate::class::Class;
+use crate::error::Explain;
+
+/// A body, a record or a field that no row can be made of. Records are counted from 1 within their page.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DataError {
+    #[error("the answer is empty")]
+    EmptyBody,
+    #[error("the answer is an HTML page, not JSON")]
+    Html { excerpt: String },
+    #[error("the answer is not UTF-8 text")]
+    NotUtf8 { at: usize },
+    #[error("the answer is not valid JSON")]
+    NotJson { at: usize, excerpt: String },
+    #[error("the answer ends in the middle of a JSON document")]
+    Truncated { length: usize },
+    #[error("the answer is nested more than {limit} levels deep")]
+    TooDeep { limit: usize },
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge { what: &'static str, limit: usize },
+    #[error("the answer has nothing at {path}")]
+    PathMissing { path: String },
+    #[error("the answer has {found} at {path}, not an array of records")]
+    NotAnArray { path: String, found: JsonKind },
+    #[error("record {record} is {found}, not an object")]
+    NotAnObject { record: u64, found: JsonKind },
+    #[error("record {record} has no value for key column \"{column}\"")]
+    KeyMissing { record: u64, column: String },
+    #[error("record {record} does not fit column \"{column}\" of type {type_name}")]
+    DoesNotFit {
+        record: u64,
+        column: String,
+        type_name: &'static str,
+        excerpt: String,
+        reason: Misfit,
+    },
+    #[error("a stored page cannot be read: {fault}")]
+    BadStoredPage { fault: StoredPageFault },
+}
+
+/// What is wrong with a page that was stored before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StoredPageFault {
+    #[error("its compressed form is damaged")]
+    Compression,
+    #[error("it is not UTF-8 text")]
+    Encoding,
+}
+
+impl Explain for DataError {
+    fn class(&self) -> Class {
+        match self {
+            DataError::BadStoredPage { .. } => Class::Internal,
+            _ => Class::Data,
+        }
+    }
+
+    fn sqlstate(&self) -> &'static str {
+        match self {
+            DataError::NotUtf8 { .. } => "22021",
+            DataError::TooDeep { .. } => "54001",
+            DataError::TooLarge { .. } => "54000",
+            DataError::KeyMissing { .. } => "23502",
+            DataError::DoesNotFit { reason, .. } => reason.sqlstate(),
+            DataError::BadStoredPage { .. } => "XX001",
+            _ => "22032",
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            DataError::Html { excerpt } => Some(format!("It begins with: {excerpt}")),
+            DataError::NotUtf8 { at } => Some(format!("The first wrong byte is byte {at}.")),
+            DataError::NotJson { at, excerpt } => Some(format!("At byte {at}: {excerpt}")),
+            DataError::Truncated { length } => Some(format!("It ends after {length} bytes.")),
+            DataError::DoesNotFit { excerpt, reason, .. } => Some(format!("The value is {excerpt}: {reason}.")),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            DataError::EmptyBody | DataError::Truncated { .. } | DataError::NotUtf8 { .. } => {
+                Some("The remote must answer with one whole JSON document in UTF-8.".into())
+            }
+            DataError::Html { .. } => Some(
+                "A login page, a proxy or a wrong path often answers so: check the job's path and the base URL.".into(),
+            ),
+            DataError::NotJson { .. } => Some("Look at what the remote answers, and check the job's path.".into()),
+            DataError::PathMissing { .. } | DataError::NotAnArray { .. } | DataError::NotAnObject { .. } => {
+                Some("Check the setting \"records\": it names the array of records in the answer.".into())
+            }
+            DataError::KeyMissing { .. } => Some(
+                "Every record needs a value in each key column: check \"key\" and the column's path in \"columns\"."
+                    .into(),
+            ),
+            DataError::DoesNotFit { reason, .. } => Some(reason.hint().into()),
+            DataError::TooLarge { .. } | DataError::TooDeep { .. } => {
+                Some("Ask the remote for smaller pages, or leave the member out of \"columns\".".into())
+            }
+            DataError::BadStoredPage { .. } => {
+                Some("Start the read anew: CALL sluice.start_sync(…, fresh => true).".into())
+            }
+        }
+    }
+}
+
+/// The characters of remote text that a message may carry.
+const EXCERPT_CHARS: usize = 100;
+
+/// The beginning of remote text as it may stand in a message or a log: at most 100 characters, control characters
+/// and other invisible ones escaped, so that it stays one line and cannot steer a terminal.
+pub fn excerpt(text: &str) -> String {
+    let mut shown = String::new();
+    let mut left = EXCERPT_CHARS;
+    for character in text.chars() {
+        let piece: String = match character {
+            '"' | '\'' | '\\' => character.into(),
+            _ => character.escape_debug().collect(),
+        };
+        let length = piece.chars().count();
+        if length + 1 > left {
+            shown.push('…');
+            return shown;
+        }
+        left -= length;
+        shown.push_str(&piece);
+    }
+    shown
+}
+
+impl DataError {
+    /// Where and how a text is not JSON, as the parser tells it.
+    pub(crate) fn from_json(text: &str, error: &serde_json::Error) -> DataError {
+        if error.is_eof() {
+            return DataError::Truncated { length: text.len() };
+        }
+        let at = byte_offset(text, error.line(), error.column());
+        DataError::NotJson {
+            at,
+            excerpt: excerpt(&text[at..]),
+        }
+    }
+}
+
+/// The offset of line and column (both from 1, columns in bytes), moved back to the start of a character.
+fn byte_offset(text: &str, line: usize, column: usize) -> usize {
+    let line_start: usize = text
+        .split_inclusive('\n')
+        .take(line.saturating_sub(1))
+        .map(str::len)
+        .sum();
+    let mut at = (line_start + column.saturating_sub(1)).min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}

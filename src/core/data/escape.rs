@@ -1,0 +1,50 @@
+//! The escapes of JSON strings, where PostgreSQL and JSON do not allow the same: U+0000 and lone surrogates.
+
+use super::misfit::Misfit;
+use std::borrow::Cow;
+
+/// A string's content, borrowed when it has no escapes. `raw` is a valid JSON string with its quotes.
+#[inline]
+pub(crate) fn content_of(raw: &str) -> Result<Cow<'_, str>, Misfit> {
+    let inner = raw
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .ok_or(Misfit::Syntax)?;
+    if !inner.as_bytes().contains(&b'\\') {
+        return Ok(Cow::Borrowed(inner));
+    }
+    check_escapes(raw)?;
+    serde_json::from_str(raw).map(Cow::Owned).map_err(|_| Misfit::Syntax)
+}
+
+/// Refuses what a text cannot hold. `raw` is any valid JSON: backslashes then occur in strings only.
+#[inline]
+pub(crate) fn check_escapes(raw: &str) -> Result<(), Misfit> {
+    let mut rest = raw.as_bytes();
+    while let Some(at) = rest.iter().position(|&byte| byte == b'\\') {
+        rest = after_escape(&rest[at..])?;
+    }
+    Ok(())
+}
+
+fn after_escape(escape: &[u8]) -> Result<&[u8], Misfit> {
+    let Some((unit, rest)) = code_unit(escape) else {
+        return Ok(escape.get(2..).unwrap_or_default());
+    };
+    match unit {
+        0 => Err(Misfit::Nul),
+        0xD800..=0xDBFF => match code_unit(rest) {
+            Some((0xDC00..=0xDFFF, rest)) => Ok(rest),
+            _ => Err(Misfit::LoneSurrogate),
+        },
+        0xDC00..=0xDFFF => Err(Misfit::LoneSurrogate),
+        _ => Ok(rest),
+    }
+}
+
+/// The UTF-16 code unit of `\uXXXX`, and what follows it.
+fn code_unit(escape: &[u8]) -> Option<(u16, &[u8])> {
+    let (digits, rest) = escape.strip_prefix(b"\\u")?.split_first_chunk::<4>()?;
+    let digits = std::str::from_utf8(digits).ok()?;
+    Some((u16::from_str_radix(digits, 16).ok()?, rest))
+}

@@ -1,0 +1,199 @@
+//! Proposals from real records: columns, types, keys. Nothing here decides; a person does.
+
+use super::decimal::Decimal;
+use super::error::DataError;
+use super::escape::content_of;
+use super::kind::JsonKind;
+use super::names::column_names;
+use super::path::SingularQuery;
+use super::records::{Member, for_each_record};
+use super::time;
+use std::collections::{HashMap, HashSet};
+
+/// The types that are proposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InferredType {
+    Int8,
+    Numeric,
+    Bool,
+    Timestamptz,
+    Date,
+    Uuid,
+    Text,
+    Jsonb,
+}
+
+impl InferredType {
+    /// As it is written in CREATE TABLE.
+    pub fn sql(self) -> &'static str {
+        match self {
+            InferredType::Int8 => "bigint",
+            InferredType::Numeric => "numeric",
+            InferredType::Bool => "boolean",
+            InferredType::Timestamptz => "timestamp with time zone",
+            InferredType::Date => "date",
+            InferredType::Uuid => "uuid",
+            InferredType::Text => "text",
+            InferredType::Jsonb => "jsonb",
+        }
+    }
+
+    /// The type of one value that is not null.
+    fn of(raw: &str) -> InferredType {
+        match JsonKind::of(raw) {
+            JsonKind::Boolean => InferredType::Bool,
+            JsonKind::Number => InferredType::of_number(raw),
+            JsonKind::Array | JsonKind::Object => InferredType::Jsonb,
+            JsonKind::Null | JsonKind::String => {
+                content_of(raw).map_or(InferredType::Text, |s| InferredType::of_string(&s))
+            }
+        }
+    }
+
+    /// A number is a bigint only when it is written as one: 1.0 promises fractions elsewhere.
+    fn of_number(raw: &str) -> InferredType {
+        let is_plain = !raw.contains(['.', 'e', 'E']);
+        let is_integer = is_plain && Decimal::parse(raw).is_ok_and(|decimal| decimal.to_integer().is_ok());
+        if is_integer {
+            InferredType::Int8
+        } else {
+            InferredType::Numeric
+        }
+    }
+
+    /// Only the forms that hardly any other text has; a time without an offset may mean any zone, and stays text.
+    fn of_string(content: &str) -> InferredType {
+        const HYPHENATED_UUID: usize = 36;
+        match content {
+            _ if time::date(content).is_ok() => InferredType::Date,
+            _ if time::is_instant(content) => InferredType::Timestamptz,
+            _ if content.len() == HYPHENATED_UUID && uuid::Uuid::try_parse(content).is_ok() => InferredType::Uuid,
+            _ => InferredType::Text,
+        }
+    }
+
+    /// The type that takes the values of both.
+    fn join(self, other: InferredType) -> InferredType {
+        match (self, other) {
+            (one, two) if one == two => one,
+            (InferredType::Jsonb, _) | (_, InferredType::Jsonb) => InferredType::Jsonb,
+            (InferredType::Int8, InferredType::Numeric) | (InferredType::Numeric, InferredType::Int8) => {
+                InferredType::Numeric
+            }
+            _ => InferredType::Text,
+        }
+    }
+}
+
+/// One proposed column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InferredColumn {
+    pub name: String,
+    pub query: SingularQuery,
+    pub ty: InferredType,
+    /// Null or missing in at least one record.
+    pub nullable: bool,
+}
+
+/// What the first records of a page look like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inferred {
+    /// In the order in which the members appear first.
+    pub columns: Vec<InferredColumn>,
+    /// How many records were looked at.
+    pub records: u64,
+}
+
+/// What is known of one member so far; `ty` is `None` while all values are null.
+#[derive(Default)]
+struct Seen {
+    name: String,
+    ty: Option<InferredType>,
+    present: u64,
+}
+
+/// Proposes a column for each member of the first `max_records` records.
+pub fn infer(records_text: &str, max_records: u64) -> Result<Inferred, DataError> {
+    let mut members: Vec<Seen> = Vec::new();
+    let mut positions: HashMap<String, usize> = HashMap::new();
+    let records = for_each_record(records_text, max_records, |record| {
+        for member in record {
+            let position = *positions.entry(member.name.clone()).or_insert_with(|| {
+                members.push(Seen {
+                    name: member.name.clone(),
+                    ..Seen::default()
+                });
+                members.len() - 1
+            });
+            members[position].add(member.raw);
+        }
+    })?;
+    let names = column_names(members.iter().map(|member| member.name.as_str()));
+    let columns = members
+        .iter()
+        .zip(names)
+        .map(|(member, name)| member.column(name, records))
+        .collect();
+    Ok(Inferred { columns, records })
+}
+
+impl Seen {
+    fn add(&mut self, raw: &str) {
+        if raw != "null" {
+            let ty = InferredType::of(raw);
+            self.ty = Some(self.ty.map_or(ty, |known| known.join(ty)));
+            self.present += 1;
+        }
+    }
+
+    fn column(&self, name: String, records: u64) -> InferredColumn {
+        InferredColumn {
+            name,
+            query: SingularQuery::member(&self.name),
+            ty: self.ty.unwrap_or(InferredType::Text),
+            nullable: self.present < records,
+        }
+    }
+}
+
+/// The members that could be a key: scalar, in every record, never null and distinct. `id` comes first, the others in
+/// the order of their first appearance. Without records there is nothing to propose.
+pub fn unique_members(records_text: &str) -> Result<Vec<String>, DataError> {
+    let mut candidates: Option<Vec<Candidate<'_>>> = None;
+    for_each_record(records_text, u64::MAX, |record| match &mut candidates {
+        None => candidates = Some(record.iter().filter_map(Candidate::begin).collect()),
+        Some(candidates) => candidates.retain_mut(|candidate| candidate.accepts(record)),
+    })?;
+    let mut names: Vec<String> = candidates
+        .unwrap_or_default()
+        .into_iter()
+        .map(|candidate| candidate.name)
+        .collect();
+    names.sort_by_key(|name| name != "id");
+    Ok(names)
+}
+
+/// A member that was unique in the records so far.
+struct Candidate<'a> {
+    name: String,
+    values: HashSet<&'a str>,
+}
+
+impl<'a> Candidate<'a> {
+    fn begin(member: &Member<'a>) -> Option<Candidate<'a>> {
+        let values = HashSet::from([member.raw]);
+        is_key_value(member.raw).then(|| Candidate {
+            name: member.name.clone(),
+            values,
+        })
+    }
+
+    fn accepts(&mut self, record: &[Member<'a>]) -> bool {
+        let member = record.iter().find(|member| member.name == self.name);
+        member.is_some_and(|member| is_key_value(member.raw) && self.values.insert(member.raw))
+    }
+}
+
+fn is_key_value(raw: &str) -> bool {
+    matches!(JsonKind::of(raw), JsonKind::String | JsonKind::Number)
+}

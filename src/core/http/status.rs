@@ -1,0 +1,201 @@
+//! What a status code means (RFC 9110 section 15), as far as a page of a collection is concerned.
+
+use std::time::{Duration, SystemTime};
+
+use url::Url;
+
+use super::{Auth, HttpError, Request, Response, remote};
+use crate::class::Class;
+use crate::retry;
+
+/// Longest excerpt of a body in an error, in characters.
+const EXCERPT_CHARS: usize = 200;
+
+/// What a response is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// A body to be decoded (200, 201, 203).
+    Page,
+    /// Success without content (204, 205): a page without records.
+    NoContent,
+    /// 404 or 410: past the end where the pagination says so, else a failure.
+    Absent,
+}
+
+/// The class of a failure status; 3xx and unknown ones are `config`.
+pub fn class(status: u16) -> Class {
+    match status {
+        408 | 425 | 500..=599 => Class::Server,
+        429 => Class::RateLimit,
+        401 | 403 => Class::Auth,
+        _ => Class::Config,
+    }
+}
+
+pub(super) fn sqlstate(status: u16) -> &'static str {
+    match class(status) {
+        Class::Server => "08006",
+        Class::RateLimit => "08004",
+        Class::Auth => "28000",
+        _ => "22023",
+    }
+}
+
+pub(super) fn hint(status: u16) -> Option<&'static str> {
+    Some(match status {
+        401 => "Check the connection's auth options, and set the secret again with sluice.set_secret.",
+        403 => "The credentials are known but may not read this. Check their rights at the remote.",
+        404 | 410 => "Check the path, and the base URL that it is appended to.",
+        400..=499 if class(status) == Class::Config => {
+            "Check path, params and pagination against the API's documentation."
+        }
+        429 => "Lower requests_per_second or max_concurrency of the connection.",
+        _ => return None,
+    })
+}
+
+/// Says what a response is good for, or which failure it is. `now` is used for a Retry-After date only where the
+/// response has no Date of its own.
+pub fn judge(request: &Request, response: &Response, auth: &Auth, now: SystemTime) -> Result<Meaning, HttpError> {
+    let status = response.status;
+    match status {
+        200 | 201 | 203 => Ok(Meaning::Page),
+        204 | 205 => Ok(Meaning::NoContent),
+        404 | 410 => Ok(Meaning::Absent),
+        300..=399 if status != 304 => Err(redirected(request, response)),
+        400.. => Err(failure(request, response, auth, now)),
+        _ => Err(HttpError::NotAPage {
+            remote: request.remote(),
+            path: request.url.path().to_owned(),
+            status,
+        }),
+    }
+}
+
+/// The failure that a status is, with what the remote says about it.
+pub fn failure(request: &Request, response: &Response, auth: &Auth, now: SystemTime) -> HttpError {
+    let retry_after: Option<Duration> = retry::retry_after(&response.headers, now);
+    HttpError::Status {
+        remote: request.remote(),
+        path: request.url.path().to_owned(),
+        status: response.status,
+        excerpt: excerpt(&response.body, auth),
+        retry_after,
+    }
+}
+
+fn redirected(request: &Request, response: &Response) -> HttpError {
+    let target = response
+        .headers
+        .get("location")
+        .and_then(|target| request.url.join(target).ok());
+    HttpError::Redirected {
+        remote: remote(&request.url),
+        status: response.status,
+        to_origin: target.as_ref().and_then(web_origin),
+    }
+}
+
+/// `scheme://host[:port]` of an http or https URL.
+pub fn web_origin(url: &Url) -> Option<String> {
+    matches!(url.scheme(), "http" | "https").then(|| url.origin().ascii_serialization())
+}
+
+/// The first characters of a JSON body, on one line, without credentials. Other bodies (HTML pages, banners of things
+/// that are no API) are not shown: they say little, and an error must not read a foreign service aloud (S-26).
+fn excerpt(body: &[u8], auth: &Auth) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?.trim();
+    if !text.starts_with(['{', '[', '"']) {
+        return None;
+    }
+    // Redacted before it is cut, so that no cut can leave the head of a credential.
+    let text = auth.redact(text);
+    let mut shown = String::new();
+    for c in text.chars().take(EXCERPT_CHARS) {
+        if c.is_control() {
+            shown.extend(c.escape_unicode())
+        } else {
+            shown.push(c)
+        }
+    }
+    Some(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Headers, Secret};
+    use super::*;
+    use crate::error::Explain;
+
+    fn answer(status: u16, headers: Headers, body: &str) -> Result<Meaning, HttpError> {
+        let request = Request::get(Url::parse("https://api.example/v1/x?token=hunter2").unwrap());
+        let response = Response {
+            status,
+            headers,
+            body: body.as_bytes().to_vec(),
+            wire_bytes: 0,
+        };
+        judge(
+            &request,
+            &response,
+            &Auth::Bearer(Secret::new("hunter2")),
+            SystemTime::UNIX_EPOCH,
+        )
+    }
+
+    #[test]
+    fn each_status_has_one_meaning() {
+        use Class::*;
+        assert_eq!(answer(200, Headers::new(), ""), Ok(Meaning::Page));
+        assert_eq!(answer(204, Headers::new(), ""), Ok(Meaning::NoContent));
+        assert_eq!(answer(404, Headers::new(), ""), Ok(Meaning::Absent));
+        let table = [
+            (202, Data, "22032"),
+            (206, Data, "22032"),
+            (304, Data, "22032"),
+            (301, Config, "22023"),
+            (307, Config, "22023"),
+            (400, Config, "22023"),
+            (401, Auth, "28000"),
+            (403, Auth, "28000"),
+            (405, Config, "22023"),
+            (408, Server, "08006"),
+            (422, Config, "22023"),
+            (425, Server, "08006"),
+            (429, RateLimit, "08004"),
+            (500, Server, "08006"),
+            (503, Server, "08006"),
+            (599, Server, "08006"),
+        ];
+        for (status, class, sqlstate) in table {
+            let error = answer(status, Headers::new(), "").unwrap_err();
+            assert_eq!((error.class(), error.sqlstate()), (class, sqlstate), "{status}");
+        }
+    }
+
+    #[test]
+    fn an_error_shows_a_json_body_shortened_and_redacted_and_no_query() {
+        let body = format!("{{\"error\":\"bad token hunter2\n{}\"}}", "x".repeat(500));
+        let error = answer(400, Headers::new(), &body).unwrap_err();
+        let told = format!("{error} {}", error.detail().unwrap());
+        assert!(told.contains("bad token ***\\u{a}xxx"), "{told}");
+        assert!(!told.contains("hunter2") && told.len() < 400, "{told}");
+        let html = answer(500, Headers::new(), "<html>SSH-2.0 hunter2</html>").unwrap_err();
+        assert_eq!(html.detail().unwrap(), "The request was for /v1/x.");
+    }
+
+    #[test]
+    fn a_redirect_names_the_origin_it_leads_to_and_nothing_else() {
+        let to = |location: &str| match answer(302, [("Location", location)].into_iter().collect(), "").unwrap_err() {
+            HttpError::Redirected { to_origin, .. } => to_origin,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            to("http://169.254.169.254/latest?x=1").as_deref(),
+            Some("http://169.254.169.254")
+        );
+        assert_eq!(to("//evil.example/a").as_deref(), Some("https://evil.example"));
+        assert_eq!(to("/v2/x?token=1").as_deref(), Some("https://api.example"));
+        assert_eq!(to("file:///etc/passwd"), None);
+    }
+}

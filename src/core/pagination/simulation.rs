@@ -1,0 +1,177 @@
+//! A remote and a reader in memory, for the properties in `plan_tests`.
+
+use std::collections::BTreeMap;
+
+use super::plan::{Answer, Ask, Position, ReadPlan, Verdict};
+use super::{PageToken, Pagination, Source, Stop};
+use crate::http::HttpError;
+use crate::retry::SplitMix64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    None,
+    Page,
+    Offset,
+    LinkHeader,
+}
+
+/// A remote collection of the records 0, 1, 2 … `size - 1`.
+#[derive(Debug, Clone)]
+pub(super) struct Remote {
+    pub scheme: Scheme,
+    pub stop: Stop,
+    pub size: u64,
+    /// Longest page that the remote gives.
+    pub clamp: u64,
+    pub declares_total: bool,
+    /// Pages of an offset read come shorter than they could, here and there.
+    pub is_ragged: bool,
+}
+
+impl Remote {
+    pub fn pagination(&self) -> Pagination {
+        let total = self.declares_total.then(|| Source::Header("x-total".into()));
+        let (size_param, stop) = (Some("size".into()), self.stop);
+        match self.scheme {
+            Scheme::None => Pagination::None,
+            Scheme::Page => Pagination::Page {
+                param: "page".into(),
+                start: 1,
+                size_param,
+                total,
+                stop,
+            },
+            Scheme::Offset => Pagination::Offset {
+                param: "offset".into(),
+                limit_param: size_param,
+                total,
+                stop,
+            },
+            Scheme::LinkHeader => Pagination::LinkHeader,
+        }
+    }
+
+    /// Where the asked page begins, and how many records it has at most.
+    pub fn place(&self, ask: &Ask, page_size: Option<u64>) -> (u64, u64) {
+        let length = page_size.unwrap_or(20).min(self.clamp);
+        match self.scheme {
+            Scheme::None => (0, self.size),
+            Scheme::Page => ((ask.token.0.parse::<u64>().unwrap() - 1) * length, length),
+            Scheme::Offset => (ask.token.0.parse().unwrap(), length),
+            Scheme::LinkHeader => (ask.token.0.rsplit('=').next().unwrap().parse().unwrap_or(0), length),
+        }
+    }
+
+    /// The answer, and the records in it.
+    pub fn answer(&self, ask: &Ask, page_size: Option<u64>) -> (Answer, Vec<u64>) {
+        let (from, mut length) = self.place(ask, page_size);
+        if self.is_ragged && self.scheme == Scheme::Offset && from % 3 == 1 {
+            length = length.div_ceil(2);
+        }
+        let records: Vec<u64> = (from.min(self.size)..(from + length).min(self.size)).collect();
+        let is_gone = self.stop == Stop::NotFound && from > 0 && records.is_empty();
+        let goes_on = self.scheme == Scheme::LinkHeader && from + length < self.size;
+        let answer = Answer {
+            number: ask.number,
+            epoch: ask.epoch,
+            status: if is_gone { 404 } else { 200 },
+            records: records.len() as u64,
+            total: (self.declares_total && !is_gone).then_some(self.size),
+            next: goes_on.then(|| PageToken(format!("https://h.example/v1/x?from={}", from + length))),
+            digest: Some(blake3::hash(format!("{records:?}").as_bytes()).into()),
+        };
+        (answer, records)
+    }
+}
+
+/// Reads a [`Remote`] with a plan, completing requests in an order drawn from a seed.
+pub(super) struct Reader<'a> {
+    pub remote: &'a Remote,
+    pub page_size: Option<u64>,
+    pub window: u64,
+    pub random: SplitMix64,
+    pub delivered: Vec<u64>,
+    /// Most wanted requests that were under way at a time.
+    pub widest: usize,
+    /// Where to go on, after each page that was given out.
+    pub position: Position,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(remote: &'a Remote, page_size: Option<u64>, window: u64, seed: u64) -> Reader<'a> {
+        Reader {
+            remote,
+            page_size,
+            window,
+            random: SplitMix64::new(seed),
+            delivered: Vec::new(),
+            widest: 0,
+            position: Position::default(),
+        }
+    }
+
+    /// Reads on from the position, until the end or until `pages` pages were given out. True: it was the end.
+    pub fn read(&mut self, pages: u64) -> Result<bool, HttpError> {
+        let mut plan = ReadPlan::new(&self.remote.pagination(), self.page_size, self.position.clone())?;
+        let mut out: Vec<Ask> = Vec::new();
+        let mut came: BTreeMap<u64, Ask> = BTreeMap::new();
+        let (mut given, first) = (0, self.position.number.max(1));
+        while !plan.is_finished() && given < pages {
+            assert!(plan.expected() < 5000, "the read does not end");
+            let through = first - 1 + given + self.window;
+            while let Some(ask) = plan.next_ask(through) {
+                self.check_ask(&ask);
+                out.push(ask);
+                let wanted = out.iter().filter(|ask| plan.wants(ask.number, ask.epoch)).count();
+                self.widest = self.widest.max(wanted);
+                if self.random.next_f64() < 0.3 {
+                    break;
+                }
+            }
+            if !out.is_empty() {
+                let ask = out.swap_remove((self.random.next_u64() % out.len() as u64) as usize);
+                if plan.wants(ask.number, ask.epoch) {
+                    came.insert(ask.number, ask);
+                }
+            }
+            while let Some(ask) = came.remove(&plan.expected()) {
+                let epoch = plan.epoch();
+                given += self.take(&mut plan, ask)?;
+                if plan.epoch() != epoch {
+                    came.clear();
+                }
+                if plan.is_finished() || given >= pages {
+                    break;
+                }
+            }
+        }
+        Ok(plan.is_finished())
+    }
+
+    fn check_ask(&self, ask: &Ask) {
+        let (from, _) = self.remote.place(ask, self.page_size);
+        if let Some(total) = self.position.total_seen {
+            assert!(from < total.max(1), "asked for {from} of {total}");
+        }
+    }
+
+    fn take(&mut self, plan: &mut ReadPlan, ask: Ask) -> Result<u64, HttpError> {
+        let (answer, records) = self.remote.answer(&ask, self.page_size);
+        let total = answer.total;
+        match plan.answered(answer)? {
+            Verdict::Stale => Ok(0),
+            Verdict::End => Ok(1),
+            Verdict::Page { last, next } => {
+                assert_eq!(last, next.is_none());
+                self.delivered.extend(&records);
+                self.position = Position {
+                    number: ask.number + 1,
+                    token: next,
+                    total_seen: total.or(self.position.total_seen),
+                    records: self.delivered.len() as u64,
+                };
+                Ok(1)
+            }
+        }
+    }
+}

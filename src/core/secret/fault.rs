@@ -1,0 +1,205 @@
+//! What can be wrong with secrets and their key. No variant holds a byte of either.
+
+use super::key::KeyId;
+use crate::class::Class;
+use crate::connection::quoted;
+use crate::error::Explain;
+
+/// The command that makes a key, for hints.
+const MAKE_KEY: &str = "umask 077 && openssl rand -hex 32 >";
+
+/// A fault of a secret or of the master key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SecretFault {
+    /// `bytes`: its length without the line end.
+    #[error("the key file does not hold a key")]
+    KeyLength { bytes: usize },
+    #[error("the key file does not hold a key")]
+    KeyNotHex,
+    #[error("the key file holds a placeholder, not a key")]
+    KeyIsConstant,
+    #[error("the key file {} cannot be used", quoted(.path))]
+    KeyFile { path: String, fault: KeyFileFault },
+    #[error("secret {} was sealed with another key", quoted(.name))]
+    AnotherKey {
+        name: String,
+        sealed_with: KeyId,
+        present: KeyId,
+    },
+    /// Authentication failed: truncated, changed, or moved from another row.
+    #[error("secret {} is damaged", quoted(.name))]
+    Damaged { name: String },
+    #[error("secret {} is stored in a format that this release does not know", quoted(.name))]
+    UnknownFormat { name: String, format: u8 },
+    #[error("secret {} does not exist", quoted(.name))]
+    UnknownSecret { name: String, nearest: Option<String> },
+    #[error("the name of a secret must be an identifier")]
+    WrongName,
+    #[error("the value of secret {} cannot be sent", quoted(.name))]
+    WrongSecretValue { name: String },
+    /// `bound` and `wanted` are origins.
+    #[error("secret {} belongs to another origin", quoted(.name))]
+    AnotherOrigin {
+        name: String,
+        bound: String,
+        wanted: String,
+    },
+}
+
+/// Why the key file is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFileFault {
+    Missing,
+    Unreadable,
+    /// Its mode lets others than the owner in; `mode` are the permission bits.
+    Mode {
+        mode: u32,
+    },
+    NotOwned,
+    NotAFile,
+    BelowDataDirectory,
+    /// A directory above it lets others replace it.
+    Replaceable,
+}
+
+impl KeyFileFault {
+    pub const ALL: [KeyFileFault; 7] = [
+        KeyFileFault::Missing,
+        KeyFileFault::Unreadable,
+        KeyFileFault::Mode { mode: 0o644 },
+        KeyFileFault::NotOwned,
+        KeyFileFault::NotAFile,
+        KeyFileFault::BelowDataDirectory,
+        KeyFileFault::Replaceable,
+    ];
+
+    fn detail(self) -> String {
+        match self {
+            KeyFileFault::Missing => "There is no such file. Secrets are sealed with the key that it holds.".to_owned(),
+            KeyFileFault::Unreadable => "The server's user cannot read it.".to_owned(),
+            KeyFileFault::Mode { mode } => format!("Its mode is {mode:04o}; only its owner may have any right to it."),
+            KeyFileFault::NotOwned => "It does not belong to the user that the server runs as.".to_owned(),
+            KeyFileFault::NotAFile => "It is not a regular file.".to_owned(),
+            KeyFileFault::BelowDataDirectory => {
+                "It lies below the data directory, and so would be in every base backup, beside what it protects."
+                    .to_owned()
+            }
+            KeyFileFault::Replaceable => "A directory above it can be written by other users.".to_owned(),
+        }
+    }
+
+    fn hint(self, path: &str) -> String {
+        let path = shell_quoted(path);
+        match self {
+            KeyFileFault::Missing => format!("As the server's user: {MAKE_KEY} {path}"),
+            KeyFileFault::Unreadable | KeyFileFault::Mode { .. } => format!("As the server's user: chmod 600 {path}"),
+            KeyFileFault::NotOwned => {
+                format!("As root, with the server's user in place of postgres: chown postgres {path}")
+            }
+            KeyFileFault::NotAFile | KeyFileFault::BelowDataDirectory | KeyFileFault::Replaceable => {
+                "Put it elsewhere, and set sluice.key_file to its path.".to_owned()
+            }
+        }
+    }
+}
+
+impl Explain for SecretFault {
+    fn class(&self) -> Class {
+        Class::Config
+    }
+
+    fn sqlstate(&self) -> &'static str {
+        match self {
+            SecretFault::KeyLength { .. }
+            | SecretFault::KeyNotHex
+            | SecretFault::KeyIsConstant
+            | SecretFault::KeyFile { .. } => "F0000",
+            SecretFault::AnotherKey { .. } => "SY008",
+            SecretFault::Damaged { .. } | SecretFault::UnknownFormat { .. } => "XX001",
+            SecretFault::UnknownSecret { .. } => "42704",
+            SecretFault::WrongName => "42602",
+            SecretFault::WrongSecretValue { .. } => "22023",
+            SecretFault::AnotherOrigin { .. } => "42501",
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        Some(match self {
+            SecretFault::KeyLength { bytes } => {
+                format!("It has {bytes} bytes; a key is 32 raw bytes or 64 hexadecimal digits.")
+            }
+            SecretFault::KeyNotHex => "It has 64 characters, but not all of them are hexadecimal digits.".to_owned(),
+            SecretFault::KeyIsConstant => "All of its bytes are the same.".to_owned(),
+            SecretFault::KeyFile { fault, .. } => fault.detail(),
+            SecretFault::AnotherKey {
+                sealed_with, present, ..
+            } => {
+                format!("It was sealed with key {sealed_with}; the key file holds key {present}.")
+            }
+            SecretFault::Damaged { .. } => {
+                "What is stored was changed, cut short or moved here from another secret, version or origin.".to_owned()
+            }
+            SecretFault::UnknownFormat { format, .. } => {
+                format!("Its format is {format}; this release knows format 1.")
+            }
+            SecretFault::UnknownSecret { .. } => {
+                "A connection names secrets of its owner, or ones that were granted to its owner.".to_owned()
+            }
+            SecretFault::WrongName => {
+                "It begins with a letter or an underscore and has at most 63 letters, digits, underscores, dots and \
+                 hyphens."
+                    .to_owned()
+            }
+            SecretFault::WrongSecretValue { .. } => {
+                "It is empty, longer than 8192 bytes, or has a line break or another control character.".to_owned()
+            }
+            SecretFault::AnotherOrigin { bound, wanted, .. } => {
+                format!("It may be sent to {bound} only; the connection's origin is {wanted}.")
+            }
+        })
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            SecretFault::KeyLength { .. } | SecretFault::KeyNotHex | SecretFault::KeyIsConstant => {
+                format!("Make one as the server's user: {MAKE_KEY} /path/of/sluice.key_file")
+            }
+            SecretFault::KeyFile { path, fault } => fault.hint(path),
+            SecretFault::AnotherKey { name, .. } => format!(
+                "Put the key back that it was sealed with, or set the secret again: SELECT sluice.set_secret({}, '…');",
+                literal(name)
+            ),
+            SecretFault::Damaged { name } => {
+                format!(
+                    "Find out who changed it, then set it again: SELECT sluice.set_secret({}, '…');",
+                    literal(name)
+                )
+            }
+            SecretFault::UnknownFormat { .. } => "Install the release that stored it, or a later one.".to_owned(),
+            SecretFault::UnknownSecret { name, nearest } => match nearest {
+                Some(nearest) => format!("Did you mean {}?", quoted(nearest)),
+                None => format!("SELECT sluice.set_secret({}, '…');", literal(name)),
+            },
+            SecretFault::WrongName => "For example: 'shop_token'".to_owned(),
+            SecretFault::WrongSecretValue { .. } => "Give the value as the remote issued it, on one line.".to_owned(),
+            SecretFault::AnotherOrigin { name, wanted, .. } => format!(
+                "If that origin may have it, its owner sets it again: SELECT sluice.set_secret({}, '…', {});",
+                literal(name),
+                literal(wanted)
+            ),
+        })
+    }
+}
+
+fn literal(text: &str) -> String {
+    let plain: String = text.chars().filter(|c| !c.is_control()).collect();
+    format!("'{}'", plain.replace('\'', "''"))
+}
+
+fn shell_quoted(path: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    match path.chars().all(plain) {
+        true => path.to_owned(),
+        false => format!("'{}'", path.replace('\'', "'\\''").replace(char::is_control, "")),
+    }
+}

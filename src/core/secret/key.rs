@@ -1,0 +1,85 @@
+//! The master key: 32 bytes that wrap the data keys of all secrets.
+
+use std::fmt;
+
+use zeroize::{Zeroize, Zeroizing};
+
+use super::fault::SecretFault;
+
+/// A master key. It is wiped from memory when it is dropped, and is never shown.
+pub struct MasterKey(Zeroizing<[u8; 32]>);
+
+impl MasterKey {
+    /// The check value of this key.
+    pub fn id(&self) -> KeyId {
+        let mut digest = blake3::derive_key("pg_sluice 1 check value of a master key", self.0.as_slice());
+        let id = KeyId::from_slice(&digest[..8]);
+        digest.zeroize();
+        id
+    }
+
+    pub(super) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MasterKey({})", self.id())
+    }
+}
+
+/// Tells master keys apart without telling anything of them: eight bytes of a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyId([u8; 8]);
+
+impl KeyId {
+    pub fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+
+    /// `bytes` are eight.
+    pub(super) fn from_slice(bytes: &[u8]) -> KeyId {
+        let mut id = [0; 8];
+        id.copy_from_slice(bytes);
+        KeyId(id)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Reads a key file's content: 32 raw bytes, or 64 hexadecimal digits, with or without a line end.
+///
+/// A key of 32 equal bytes is refused: it is a placeholder, not a key.
+pub fn parse_key(content: &[u8]) -> Result<MasterKey, SecretFault> {
+    let mut key = Zeroizing::new([0u8; 32]);
+    if content.len() == 32 {
+        key.copy_from_slice(content);
+    } else {
+        decode_hex(without_line_end(content), &mut key)?;
+    }
+    match key.iter().all(|byte| *byte == key[0]) {
+        true => Err(SecretFault::KeyIsConstant),
+        false => Ok(MasterKey(key)),
+    }
+}
+
+fn decode_hex(digits: &[u8], key: &mut [u8; 32]) -> Result<(), SecretFault> {
+    if digits.len() != 64 {
+        return Err(SecretFault::KeyLength { bytes: digits.len() });
+    }
+    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |b: u8| char::from(b).to_digit(16).ok_or(SecretFault::KeyNotHex);
+        *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+    }
+    Ok(())
+}
+
+fn without_line_end(content: &[u8]) -> &[u8] {
+    let content = content.strip_suffix(b"\n").unwrap_or(content);
+    content.strip_suffix(b"\r").unwrap_or(content)
+}

@@ -1,0 +1,87 @@
+//! The keys of the settings document: those that this release acts on, and those of the design that it only recognises.
+
+/// The keys of one object.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keys {
+    pub known: &'static [&'static str],
+    /// Recognised and refused as not supported yet.
+    pub later: &'static [&'static str],
+}
+
+pub(super) const SETTINGS: Keys = Keys {
+    known: &[
+        "format",
+        "records",
+        "columns",
+        "params",
+        "headers",
+        "method",
+        "pagination",
+        "page_size",
+        "concurrency",
+        "min_delay",
+        "commit_every",
+        "on_empty",
+        "max_shrink",
+        "on_missing",
+        "confirm_deletes",
+        "on_new_field",
+        "on_bad_record",
+        "retry",
+        "timeouts",
+        "limits",
+        "undo",
+        "verify",
+        "verify_every",
+        "max_pause",
+        "owner",
+    ],
+    later: &[
+        "body",
+        "cursor",
+        "deleted_when",
+        "max_rejects",
+        "turn",
+        "depends_on",
+        "run_when",
+        "after_publish",
+    ],
+};
+
+pub(super) const COMMIT_EVERY: Keys = Keys {
+    known: &["bytes", "seconds", "pages"],
+    later: &[],
+};
+pub(super) const RETRY: Keys = Keys {
+    known: &["request_attempts", "request_cap"],
+    later: &["attempts", "delays"],
+};
+pub(super) const TIMEOUTS: Keys = Keys {
+    known: &["connect", "request", "probe", "run"],
+    later: &[],
+};
+pub(super) const LIMITS: Keys = Keys {
+    known: &["pages", "rows", "bytes"],
+    later: &[],
+};
+pub(super) const UNDO: Keys = Keys {
+    known: &["keep_runs", "keep_days"],
+    later: &[],
+};
+pub(super) const COLUMN: Keys = Keys {
+    known: &["path", "type", "default"],
+    later: &[],
+};
+
+pub(super) const NO_PAGINATION: Keys = Keys {
+    known: &["type"],
+    later: &[],
+};
+pub(super) const PAGE: Keys = Keys {
+    known: &["type", "param", "start", "size_param", "total", "stop"],
+    later: &["total_pages"],
+};
+pub(super) const OFFSET: Keys = Keys {
+    known: &["type", "param", "limit_param", "total", "stop"],
+    later: &["total_pages"],
+};

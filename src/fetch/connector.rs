@@ -1,0 +1,89 @@
+//! Connections, checked once more.
+//!
+//! The chain is `Gate → TCP → Watch → TLS`. The gate stands directly before the sockets: whatever resolved the name,
+//! and however the addresses came here, only a checked address is connected to. The chain has no proxy and no other
+//! way to a socket.
+
+use std::io::ErrorKind;
+
+use sluice_core::http::HttpError;
+use sluice_core::url_policy::address::AddressPolicy;
+use ureq::Error;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, NextTimeout, RustlsConnector, TcpConnector, Transport,
+};
+
+pub(crate) fn connector(policy: AddressPolicy) -> impl Connector<()> {
+    Gate { policy }
+        .chain(TcpConnector::default())
+        .chain(Watch)
+        .chain(RustlsConnector::default())
+}
+
+/// Lets only checked addresses pass.
+#[derive(Debug)]
+struct Gate {
+    policy: AddressPolicy,
+}
+
+impl Connector<()> for Gate {
+    type Out = ();
+
+    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<()>, Error> {
+        for address in &details.addrs {
+            self.policy.check(address.ip()).map_err(|refusal| {
+                let host = details.uri.host().unwrap_or_default().to_owned();
+                Error::Other(Box::new(HttpError::BlockedAddress {
+                    host,
+                    address: address.ip().to_canonical(),
+                    refusal,
+                }))
+            })?;
+        }
+        Ok(None)
+    }
+}
+
+/// Wraps each connection in [`Watched`].
+#[derive(Debug)]
+struct Watch;
+
+impl<In: Transport> Connector<In> for Watch {
+    type Out = Watched<In>;
+
+    fn connect(&self, _: &ConnectionDetails, chained: Option<In>) -> Result<Option<Watched<In>>, Error> {
+        Ok(chained.map(Watched))
+    }
+}
+
+/// A connection whose resets are told apart from its end. ureq takes a reset for the end of a body that is delimited
+/// by the connection's close, and would pass on half a page.
+#[derive(Debug)]
+struct Watched<T>(T);
+
+impl<T: Transport> Transport for Watched<T> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.0.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        self.0.transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.0.await_input(timeout).map_err(|error| match error {
+            Error::Io(e) if matches!(e.kind(), ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted) => {
+                Error::Io(ErrorKind::BrokenPipe.into())
+            }
+            other => other,
+        })
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.0.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.0.is_tls()
+    }
+}

@@ -1,0 +1,182 @@
+//! The work of one thread: take an ask, send its request until it is answered for good, decode, deliver.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, SystemTime};
+
+use sluice_core::class::Class;
+use sluice_core::error::{Error, Explain};
+use sluice_core::http::status::{self, Meaning};
+use sluice_core::http::{HttpError, Request, Response};
+use sluice_core::pagination::{Answer, Ask, PageToken, Pagination, link_header};
+use sluice_core::retry::rate_wait;
+
+use crate::pages::{Decode, PageFacts};
+use crate::pool::{Failed, Fetched, Shared, Wait};
+use crate::transport::Transport;
+
+/// Longest time that one request may spend in rate-limit waits within a run. A remote that asks for more is asked
+/// again by a later run.
+const LONGEST_RATE_WAIT: Duration = Duration::from_secs(30 * 60);
+
+/// What a thread of the read does until no page is left for it.
+pub(crate) fn work<D: Decode>(shared: &Shared<D::Page>, transport: &dyn Transport, decode: &D) {
+    while let Some(ask) = shared.take_ask() {
+        let mut job = PageWork {
+            shared,
+            transport,
+            decode,
+            ask: &ask,
+            requests: 0,
+        };
+        // A bug in a decoder must end this read and nothing else. The panicking work owns what it changes.
+        let outcome = catch_unwind(AssertUnwindSafe(|| job.run()));
+        let requests = job.requests;
+        match outcome {
+            Ok(Ok(Some(fetched))) => shared.deliver(ask, Ok(fetched)),
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => shared.deliver(ask, Err(Failed { error, requests })),
+            Err(_) => {
+                let error = HttpError::Panicked { page: ask.number }.into();
+                shared.deliver(ask, Err(Failed { error, requests }));
+            }
+        }
+    }
+}
+
+struct PageWork<'a, D: Decode> {
+    shared: &'a Shared<D::Page>,
+    transport: &'a dyn Transport,
+    decode: &'a D,
+    ask: &'a Ask,
+    requests: u32,
+}
+
+impl<D: Decode> PageWork<'_, D> {
+    /// None: the page is not wanted any more.
+    fn run(&mut self) -> Result<Option<Fetched<D::Page>>, Error> {
+        let spec = &self.shared.spec;
+        if let Some(limit) = spec.limits.pages.filter(|limit| self.ask.number > *limit) {
+            return Err(HttpError::TooManyPages { limit }.into());
+        }
+        let request = spec.request(self.ask)?;
+        let Some((response, meaning)) = self.exchange(&request)? else {
+            return Ok(None);
+        };
+        if meaning == Meaning::Absent && !self.shared.is_end_when_absent(self.ask.number) {
+            return Err(status::failure(&request, &response, &spec.auth, SystemTime::now()).into());
+        }
+        let next = match spec.pagination {
+            Pagination::LinkHeader => self.next_link(&request, &response)?,
+            _ => None,
+        };
+        self.shared.foresee(self.ask, next.as_ref());
+        let (page, facts) = match meaning {
+            Meaning::Page => self.decode.decode(&response).map(|(page, facts)| (Some(page), facts))?,
+            Meaning::NoContent | Meaning::Absent => (None, PageFacts::default()),
+        };
+        Ok(Some(self.fetched(&response, page, facts, next)))
+    }
+
+    /// Sends until there is an answer for good. None: the page is not wanted any more.
+    fn exchange(&mut self, request: &Request) -> Result<Option<(Response, Meaning)>, HttpError> {
+        let (mut failures, mut rate_waited) = (0, Duration::ZERO);
+        loop {
+            if !self.shared.admit(self.ask) {
+                return Ok(None);
+            }
+            self.requests += 1;
+            let error = match self.send(request) {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(error) => error,
+            };
+            let wait = match error.class() {
+                Class::RateLimit => rate_limited(&error, &mut rate_waited),
+                class => {
+                    failures += 1;
+                    self.backoff(&error, class, failures)
+                }
+            };
+            let Some((delay, wait)) = wait else { return Err(error) };
+            if !self.shared.pause(self.ask, delay, wait) {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn send(&self, request: &Request) -> Result<(Response, Meaning), HttpError> {
+        let response = self.transport.send(request)?;
+        let meaning = status::judge(request, &response, &self.shared.spec.auth, SystemTime::now())?;
+        Ok((response, meaning))
+    }
+
+    /// The delay before the request is repeated; None: it is not.
+    fn backoff(&self, error: &HttpError, class: Class, failures: u32) -> Option<(Duration, Wait)> {
+        let policy = self.shared.spec.retry;
+        let delay = policy.delay(class, failures, self.shared.random())?;
+        // A failing server may say how long (503 with Retry-After); within the cap it is believed.
+        let delay = retry_after(error).map_or(delay, |asked| delay.max(asked.min(policy.cap)));
+        Some((
+            delay,
+            Wait::Retry {
+                attempt: failures + 1,
+                attempts: policy.attempts,
+                reason: error.to_string(),
+            },
+        ))
+    }
+
+    fn next_link(&self, request: &Request, response: &Response) -> Result<Option<PageToken>, HttpError> {
+        let spec = &self.shared.spec;
+        let next = link_header::next(&response.headers, &request.url, &spec.base, self.ask.number)?;
+        Ok(next.map(|url| link_header::token(url, &spec.auth)))
+    }
+
+    fn fetched(
+        &self,
+        response: &Response,
+        page: Option<D::Page>,
+        facts: PageFacts,
+        next: Option<PageToken>,
+    ) -> Fetched<D::Page> {
+        let answer = Answer {
+            number: self.ask.number,
+            epoch: self.ask.epoch,
+            status: response.status,
+            records: facts.records,
+            total: facts
+                .total
+                .or_else(|| self.shared.spec.pagination.total_in(&response.headers)),
+            next,
+            digest: Some(facts.digest.unwrap_or_else(|| blake3::hash(&response.body).into())),
+        };
+        let etag = response.headers.get("etag").map(str::to_owned);
+        Fetched {
+            answer,
+            page,
+            bytes: response.wire_bytes,
+            etag,
+            requests: self.requests,
+        }
+    }
+}
+
+/// The wait after a 429; None where the request has waited long enough in this run.
+fn rate_limited(error: &HttpError, waited: &mut Duration) -> Option<(Duration, Wait)> {
+    let delay = rate_wait(retry_after(error));
+    *waited += delay;
+    (*waited <= LONGEST_RATE_WAIT).then(|| {
+        (
+            delay,
+            Wait::Rate {
+                reason: error.to_string(),
+            },
+        )
+    })
+}
+
+fn retry_after(error: &HttpError) -> Option<Duration> {
+    match error {
+        HttpError::Status { retry_after, .. } => *retry_after,
+        _ => None,
+    }
+}

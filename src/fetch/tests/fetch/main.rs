@@ -1,0 +1,8 @@
+//! The agent and whole reads against small servers on 127.0.0.1 that do one wrong thing each.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod agent;
+mod reads;
+mod scripted;
+mod stopping;

@@ -1,0 +1,67 @@
+//! Small looks into the system catalogs that need no SQL.
+
+use pgrx::pg_sys;
+use std::ffi::{CStr, CString};
+
+/// A database that could hold jobs.
+pub struct DatabaseName {
+    pub oid: u32,
+    pub name: String,
+}
+
+/// `pg_database.datconnlimit` of a database whose creation or drop was interrupted.
+const INVALID_DATABASE: i32 = -2;
+
+/// Every database that takes connections and is no template. Shared catalogs only: works without a database.
+pub fn databases() -> Vec<DatabaseName> {
+    let mut found = Vec::new();
+    // SAFETY: the steps of the server's own launchers: a transaction, a catalog scan, its end. Rows are copied out
+    // before the next is fetched.
+    unsafe {
+        pg_sys::StartTransactionCommand();
+        pg_sys::GetTransactionSnapshot();
+        let relation = pg_sys::table_open(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock as i32);
+        let scan = pg_sys::table_beginscan_catalog(relation, 0, std::ptr::null_mut());
+        loop {
+            let tuple = pg_sys::heap_getnext(scan, pg_sys::ScanDirection::ForwardScanDirection);
+            if tuple.is_null() {
+                break;
+            }
+            let form = &*(pg_sys::GETSTRUCT(tuple) as *mut pg_sys::FormData_pg_database);
+            if form.datallowconn && !form.datistemplate && form.datconnlimit != INVALID_DATABASE {
+                let name = CStr::from_ptr(form.datname.data.as_ptr()).to_string_lossy().into_owned();
+                found.push(DatabaseName { oid: form.oid.to_u32(), name });
+            }
+        }
+        pg_sys::table_endscan(scan);
+        pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
+        pg_sys::CommitTransactionCommand();
+    }
+    found
+}
+
+/// Whether our extension is installed in this database. Needs a transaction.
+pub fn extension_exists() -> bool {
+    // SAFETY: a catalog look-up with a static name; missing is allowed.
+    unsafe { pg_sys::get_extension_oid(c"pg_sluice".as_ptr(), true) != pg_sys::InvalidOid }
+}
+
+/// The database of this name. Needs a transaction.
+pub fn database_oid(name: &str) -> Option<u32> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: a catalog look-up; missing is allowed.
+    let oid = unsafe { pg_sys::get_database_oid(name.as_ptr(), true) };
+    (oid != pg_sys::InvalidOid).then(|| oid.to_u32())
+}
+
+/// The cluster's own number, as `pg_controldata` shows it.
+pub fn system_identifier() -> i64 {
+    // SAFETY: reads shared memory that is set at the server's start.
+    unsafe { pg_sys::GetSystemIdentifier() as i64 }
+}
+
+/// Whether the server is a standby.
+pub fn in_recovery() -> bool {
+    // SAFETY: reads shared memory.
+    unsafe { pg_sys::RecoveryInProgress() }
+}

@@ -1,0 +1,34 @@
+//! The lock that says "this job is running": held by the session, gone with its process.
+//!
+//! The tag is the job's row as an object of our jobs table (`LOCKTAG_OBJECT`). No SQL command takes such a lock, so no
+//! role can hold it against us, and `pg_locks` shows it to everybody.
+
+use pgrx::pg_sys;
+
+/// Takes the lock for this session without waiting; whether it was free.
+pub fn try_lock_job(jobs_table: pg_sys::Oid, job: i64) -> bool {
+    let tag = tag(jobs_table, job);
+    // SAFETY: the tag is a complete LOCKTAG; a session lock needs no transaction.
+    let result = unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as i32, true, true) };
+    result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+}
+
+/// Gives the session's lock back.
+pub fn unlock_job(jobs_table: pg_sys::Oid, job: i64) {
+    let tag = tag(jobs_table, job);
+    // SAFETY: as above; releasing a lock that is not held only warns.
+    unsafe { pg_sys::LockRelease(&tag, pg_sys::ExclusiveLock as i32, true) };
+}
+
+fn tag(jobs_table: pg_sys::Oid, job: i64) -> pg_sys::LOCKTAG {
+    pg_sys::LOCKTAG {
+        // SAFETY: a global that is set once, at connection.
+        locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+        locktag_field2: jobs_table.to_u32(),
+        // Job ids are counted from 1 in this database; four thousand million of them do not occur.
+        locktag_field3: job as u32,
+        locktag_field4: 0,
+        locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
+        locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
+    }
+}

@@ -1,0 +1,296 @@
+//! What a target table looks like, read from PostgreSQL's relation and system caches.
+//!
+//! Nothing here runs SQL, so that a role's `search_path` has no say in what is seen.
+
+use pgrx::{PgRelation, pg_sys};
+use sluice_core::error::{Result, TargetError};
+use sluice_core::sql_text::KeyColumn;
+use std::ffi::CStr;
+
+/// A table as a job writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub oid: pg_sys::Oid,
+    pub schema: String,
+    pub name: String,
+    pub owner: pg_sys::Oid,
+    pub kind: RelationKind,
+    /// In the table's order, without dropped columns.
+    pub columns: Vec<TargetColumn>,
+    /// The primary key's columns in the key's order; empty without one.
+    pub primary_key: Vec<String>,
+    unique_indexes: Vec<Vec<KeyColumn>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelationKind {
+    Table,
+    Partitioned,
+    /// Nothing that we write; the letter is `pg_class.relkind`.
+    Other(char),
+}
+
+/// One column of a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetColumn {
+    pub name: String,
+    pub type_oid: pg_sys::Oid,
+    pub typmod: i32,
+    pub collation: pg_sys::Oid,
+    pub not_null: bool,
+    pub generated: bool,
+    pub identity_always: bool,
+    /// Whether two values that are equal to PostgreSQL always have the same bytes.
+    pub equal_is_identical: bool,
+    pub attnum: i16,
+}
+
+/// Looks at a relation; `None` when there is none with this OID. The lock is held for the look only.
+pub fn read_target(oid: pg_sys::Oid) -> Option<Target> {
+    read_under(oid, pg_sys::AccessShareLock, pg_sys::AccessShareLock)
+}
+
+/// Looks at a relation and keeps the lock that a writer needs until the transaction ends, so that its shape stays.
+pub fn lock_target(oid: pg_sys::Oid) -> Option<Target> {
+    read_under(oid, pg_sys::RowExclusiveLock, pg_sys::NoLock)
+}
+
+fn read_under(oid: pg_sys::Oid, lock: u32, released: u32) -> Option<Target> {
+    // SAFETY: any OID may be asked for; a missing relation is answered by NULL.
+    let relation = unsafe { pg_sys::try_relation_open(oid, lock as pg_sys::LOCKMODE) };
+    if relation.is_null() {
+        return None;
+    }
+    // SAFETY: the relation is open and stays so until it is closed below; the borrowed view does not close it.
+    let target = read_open(&unsafe { PgRelation::from_pg(relation) });
+    // SAFETY: opened above; `released` is the lock taken there or none.
+    unsafe { pg_sys::relation_close(relation, released as pg_sys::LOCKMODE) };
+    Some(target)
+}
+
+fn read_open(relation: &PgRelation) -> Target {
+    // SAFETY: rd_rel of an open relation points to its pg_class row.
+    let class = unsafe { &*relation.rd_rel };
+    let kind = match class.relkind as u8 as char {
+        'r' => RelationKind::Table,
+        'p' => RelationKind::Partitioned,
+        other => RelationKind::Other(other),
+    };
+    let columns: Vec<_> = relation
+        .tuple_desc()
+        .iter()
+        .filter(|a| !a.attisdropped)
+        .map(|a| read_column(a))
+        .collect();
+    let has_indexes = matches!(kind, RelationKind::Table | RelationKind::Partitioned);
+    let indexes = if has_indexes {
+        read_unique_indexes(relation, &columns)
+    } else {
+        Vec::new()
+    };
+    Target {
+        oid: relation.oid(),
+        schema: relation.namespace().to_string(),
+        name: relation.name().to_string(),
+        owner: class.relowner,
+        kind,
+        primary_key: indexes
+            .iter()
+            .find(|i| i.primary)
+            .map(|i| i.key.iter().map(|k| k.name.clone()).collect())
+            .unwrap_or_default(),
+        unique_indexes: indexes.into_iter().filter(|i| i.immediate).map(|i| i.key).collect(),
+        columns,
+    }
+}
+
+fn read_column(attribute: &pg_sys::FormData_pg_attribute) -> TargetColumn {
+    TargetColumn {
+        name: pgrx::name_data_to_str(&attribute.attname).to_string(),
+        type_oid: attribute.atttypid,
+        typmod: attribute.atttypmod,
+        collation: attribute.attcollation,
+        not_null: attribute.attnotnull,
+        generated: attribute.attgenerated != 0,
+        identity_always: attribute.attidentity as u8 == b'a',
+        equal_is_identical: equal_is_identical(attribute),
+        attnum: attribute.attnum,
+    }
+}
+
+/// True for types whose equality operator compares what is stored.
+fn equal_is_identical(attribute: &pg_sys::FormData_pg_attribute) -> bool {
+    use pg_sys::BuiltinOid::{BOOLOID, BYTEAOID, DATEOID, INT2OID, INT4OID, INT8OID, NAMEOID, OIDOID, TEXTOID};
+    use pg_sys::BuiltinOid::{TIMESTAMPOID, TIMESTAMPTZOID, UUIDOID, VARCHAROID};
+    // SAFETY: a column's type and collation exist as long as the relation is open.
+    let (base, deterministic, kind) = unsafe {
+        let base = pg_sys::getBaseType(attribute.atttypid);
+        let collation = attribute.attcollation;
+        let deterministic = collation == pg_sys::InvalidOid || pg_sys::get_collation_isdeterministic(collation);
+        (base, deterministic, pg_sys::get_typtype(base) as u8)
+    };
+    let plain = [
+        BOOLOID, BYTEAOID, DATEOID, INT2OID, INT4OID, INT8OID, NAMEOID, OIDOID, TEXTOID,
+    ]
+    .into_iter()
+    .chain([TIMESTAMPOID, TIMESTAMPTZOID, UUIDOID, VARCHAROID])
+    .any(|known| known.value() == base);
+    deterministic && (plain || kind == pg_sys::TYPTYPE_ENUM)
+}
+
+struct UniqueIndex {
+    primary: bool,
+    immediate: bool,
+    key: Vec<KeyColumn>,
+}
+
+fn read_unique_indexes(relation: &PgRelation, columns: &[TargetColumn]) -> Vec<UniqueIndex> {
+    relation
+        .indices(pg_sys::AccessShareLock as pg_sys::LOCKMODE)
+        .filter_map(|i| read_unique_index(&i, columns))
+        .collect()
+}
+
+/// `None` for an index that cannot find every row by its columns: not unique, not valid, partial, or on expressions.
+fn read_unique_index(index: &PgRelation, columns: &[TargetColumn]) -> Option<UniqueIndex> {
+    // SAFETY: rd_index of an open index points to its pg_index row.
+    let form = unsafe { &*index.rd_index };
+    // SAFETY: the index is open.
+    let partial = unsafe { !pg_sys::RelationGetIndexPredicate(index.as_ptr()).is_null() };
+    if !form.indisunique || !form.indisvalid || partial {
+        return None;
+    }
+    let count = usize::try_from(form.indnkeyatts).ok()?;
+    // SAFETY: indkey holds at least indnkeyatts numbers.
+    let numbers = unsafe { form.indkey.values.as_slice(count) };
+    let column = |(place, number): (usize, &i16)| {
+        let column = columns.iter().find(|c| c.attnum == *number)?;
+        Some(KeyColumn {
+            name: column.name.clone(),
+            operator: equality_operator(index, place)?,
+        })
+    };
+    let key = numbers.iter().enumerate().map(column).collect::<Option<Vec<_>>>()?;
+    Some(UniqueIndex {
+        primary: form.indisprimary,
+        immediate: form.indimmediate,
+        key,
+    })
+}
+
+/// Schema and name of the operator by which an index column finds equal values.
+fn equality_operator(index: &PgRelation, place: usize) -> Option<(String, String)> {
+    // SAFETY: rd_opfamily and rd_opcintype have one entry for each key column, and `place` is one of them. The names
+    // are freshly allocated strings, or NULL.
+    unsafe {
+        let (family, input) = (*index.rd_opfamily.add(place), *index.rd_opcintype.add(place));
+        let operator = pg_sys::get_opfamily_member(family, input, input, pg_sys::BTEqualStrategyNumber as i16);
+        if operator == pg_sys::InvalidOid {
+            return None;
+        }
+        let schema = pg_sys::get_namespace_name(operator_schema(operator)?);
+        let name = pg_sys::get_opname(operator);
+        if schema.is_null() || name.is_null() {
+            return None;
+        }
+        let text = |p: *const _| CStr::from_ptr(p).to_str().ok().map(str::to_string);
+        Some((text(schema)?, text(name)?))
+    }
+}
+
+fn operator_schema(operator: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    // SAFETY: the cache's tuple is released before its row is no longer used.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::OPEROID as i32, operator.into());
+        if tuple.is_null() {
+            return None;
+        }
+        let schema = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_operator>()).oprnamespace;
+        pg_sys::ReleaseSysCache(tuple);
+        Some(schema)
+    }
+}
+
+impl Target {
+    pub fn column(&self, name: &str) -> Option<&TargetColumn> {
+        self.columns.iter().find(|c| c.name == name)
+    }
+
+    /// As [`column`](Self::column), or the error that names what is missing.
+    pub fn expect_column(&self, name: &str) -> Result<&TargetColumn> {
+        let missing = || TargetError::UnknownColumn {
+            table: self.full_name(),
+            column: name.into(),
+        };
+        Ok(self.column(name).ok_or_else(missing)?)
+    }
+
+    /// For people: schema and name with a dot.
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+
+    /// Everything about the table that changes what a page becomes: a skip of an equal page is void when it differs.
+    pub fn fingerprint(&self) -> String {
+        let mut text = match self.kind {
+            RelationKind::Table => "r".to_string(),
+            RelationKind::Partitioned => "p".to_string(),
+            RelationKind::Other(c) => c.to_string(),
+        };
+        for c in &self.columns {
+            let kind = u8::from(c.generated) + 2 * u8::from(c.identity_always);
+            text += &format!(";{}:{}:{}:{}:{}", c.attnum, c.name, c.type_oid.to_u32(), c.typmod, kind);
+        }
+        text
+    }
+
+    /// Whether `ON CONFLICT (columns)` can work: a valid unique index on exactly these columns, in any order, neither
+    /// partial nor deferrable nor on expressions.
+    pub fn has_unique_index_on(&self, columns: &[String]) -> bool {
+        self.key_columns(columns).is_some()
+    }
+
+    /// The columns with their index's equality operators, in the order given.
+    pub fn key_columns(&self, columns: &[String]) -> Option<Vec<KeyColumn>> {
+        let fits = |key: &&Vec<KeyColumn>| key.len() == columns.len() && key.iter().all(|k| columns.contains(&k.name));
+        let index = self.unique_indexes.iter().find(fits)?;
+        columns
+            .iter()
+            .map(|c| index.iter().find(|k| k.name == *c).cloned())
+            .collect()
+    }
+}
+
+/// Refuses a target whose policies would filter what the current user writes: silence is worse than an error.
+pub fn refuse_row_security(target: &Target) -> Result<()> {
+    // SAFETY: a look-up by OID for the current user; it raises nothing when asked not to.
+    let answer = unsafe { pg_sys::check_enable_rls(target.oid, pg_sys::InvalidOid, true) };
+    match answer as u32 == pg_sys::CheckEnableRlsResult::RLS_ENABLED {
+        true => Err(TargetError::RowSecurity {
+            table: target.full_name(),
+        }
+        .into()),
+        false => Ok(()),
+    }
+}
+
+/// Whether the current user may insert into these columns, as COPY's own command would check.
+pub fn require_insert(target: &Target, columns: &[String]) -> Result<()> {
+    let insert = pg_sys::AclMode::from(pg_sys::ACL_INSERT);
+    let granted = pg_sys::AclResult::ACLCHECK_OK;
+    // SAFETY: privilege look-ups by OID and column number.
+    let (user, on_table) = unsafe {
+        let user = pg_sys::GetUserId();
+        (user, pg_sys::pg_class_aclcheck(target.oid, user, insert) == granted)
+    };
+    // SAFETY: as above.
+    let on_column =
+        |c: &TargetColumn| unsafe { pg_sys::pg_attribute_aclcheck(target.oid, c.attnum, user, insert) == granted };
+    if on_table || columns.iter().all(|c| target.column(c).is_some_and(on_column)) {
+        return Ok(());
+    }
+    Err(TargetError::NoInsertPrivilege {
+        table: target.full_name(),
+    }
+    .into())
+}

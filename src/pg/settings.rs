@@ -1,0 +1,208 @@
+//! The settings `sluice.*`: what the whole server decides. What one job decides is in its settings document.
+
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pgrx::pg_sys;
+use std::ffi::CString;
+use std::time::Duration;
+
+/// On: an installed extension is meant to work.
+static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
+/// Every database: one that has no jobs costs a look every ten minutes.
+static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"*"));
+/// Three runs at once leave room in the default `max_worker_processes` (8) for parallel queries.
+static MAX_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(3);
+/// None: `pg_sluice.key` beside postgresql.conf, where that is not the data directory.
+static KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// Empty: public addresses only.
+static ALLOWED_NETWORKS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+/// Empty: no host is exempt from the address check.
+static ALLOWED_HOSTS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+/// On: a superuser's tables are written while no ordinary role could add code to them.
+static ALLOW_SUPERUSER_JOBS: GucSetting<bool> = GucSetting::<bool>::new(true);
+/// 64 MB hold any sensible page; the decoded body lives in memory once for each request in flight.
+static MAX_RESPONSE_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
+/// Text compresses 5 to 20 times; 100 is an attack.
+static MAX_RATIO: GucSetting<i32> = GucSetting::<i32>::new(100);
+/// Waiting longer for a lock on a target would queue its readers behind us.
+static LOCK_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+#[cfg(feature = "failpoints")]
+static DEBUG_CLOCK_OFFSET_S: GucSetting<i32> = GucSetting::<i32>::new(0);
+
+/// Defines all settings; called once, when the library is loaded.
+pub fn define() {
+    define_switches();
+    define_network();
+    define_limits();
+    #[cfg(feature = "failpoints")]
+    GucRegistry::define_int_guc(
+        c"sluice.debug_clock_offset",
+        c"Moves pg_sluice's clock, in test builds only.",
+        c"",
+        &DEBUG_CLOCK_OFFSET_S,
+        i32::MIN,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
+    // SAFETY: a static C string; after this, an unknown `sluice.` setting is an error instead of a silent placeholder.
+    unsafe { pg_sys::MarkGUCPrefixReserved(c"sluice".as_ptr()) };
+}
+
+fn define_switches() {
+    GucRegistry::define_bool_guc(
+        c"sluice.enabled",
+        c"Starts runs when they are due.",
+        c"Off: nothing new starts in any database; a run that is under way goes on.",
+        &ENABLED,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"sluice.databases",
+        c"The databases that pg_sluice serves: * or a comma-separated list of names.",
+        c"",
+        &DATABASES,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"sluice.allow_superuser_jobs",
+        c"Allows jobs whose target belongs to a superuser.",
+        c"They run only while no code that an ordinary role can add or change would run with them.",
+        &ALLOW_SUPERUSER_JOBS,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"sluice.key_file",
+        c"The file with the key that seals secrets: 32 raw bytes or 64 hexadecimal digits.",
+        c"Owned by the server's user, mode 0600 or stricter, not below the data directory.",
+        &KEY_FILE,
+        GucContext::Sighup,
+        GucFlags::SUPERUSER_ONLY,
+    );
+}
+
+fn define_network() {
+    GucRegistry::define_string_guc(
+        c"sluice.allowed_networks",
+        c"Networks that are not public and may be called all the same, as a comma-separated list of CIDR blocks.",
+        c"Addresses that serve cloud metadata stay refused.",
+        &ALLOWED_NETWORKS,
+        GucContext::Sighup,
+        GucFlags::SUPERUSER_ONLY,
+    );
+    GucRegistry::define_string_guc(
+        c"sluice.allowed_hosts",
+        c"Host names that may resolve to addresses that are not public, as a comma-separated list.",
+        c"",
+        &ALLOWED_HOSTS,
+        GucContext::Sighup,
+        GucFlags::SUPERUSER_ONLY,
+    );
+}
+
+fn define_limits() {
+    GucRegistry::define_int_guc(
+        c"sluice.max_workers",
+        c"How many runs may be under way at once, in all databases together.",
+        c"Each takes one of max_worker_processes; the launcher and a scheduler take two more.",
+        &MAX_WORKERS,
+        1,
+        crate::pg::shmem::MAX_SLOTS as i32,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"sluice.max_response_bytes",
+        c"The largest response body, counted after decompression.",
+        c"",
+        &MAX_RESPONSE_KB,
+        1,
+        1024 * 1024,
+        GucContext::Sighup,
+        GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_int_guc(
+        c"sluice.max_decompression_ratio",
+        c"How many times larger than its compressed form a body may be.",
+        c"",
+        &MAX_RATIO,
+        1,
+        10_000,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"sluice.lock_timeout",
+        c"How long a worker waits for a lock on a target before the batch is given back.",
+        c"",
+        &LOCK_TIMEOUT_MS,
+        100,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
+    );
+}
+
+pub fn enabled() -> bool {
+    ENABLED.get()
+}
+
+/// Whether `sluice.databases` names this database.
+pub fn serves_database(name: &str) -> bool {
+    let list = text(&DATABASES);
+    list.split(',').map(str::trim).any(|entry| entry == "*" || entry == name)
+}
+
+pub fn max_workers() -> usize {
+    usize::try_from(MAX_WORKERS.get()).unwrap_or(1)
+}
+
+pub fn allow_superuser_jobs() -> bool {
+    ALLOW_SUPERUSER_JOBS.get()
+}
+
+/// The configured key file; None for the default place.
+pub fn key_file() -> Option<String> {
+    Some(text(&KEY_FILE)).filter(|path| !path.is_empty())
+}
+
+/// `sluice.allowed_networks`, as it was written.
+pub fn allowed_networks() -> Vec<String> {
+    list(&ALLOWED_NETWORKS)
+}
+
+/// `sluice.allowed_hosts`, as it was written.
+pub fn allowed_hosts() -> Vec<String> {
+    list(&ALLOWED_HOSTS)
+}
+
+pub fn max_response_bytes() -> u64 {
+    u64::try_from(MAX_RESPONSE_KB.get()).unwrap_or(1) * 1024
+}
+
+pub fn max_decompression_ratio() -> u32 {
+    u32::try_from(MAX_RATIO.get()).unwrap_or(1)
+}
+
+/// In milliseconds, as PostgreSQL's own `lock_timeout` takes it.
+pub fn lock_timeout() -> Duration {
+    Duration::from_millis(u64::try_from(LOCK_TIMEOUT_MS.get()).unwrap_or(1))
+}
+
+/// How far the clock is moved; always zero in a release.
+pub fn debug_clock_offset() -> Duration {
+    #[cfg(feature = "failpoints")]
+    return Duration::from_secs(u64::try_from(DEBUG_CLOCK_OFFSET_S.get()).unwrap_or(0));
+    #[cfg(not(feature = "failpoints"))]
+    Duration::ZERO
+}
+
+fn text(setting: &GucSetting<Option<CString>>) -> String {
+    setting.get().map(|value| value.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn list(setting: &GucSetting<Option<CString>>) -> Vec<String> {
+    text(setting).split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_string).collect()
+}

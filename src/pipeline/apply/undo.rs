@@ -1,0 +1,359 @@
+//! What a batch changed, as text, and taking it back.
+//!
+//! Values are what each type's output function writes and its input function reads, so that every type comes back
+//! exactly. A row is recognised by its key, and as ours by a fingerprint of what was stored when we had written it: of
+//! all columns for an inserted row (removing it would take local values along), of the mapped ones for an updated row
+//! (only those are put back). A row that is not ours any more is left and reported.
+
+use super::{lock_same, target_text};
+use crate::pg::relation::Target;
+use crate::pg::rowset::{Field, Rowset, RowsetWriter};
+use crate::pg::statement::{Pinned, Planning, Session, Statement, session, time_zone};
+use pgrx::PgBuiltInOids;
+use serde::{Deserialize, Serialize};
+use sluice_core::data::FieldFormat;
+use sluice_core::error::{Result, TargetError};
+use sluice_core::sql_text::{FOUND, Locking, TargetText, UNDO, UndoOp};
+use std::collections::{HashMap, HashSet};
+
+/// The undo set of one batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UndoText {
+    /// The columns whose values a deleted row keeps: all that can be given a value.
+    pub columns: Vec<String>,
+    /// JSON: `{"time_zone": …, "key": […], "mapped": […], "rows": [["i" | "u" | "d", [key values], fingerprint, [former
+    /// values]], …]}`, values as text or null.
+    pub payload: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    /// The session's when the fingerprints were taken: text of timestamps depends on it.
+    time_zone: String,
+    key: Vec<String>,
+    mapped: Vec<String>,
+    rows: Vec<Entry>,
+}
+
+type Values = Vec<Option<String>>;
+
+/// Operation, key, fingerprint of what we wrote, former values.
+#[derive(Serialize, Deserialize)]
+struct Entry(UndoOp, Values, Option<String>, Option<Values>);
+
+/// Collects the entries of a batch.
+pub(super) struct Images {
+    columns: Vec<String>,
+    payload: Payload,
+}
+
+impl Images {
+    pub fn new(text: &TargetText) -> Images {
+        let key = text.key.iter().map(|k| k.name.clone()).collect();
+        let payload = Payload {
+            time_zone: time_zone(),
+            key,
+            mapped: text.mapped.clone(),
+            rows: Vec::new(),
+        };
+        Images {
+            columns: text.all.clone(),
+            payload,
+        }
+    }
+
+    pub fn inserted(&mut self, key: &[Option<String>], hash: &Option<String>) {
+        self.payload
+            .rows
+            .push(Entry(UndoOp::Inserted, key.to_vec(), hash.clone(), None));
+    }
+
+    pub fn updated(&mut self, key: &[Option<String>], hash: &Option<String>, former: &[Option<String>]) {
+        self.payload.rows.push(Entry(
+            UndoOp::Updated,
+            key.to_vec(),
+            hash.clone(),
+            Some(former.to_vec()),
+        ));
+    }
+
+    /// `row` is the key and then all columns.
+    pub fn deleted(&mut self, row: &[Option<String>]) {
+        let (key, former) = row.split_at(self.payload.key.len());
+        self.payload
+            .rows
+            .push(Entry(UndoOp::Deleted, key.to_vec(), None, Some(former.to_vec())));
+    }
+
+    pub fn len(&self) -> u64 {
+        self.payload.rows.len() as u64
+    }
+
+    /// `None` when nothing was collected.
+    pub fn finish(self) -> Option<UndoText> {
+        if self.payload.rows.is_empty() {
+            return None;
+        }
+        let payload = serde_json::to_string(&self.payload).expect("lists of strings are always JSON");
+        Some(UndoText {
+            columns: self.columns,
+            payload,
+        })
+    }
+}
+
+/// What taking back did, or would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reverted {
+    /// Updated rows that have their former values again.
+    pub restored: u64,
+    /// Inserted rows that were removed.
+    pub removed: u64,
+    /// Deleted rows that are there again.
+    pub reinserted: u64,
+    /// Keys of rows that someone else has changed since, in the form `1` or `1, a`; they were left as they are.
+    pub left: Vec<String>,
+}
+
+/// Takes one batch back, in the caller's transaction and as the target's owner. The batches of a run, and the runs of a
+/// job, are to be taken back in the opposite order of their writing.
+pub fn revert(target: &Target, undo: &UndoText) -> Result<Reverted> {
+    lock_same(target, &target.fingerprint())?;
+    let _exact = Pinned::exact_text();
+    let plan = RevertPlan::new(target, undo)?;
+    let mut reverted = Reverted::default();
+    session(|session| {
+        reverted.removed = plan.act(session, UndoOp::Inserted, &mut reverted.left)?;
+        reverted.restored = plan.act(session, UndoOp::Updated, &mut reverted.left)?;
+        reverted.reinserted = plan.reinsert(session, &mut reverted.left)?;
+        Ok(reverted)
+    })
+}
+
+/// What [`revert`] would do with these batches, the newest first, without writing or locking anything.
+///
+/// A row that several batches changed is judged once, by the newest. Where a local edit lies between two of the batches
+/// `revert` stops at that edit and reports the row, which cannot be seen here.
+pub fn preview_revert(target: &Target, newest_first: &[UndoText]) -> Result<Reverted> {
+    let _exact = Pinned::exact_text();
+    let mut fates: HashMap<Values, Fate> = HashMap::new();
+    let mut reverted = Reverted::default();
+    for undo in newest_first {
+        let plan = RevertPlan::new(target, undo)?;
+        for op in [UndoOp::Inserted, UndoOp::Updated, UndoOp::Deleted] {
+            session(|session| plan.judge(session, op, &mut fates))?;
+        }
+        for Entry(op, key, ..) in &plan.rows {
+            reverted.count(*op, fates.get(key).copied().unwrap_or(Fate::Absent), key);
+        }
+    }
+    Ok(reverted)
+}
+
+/// How the row of an undo entry stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// As we left it: for a deleted row, not there.
+    Ours,
+    /// Changed by someone else since.
+    Theirs,
+    /// Not there any more.
+    Absent,
+}
+
+impl Reverted {
+    fn count(&mut self, op: UndoOp, fate: Fate, key: &Values) {
+        match (op, fate) {
+            (UndoOp::Inserted, Fate::Ours) => self.removed += 1,
+            (UndoOp::Updated, Fate::Ours) => self.restored += 1,
+            // Nothing in its place is enough for a deleted row.
+            (UndoOp::Deleted, Fate::Ours | Fate::Absent) => self.reinserted += 1,
+            // Already gone is what the undo wants.
+            (UndoOp::Inserted, Fate::Absent) => {}
+            _ => self.left.push(shown(key)),
+        }
+    }
+}
+
+fn shown(key: &Values) -> String {
+    key.iter()
+        .map(|value| value.as_deref().unwrap_or("NULL"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The fields by which found rows are written: ordinal, address, partition.
+pub(super) fn address_fields() -> Vec<Field> {
+    vec![
+        Field::plain("ordinal", PgBuiltInOids::INT8OID),
+        Field::plain("row_id", PgBuiltInOids::TIDOID),
+        Field::plain("part", PgBuiltInOids::OIDOID),
+    ]
+}
+
+/// A column of a result that holds a number.
+pub(super) fn number(row: &[Option<String>], column: usize) -> Option<usize> {
+    row.get(column)?.as_deref()?.parse().ok()
+}
+
+/// One batch's undo set with the statements that go with it.
+struct RevertPlan<'a> {
+    target: &'a Target,
+    text: TargetText,
+    time_zone: String,
+    rows: Vec<Entry>,
+}
+
+impl<'a> RevertPlan<'a> {
+    fn new(target: &'a Target, undo: &UndoText) -> Result<Self> {
+        let table = target.full_name();
+        let malformed = |e: serde_json::Error| TargetError::MalformedUndo {
+            table,
+            reason: e.to_string(),
+        };
+        let payload: Payload = serde_json::from_str(&undo.payload).map_err(malformed)?;
+        let mut text = target_text(target, payload.mapped, &payload.key)?;
+        text.all.clone_from(&undo.columns);
+        for column in text.all.iter().chain(&text.mapped) {
+            target.expect_column(column)?;
+        }
+        Ok(RevertPlan {
+            target,
+            text,
+            time_zone: payload.time_zone,
+            rows: payload.rows,
+        })
+    }
+
+    fn entries(&self, op: UndoOp) -> impl Iterator<Item = (usize, &Entry)> {
+        self.rows.iter().enumerate().filter(move |(_, entry)| entry.0 == op)
+    }
+
+    /// The columns whose former values an entry has.
+    fn kept(&self, op: UndoOp) -> &[String] {
+        match op {
+            UndoOp::Inserted => &[],
+            UndoOp::Updated => &self.text.mapped,
+            UndoOp::Deleted => &self.text.all,
+        }
+    }
+
+    fn value_fields(&self, op: UndoOp) -> Result<Vec<Field>> {
+        let field = |(i, name): (usize, &String)| {
+            Ok(Field::of(
+                self.target.expect_column(name)?,
+                format!("c{}", i + 1),
+                FieldFormat::Text,
+            ))
+        };
+        self.kept(op).iter().enumerate().map(field).collect()
+    }
+
+    /// The entries of one kind as the relation [`UNDO`].
+    fn rowset(&self, session: &Session, op: UndoOp) -> Result<Rowset> {
+        let mut shape = vec![
+            Field::plain("ordinal", PgBuiltInOids::INT8OID),
+            Field::plain("hash", PgBuiltInOids::INT8OID),
+        ];
+        for (i, key) in self.text.key.iter().enumerate() {
+            shape.push(Field::of(
+                self.target.expect_column(&key.name)?,
+                format!("k{}", i + 1),
+                FieldFormat::Text,
+            ));
+        }
+        shape.extend(self.value_fields(op)?);
+        let mut writer = RowsetWriter::new(session, &shape, &self.target.full_name());
+        for (ordinal, Entry(_, key, hash, former)) in self.entries(op) {
+            let ordinal = Some(ordinal.to_string());
+            let values = [&ordinal, hash].into_iter().chain(key).chain(former.iter().flatten());
+            writer.add(values.map(|v| v.as_deref().map(str::as_bytes)))?;
+        }
+        Ok(writer.finish())
+    }
+
+    /// Ordinal, address, partition and "still ours" of each entry whose row exists.
+    fn find(&self, session: &Session, op: UndoOp, locking: Locking) -> Result<Vec<Values>> {
+        let entries = self.rowset(session, op)?;
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let text = self.text.find_undo(op, locking);
+        let _zone = Pinned::time_zone(&self.time_zone);
+        Ok(entries.named(session, UNDO, || {
+            Statement::prepare(session, &text, Planning::Probe).texts(session)
+        }))
+    }
+
+    fn judge(&self, session: &Session, op: UndoOp, fates: &mut HashMap<Values, Fate>) -> Result<()> {
+        let found = self.find(session, op, Locking::Unlocked)?;
+        let found: HashMap<_, _> = found.iter().map(|row| (number(row, 0), is_ours(row))).collect();
+        for (ordinal, Entry(_, key, ..)) in self.entries(op) {
+            let fate = match (op, found.get(&Some(ordinal))) {
+                (UndoOp::Deleted, None) | (UndoOp::Inserted | UndoOp::Updated, Some(true)) => Fate::Ours,
+                (_, Some(_)) => Fate::Theirs,
+                (_, None) => Fate::Absent,
+            };
+            fates.entry(key.clone()).or_insert(fate);
+        }
+        Ok(())
+    }
+
+    /// Removes inserted rows or restores updated ones that are still ours; returns how many.
+    fn act(&self, session: &Session, op: UndoOp, left: &mut Vec<String>) -> Result<u64> {
+        let found = self.find(session, op, Locking::Locked)?;
+        let ours: Vec<_> = found.iter().filter(|row| is_ours(row)).collect();
+        let written = self.write_found(session, op, &ours)?;
+        let present: HashSet<_> = found.iter().filter_map(|row| number(row, 0)).collect();
+        for (ordinal, Entry(_, key, ..)) in self.entries(op) {
+            let missed = op == UndoOp::Updated || present.contains(&ordinal);
+            if missed && !written.contains(&ordinal) {
+                left.push(shown(key));
+            }
+        }
+        Ok(written.len() as u64)
+    }
+
+    /// Writes found rows by their addresses; returns the ordinals of what was written.
+    fn write_found(&self, session: &Session, op: UndoOp, found: &[&Values]) -> Result<HashSet<usize>> {
+        let statement = match op {
+            UndoOp::Updated => self.text.restore_found(),
+            _ => Some(self.text.delete_found()),
+        };
+        let Some(statement) = statement.filter(|_| !found.is_empty()) else {
+            return Ok(HashSet::new());
+        };
+        let shape: Vec<_> = address_fields().into_iter().chain(self.value_fields(op)?).collect();
+        let mut writer = RowsetWriter::new(session, &shape, &self.target.full_name());
+        for row in found {
+            let former = number(row, 0)
+                .and_then(|o| self.rows.get(o))
+                .and_then(|entry| entry.3.as_ref());
+            let values = row[..3].iter().chain(former.into_iter().flatten());
+            writer.add(values.map(|v| v.as_deref().map(str::as_bytes)))?;
+        }
+        let run = || Statement::prepare(session, &statement, Planning::ProbeThenOrdinary).texts(session);
+        let written = writer.finish().named(session, FOUND, run);
+        Ok(written.iter().filter_map(|row| number(row, 0)).collect())
+    }
+
+    /// Puts deleted rows back where their keys are free; returns how many.
+    fn reinsert(&self, session: &Session, left: &mut Vec<String>) -> Result<u64> {
+        let entries = self.rowset(session, UndoOp::Deleted)?;
+        if entries.is_empty() {
+            return Ok(0);
+        }
+        let run = || Statement::prepare(session, &self.text.reinsert(), Planning::Ordinary).texts(session);
+        let written = entries.named(session, UNDO, run);
+        let keys: HashSet<_> = written.iter().collect();
+        let missed = self
+            .entries(UndoOp::Deleted)
+            .filter(|(_, Entry(_, key, ..))| !keys.contains(key));
+        left.extend(missed.map(|(_, Entry(_, key, ..))| shown(key)));
+        Ok(written.len() as u64)
+    }
+}
+
+fn is_ours(row: &Values) -> bool {
+    row.get(3).is_some_and(|ours| ours.as_deref() == Some("t"))
+}

@@ -1,0 +1,299 @@
+//! Pages that are written together, and the commit that makes them durable.
+//!
+//! One transaction holds the rows, their former images, the ledger, the page store, the counters and the checkpoint.
+//! Only [`Applied`] leads to a checkpoint, and only writing rows makes one.
+
+use super::Work;
+use super::apply::{Applier, KeepUndo, Outcome};
+use super::decode::{Arrived, Decoder};
+use super::plan::Plan;
+use super::read::ReadState;
+use crate::pg::clock::{self, Timestamp};
+use crate::pg::{failpoint, relation, transaction};
+use crate::store::run::Counts;
+use crate::store::undo::{self, UndoBatch};
+use crate::store::{page, run, state};
+use sluice_core::call::CallError;
+use sluice_core::data::{self, DecodedPage, content_hash_bytes};
+use sluice_core::error::{DatabaseError, Error};
+use sluice_core::settings::CommitEvery;
+use sluice_core::target::TargetError;
+use sluice_core::{Class, Result};
+use sluice_fetch::pages::FetchedPage;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often a batch is tried again that a lock, a deadlock or a serialization failure threw back.
+const BATCH_TRIES: u32 = 5;
+const FIRST_DELAY: Duration = Duration::from_millis(250);
+const UNIQUE_VIOLATION: &str = "23505";
+
+/// Pages that wait for their commit.
+pub struct Batch {
+    pages: Vec<(FetchedPage<Arrived>, Timestamp)>,
+    bytes: u64,
+    begun: Option<Instant>,
+}
+
+impl Batch {
+    pub fn new() -> Batch {
+        Batch { pages: Vec::new(), bytes: 0, begun: None }
+    }
+
+    pub fn add(&mut self, page: FetchedPage<Arrived>) -> Result<()> {
+        self.bytes += page.page.as_ref().map_or(0, |p| p.bytes);
+        self.begun.get_or_insert_with(Instant::now);
+        self.pages.push((page, clock::now()));
+        Ok(())
+    }
+
+    pub fn is_full(&self, limit: &CommitEvery) -> bool {
+        self.bytes >= limit.bytes || limit.pages.is_some_and(|n| self.pages.len() as u64 >= n) || self.is_due(limit)
+    }
+
+    pub fn is_due(&self, limit: &CommitEvery) -> bool {
+        self.begun.is_some_and(|begun| begun.elapsed() >= limit.time)
+    }
+
+    /// The pages so far; the batch is empty after it.
+    pub fn take(&mut self) -> Batch {
+        std::mem::replace(self, Batch::new())
+    }
+
+    fn fresh_pages(&self) -> Vec<&DecodedPage> {
+        let arrived = self.pages.iter().filter_map(|(p, _)| p.page.as_ref());
+        arrived.filter_map(|a| a.fresh.as_ref()).map(|fresh| &fresh.page).collect()
+    }
+}
+
+/// Rows of a batch that were written in the open transaction: the only way to a checkpoint.
+struct Applied {
+    outcome: Outcome,
+}
+
+/// Writes the batches of one read.
+pub struct Writer<'a> {
+    work: &'a Work,
+    plan: &'a Plan,
+    decoder: Arc<Decoder>,
+    applier: Option<Applier>,
+    rows: u64,
+    bytes: u64,
+}
+
+impl<'a> Writer<'a> {
+    pub fn new(work: &'a Work, plan: &'a Plan, decoder: Arc<Decoder>) -> Writer<'a> {
+        Writer { work, plan, decoder, applier: None, rows: 0, bytes: 0 }
+    }
+
+    /// Commits a batch that more pages follow.
+    pub fn commit(&mut self, read: &mut ReadState, batch: Batch) -> Result<()> {
+        if batch.pages.is_empty() { Ok(()) } else { self.write(read, batch, false) }
+    }
+
+    /// Commits the last batch, perhaps an empty one, and with it that the read is complete.
+    pub fn finish(&mut self, read: &mut ReadState, batch: Batch) -> Result<()> {
+        self.write(read, batch, true)
+    }
+
+    fn write(&mut self, read: &mut ReadState, batch: Batch, last: bool) -> Result<()> {
+        self.count(&batch)?;
+        if self.applier.is_none()
+            && read.direct
+            && let Some(mapping) = self.decoder.mapping()
+        {
+            let target = transaction::run(|| current_target(self.plan))?;
+            self.applier = Some(Applier::new(&target, &mapping)?);
+        }
+        let mut delay = FIRST_DELAY;
+        for attempt in 1.. {
+            match transaction::run(|| self.write_once(read, &batch, last)) {
+                Ok(()) => break,
+                Err(error) if read.copy && is_unique_violation(&error) => read.copy = false,
+                Err(error) if error.class() == Class::Database && attempt < BATCH_TRIES => {
+                    pause(delay)?;
+                    delay *= 2;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.advance(read, &batch, last);
+        Ok(())
+    }
+
+    /// Limits of a run are met before the batch that would exceed them is written.
+    fn count(&mut self, batch: &Batch) -> Result<()> {
+        self.rows += batch.pages.iter().map(|(p, _)| p.records).sum::<u64>();
+        self.bytes += batch.bytes;
+        let limits = &self.plan.settings.limits;
+        let exceeded = [("rows", limits.rows, self.rows), ("bytes", limits.bytes, self.bytes)];
+        for (what, limit, value) in exceeded {
+            if let Some(limit) = limit.filter(|limit| value > *limit) {
+                return Err(CallError::RunLimit { what, limit }.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn write_once(&self, read: &ReadState, batch: &Batch, last: bool) -> Result<()> {
+        let applied = self.apply(read, batch)?;
+        failpoint::hit("batch.applied");
+        self.keep_pages(read, batch)?;
+        self.checkpoint(read, batch, last, applied)?;
+        failpoint::hit("batch.before_commit");
+        Ok(())
+    }
+
+    /// Writes the rows, as the run-as role.
+    fn apply(&self, read: &ReadState, batch: &Batch) -> Result<Applied> {
+        let pages = batch.fresh_pages();
+        let outcome = match &self.applier {
+            Some(applier) if read.direct && !pages.is_empty() => {
+                if read.copy {
+                    applier.copy(&pages)?
+                } else {
+                    applier.merge(&pages, self.keep_undo(read))?
+                }
+            }
+            _ => Outcome::default(),
+        };
+        Ok(Applied { outcome })
+    }
+
+    /// A first load needs no former images: what was there before it is nothing.
+    fn keep_undo(&self, read: &ReadState) -> KeepUndo {
+        if self.plan.settings.undo.keep_runs == 0 || read.first_load { KeepUndo::No } else { KeepUndo::Yes }
+    }
+
+    fn keep_pages(&self, read: &ReadState, batch: &Batch) -> Result<()> {
+        for (fetched, at) in &batch.pages {
+            if let Some(arrived) = &fetched.page {
+                if let Some((body, keys)) = arrived.fresh.as_ref().and_then(|f| f.stored.as_ref()) {
+                    let body = page::Body {
+                        hash: arrived.hash.0.to_vec(),
+                        records: signed(arrived.records),
+                        body: body.clone(),
+                        keys: keys.clone(),
+                    };
+                    page::keep_body(self.work.job, &body)?;
+                }
+            }
+            page::record(self.work.job, read.generation, self.work.run, &entry(fetched, *at))?;
+        }
+        Ok(())
+    }
+
+    /// Moves the checkpoint behind the rows that were applied in this transaction.
+    fn checkpoint(&self, read: &ReadState, batch: &Batch, last: bool, applied: Applied) -> Result<()> {
+        let Applied { outcome } = applied;
+        keep_undo_set(self.work, &outcome)?;
+        run::add_counts(self.work.run, &counts(batch, &outcome))?;
+        if read.mapping.is_none()
+            && let Some(mapping) = self.decoder.mapping()
+        {
+            let names: Vec<String> = mapping.columns.iter().map(|c| c.name.clone()).collect();
+            state::set_mapped(self.work.job, &names, &self.plan.target.fingerprint())?;
+        }
+        let (next_page, next_token) = next_of(read, batch);
+        state::advance(&state::Advance {
+            job: self.work.job,
+            generation: read.generation,
+            from_page: read.next_page,
+            next_page,
+            next_token,
+            complete: last,
+            total: batch.pages.iter().rev().find_map(|(p, _)| p.total).map(signed),
+            duplicates: duplicates(read, &outcome),
+            now: clock::now(),
+        })
+    }
+
+    fn advance(&self, read: &mut ReadState, batch: &Batch, last: bool) {
+        (read.next_page, read.next_token) = next_of(read, batch);
+        read.complete = last;
+        if read.mapping.is_none() {
+            read.mapping = self.decoder.mapping();
+        }
+    }
+}
+
+/// In a first load, a row that is there already came earlier in the same read.
+fn duplicates(read: &ReadState, outcome: &Outcome) -> i64 {
+    let again = if read.first_load { outcome.updated + outcome.unchanged } else { 0 };
+    signed(outcome.duplicates + again)
+}
+
+fn next_of(read: &ReadState, batch: &Batch) -> (i64, Option<String>) {
+    match batch.pages.last() {
+        Some((page, _)) => (signed(page.number) + 1, page.next.as_ref().map(|token| token.0.clone())),
+        None => (read.next_page, read.next_token.clone()),
+    }
+}
+
+/// Keeps the former images of what was written in this transaction.
+pub fn keep_undo_set(work: &Work, outcome: &Outcome) -> Result<()> {
+    let Some(images) = &outcome.undo else { return Ok(()) };
+    undo::keep(
+        work.job,
+        &UndoBatch {
+            run: work.run,
+            batch: 0,
+            first_load: false,
+            columns: images.columns.clone(),
+            rows: signed(outcome.inserted + outcome.updated + outcome.deleted),
+            payload: Some(data::compress(images.payload.as_bytes())),
+        },
+    )
+}
+
+fn entry(fetched: &FetchedPage<Arrived>, at: Timestamp) -> page::Entry {
+    let hash = match &fetched.page {
+        Some(arrived) => arrived.hash.0.to_vec(),
+        None => content_hash_bytes(b"").to_vec(),
+    };
+    page::Entry {
+        number: signed(fetched.number),
+        token_in: fetched.token.0.clone(),
+        token_out: fetched.next.as_ref().map(|t| t.0.clone()),
+        records: signed(fetched.records),
+        bytes: signed(fetched.bytes),
+        hash,
+        etag: fetched.etag.clone(),
+        received_at: at,
+    }
+}
+
+fn counts(batch: &Batch, outcome: &Outcome) -> Counts {
+    Counts {
+        pages: signed(batch.pages.len() as u64),
+        records: signed(batch.pages.iter().map(|(p, _)| p.records).sum()),
+        inserted: signed(outcome.inserted),
+        updated: signed(outcome.updated),
+        deleted: signed(outcome.deleted),
+        unchanged: signed(outcome.unchanged),
+        bytes: signed(batch.pages.iter().map(|(p, _)| p.bytes).sum()),
+    }
+}
+
+/// Counters are bigint in PostgreSQL.
+pub fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// The target as it is now; its shape must be what the plan was made for.
+pub fn current_target(plan: &Plan) -> Result<relation::Target> {
+    relation::read_target(plan.target.oid).ok_or_else(|| {
+        TargetError::Gone { target: plan.target.full_name(), job: plan.job.name.clone() }.into()
+    })
+}
+
+fn is_unique_violation(error: &Error) -> bool {
+    matches!(error, Error::Database(DatabaseError { sqlstate, .. }) if sqlstate == UNIQUE_VIOLATION)
+}
+
+fn pause(delay: Duration) -> Result<()> {
+    transaction::guarded(|| {
+        crate::pg::latch::wait(delay);
+        Ok(())
+    })
+}

@@ -1,0 +1,116 @@
+//! From a response to a page, on the fetch threads: find the records, recognise the page, decode what is new.
+
+use super::plan::Plan;
+use super::read::{self, ReadState};
+use sluice_core::data::{self, DecodedPage, Mapping, PageHash};
+use sluice_core::http::Response;
+use sluice_core::pagination::{Pagination, Source};
+use sluice_core::{Error, Result};
+use sluice_fetch::pages::{Decode, PageFacts};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+/// A page as it comes off a fetch thread.
+pub struct Arrived {
+    pub hash: PageHash,
+    pub records: u64,
+    /// Bytes of the records' text.
+    pub bytes: u64,
+    /// None: the page equals one that was published already.
+    pub fresh: Option<Fresh>,
+}
+
+/// The content of a page that is new.
+pub struct Fresh {
+    pub page: DecodedPage,
+    /// Compressed records text and keys; None where no store keeps them.
+    pub stored: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Decodes the pages of one read.
+pub struct Decoder {
+    pagination: Pagination,
+    records: data::SingularQuery,
+    mapping: OnceLock<Arc<Mapping>>,
+    /// All mappings that the first page may choose from: (column, member query) with what makes the mapping.
+    choose: Option<Box<dyn Fn(&[String]) -> Option<Mapping> + Send + Sync>>,
+    known: HashMap<Vec<u8>, u64>,
+    store: bool,
+}
+
+impl Decoder {
+    pub fn new(plan: &Plan, read: &ReadState) -> Decoder {
+        let cell = OnceLock::new();
+        if let Some(mapping) = &read.mapping {
+            let _ = cell.set(Arc::clone(mapping));
+        }
+        Decoder {
+            pagination: plan.settings.pagination.clone(),
+            records: plan.settings.records.clone(),
+            mapping: cell,
+            choose: read.mapping.is_none().then(|| chooser(plan)),
+            known: read.known.clone(),
+            store: plan.mode == sluice_core::job::Mode::Replace,
+        }
+    }
+
+    /// The mapping that is in use; None until the first page has decided.
+    pub fn mapping(&self) -> Option<Arc<Mapping>> {
+        self.mapping.get().cloned()
+    }
+
+    fn mapping_for(&self, records_text: &str) -> Result<Arc<Mapping>> {
+        if let Some(mapping) = self.mapping.get() {
+            return Ok(Arc::clone(mapping));
+        }
+        let members = data::members(records_text)?;
+        let chosen = self.choose.as_ref().and_then(|choose| choose(&members));
+        let mapping = Arc::new(chosen.ok_or(data::DataError::NoColumns)?);
+        // The first page alone is asked for before any other, so nothing races for an empty cell but an empty page.
+        if !members.is_empty() {
+            let _ = self.mapping.set(Arc::clone(&mapping));
+        }
+        Ok(mapping)
+    }
+}
+
+/// Builds the mapping from the members that the first page has. Owns what it needs, for the fetch threads.
+fn chooser(plan: &Plan) -> Box<dyn Fn(&[String]) -> Option<Mapping> + Send + Sync> {
+    let parts = read::MappingParts::of(plan);
+    Box::new(move |members| parts.mapping(|name| members.iter().any(|m| m == name)))
+}
+
+impl Decode for Decoder {
+    type Page = Arrived;
+
+    fn decode(&self, response: &Response) -> Result<(Arrived, PageFacts)> {
+        let located = data::locate(&response.body, &self.records)?;
+        let text = located.text;
+        let mapping = self.mapping_for(text)?;
+        let hash = data::hash(text, mapping.version());
+        let total = self.declared_total(response)?;
+        let arrived = match self.known.get(hash.0.as_slice()) {
+            Some(records) => Arrived { hash, records: *records, bytes: text.len() as u64, fresh: None },
+            None => self.fresh(text, hash, &mapping)?,
+        };
+        let facts = PageFacts { records: arrived.records, total, digest: Some(arrived.hash.0) };
+        Ok((arrived, facts))
+    }
+}
+
+impl Decoder {
+    fn fresh(&self, text: &str, hash: PageHash, mapping: &Mapping) -> Result<Arrived> {
+        let page = data::decode(text, mapping)?;
+        let stored = self.store.then(|| (data::compress(text.as_bytes()), data::compress(&page.keys)));
+        let records = u64::from(page.records);
+        Ok(Arrived { hash, records, bytes: text.len() as u64, fresh: Some(Fresh { page, stored }) })
+    }
+
+    /// The total that the body declares, where the job says where it is.
+    fn declared_total(&self, response: &Response) -> Result<Option<u64>> {
+        let Some(Source::Body(query)) = self.pagination.total() else { return Ok(None) };
+        let text = std::str::from_utf8(&response.body).map_err(|_| Error::Data(data::DataError::EmptyBody))?;
+        let found = data::pick(text, &[query])?;
+        Ok(found.first().copied().flatten().and_then(|raw| raw.trim_matches('"').parse().ok()))
+    }
+}

@@ -1,0 +1,56 @@
+//! Ends a run's row, says when the job runs next, and tells what went wrong.
+
+use super::{Ended, Work};
+use crate::pg::clock::{self, Timestamp};
+use crate::pg::shmem;
+use crate::store::job::{self, Job};
+use crate::store::{run, state};
+use sluice_core::run::RunStatus;
+use sluice_core::{Class, Error, Result};
+
+/// Writes how the run ended. A published run and a rollback have done so already, in their own transaction.
+pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>) -> Result<()> {
+    let now = clock::now();
+    let Some(job) = job::by_id(work.job)? else { return Ok(()) };
+    match outcome {
+        Ok(Ended::Published | Ended::RolledBack) => Ok(()),
+        Ok(Ended::Held(reason)) => {
+            run::hold(work.run, work.job, reason, now)?;
+            state::end_read(work.job)?;
+            job::plan_after_success(&job, started, now)
+        }
+        Ok(Ended::KeptBack(error)) => {
+            run::fail(work.run, RunStatus::RolledBack, error, now)?;
+            state::end_read(work.job)?;
+            state::note_failure(work.job, now)?;
+            job::plan_after_success(&job, started, now)
+        }
+        Err(error) => fail(work, &job, error, now),
+    }
+}
+
+fn fail(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<()> {
+    let status = status_after(work, error)?;
+    run::fail(work.run, status, error, now)?;
+    if status == RunStatus::Stopped {
+        return job::plan_after_failure(job, now, false);
+    }
+    state::note_failure(work.job, now)?;
+    // The pages of a read that loops lead nowhere: the next one begins anew.
+    if error.class() == Class::PaginationLoop {
+        state::end_read(work.job)?;
+    }
+    job::plan_after_failure(job, now, !error.class().is_recoverable())
+}
+
+/// A run that somebody asked to end is stopped, whatever error that showed as.
+fn status_after(work: &Work, error: &Error) -> Result<RunStatus> {
+    let asked = shmem::stop_asked(work.slot) || run::by_id(work.run)?.is_some_and(|r| r.stopped_by.is_some());
+    Ok(if asked || error.class() == Class::Cancelled {
+        RunStatus::Stopped
+    } else if error.class().is_recoverable() {
+        RunStatus::Retryable
+    } else {
+        RunStatus::Failed
+    })
+}

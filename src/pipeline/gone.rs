@@ -1,0 +1,149 @@
+//! What a read no longer has: keys of the published read that are in none of its pages.
+//!
+//! Where both reads consist of the same pages nothing can have vanished, and no key is looked at.
+
+use super::plan::Plan;
+use super::read::ReadState;
+use crate::pg::latch;
+use crate::store::state::State;
+use crate::store::{missing, page};
+use sluice_core::Result;
+use sluice_core::data::{self, Mapping};
+use sluice_core::error::{Error, InternalError};
+use sluice_core::keys::{Pass, passes};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// A stored page key set never unpacks to more than this.
+const MOST_KEY_BYTES: usize = 1 << 30;
+
+/// The keys of a read, compared with what the target holds.
+#[derive(Default)]
+pub struct Compared {
+    pub records: u64,
+    pub distinct: u64,
+    pub duplicates: u64,
+    /// Keys of this job's rows that the read does not have.
+    pub gone: Vec<Vec<u8>>,
+    /// How many of them the complete read before did not have either.
+    pub confirmed: HashSet<Vec<u8>>,
+    /// Pages that must be applied, in order.
+    pub fresh: Vec<Vec<u8>>,
+}
+
+/// Compares the read of `generation` with the published one.
+pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Mapping>) -> Result<Compared> {
+    let job = plan.job.id;
+    let now = page::of_generation(job, generation)?;
+    let before = match read.state.published_generation {
+        Some(published) if published != generation => page::of_generation(job, published)?,
+        _ => Vec::new(),
+    };
+    let same_mapping = read.state.published_version.as_deref() == Some(mapping.version().as_bytes());
+    let missing_before = if same_mapping { missing::of_job(job)? } else { Vec::new() };
+    let keys = KeyReader { job, mapping, same_mapping };
+    let mut compared = if !read.verifying && same_mapping && same_pages(&now, &before) {
+        unchanged(&read.state, missing_before)
+    } else {
+        compare_keys(&keys, &now, &before, &missing_before)?
+    };
+    compared.records = now.iter().map(|(_, _, records)| u64::try_from(*records).unwrap_or(0)).sum();
+    let known: HashSet<&[u8]> = before.iter().map(|(_, hash, _)| hash.as_slice()).collect();
+    // A key that comes twice makes the order of pages matter: then every page is applied.
+    let all = read.verifying || compared.duplicates > 0 || !same_mapping;
+    let fresh = now.into_iter().filter(|(_, hash, records)| *records > 0 && (all || !known.contains(hash.as_slice())));
+    compared.fresh = fresh.map(|(_, hash, _)| hash).collect();
+    Ok(compared)
+}
+
+type Page = (i64, Vec<u8>, i64);
+
+fn same_pages(now: &[Page], before: &[Page]) -> bool {
+    let hashes = |pages: &[Page]| {
+        let mut hashes: Vec<Vec<u8>> = pages.iter().filter(|p| p.2 > 0).map(|p| p.1.clone()).collect();
+        hashes.sort_unstable();
+        hashes
+    };
+    hashes(now) == hashes(before)
+}
+
+/// The same pages hold the same keys: only what was missing before is missing again.
+fn unchanged(state: &State, missing_before: Vec<Vec<u8>>) -> Compared {
+    Compared {
+        distinct: u64::try_from(state.published_rows).unwrap_or(0),
+        confirmed: missing_before.iter().cloned().collect(),
+        gone: missing_before,
+        ..Compared::default()
+    }
+}
+
+fn compare_keys(keys: &KeyReader, now: &[Page], before: &[Page], missing: &[Vec<u8>]) -> Result<Compared> {
+    let mut compared = Compared::default();
+    let in_now: HashSet<&[u8]> = now.iter().map(|(_, hash, _)| hash.as_slice()).collect();
+    let dropped: Vec<&Page> = before.iter().filter(|(_, hash, _)| !in_now.contains(hash.as_slice())).collect();
+    let total: i64 = now.iter().map(|(_, _, records)| *records).sum();
+    let of = passes(u64::try_from(total).unwrap_or(0));
+    let confirmed: HashSet<&[u8]> = missing.iter().map(Vec::as_slice).collect();
+    for number in 0..of {
+        let mut pass = Pass::new(number, of);
+        for (_, hash, records) in now.iter().filter(|(_, _, records)| *records > 0) {
+            keys.each(hash, true, *records, |key| pass.see(key))?;
+        }
+        compared.distinct += pass.distinct();
+        compared.duplicates += pass.duplicates;
+        let mut gone = |key: &[u8]| {
+            if pass.is_gone(key) {
+                compared.gone.push(key.to_vec());
+            }
+        };
+        for (_, hash, records) in &dropped {
+            keys.each(hash, false, *records, &mut gone)?;
+        }
+        missing.iter().for_each(|key| gone(key));
+    }
+    compared.confirmed = compared.gone.iter().filter(|key| confirmed.contains(key.as_slice())).cloned().collect();
+    Ok(compared)
+}
+
+/// Reads the keys of stored pages.
+struct KeyReader<'a> {
+    job: i64,
+    mapping: &'a Mapping,
+    /// Whether the published pages' keys were stored in the present form.
+    same_mapping: bool,
+}
+
+impl KeyReader<'_> {
+    /// Hands out each key of a page. `current`: the page was decoded with the present mapping.
+    fn each(&self, hash: &[u8], current: bool, records: i64, mut take: impl FnMut(&[u8])) -> Result<()> {
+        latch::check_interrupts();
+        if records == 0 {
+            return Ok(());
+        }
+        let keys = if current || self.same_mapping { self.stored(hash)? } else { self.decoded_anew(hash)? };
+        data::split_keys(&keys, self.mapping.key.len()).for_each(&mut take);
+        Ok(())
+    }
+
+    fn stored(&self, hash: &[u8]) -> Result<Vec<u8>> {
+        let packed = page::keys(self.job, hash)?.ok_or_else(lost)?;
+        Ok(data::decompress(&packed, MOST_KEY_BYTES)?)
+    }
+
+    /// The mapping has changed since: keys in its former form could not be compared.
+    fn decoded_anew(&self, hash: &[u8]) -> Result<Vec<u8>> {
+        let body = body_text(self.job, hash)?;
+        Ok(data::decode(&body, self.mapping)?.keys)
+    }
+}
+
+/// The records text of a stored page.
+pub fn body_text(job: i64, hash: &[u8]) -> Result<String> {
+    let packed = page::body(job, hash)?.ok_or_else(lost)?;
+    let bytes = data::decompress(&packed, MOST_KEY_BYTES)?;
+    String::from_utf8(bytes).map_err(|_| lost())
+}
+
+fn lost() -> Error {
+    Error::Internal(InternalError::Corrupt { what: "a page of the page store".into() })
+}

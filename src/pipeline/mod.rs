@@ -1,0 +1,90 @@
+//! The data path, from a job's definition to rows that everybody sees.
+//!
+//! ```text
+//! plan ─► read (resume or begin) ─► fetch threads ─► pages in order ─► batch ─► commit {rows, undo, ledger, checkpoint}
+//!                                                                       │ no page left
+//!                                        first load, upsert: settle ◄───┴───► replace: publish by difference
+//! ```
+//!
+//! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
+//! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `batch` writes and commits;
+//! `gone` finds what vanished; `publish` makes a read visible; `rollback` takes runs back; `finish` ends a run's row.
+//! Every transaction is short and none is open while the network is waited for.
+
+pub mod apply;
+mod batch;
+mod decode;
+mod finish;
+mod gone;
+mod pages;
+mod plan;
+pub mod probe;
+mod publish;
+mod read;
+pub mod rollback;
+mod secrets;
+
+pub use plan::connection_parts;
+
+use crate::pg::shmem::{self, Phase};
+use crate::pg::{bgworker, transaction};
+use plan::{Plan, Task};
+use sluice_core::{Error, Result};
+
+/// What a worker was started for.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    /// The worker's slot in shared memory.
+    pub slot: usize,
+    pub job: i64,
+    pub run: i64,
+}
+
+impl Work {
+    fn phase(&self, phase: Phase) {
+        shmem::update_progress(self.slot, |progress| progress.phase = phase);
+    }
+}
+
+/// How a run ended that did not fail.
+#[derive(Debug)]
+enum Ended {
+    /// What was read is visible; committed already.
+    Published,
+    /// A guard kept the read back for a person to decide.
+    Held(String),
+    /// An empty answer was refused; the last good data stays.
+    KeptBack(Error),
+    /// A rollback is done; committed already.
+    RolledBack,
+}
+
+/// Does one run, from taking it to ending its row.
+///
+/// # Errors
+/// Only what could not be written to the run's row, such as an extension that was dropped meanwhile.
+pub fn run(work: &Work) -> Result<()> {
+    let Some(run) = transaction::run(|| plan::take(work))? else { return Ok(()) };
+    let started = crate::pg::clock::now();
+    let outcome = transaction::run(|| plan::load(work.job)).and_then(|plan| {
+        bgworker::report_activity(&format!("syncing {}", plan.job.name));
+        work_on(work, &run, &plan)
+    });
+    transaction::run(|| finish::settle(work, started, &outcome))
+}
+
+fn work_on(work: &Work, run: &crate::store::run::Run, plan: &Plan) -> Result<Ended> {
+    match plan::task(run) {
+        Task::RollBack { to, resume } => rollback::run(work, plan, to, resume),
+        Task::Approve { generation } => publish::approved(work, plan, generation),
+        Task::Sync => sync(work, plan),
+    }
+}
+
+fn sync(work: &Work, plan: &Plan) -> Result<Ended> {
+    let mut read = transaction::run(|| read::resume_or_begin(work, plan))?;
+    if !read.complete {
+        pages::fetch_all(work, plan, &mut read)?;
+    }
+    if read.direct { publish::settle_direct(work, plan, &read) } else { publish::by_difference(work, plan, &read) }
+}

@@ -1,0 +1,142 @@
+//! Drives the fetch threads: takes pages in order, fills batches, commits them.
+
+use super::batch::{Batch, Writer};
+use super::decode::{Arrived, Decoder};
+use super::plan::Plan;
+use super::read::ReadState;
+use super::{Work, bgworker};
+use crate::pg::shmem::{self, Phase};
+use crate::pg::{clock, failpoint, latch, settings, signals, transaction};
+use sluice_core::call::CallError;
+use sluice_core::error::{Error, InternalError};
+use sluice_core::http::Method;
+use sluice_core::retry::RetryPolicy;
+use sluice_core::Result;
+use sluice_fetch::pages::{self, FetchedPage, Limits, Poll, Read, ReadSpec, Timeouts};
+use sluice_fetch::transport::{Transport, UreqTransport};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long the main thread sleeps when nothing wakes it: only as a safety net.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// Reads all pages from the checkpoint on. On success the read is complete and everything is committed.
+pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<()> {
+    let spec = spec(plan, read)?;
+    let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
+    let decoder = Arc::new(Decoder::new(plan, read));
+    let (mut bell, rope) = latch::bell().map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
+    let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || rope.pull());
+    let remote = signals::with_all_blocked(|| {
+        pages::start(spec, Arc::clone(&transport), Arc::clone(&decoder), wake)
+    });
+    let mut writer = Writer::new(work, plan, decoder);
+    let result = take_pages(work, plan, read, &remote, &mut bell, &mut writer);
+    // Requests that are under way end here, not with the process: a held connection would outlive the run.
+    remote.stop();
+    transport.close();
+    result
+}
+
+#[allow(clippy::too_many_arguments)] // the loop's two ends: where pages come from, where they go
+fn take_pages(
+    work: &Work,
+    plan: &Plan,
+    read: &mut ReadState,
+    remote: &Read<Arrived>,
+    bell: &mut latch::Bell,
+    writer: &mut Writer,
+) -> Result<()> {
+    let mut batch = Batch::new();
+    let deadline = plan.settings.timeouts.run.map(|limit| (Instant::now() + limit, limit));
+    loop {
+        check_end(work, deadline)?;
+        match remote.poll() {
+            Poll::Page(page) => {
+                note_page(work, &page);
+                batch.add(page)?;
+                if batch.is_full(&plan.settings.commit_every) {
+                    writer.commit(read, batch.take())?;
+                }
+            }
+            Poll::Finished => return writer.finish(read, batch.take()),
+            Poll::Failed(failure) => {
+                // What came in order before the failure is good, and the checkpoint belongs behind it.
+                writer.commit(read, batch.take())?;
+                return Err(failure.error);
+            }
+            Poll::Pending if batch.is_due(&plan.settings.commit_every) => writer.commit(read, batch.take())?,
+            Poll::Pending => wait(work, remote, bell)?,
+        }
+    }
+}
+
+/// Ends the run where somebody asked for it or its time is over.
+fn check_end(work: &Work, deadline: Option<(Instant, Duration)>) -> Result<()> {
+    transaction::guarded(|| {
+        latch::check_interrupts();
+        Ok(())
+    })?;
+    if shmem::stop_asked(work.slot) {
+        return Err(CallError::Stopped.into());
+    }
+    match deadline {
+        Some((at, limit)) if Instant::now() >= at => Err(CallError::RunTimeout { limit }.into()),
+        _ => Ok(()),
+    }
+}
+
+fn wait(work: &Work, remote: &Read<Arrived>, bell: &mut latch::Bell) -> Result<()> {
+    failpoint::hit("pages.waiting");
+    let waiting = remote.waiting();
+    let phase = if waiting.is_some() { Phase::Retrying } else { Phase::Fetching };
+    shmem::set_phase(work.slot, phase);
+    bgworker::report_activity(waiting.as_deref().unwrap_or("waiting for the remote"));
+    transaction::guarded(|| {
+        bell.wait(IDLE);
+        Ok(())
+    })
+}
+
+fn note_page(work: &Work, page: &FetchedPage<Arrived>) {
+    let total = page.total.zip(Some(page.records)).filter(|(_, records)| *records > 0 && page.number == 1);
+    shmem::update_progress(work.slot, |progress| {
+        progress.phase = Phase::Writing;
+        progress.pages_done = i64::try_from(page.number).unwrap_or(i64::MAX);
+        progress.records_done += i64::try_from(page.records).unwrap_or(0);
+        progress.bytes_done += i64::try_from(page.bytes).unwrap_or(0);
+        if let Some((total, records)) = total {
+            progress.pages_total = i64::try_from(total.div_ceil(records)).unwrap_or(-1);
+        }
+    });
+}
+
+/// What the fetch threads are told: copies, since they may not look at settings themselves.
+fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
+    let s = &plan.settings;
+    let per_second = plan.options.requests_per_second.filter(|rate| *rate > 0.0);
+    let spacing = per_second.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
+    let most = plan.options.max_concurrency.unwrap_or(s.concurrency);
+    Ok(ReadSpec {
+        base: plan.options.base_url.clone(),
+        path: plan.job.path.clone(),
+        method: Method::Get,
+        params: s.params.clone(),
+        headers: s.headers.clone(),
+        auth: plan.auth.clone(),
+        pagination: s.pagination.clone(),
+        page_size: s.page_size,
+        concurrency: s.concurrency.min(most).max(1) as usize,
+        min_delay: s.min_delay.max(spacing),
+        retry: RetryPolicy { attempts: s.retry.request_attempts, cap: s.retry.request_cap },
+        timeouts: Timeouts { connect: s.timeouts.connect, request: s.timeouts.request },
+        limits: Limits {
+            max_body: settings::max_response_bytes(),
+            max_ratio: settings::max_decompression_ratio(),
+            pages: s.limits.pages,
+        },
+        policy: plan.policy.clone(),
+        start: read.position()?,
+        seed: clock::random_seed(),
+    })
+}

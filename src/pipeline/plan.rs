@@ -1,0 +1,153 @@
+//! What a run needs to know, and what is refused before the first request.
+//!
+//! A definition is checked anew at each run: owners, grants and tables change between two of them.
+
+use super::{Work, secrets};
+use crate::pg::relation::{self, RelationKind, Target};
+use crate::pg::{identity, settings};
+use crate::store::connection::{self, Server};
+use crate::store::job::Job;
+use crate::store::run::Run;
+use crate::store::{self, role, run};
+use sluice_core::Result;
+use sluice_core::call::CallError;
+use sluice_core::connection::ConnectionOptions;
+use sluice_core::data::SingularQuery;
+use sluice_core::http::Auth;
+use sluice_core::job::Mode;
+use sluice_core::run::RunSource;
+use sluice_core::settings::{OnMissing, Settings};
+use sluice_core::target::TargetError;
+use sluice_core::url_policy::address::AddressPolicy;
+
+/// Everything about a job that its runs use.
+pub struct Plan {
+    pub job: Job,
+    pub mode: Mode,
+    pub settings: Settings,
+    pub options: ConnectionOptions,
+    pub auth: Auth,
+    pub policy: AddressPolicy,
+    pub target: Target,
+    /// The target's columns that a mapping may use, with where their values are in a record.
+    pub candidates: Vec<(String, SingularQuery, Option<String>)>,
+    /// Whether the job names its columns; otherwise the first page decides which of the candidates are used.
+    pub columns_given: bool,
+}
+
+/// What a run is for.
+pub enum Task {
+    Sync,
+    Approve { generation: i64 },
+    RollBack { to: Option<i64>, resume: bool },
+}
+
+/// Takes the run that this worker was started for; None where it is no longer there to take.
+pub fn take(work: &Work) -> Result<Option<Run>> {
+    let Some(found) = run::by_id(work.run)? else { return Ok(None) };
+    Ok(run::start(work.run, crate::pg::clock::now())?.then_some(found))
+}
+
+pub fn task(run: &Run) -> Task {
+    match (run.source == RunSource::Rollback.as_str(), run.approved_by.is_some(), run.generation) {
+        (true, ..) => Task::RollBack { to: run.rollback_to, resume: run.rollback_resume },
+        (false, true, Some(generation)) => Task::Approve { generation },
+        _ => Task::Sync,
+    }
+}
+
+/// Gathers a job's plan as the run-as role, and refuses what cannot work.
+pub fn load(job_id: i64) -> Result<Plan> {
+    let job = store::job::by_id(job_id)?
+        .ok_or_else(|| CallError::UnknownJob { name: job_id.to_string(), nearest: None })?;
+    let settings = Settings::parse(&job.settings)?;
+    let target = relation::read_target(job.target)
+        .ok_or_else(|| TargetError::Gone { target: format!("{}.{}", job.target_schema, job.target_table), job: job.name.clone() })?;
+    let server = connection::by_oid(job.server)?
+        .ok_or_else(|| CallError::UnknownConnection { name: job.server_name.clone(), nearest: None })?;
+    store::job::follow_names(&job, &target.schema, &target.name, &server.name)?;
+    let mode = Mode::parse(&job.mode)?;
+    check_rights(&job, &server, &target, &settings)?;
+    check_target(&target, &job.key)?;
+    let (options, auth, policy) = connection_parts(&server)?;
+    let (candidates, columns_given) = candidates(&target, &settings)?;
+    Ok(Plan { job, mode, settings, options, auth, policy, target, candidates, columns_given })
+}
+
+/// A connection's options, its opened credential, and where it may go.
+pub fn connection_parts(server: &Server) -> Result<(ConnectionOptions, Auth, AddressPolicy)> {
+    let options = ConnectionOptions::parse(&server.options)?;
+    let auth = secrets::auth(server, &options)?;
+    let policy = AddressPolicy {
+        allowed_networks: settings::allowed_networks().iter().filter_map(|n| n.parse().ok()).collect(),
+        allowed_hosts: settings::allowed_hosts(),
+        plain_http: options.plain_http,
+    };
+    Ok((options, auth, policy))
+}
+
+/// USAGE on the server for the job's owner, and for the target's owner what the run will do to the target.
+fn check_rights(job: &Job, server: &Server, target: &Target, settings: &Settings) -> Result<()> {
+    if !role::exists(job.owner)? || !connection::may_use(job.owner, server.oid)? {
+        return Err(CallError::Denied {
+            what: format!("connection \"{}\"", server.name),
+            detail: format!("The owner of job \"{}\" may not use it.", job.name),
+            hint: format!("GRANT USAGE ON FOREIGN SERVER {} TO the job's owner.", server.name),
+        }
+        .into());
+    }
+    let mut needed = vec!["SELECT", "INSERT", "UPDATE"];
+    if settings.on_missing == OnMissing::Delete && job.mode == "replace" {
+        needed.push("DELETE");
+    }
+    if let Some(missing) = role::missing_privilege(target.owner, target.oid, &needed)? {
+        return Err(CallError::Denied {
+            what: format!("table \"{}\"", target.name),
+            detail: format!("The run-as role, the table's owner, lacks {missing} on it."),
+            hint: format!("GRANT {missing} ON {} TO its owner.", target.full_name()),
+        }
+        .into());
+    }
+    check_superuser(target)
+}
+
+/// A superuser writes only where no code of an ordinary role would run with it.
+fn check_superuser(target: &Target) -> Result<()> {
+    if !identity::is_superuser(target.owner) {
+        return Ok(());
+    }
+    if !settings::allow_superuser_jobs() {
+        return Err(TargetError::SuperuserJobsOff { table: target.full_name() }.into());
+    }
+    match role::foreign_code(target.oid)? {
+        None => Ok(()),
+        Some((kind, name, remedy)) => Err(TargetError::ForeignCode { table: target.full_name(), kind, name, remedy }.into()),
+    }
+}
+
+fn check_target(target: &Target, key: &[String]) -> Result<()> {
+    if let RelationKind::Other(kind) = target.kind {
+        return Err(TargetError::NotATable { table: target.full_name(), kind }.into());
+    }
+    for column in key {
+        target.expect_column(column)?;
+    }
+    if !target.has_unique_index_on(key) {
+        return Err(TargetError::NoUniqueIndex { table: target.full_name(), key: key.to_vec() }.into());
+    }
+    relation::refuse_row_security(target)
+}
+
+/// The columns that the job names, or every column that can be written with the member of its name.
+#[allow(clippy::type_complexity)] // name, where its value is, what stands in for a missing one
+fn candidates(target: &Target, settings: &Settings) -> Result<(Vec<(String, SingularQuery, Option<String>)>, bool)> {
+    if let Some(columns) = &settings.columns {
+        let named = columns.iter().map(|c| {
+            target.expect_column(&c.name)?;
+            Ok((c.name.clone(), c.path.clone(), c.default.clone()))
+        });
+        return Ok((named.collect::<Result<_>>()?, true));
+    }
+    let writable = target.columns.iter().filter(|c| !c.generated && !c.identity_always);
+    Ok((writable.map(|c| (c.name.clone(), SingularQuery::member(&c.name), None)).collect(), false))
+}

@@ -1,0 +1,107 @@
+//! Looking at a remote from a session: one request, bounded by the probe time-out.
+//!
+//! The one stated exception to "no transaction while waiting for the network": the caller's own transaction is open.
+
+use crate::pg::{clock, latch, settings, signals};
+use sluice_core::connection::ConnectionOptions;
+use sluice_core::error::{Error, HttpError, InternalError};
+use sluice_core::http::{Auth, Method, Response};
+use sluice_core::job::JobPath;
+use sluice_core::retry::RetryPolicy;
+use sluice_core::settings::Settings;
+use sluice_core::url_policy::address::AddressPolicy;
+use sluice_core::Result;
+use sluice_fetch::pages::{Limits, ReadSpec, Timeouts};
+use sluice_fetch::probe::{self, Probed};
+use sluice_fetch::transport::{Transport, UreqTransport};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, TryRecvError, sync_channel};
+use std::time::{Duration, Instant};
+
+/// What is asked, and as whom.
+pub struct Question {
+    pub options: ConnectionOptions,
+    pub auth: Auth,
+    pub policy: AddressPolicy,
+    pub path: String,
+    pub settings: Settings,
+}
+
+const SLICE: Duration = Duration::from_millis(50);
+
+/// The first page of a collection.
+///
+/// # Errors
+/// What the request met; a time-out where nothing came in `timeouts.probe`.
+pub fn first_page(question: &Question) -> Result<Response> {
+    JobPath::parse(&question.path)?;
+    let spec = spec(question);
+    let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
+    ask(question, &transport, move |transport| probe::first_page(&spec, transport))
+}
+
+/// Each step on the way to the remote, as far as it went.
+pub fn steps(question: &Question) -> Result<Vec<Probed>> {
+    JobPath::parse(&question.path)?;
+    let spec = spec(question);
+    let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
+    ask(question, &transport, move |transport| Ok(probe::steps(&spec, transport)))
+}
+
+/// Runs `work` on a thread and waits on the latch, so that the caller can be cancelled.
+fn ask<T: Send + 'static>(
+    question: &Question,
+    transport: &Arc<dyn Transport>,
+    work: impl FnOnce(&dyn Transport) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    signals::quiet_thread_panics();
+    let (sender, receiver) = sync_channel(1);
+    let shared = Arc::clone(transport);
+    let thread = std::thread::Builder::new().name("sl-probe".into());
+    let started = signals::with_all_blocked(|| thread.spawn(move || sender.send(work(&*shared))));
+    started.map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
+    let limit = question.settings.timeouts.probe;
+    let deadline = Instant::now() + limit;
+    loop {
+        match receiver.try_recv() {
+            Ok(result) => return result,
+            Err(TryRecvError::Disconnected) => {
+                return Err(InternalError::Panic { message: "the probing thread ended".into() }.into());
+            }
+            Err(TryRecvError::Empty) if Instant::now() >= deadline => {
+                transport.close();
+                return Err(HttpError::probe_timeout(&question.options.base_url, limit).into());
+            }
+            Err(TryRecvError::Empty) => match receiver.recv_timeout(Duration::from_millis(1)) {
+                Ok(result) => return result,
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => latch::wait(SLICE),
+            },
+        }
+    }
+}
+
+fn spec(question: &Question) -> ReadSpec {
+    let s = &question.settings;
+    ReadSpec {
+        base: question.options.base_url.clone(),
+        path: question.path.clone(),
+        method: Method::Get,
+        params: s.params.clone(),
+        headers: s.headers.clone(),
+        auth: question.auth.clone(),
+        pagination: s.pagination.clone(),
+        page_size: s.page_size,
+        concurrency: 1,
+        min_delay: Duration::ZERO,
+        retry: RetryPolicy { attempts: 1, ..RetryPolicy::default() },
+        timeouts: Timeouts { connect: s.timeouts.connect.min(s.timeouts.probe), request: s.timeouts.probe },
+        limits: Limits {
+            max_body: settings::max_response_bytes(),
+            max_ratio: settings::max_decompression_ratio(),
+            pages: Some(1),
+        },
+        policy: question.policy.clone(),
+        start: None,
+        seed: clock::random_seed(),
+    }
+}

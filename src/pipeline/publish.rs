@@ -1,0 +1,306 @@
+//! Makes a read visible, in one transaction: what differs is written, what is proven gone is removed.
+//!
+//! The guards decide inside that transaction, before its first write. Readers see the old rows or the new ones.
+
+use super::apply::{Applier, KeepUndo, Outcome};
+use super::batch::{current_target, keep_undo_set, signed};
+use super::gone::{self, Compared};
+use super::plan::Plan;
+use super::read::{self, MappingParts, ReadState};
+use super::{Ended, Work};
+use crate::pg::clock;
+use crate::pg::shmem::{self, Phase};
+use crate::pg::{bgworker, failpoint, latch, transaction};
+use crate::store::run::{self, Counts};
+use crate::store::{job, missing, page, state, undo};
+use sluice_core::data::{self, DecodedPage, Mapping};
+use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Removals};
+use sluice_core::pagination::Pagination;
+use sluice_core::run::RunStatus;
+use sluice_core::settings::OnMissing;
+use sluice_core::target::TargetError;
+use sluice_core::{Class, Error, Result};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Pages that are decoded and applied together.
+const PAGES_PER_BATCH: usize = 10;
+/// Keys that are removed by one statement.
+const KEYS_PER_DELETE: usize = 10_000;
+/// How often a publish is tried that a lock, a deadlock or a serialization failure threw back.
+const TRIES: u32 = 5;
+
+/// What a publishing transaction came to.
+enum Verdict {
+    Published,
+    Held(String),
+    KeptBack(Error),
+}
+
+/// Publishes a read of a `replace` job by its difference from what the target holds.
+pub fn by_difference(work: &Work, plan: &Plan, read: &ReadState) -> Result<Ended> {
+    publish(work, plan, read, read.generation, Approval::Needed)
+}
+
+/// Publishes a held run that a person has approved.
+pub fn approved(work: &Work, plan: &Plan, generation: i64) -> Result<Ended> {
+    let mut read = transaction::run(|| read::of_generation(work, plan, generation))?;
+    read.verifying = true;
+    publish(work, plan, &read, generation, Approval::Given)
+}
+
+/// Whether a person has decided already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Approval {
+    Needed,
+    Given,
+}
+
+fn publish(work: &Work, plan: &Plan, read: &ReadState, generation: i64, approval: Approval) -> Result<Ended> {
+    work.phase(Phase::Publishing);
+    bgworker::report_activity("publishing");
+    transaction::run(|| run::set_status(work.run, RunStatus::Publishing))?;
+    let mut delay = Duration::from_millis(250);
+    let mut attempt = 1;
+    loop {
+        let publishing = Publishing { work, plan, read, generation, approval };
+        match transaction::run(|| publishing.once()) {
+            Ok(Verdict::Published) => break,
+            Ok(Verdict::Held(reason)) => return Ok(Ended::Held(reason)),
+            Ok(Verdict::KeptBack(error)) => return Ok(Ended::KeptBack(error)),
+            // The pages are in the store: trying again costs no request.
+            Err(error) if error.class() == Class::Database && attempt < TRIES => {
+                attempt += 1;
+                transaction::guarded(|| {
+                    latch::wait(delay);
+                    Ok(())
+                })?;
+                delay *= 2;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    transaction::run(|| tidy(work, plan))?;
+    Ok(Ended::Published)
+}
+
+/// One attempt at a publishing transaction.
+struct Publishing<'a> {
+    work: &'a Work,
+    plan: &'a Plan,
+    read: &'a ReadState,
+    generation: i64,
+    approval: Approval,
+}
+
+impl Publishing<'_> {
+    fn once(&self) -> Result<Verdict> {
+        let Some(mapping) = self.mapping() else {
+            // Not one record has ever come: nothing to map, nothing to publish but that.
+            return self.decide_without_mapping();
+        };
+        let compared = gone::compare(self.plan, self.read, self.generation, &mapping)?;
+        let live = self.live(&compared);
+        let facts = self.facts(&compared);
+        state::note_read(self.work.job, signed(compared.records))?;
+        let removals = match self.approval {
+            Approval::Given => guard::decide_approved(&facts, &live, &self.plan.settings).0,
+            Approval::Needed => match guard::decide(&facts, &live, &self.plan.settings) {
+                Decision::Publish { removals, .. } => removals,
+                Decision::Hold(kept) => return Ok(Verdict::Held(kept.reason())),
+                Decision::RollBack(kept) => return Ok(Verdict::KeptBack(TargetError::from(kept).into())),
+            },
+        };
+        self.apply(&mapping, &compared, removals)?;
+        Ok(Verdict::Published)
+    }
+
+    /// The mapping that the pages were decoded with.
+    fn mapping(&self) -> Option<Arc<Mapping>> {
+        self.read.mapping.clone()
+    }
+
+    fn decide_without_mapping(&self) -> Result<Verdict> {
+        let parts = MappingParts::of(self.plan);
+        let mapping = parts.mapping(|_| false).map(Arc::new).ok_or(data::DataError::NoColumns)?;
+        self.finish(&mapping, 0, 0)?;
+        Ok(Verdict::Published)
+    }
+
+    fn live(&self, compared: &Compared) -> Live {
+        Live {
+            rows_before: u64::try_from(self.read.state.published_rows).unwrap_or(0),
+            candidates_gone: compared.gone.len() as u64,
+            gone_confirmed: compared.confirmed.len() as u64,
+        }
+    }
+
+    fn facts(&self, compared: &Compared) -> ReadFacts {
+        let state = &self.read.state;
+        let declared = |total: Option<i64>| total.and_then(|t| u64::try_from(t).ok());
+        ReadFacts {
+            found: Found::Pages,
+            complete: true,
+            gapless: true,
+            longest_pause: Duration::from_secs_f64(state.longest_pause.max(0.0)),
+            proof: self.plan.settings.pagination == Pagination::None || self.read.next_page <= 2,
+            declared_first: declared(state.total_first),
+            declared_last: declared(state.total_last),
+            distinct_keys: compared.distinct,
+            duplicate_keys: compared.duplicates,
+            records: compared.records,
+            rejects_without_key: 0,
+        }
+    }
+
+    fn apply(&self, mapping: &Arc<Mapping>, compared: &Compared, removals: Removals) -> Result<()> {
+        let applier = Applier::new(&current_target(self.plan)?, mapping)?;
+        shmem::update_progress(self.work.slot, |p| {
+            p.pages_total = signed(compared.fresh.len() as u64);
+            p.pages_done = 0;
+        });
+        let mut total = Outcome::default();
+        for hashes in compared.fresh.chunks(PAGES_PER_BATCH) {
+            let pages = decoded(self.work.job, hashes, mapping)?;
+            let outcome = applier.merge(&pages.iter().collect::<Vec<_>>(), self.keep_undo())?;
+            keep_undo_set(self.work, &outcome)?;
+            add(&mut total, &outcome);
+            shmem::update_progress(self.work.slot, |p| p.pages_done += hashes.len() as i64);
+        }
+        failpoint::hit("publish.applied");
+        let unconfirmed = self.remove(&applier, compared, removals, &mut total)?;
+        let unchanged = compared.records.saturating_sub(total.inserted + total.updated + compared.duplicates);
+        run::add_counts(self.work.run, &Counts {
+            inserted: signed(total.inserted),
+            updated: signed(total.updated),
+            deleted: signed(total.deleted),
+            unchanged: signed(unchanged),
+            ..Counts::default()
+        })?;
+        self.finish(mapping, signed(compared.distinct), unconfirmed)?;
+        failpoint::hit("publish.before_commit");
+        Ok(())
+    }
+
+    fn keep_undo(&self) -> KeepUndo {
+        if self.plan.settings.undo.keep_runs == 0 { KeepUndo::No } else { KeepUndo::Yes }
+    }
+
+    /// Removes what is gone for sure, and remembers what is only missing; how many of those there are.
+    fn remove(&self, applier: &Applier, compared: &Compared, removals: Removals, total: &mut Outcome) -> Result<i64> {
+        let (doomed, waiting): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) = match removals {
+            Removals::None => (Vec::new(), compared.gone.iter().collect()),
+            Removals::All => (compared.gone.iter().collect(), Vec::new()),
+            Removals::Confirmed => compared.gone.iter().partition(|key| compared.confirmed.contains(*key)),
+        };
+        for keys in doomed.chunks(KEYS_PER_DELETE) {
+            let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
+            let outcome = applier.delete_keys(&keys, self.keep_undo())?;
+            keep_undo_set(self.work, &outcome)?;
+            add(total, &outcome);
+        }
+        let waiting: Vec<Vec<u8>> = match self.plan.settings.on_missing {
+            OnMissing::Keep => Vec::new(),
+            OnMissing::Delete => waiting.into_iter().cloned().collect(),
+        };
+        missing::replace(self.work.job, self.generation, &waiting)?;
+        Ok(signed(waiting.len() as u64))
+    }
+
+    fn finish(&self, mapping: &Mapping, rows: i64, unconfirmed: i64) -> Result<()> {
+        finish_published(self.work, self.plan, self.read, self.generation, &Publication { mapping, rows, unconfirmed })
+    }
+}
+
+/// What is said of a read that becomes visible.
+struct Publication<'a> {
+    mapping: &'a Mapping,
+    rows: i64,
+    unconfirmed: i64,
+}
+
+/// The last writes of a publishing transaction: position, run, held runs that are out of date, the next run.
+fn finish_published(
+    work: &Work,
+    plan: &Plan,
+    read: &ReadState,
+    generation: i64,
+    publication: &Publication,
+) -> Result<()> {
+    let now = clock::now();
+    run::note_published(work.run, &state::position(work.job)?, publication.unconfirmed)?;
+    state::publish(&state::Published {
+        job: work.job,
+        generation,
+        run: work.run,
+        rows: publication.rows,
+        version: publication.mapping.version().as_bytes().to_vec(),
+        // Keys that came twice leave open which of them the target holds.
+        skip_valid: read.state.duplicates == 0,
+        verified: read.verifying,
+        now,
+    })?;
+    run::supersede_held(work.job, work.run)?;
+    run::finish(work.run, RunStatus::Succeeded, now)?;
+    job::plan_after_success(&plan.job, shmem::started_at(work.slot), now)
+}
+
+/// Ends a read whose rows are in the target already: a first load, or an upsert.
+pub fn settle_direct(work: &Work, plan: &Plan, read: &ReadState) -> Result<Ended> {
+    let verdict = transaction::run(|| settle_once(work, plan, read))?;
+    match verdict {
+        Verdict::Held(reason) => return Ok(Ended::Held(reason)),
+        Verdict::KeptBack(error) => return Ok(Ended::KeptBack(error)),
+        Verdict::Published => {}
+    }
+    transaction::run(|| tidy(work, plan))?;
+    Ok(Ended::Published)
+}
+
+fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
+    let records = page::records(work.job, read.generation)?;
+    let state = state::load(work.job, clock::now())?;
+    state::note_read(work.job, records)?;
+    let live = Live { rows_before: u64::try_from(state.published_rows).unwrap_or(0), candidates_gone: 0, gone_confirmed: 0 };
+    let facts = ReadFacts { complete: true, gapless: true, records: u64::try_from(records).unwrap_or(0), ..ReadFacts::default() };
+    match guard::decide(&facts, &live, &plan.settings) {
+        Decision::Publish { .. } => {}
+        Decision::Hold(kept) => return Ok(Verdict::Held(kept.reason())),
+        Decision::RollBack(kept) => return Ok(Verdict::KeptBack(TargetError::from(kept).into())),
+    }
+    let fallback = || MappingParts::of(plan).mapping(|_| false).map(Arc::new);
+    let mapping = read.mapping.clone().or_else(fallback).ok_or(data::DataError::NoColumns)?;
+    let rows = records - state.duplicates;
+    let read_now = ReadState { state, ..read.clone() };
+    finish_published(work, plan, &read_now, read.generation, &Publication { mapping: &mapping, rows, unconfirmed: 0 })?;
+    failpoint::hit("publish.before_commit");
+    Ok(Verdict::Published)
+}
+
+fn decoded(job: i64, hashes: &[Vec<u8>], mapping: &Mapping) -> Result<Vec<DecodedPage>> {
+    let mut pages = Vec::with_capacity(hashes.len());
+    for hash in hashes {
+        latch::check_interrupts();
+        pages.push(data::decode(&gone::body_text(job, hash)?, mapping)?);
+    }
+    Ok(pages)
+}
+
+fn add(total: &mut Outcome, more: &Outcome) {
+    total.inserted += more.inserted;
+    total.updated += more.updated;
+    total.deleted += more.deleted;
+    total.unchanged += more.unchanged;
+}
+
+/// Forgets what no rollback and no comparison needs any more.
+pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
+    let keep = &plan.settings.undo;
+    undo::prune(work.job, i64::from(keep.keep_runs), i64::from(keep.keep_days))?;
+    page::keep_only(work.job, &state::kept_generations(work.job)?)?;
+    run::prune(work.job, KEPT_RUNS)?;
+    Ok(())
+}
+
+/// Runs whose rows are kept whatever became of them.
+const KEPT_RUNS: i64 = 1000;

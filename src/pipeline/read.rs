@@ -1,0 +1,202 @@
+//! Where a read begins: at its checkpoint, or anew at the first page.
+
+use super::Work;
+use super::plan::Plan;
+use crate::pg::clock::{self, Timestamp};
+use crate::store::state::{self, State};
+use crate::store::{page, run, undo};
+use sluice_core::Result;
+use sluice_core::data::{Column, ColumnType, Mapping, SingularQuery, content_hash};
+use sluice_core::error::{Error, InternalError};
+use sluice_core::job::Mode;
+use sluice_core::pagination::{PageToken, Position};
+use sluice_core::settings::Verify;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The read of a held run, as publishing needs it.
+pub fn of_generation(work: &Work, plan: &Plan, generation: i64) -> Result<ReadState> {
+    let state = state::load(work.job, clock::now())?;
+    let pages = page::of_generation(work.job, generation)?;
+    Ok(ReadState {
+        generation,
+        direct: false,
+        first_load: false,
+        copy: false,
+        complete: true,
+        next_page: i64::try_from(pages.len()).unwrap_or(i64::MAX).saturating_add(1),
+        next_token: None,
+        mapping: known_mapping(plan, &state),
+        known: HashMap::new(),
+        verifying: true,
+        records_before: 0,
+        state,
+    })
+}
+
+/// A read in progress: one generation, over all runs that continue it.
+#[derive(Clone)]
+pub struct ReadState {
+    pub generation: i64,
+    /// Rows go straight into the target; otherwise pages are stored and published at the end.
+    pub direct: bool,
+    /// The first load of a `replace` job: nothing of it was in the target before.
+    pub first_load: bool,
+    /// Rows are copied in without a look for what is there; until a key turns out to come twice.
+    pub copy: bool,
+    pub complete: bool,
+    pub next_page: i64,
+    pub next_token: Option<String>,
+    /// Known from the job, or from an earlier first page; else the first page of this read decides.
+    pub mapping: Option<Arc<Mapping>>,
+    /// Pages that need not be decoded and applied again: hash → records.
+    pub known: HashMap<Vec<u8>, u64>,
+    /// Every row is compared in this read, whatever its page's hash says.
+    pub verifying: bool,
+    /// Records of the pages that earlier runs committed.
+    pub records_before: i64,
+    pub state: State,
+}
+
+impl ReadState {
+    /// Where the fetch threads begin; None: at the first page.
+    pub fn position(&self) -> Result<Option<Position>> {
+        if self.next_page <= 1 {
+            return Ok(None);
+        }
+        Ok(Some(Position {
+            number: u64::try_from(self.next_page).map_err(|_| corrupt())?,
+            token: Some(PageToken(self.next_token.clone().ok_or_else(corrupt)?)),
+            total_seen: self.state.total_last.and_then(|total| u64::try_from(total).ok()),
+            records: u64::try_from(self.records_before).unwrap_or(0),
+        }))
+    }
+}
+
+fn corrupt() -> Error {
+    Error::Internal(InternalError::Corrupt { what: "the checkpoint".into() })
+}
+
+/// Continues the open read where it is the same definition and not too old; begins a new one otherwise.
+pub fn resume_or_begin(work: &Work, plan: &Plan) -> Result<ReadState> {
+    let now = clock::now();
+    let state = state::load(work.job, now)?;
+    let definition = definition(plan);
+    let fresh = state.idle.is_none_or(|idle| idle <= plan.settings.max_pause.as_secs_f64());
+    let same = state.definition.as_deref() == Some(definition.as_str());
+    let resumed = state.reading && same && (fresh || state.complete);
+    let state = if resumed { state } else { begin(work, plan, &definition, now)? };
+    run::set_generation(work.run, state.generation)?;
+    let mapping = known_mapping(plan, &state);
+    let verifying = !state.skip_valid || plan.settings.verify == Verify::Always || is_verification_due(plan, &state);
+    let known = match (state.published_generation, &mapping) {
+        (Some(published), Some(_)) if !verifying || !state.direct => page::known(work.job, published)?,
+        _ => HashMap::new(),
+    };
+    Ok(ReadState {
+        generation: state.generation,
+        direct: state.direct,
+        first_load: state.direct && plan.mode == Mode::Replace,
+        copy: state.direct && plan.mode == Mode::Replace,
+        complete: state.complete,
+        next_page: state.page_number,
+        next_token: state.page_token.clone(),
+        known,
+        verifying,
+        mapping,
+        records_before: page::records(work.job, state.generation)?,
+        state,
+    })
+}
+
+fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<State> {
+    let former = state::load(work.job, now)?;
+    // A first load that was given up has rows in the target already: they are this job's own, and the pages that they
+    // came from are what the next read is compared with.
+    let half_loaded = former.reading && former.direct && former.published_generation.is_none() && plan.mode == Mode::Replace;
+    if half_loaded && former.page_number > 1 {
+        state::adopt_half_load(work.job)?;
+    }
+    let replaces = plan.mode == Mode::Replace;
+    let first = replaces && former.published_generation.is_none() && !half_loaded && is_empty(plan)?;
+    state::begin_read(work.job, definition, !replaces || first, now)?;
+    if first {
+        undo::keep(work.job, &undo::UndoBatch::first_load(work.run))?;
+    }
+    state::load(work.job, now)
+}
+
+/// Whether the target holds no row at all, seen as the run-as role.
+fn is_empty(plan: &Plan) -> Result<bool> {
+    let sql = format!("SELECT NOT EXISTS (SELECT FROM {})", plan.target.full_name());
+    Ok(crate::pg::spi::value::<bool>(&sql, &[])?.unwrap_or(false))
+}
+
+fn is_verification_due(plan: &Plan, state: &State) -> bool {
+    let age = state.verified_ago.map_or(Duration::MAX, |s| Duration::from_secs_f64(s.max(0.0)));
+    age >= plan.settings.verify_every
+}
+
+/// The mapping that is certain before a page has come.
+fn known_mapping(plan: &Plan, state: &State) -> Option<Arc<Mapping>> {
+    if plan.columns_given {
+        return MappingParts::of(plan).mapping(|_| true).map(Arc::new);
+    }
+    let (columns, target) = state.mapped.as_ref()?;
+    if *target != plan.target.fingerprint() {
+        return None;
+    }
+    MappingParts::of(plan).mapping(|name| columns.iter().any(|c| c == name)).map(Arc::new)
+}
+
+/// What a mapping is made of, without the plan: the fetch threads may have to make it from the first page.
+pub struct MappingParts {
+    records: SingularQuery,
+    columns: Vec<Column>,
+    key: Vec<String>,
+    fingerprint: String,
+}
+
+impl MappingParts {
+    pub fn of(plan: &Plan) -> MappingParts {
+        let columns = plan.candidates.iter().filter_map(|(name, query, default)| {
+            let ty = ColumnType::from_type_oid(plan.target.column(name)?.type_oid.to_u32());
+            Some(Column { name: name.clone(), query: query.clone(), ty, default: default.clone() })
+        });
+        MappingParts {
+            records: plan.settings.records.clone(),
+            columns: columns.collect(),
+            key: plan.job.key.clone(),
+            fingerprint: plan.target.fingerprint(),
+        }
+    }
+
+    /// The mapping of those columns that `used` accepts; key columns are always in it.
+    pub fn mapping(&self, used: impl Fn(&str) -> bool) -> Option<Mapping> {
+        let chosen = self.columns.iter().filter(|c| used(&c.name) || self.key.contains(&c.name));
+        let columns: Vec<Column> = chosen.cloned().collect();
+        let key = self.key.iter().map(|k| columns.iter().position(|c| c.name == *k)).collect::<Option<Vec<_>>>()?;
+        Some(Mapping::new(self.records.clone(), columns, key, &self.fingerprint))
+    }
+}
+
+/// Identifies everything that decides what a read is: a read is never continued under another definition.
+fn definition(plan: &Plan) -> String {
+    let text = format!(
+        "{}|{}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
+        plan.options.base_url,
+        plan.job.path,
+        plan.job.mode,
+        plan.settings.records,
+        plan.settings.params,
+        plan.settings.headers,
+        plan.settings.pagination,
+        plan.settings.page_size,
+        plan.settings.columns,
+        plan.job.key,
+        plan.target.fingerprint(),
+        plan.target.oid,
+    );
+    content_hash(text.as_bytes())
+}

@@ -1,0 +1,135 @@
+//! Takes published runs back: the rows as they were, and the position with them, in one transaction.
+
+use super::apply::{self, Reverted, UndoText};
+use super::batch::{current_target, signed};
+use super::plan::Plan;
+use super::read::MappingParts;
+use super::{Ended, Work, gone};
+use crate::pg::clock;
+use crate::pg::relation::Target;
+use crate::pg::shmem::Phase;
+use crate::pg::{failpoint, latch, transaction};
+use crate::store::run::{self, Counts};
+use crate::store::undo::{self, UndoBatch};
+use crate::store::{job, page, state};
+use sluice_core::call::CallError;
+use sluice_core::data;
+use sluice_core::error::{Error, InternalError};
+use sluice_core::run::RunStatus;
+use sluice_core::Result;
+
+/// The text of one undo set never unpacks to more than this.
+const MOST_UNDO_BYTES: usize = 1 << 30;
+/// Rows of a first load that are compared and removed by one statement.
+const PAGES_PER_BATCH: usize = 10;
+
+/// Goes back to what the target held after run `to`, or before the latest published run.
+pub fn run(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<Ended> {
+    work.phase(Phase::RollingBack);
+    transaction::run(|| once(work, plan, to, resume))?;
+    Ok(Ended::RolledBack)
+}
+
+fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
+    let after = target_run(&plan.job, to)?;
+    let target = current_target(plan)?;
+    let mut total = Reverted::default();
+    for batch in undo::after(work.job, after)? {
+        latch::check_interrupts();
+        let done = if batch.first_load { unload(plan, &target)? } else { apply::revert(&target, &text(&batch)?)? };
+        add(&mut total, done);
+    }
+    failpoint::hit("rollback.applied");
+    let before = run::undo(work.job, after, work.run)?.unwrap_or_else(|| "{}".into());
+    state::restore_position(work.job, &before)?;
+    run::add_counts(work.run, &Counts {
+        inserted: signed(total.reinserted),
+        updated: signed(total.restored),
+        deleted: signed(total.removed),
+        ..Counts::default()
+    })?;
+    if !total.left.is_empty() {
+        run::note_left(work.run, &left_message(&total))?;
+    }
+    if !resume {
+        job::pause(work.job, Some(&format!("rolled back by run {}", work.run)))?;
+    }
+    run::supersede_held(work.job, work.run)?;
+    run::finish(work.run, RunStatus::Succeeded, clock::now())?;
+    failpoint::hit("rollback.before_commit");
+    Ok(())
+}
+
+/// The run whose state is wanted: everything after it is taken back. 0: everything there is.
+pub fn target_run(job: &job::Job, to: Option<i64>) -> Result<i64> {
+    let published = run::published_after(job.id, 0)?;
+    let kept = undo::oldest(job.id)?;
+    let nothing = |detail: &str| CallError::NothingToRollBack { name: job.name.clone(), detail: detail.into() };
+    let Some(latest) = published.first() else {
+        return Err(nothing("No run of it is published.").into());
+    };
+    let after = match to {
+        Some(to) if published.contains(&to) => to,
+        Some(to) => {
+            let detail = "It is no published run of this job.".to_string();
+            return Err(CallError::NotRollbackTarget { run: to, detail }.into());
+        }
+        None => published.get(1).copied().unwrap_or(0),
+    };
+    let undone: Vec<i64> = published.iter().copied().filter(|run| *run > after).collect();
+    if undone.is_empty() {
+        return Err(nothing("It stands at this run already.").into());
+    }
+    // Runs that changed nothing have no undo set; those that did must still have theirs.
+    if run::changed_without_undo(job.id, after)? || (kept.is_none() && run::changed(*latest)?) {
+        return Err(nothing("The undo sets of these runs are no longer kept.").into());
+    }
+    Ok(after)
+}
+
+fn text(batch: &UndoBatch) -> Result<UndoText> {
+    let packed = undo::payload(batch.run, batch.batch)?.ok_or_else(lost)?;
+    let payload = String::from_utf8(data::decompress(&packed, MOST_UNDO_BYTES)?).map_err(|_| lost())?;
+    Ok(UndoText { columns: batch.columns.clone(), payload })
+}
+
+fn lost() -> Error {
+    Error::Internal(InternalError::Corrupt { what: "an undo set".into() })
+}
+
+/// Takes a first load back: the rows that its pages brought, as far as they are still as they came.
+fn unload(plan: &Plan, target: &Target) -> Result<Reverted> {
+    let state = state::load(plan.job.id, clock::now())?;
+    let mapped = state.mapped.map(|(columns, _)| columns);
+    let used = |name: &str| plan.columns_given || mapped.as_ref().is_none_or(|m| m.iter().any(|c| c == name));
+    let mapping = MappingParts::of(plan).mapping(used).ok_or(data::DataError::NoColumns)?;
+    let applier = apply::Applier::new(target, &mapping)?;
+    let mut reverted = Reverted::default();
+    let hashes = page::of_first_load(plan.job.id)?;
+    for chunk in hashes.chunks(PAGES_PER_BATCH) {
+        latch::check_interrupts();
+        let mut pages = Vec::with_capacity(chunk.len());
+        for hash in chunk {
+            pages.push(data::decode(&gone::body_text(plan.job.id, hash)?, &mapping)?);
+        }
+        let (removed, left) = applier.remove_unchanged(&pages.iter().collect::<Vec<_>>())?;
+        reverted.removed += removed;
+        reverted.left.extend(left);
+    }
+    Ok(reverted)
+}
+
+fn add(total: &mut Reverted, more: Reverted) {
+    total.restored += more.restored;
+    total.removed += more.removed;
+    total.reinserted += more.reinserted;
+    total.left.extend(more.left);
+}
+
+/// What the run's row says of rows that were left alone.
+fn left_message(total: &Reverted) -> String {
+    let shown: Vec<&str> = total.left.iter().take(10).map(String::as_str).collect();
+    let more = total.left.len().saturating_sub(shown.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{} rows were changed by others since and left: {}{more}", total.left.len(), shown.join("; "))
+}

@@ -1,0 +1,81 @@
+//! Opening a connection's credential, in a worker or a probe, for one origin.
+
+use crate::pg::key_file;
+use crate::store::connection::Server;
+use crate::store::secret::{self, Sealed};
+use sluice_core::call::CallError;
+use sluice_core::connection::{ApiKeyIn, AuthKind, ConnectionOptions};
+use sluice_core::http::{Auth, KeyPlace, Secret};
+use sluice_core::secret::{SecretLabel, open};
+use sluice_core::{Error, Result};
+
+/// What the connection sends to prove who it is.
+pub fn auth(server: &Server, options: &ConnectionOptions) -> Result<Auth> {
+    if options.auth == AuthKind::None {
+        return Ok(Auth::None);
+    }
+    let value = opened(server, options)?;
+    Ok(match options.auth {
+        AuthKind::Basic => Auth::Basic { username: options.username.clone().unwrap_or_default(), password: value },
+        AuthKind::ApiKey => Auth::ApiKey {
+            name: options.api_key_name.clone().unwrap_or_default(),
+            place: if options.api_key_in == ApiKeyIn::Query { KeyPlace::Query } else { KeyPlace::Header },
+            value,
+        },
+        _ => Auth::Bearer(value),
+    })
+}
+
+/// The secret that the connection names: its server's owner must own it or have been granted it, and it must be bound
+/// to the connection's origin.
+fn opened(server: &Server, options: &ConnectionOptions) -> Result<Secret> {
+    let name = options.secret.clone().unwrap_or_default();
+    let origin = options.origin();
+    let found = secret::find(server.owner, &name)?.ok_or_else(|| unknown(server, &name))?;
+    let sealed = bound(found, &origin, server)?;
+    let key = key_file::load()?;
+    let plain = open(&key, &label(&sealed, &origin), &sealed.sealed).map_err(Error::from)?;
+    let text = String::from_utf8(plain.to_vec()).map_err(|_| unknown(server, &name))?;
+    Ok(Secret::new(text))
+}
+
+fn unknown(server: &Server, name: &str) -> CallError {
+    CallError::UnknownSecret {
+        name: name.to_string(),
+        hint: format!("{} owns connection \"{}\" and sets it: SELECT sluice.set_secret('{name}', '…').", server.owner_name, server.name),
+    }
+}
+
+/// The secret for this origin. One that is not bound yet is bound now, for good, by a connection of its own owner.
+fn bound(found: Sealed, origin: &str, server: &Server) -> Result<Sealed> {
+    match &found.origin {
+        Some(bound_to) if bound_to == origin => Ok(found),
+        None if found.owner == server.owner => bind(found, origin),
+        bound_to => Err(CallError::WrongOrigin {
+            name: found.name.clone(),
+            bound_to: bound_to.clone().unwrap_or_else(|| "no origin yet".into()),
+            origin: origin.to_string(),
+        }
+        .into()),
+    }
+}
+
+/// Seals the value again with its origin in the associated data: from now on it cannot be opened for another.
+fn bind(found: Sealed, origin: &str) -> Result<Sealed> {
+    let key = key_file::load()?;
+    let plain = open(&key, &label(&found, ""), &found.sealed).map_err(Error::from)?;
+    let mut next = Sealed { origin: Some(origin.to_string()), version: found.version + 1, ..found };
+    next.sealed = crate::store::secret::seal_value(&key, &label(&next, origin), &plain);
+    secret::store(&next, &crate::store::role::name_of(next.owner)?)?;
+    Ok(next)
+}
+
+fn label<'a>(secret: &'a Sealed, origin: &'a str) -> SecretLabel<'a> {
+    SecretLabel {
+        name: &secret.name,
+        uuid: secret.id,
+        kind: "value",
+        version: u32::try_from(secret.version).unwrap_or(0),
+        origin,
+    }
+}

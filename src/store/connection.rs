@@ -1,0 +1,65 @@
+//! Connections: foreign servers of the wrapper `pg_sluice`, as the catalogs hold them.
+
+use super::{row, rows, value};
+use crate::pg::spi::Row;
+use pgrx::pg_sys::Oid;
+use pgrx::prelude::*;
+use sluice_core::Result;
+use sluice_core::call::CallError;
+
+/// A foreign server with its options.
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub oid: Oid,
+    pub name: String,
+    pub owner: Oid,
+    pub owner_name: String,
+    pub options: Vec<(String, String)>,
+}
+
+const SELECT: &str = "SELECT s.oid, s.srvname::text, s.srvowner, pg_catalog.pg_get_userbyid(s.srvowner)::text, \
+     coalesce(s.srvoptions, '{}') FROM pg_catalog.pg_foreign_server AS s \
+     JOIN pg_catalog.pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw AND w.fdwname = 'pg_sluice'";
+
+fn read(r: &Row) -> Result<Server> {
+    let options: Vec<String> = r.need(5)?;
+    Ok(Server {
+        oid: r.need(1)?,
+        name: r.need(2)?,
+        owner: r.need(3)?,
+        owner_name: r.need(4)?,
+        options: options.iter().map(|option| split_option(option)).collect(),
+    })
+}
+
+/// Options are kept as `name=value`; values may hold further `=`.
+pub fn split_option(option: &str) -> (String, String) {
+    let (name, value) = option.split_once('=').unwrap_or((option, ""));
+    (name.to_string(), value.to_string())
+}
+
+pub fn by_oid(oid: Oid) -> Result<Option<Server>> {
+    row(&format!("{SELECT} WHERE s.oid = $1"), &[oid.into()], read)
+}
+
+/// The connection of this name, or the error that names the nearest one.
+pub fn by_name(name: &str) -> Result<Server> {
+    if let Some(server) = row(&format!("{SELECT} WHERE s.srvname = $1"), &[name.into()], read)? {
+        return Ok(server);
+    }
+    let names: Vec<String> = rows(SELECT, &[], |r| r.need(2))?;
+    let nearest = sluice_core::settings::nearest(name, names.iter().map(String::as_str)).map(str::to_string);
+    Err(CallError::UnknownConnection { name: name.into(), nearest }.into())
+}
+
+/// Whether `role` may use the server.
+pub fn may_use(role: Oid, server: Oid) -> Result<bool> {
+    let sql = "SELECT pg_catalog.has_server_privilege($1, $2, 'USAGE')";
+    Ok(value::<bool>(sql, &[role.into(), server.into()])?.unwrap_or(false))
+}
+
+/// Whether `role` may make connections to any origin.
+pub fn may_connect_anywhere(role: Oid) -> Result<bool> {
+    let sql = "SELECT pg_catalog.has_foreign_data_wrapper_privilege($1, 'pg_sluice', 'USAGE')";
+    Ok(value::<bool>(sql, &[role.into()])?.unwrap_or(false))
+}

@@ -1,0 +1,213 @@
+//! `sluice._job`: what users define.
+
+use super::{execute, row, rows, state, value};
+use crate::pg::clock::Timestamp;
+use crate::pg::spi::Row;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys::Oid;
+use pgrx::prelude::*;
+use sluice_core::Result;
+use sluice_core::call::CallError;
+use std::time::Duration;
+
+/// A job's definition as it is stored.
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub id: i64,
+    pub name: String,
+    pub owner: Oid,
+    pub server: Oid,
+    pub server_name: String,
+    pub path: String,
+    pub target: Oid,
+    pub target_schema: String,
+    pub target_table: String,
+    pub mode: String,
+    pub key: Vec<String>,
+    pub schedule: String,
+    /// Seconds between two runs; None for a manual job.
+    pub every: Option<f64>,
+    pub priority: String,
+    /// The settings document as text.
+    pub settings: String,
+    pub enabled: bool,
+    pub disabled_reason: Option<String>,
+    pub paused: bool,
+    pub pause_reason: Option<String>,
+    /// (system identifier, database) of the place where it may run.
+    pub armed: Option<(i64, Oid)>,
+}
+
+const COLUMNS: &str = "j.id, j.name, j.owner_oid, j.server_oid, j.server_name, j.path, j.target_oid, j.target_schema, \
+     j.target_table, j.mode, j.key, j.schedule, pg_catalog.date_part('epoch', j.run_every), j.priority, \
+     j.settings::text, j.enabled, j.disabled_reason, j.paused_at IS NOT NULL, j.pause_reason, j.armed_system, \
+     j.armed_database";
+
+fn read(r: &Row) -> Result<Job> {
+    Ok(Job {
+        id: r.need(1)?,
+        name: r.need(2)?,
+        owner: r.need(3)?,
+        server: r.need(4)?,
+        server_name: r.need(5)?,
+        path: r.need(6)?,
+        target: r.need(7)?,
+        target_schema: r.need(8)?,
+        target_table: r.need(9)?,
+        mode: r.need(10)?,
+        key: r.need(11)?,
+        schedule: r.need(12)?,
+        every: r.get(13)?,
+        priority: r.need(14)?,
+        settings: r.need(15)?,
+        enabled: r.need(16)?,
+        disabled_reason: r.get(17)?,
+        paused: r.need(18)?,
+        pause_reason: r.get(19)?,
+        armed: r.get::<i64>(20)?.zip(r.get::<Oid>(21)?),
+    })
+}
+
+/// The job of this name, or the error that names the nearest one.
+pub fn by_name(name: &str) -> Result<Job> {
+    let found = row(&format!("SELECT {COLUMNS} FROM sluice._job AS j WHERE j.name = $1"), &[name.into()], read)?;
+    match found {
+        Some(job) => Ok(job),
+        None => Err(CallError::UnknownJob { name: name.into(), nearest: nearest(name)? }.into()),
+    }
+}
+
+fn nearest(name: &str) -> Result<Option<String>> {
+    let names: Vec<String> = rows("SELECT name FROM sluice._job", &[], |r| r.need(1))?;
+    Ok(sluice_core::settings::nearest(name, names.iter().map(String::as_str)).map(str::to_string))
+}
+
+pub fn by_id(id: i64) -> Result<Option<Job>> {
+    row(&format!("SELECT {COLUMNS} FROM sluice._job AS j WHERE j.id = $1"), &[id.into()], read)
+}
+
+pub fn all() -> Result<Vec<Job>> {
+    rows(&format!("SELECT {COLUMNS} FROM sluice._job AS j ORDER BY j.id"), &[], read)
+}
+
+pub fn exists(name: &str) -> Result<bool> {
+    Ok(value::<i64>("SELECT id FROM sluice._job WHERE name = $1", &[name.into()])?.is_some())
+}
+
+/// Stores a new job with its empty state; its id.
+pub fn insert(job: &Job, owner_name: &str) -> Result<i64> {
+    let sql = include_str!("../../sql/query/insert_job.sql");
+    let (system, database) = job.armed.unzip();
+    let args = [
+        job.name.as_str().into(),
+        job.owner.into(),
+        owner_name.into(),
+        job.server.into(),
+        job.server_name.as_str().into(),
+        job.path.as_str().into(),
+        job.target.into(),
+        job.target_schema.as_str().into(),
+        job.target_table.as_str().into(),
+        job.mode.as_str().into(),
+        job.key.clone().into(),
+        job.schedule.as_str().into(),
+        job.every.into(),
+        job.priority.as_str().into(),
+        job.settings.as_str().into(),
+        system.into(),
+        database.into(),
+    ];
+    Ok(value::<i64>(sql, &args)?.expect("INSERT … RETURNING gives the id"))
+}
+
+/// Stores what `alter_job` may change.
+pub fn update(job: &Job) -> Result<()> {
+    let sql = include_str!("../../sql/query/update_job.sql");
+    let args = [
+        job.id.into(),
+        job.path.as_str().into(),
+        job.mode.as_str().into(),
+        job.key.clone().into(),
+        job.schedule.as_str().into(),
+        job.every.into(),
+        job.priority.as_str().into(),
+        job.settings.as_str().into(),
+        job.server.into(),
+        job.server_name.as_str().into(),
+    ];
+    execute(sql, &args).map(drop)
+}
+
+pub fn delete(id: i64) -> Result<()> {
+    execute("DELETE FROM sluice._job WHERE id = $1", &[id.into()]).map(drop)
+}
+
+pub fn pause(id: i64, reason: Option<&str>) -> Result<()> {
+    let sql = "UPDATE sluice._job SET paused_at = coalesce(paused_at, now()), pause_reason = $2, updated_at = now() \
+               WHERE id = $1";
+    execute(sql, &[id.into(), reason.into()]).map(drop)
+}
+
+/// Takes back a pause and a disabling.
+pub fn resume(id: i64) -> Result<()> {
+    let sql = "UPDATE sluice._job SET paused_at = NULL, pause_reason = NULL, enabled = true, disabled_reason = NULL, \
+               updated_at = now() WHERE id = $1";
+    execute(sql, &[id.into()]).map(drop)
+}
+
+/// Stops a job for good: only a person takes it back.
+pub fn disable(id: i64, reason: &str) -> Result<()> {
+    let sql = "UPDATE sluice._job SET enabled = false, disabled_reason = $2, updated_at = now() WHERE id = $1";
+    execute(sql, &[id.into(), reason.into()]).map(drop)
+}
+
+/// Keeps the stored names in step with what the catalogs say: objects are followed when they are renamed.
+pub fn follow_names(job: &Job, schema: &str, table: &str, server: &str) -> Result<()> {
+    if (job.target_schema.as_str(), job.target_table.as_str(), job.server_name.as_str()) == (schema, table, server) {
+        return Ok(());
+    }
+    let sql = "UPDATE sluice._job SET target_schema = $2, target_table = $3, server_name = $4 WHERE id = $1";
+    execute(sql, &[job.id.into(), schema.into(), table.into(), server.into()]).map(drop)
+}
+
+/// Stamps every job that is not armed here, looking its objects up again by name; how many.
+pub fn arm_all(system: i64, database: Oid) -> Result<i64> {
+    let sql = include_str!("../../sql/query/arm_jobs.sql");
+    Ok(value::<i64>(sql, &[system.into(), database.into()])?.unwrap_or(0))
+}
+
+/// How many jobs use a connection, and some of their names.
+pub fn using_server(server: Oid) -> Result<(i64, String)> {
+    let sql = "SELECT count(*), coalesce((array_agg(name ORDER BY name))[1:3]::text, '') FROM sluice._job \
+               WHERE server_oid = $1";
+    let found = row(sql, &[server.into()], |r| Ok((r.need::<i64>(1)?, r.need::<String>(2)?)))?;
+    Ok(found.unwrap_or((0, String::new())))
+}
+
+/// Whether the job's time has come.
+pub fn is_due(id: i64, now: Timestamp) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM sluice._job_state WHERE job_id = $1 AND next_run_at <= $2)";
+    Ok(value::<bool>(sql, &[id.into(), TimestampWithTimeZone::from(now).into()])?.unwrap_or(false))
+}
+
+/// Seconds until the next job of this database is due; None: nothing is planned.
+pub fn seconds_to_next(here: (i64, Oid), now: Timestamp) -> Result<Option<f64>> {
+    let sql = include_str!("../../sql/query/next_planned.sql");
+    value::<f64>(sql, &[TimestampWithTimeZone::from(now).into(), here.0.into(), here.1.into()])
+}
+
+/// Plans the run after one that ended well.
+pub fn plan_after_success(job: &Job, started: Timestamp, now: Timestamp) -> Result<()> {
+    let at = job.every.map(|every| started.plus(Duration::from_secs_f64(every)).max(now));
+    state::plan_next(job.id, at)
+}
+
+/// Plans the run after a failed one: on the schedule, and where a person has to mend something at most every six hours.
+pub fn plan_after_failure(job: &Job, now: Timestamp, needs_person: bool) -> Result<()> {
+    let floor = if needs_person { SLOW_SCHEDULE } else { Duration::ZERO };
+    let at = job.every.map(|every| now.plus(Duration::from_secs_f64(every).max(floor)));
+    state::plan_next(job.id, at)
+}
+
+/// How often a job that a person has to mend is tried.
+const SLOW_SCHEDULE: Duration = Duration::from_secs(6 * 3600);

@@ -1,0 +1,41 @@
+//! Our tables: one module a table, and the only place that names them.
+//!
+//! Every function runs elevated with a pinned search path (see `pg::identity`), so callers may be anybody: a session
+//! of an ordinary role, a worker as the run-as role, the scheduler. Who may do what is decided by the callers.
+
+pub mod connection;
+pub mod job;
+pub mod missing;
+pub mod page;
+pub mod role;
+pub mod run;
+pub mod secret;
+pub mod state;
+pub mod undo;
+
+use crate::pg::{identity, spi};
+use pgrx::datum::DatumWithOid;
+use pgrx::prelude::*;
+use sluice_core::Result;
+
+fn rows<T>(sql: &str, args: &[DatumWithOid], read: impl FnMut(&spi::Row) -> Result<T>) -> Result<Vec<T>> {
+    identity::elevated(|| spi::rows(sql, args, read))
+}
+
+fn row<T>(sql: &str, args: &[DatumWithOid], read: impl FnMut(&spi::Row) -> Result<T>) -> Result<Option<T>> {
+    identity::elevated(|| spi::row(sql, args, read))
+}
+
+fn value<T: FromDatum + IntoDatum>(sql: &str, args: &[DatumWithOid]) -> Result<Option<T>> {
+    identity::elevated(|| spi::value(sql, args))
+}
+
+fn execute(sql: &str, args: &[DatumWithOid]) -> Result<u64> {
+    identity::elevated(|| spi::execute(sql, args))
+}
+
+/// The jobs table's own oid: the class of the locks that say "this job is running".
+pub fn jobs_table() -> Result<pg_sys::Oid> {
+    value("SELECT 'sluice._job'::pg_catalog.regclass::oid", &[])
+        .map(|oid| oid.expect("a cast of a constant is not null"))
+}

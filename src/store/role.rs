@@ -1,0 +1,80 @@
+//! What the catalogs say of roles and of a target's owner.
+
+use super::{row, value};
+use pgrx::pg_sys::Oid;
+use pgrx::prelude::*;
+use sluice_core::Result;
+use sluice_core::call::CallError;
+
+/// The owner of a target: the role that a worker runs as.
+pub struct RunAsRole {
+    pub oid: Oid,
+    pub name: String,
+    pub may_login: bool,
+}
+
+/// The owner of a relation; None where the relation is gone.
+pub fn owner_of(relation: Oid) -> Result<Option<RunAsRole>> {
+    let sql = "SELECT a.oid, a.rolname::text, a.rolcanlogin FROM pg_catalog.pg_class AS c \
+               JOIN pg_catalog.pg_roles AS a ON a.oid = c.relowner WHERE c.oid = $1";
+    row(sql, &[relation.into()], |r| Ok(RunAsRole { oid: r.need(1)?, name: r.need(2)?, may_login: r.need(3)? }))
+}
+
+pub fn exists(role: Oid) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE oid = $1)";
+    Ok(value::<bool>(sql, &[role.into()])?.unwrap_or(false))
+}
+
+pub fn name_of(role: Oid) -> Result<String> {
+    Ok(value::<String>("SELECT pg_catalog.pg_get_userbyid($1)::text", &[role.into()])?.unwrap_or_default())
+}
+
+pub fn by_name(name: &str) -> Result<Oid> {
+    value::<Oid>("SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1", &[name.into()])?
+        .ok_or_else(|| CallError::UnknownRole { name: name.into() }.into())
+}
+
+/// Whether `role` may become `other` with SET ROLE.
+pub fn may_become(role: Oid, other: Oid) -> Result<bool> {
+    // From 16 on membership alone no longer allows SET ROLE.
+    let privilege = if cfg!(feature = "pg15") { "MEMBER" } else { "SET" };
+    let sql = "SELECT pg_catalog.pg_has_role($1, $2, $3)";
+    Ok(value::<bool>(sql, &[role.into(), other.into(), privilege.into()])?.unwrap_or(false))
+}
+
+/// Whether `role` has the rights of `other` (its own included).
+pub fn has_rights_of(role: Oid, other: Oid) -> Result<bool> {
+    let sql = "SELECT pg_catalog.pg_has_role($1, $2, 'USAGE')";
+    Ok(value::<bool>(sql, &[role.into(), other.into()])?.unwrap_or(false))
+}
+
+/// An access level, as `grant_access` gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    Operator,
+    Admin,
+}
+
+/// Whether `role` has a level: it may execute the level's marker function.
+pub fn has_level(role: Oid, level: Level) -> Result<bool> {
+    let marker = match level {
+        Level::Operator => "sluice._operator_level()",
+        Level::Admin => "sluice._admin_level()",
+    };
+    let sql = "SELECT pg_catalog.has_function_privilege($1, $2, 'EXECUTE')";
+    Ok(value::<bool>(sql, &[role.into(), marker.into()])?.unwrap_or(false))
+}
+
+/// Code that an ordinary role could run through a write to a superuser's table: (kind, name, the statement that mends
+/// it). None: a superuser may write to it.
+pub fn foreign_code(relation: Oid) -> Result<Option<(String, String, String)>> {
+    let sql = include_str!("../../sql/query/foreign_code.sql");
+    row(sql, &[relation.into()], |r| Ok((r.need(1)?, r.need(2)?, r.need(3)?)))
+}
+
+/// The first of these table privileges that `role` lacks.
+pub fn missing_privilege(role: Oid, relation: Oid, privileges: &[&str]) -> Result<Option<String>> {
+    let sql = "SELECT p FROM unnest($3::text[]) AS p WHERE NOT pg_catalog.has_table_privilege($1, $2, p) LIMIT 1";
+    let wanted: Vec<String> = privileges.iter().map(|p| (*p).to_string()).collect();
+    value::<String>(sql, &[role.into(), relation.into(), wanted.into()])
+}

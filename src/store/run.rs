@@ -1,0 +1,241 @@
+//! `sluice._run`: one execution of a job. States and who moves them: `sluice_core::run`.
+
+use super::{execute, row, rows, value};
+use crate::pg::clock::Timestamp;
+use crate::pg::spi::Row;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::prelude::*;
+use sluice_core::call::EndedWith;
+use sluice_core::run::{RunSource, RunStatus};
+use sluice_core::{Error, Result};
+
+/// A run as a worker or a call needs it.
+#[derive(Debug, Clone)]
+pub struct Run {
+    pub id: i64,
+    pub job: i64,
+    pub source: String,
+    pub status: String,
+    pub generation: Option<i64>,
+    pub approved_by: Option<String>,
+    pub rollback_to: Option<i64>,
+    pub rollback_resume: bool,
+    pub stopped_by: Option<String>,
+    pub pages: i64,
+    pub records: i64,
+}
+
+const COLUMNS: &str = "r.id, r.job_id, r.source, r.status, r.generation, r.approved_by, r.rollback_to, \
+     r.rollback_resume, r.stopped_by, r.pages, r.records";
+
+fn read(r: &Row) -> Result<Run> {
+    Ok(Run {
+        id: r.need(1)?,
+        job: r.need(2)?,
+        source: r.need(3)?,
+        status: r.need(4)?,
+        generation: r.get(5)?,
+        approved_by: r.get(6)?,
+        rollback_to: r.get(7)?,
+        rollback_resume: r.need(8)?,
+        stopped_by: r.get(9)?,
+        pages: r.need(10)?,
+        records: r.need(11)?,
+    })
+}
+
+pub fn by_id(id: i64) -> Result<Option<Run>> {
+    row(&format!("SELECT {COLUMNS} FROM sluice._run AS r WHERE r.id = $1"), &[id.into()], read)
+}
+
+/// The run that occupies the job, if there is one.
+pub fn open_of(job: i64) -> Result<Option<Run>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM sluice._run AS r WHERE r.job_id = $1 AND r.status IN ('scheduled', 'running', 'publishing')"
+    );
+    row(&sql, &[job.into()], read)
+}
+
+/// Asks for a run; the open one's id where there is one already.
+pub fn request(job: i64, source: RunSource, by: &str, not_before: Option<Timestamp>) -> Result<i64> {
+    let sql = "INSERT INTO sluice._run (job_id, source, requested_by, status, not_before) \
+               VALUES ($1, $2, $3, 'scheduled', $4) \
+               ON CONFLICT (job_id) WHERE status IN ('scheduled', 'running', 'publishing') \
+               DO UPDATE SET not_before = NULL RETURNING id";
+    let at = not_before.map(TimestampWithTimeZone::from);
+    let id = value::<i64>(sql, &[job.into(), source.as_str().into(), by.into(), at.into()])?;
+    Ok(id.expect("INSERT … RETURNING gives the id"))
+}
+
+/// Asks for a rollback; None where the job is occupied.
+pub fn request_rollback(job: i64, by: &str, to: Option<i64>, resume: bool) -> Result<Option<i64>> {
+    let sql = "INSERT INTO sluice._run (job_id, source, requested_by, status, rollback_to, rollback_resume) \
+               VALUES ($1, 'rollback', $2, 'scheduled', $3, $4) \
+               ON CONFLICT (job_id) WHERE status IN ('scheduled', 'running', 'publishing') DO NOTHING RETURNING id";
+    value::<i64>(sql, &[job.into(), by.into(), to.into(), resume.into()])
+}
+
+/// Releases a held run for publishing; false where another run occupies the job.
+pub fn approve(run: &Run, by: &str) -> Result<bool> {
+    let sql = "UPDATE sluice._run SET status = 'scheduled', approved_by = $2, approved_at = clock_timestamp() \
+               WHERE id = $1 AND status = 'held' AND NOT EXISTS (SELECT FROM sluice._run AS o \
+               WHERE o.job_id = $3 AND o.status IN ('scheduled', 'running', 'publishing'))";
+    Ok(execute(sql, &[run.id.into(), by.into(), run.job.into()])? == 1)
+}
+
+/// Runs that wait for a worker, the most urgent first: (run, job, seconds until it may start).
+pub fn waiting() -> Result<Vec<(i64, i64, f64)>> {
+    let sql = include_str!("../../sql/query/waiting_runs.sql");
+    rows(sql, &[], |r| Ok((r.need(1)?, r.need(2)?, r.need(3)?)))
+}
+
+/// Open runs that say a worker is on them although no process holds their job's lock.
+pub fn dead() -> Result<Vec<Run>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM sluice._run AS r WHERE r.status IN ('running', 'publishing') \
+         AND NOT EXISTS (SELECT FROM sluice._running_job AS k WHERE k.job_id = r.job_id)"
+    );
+    rows(&sql, &[], read)
+}
+
+/// A worker takes the run. False where it is no longer there to take.
+pub fn start(id: i64, now: Timestamp) -> Result<bool> {
+    let sql = "UPDATE sluice._run SET status = 'running', started_at = coalesce(started_at, $2), finished_at = NULL \
+               WHERE id = $1 AND status = 'scheduled'";
+    Ok(execute(sql, &[id.into(), TimestampWithTimeZone::from(now).into()])? == 1)
+}
+
+/// Counts a worker that is started for the run; how many there were.
+pub fn count_attempt(id: i64) -> Result<i32> {
+    let sql = "UPDATE sluice._run SET attempt = attempt + 1 WHERE id = $1 RETURNING attempt";
+    Ok(value::<i32>(sql, &[id.into()])?.unwrap_or(0))
+}
+
+pub fn set_generation(id: i64, generation: i64) -> Result<()> {
+    execute("UPDATE sluice._run SET generation = $2 WHERE id = $1", &[id.into(), generation.into()]).map(drop)
+}
+
+pub fn set_status(id: i64, status: RunStatus) -> Result<()> {
+    execute("UPDATE sluice._run SET status = $2 WHERE id = $1", &[id.into(), status.as_str().into()]).map(drop)
+}
+
+/// What a batch adds to a run's counters.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    pub pages: i64,
+    pub records: i64,
+    pub inserted: i64,
+    pub updated: i64,
+    pub deleted: i64,
+    pub unchanged: i64,
+    pub bytes: i64,
+}
+
+pub fn add_counts(id: i64, add: &Counts) -> Result<()> {
+    let sql = "UPDATE sluice._run SET pages = pages + $2, records = records + $3, inserted = inserted + $4, \
+               updated = updated + $5, deleted = deleted + $6, unchanged = unchanged + $7, bytes = bytes + $8 \
+               WHERE id = $1";
+    let args = [
+        id.into(),
+        add.pages.into(),
+        add.records.into(),
+        add.inserted.into(),
+        add.updated.into(),
+        add.deleted.into(),
+        add.unchanged.into(),
+        add.bytes.into(),
+    ];
+    execute(sql, &args).map(drop)
+}
+
+/// Ends a run without an error of its own.
+pub fn finish(id: i64, status: RunStatus, now: Timestamp) -> Result<()> {
+    let sql = "UPDATE sluice._run SET status = $2, finished_at = $3 WHERE id = $1";
+    execute(sql, &[id.into(), status.as_str().into(), TimestampWithTimeZone::from(now).into()]).map(drop)
+}
+
+/// Ends a run with the error that ended it.
+pub fn fail(id: i64, status: RunStatus, error: &Error, now: Timestamp) -> Result<()> {
+    let sql = "UPDATE sluice._run SET status = $2, finished_at = $3, error_class = $4, sqlstate = $5, \
+               error_message = $6, error_detail = $7, error_hint = $8 WHERE id = $1";
+    let args = [
+        id.into(),
+        status.as_str().into(),
+        TimestampWithTimeZone::from(now).into(),
+        error.class().as_str().into(),
+        error.sqlstate().into(),
+        error.to_string().into(),
+        error.detail().into(),
+        error.hint().into(),
+    ];
+    execute(sql, &args).map(drop)
+}
+
+/// Holds a run for a person's decision; older held runs of the job are superseded.
+pub fn hold(id: i64, job: i64, reason: &str, now: Timestamp) -> Result<()> {
+    supersede_held(job, id)?;
+    let sql = "UPDATE sluice._run SET status = 'held', finished_at = $3, held_reason = $2 WHERE id = $1";
+    execute(sql, &[id.into(), reason.into(), TimestampWithTimeZone::from(now).into()]).map(drop)
+}
+
+/// A newer run was published or held: what waits for approval is out of date.
+pub fn supersede_held(job: i64, by: i64) -> Result<()> {
+    let sql = "UPDATE sluice._run SET status = 'superseded' WHERE job_id = $1 AND id <> $2 AND status = 'held'";
+    execute(sql, &[job.into(), by.into()]).map(drop)
+}
+
+/// Keeps the position that a rollback of this run puts back, and what could not be removed yet.
+pub fn note_published(id: i64, before: &str, unconfirmed: i64) -> Result<()> {
+    let sql = "UPDATE sluice._run SET before = $2::jsonb, unconfirmed = $3 WHERE id = $1";
+    execute(sql, &[id.into(), before.into(), unconfirmed.into()]).map(drop)
+}
+
+/// Somebody wants the open run of this job to end; how many there were. One that no worker has taken ends at once.
+pub fn ask_stop(job: i64, by: &str) -> Result<u64> {
+    let sql = include_str!("../../sql/query/ask_stop.sql");
+    execute(sql, &[job.into(), by.into()])
+}
+
+/// The published runs of a job from `after` on, newest first.
+pub fn published_after(job: i64, after: i64) -> Result<Vec<i64>> {
+    let sql = "SELECT id FROM sluice._run WHERE job_id = $1 AND id > $2 AND status = 'succeeded' \
+               AND source <> 'rollback' ORDER BY id DESC";
+    rows(sql, &[job.into(), after.into()], |r| r.need(1))
+}
+
+/// Marks runs as undone, and where their job stood before the oldest of them; None where that was not kept.
+pub fn undo(job: i64, after: i64, by: i64) -> Result<Option<String>> {
+    let sql = include_str!("../../sql/query/undo_runs.sql");
+    value::<String>(sql, &[job.into(), after.into(), by.into()])
+}
+
+/// How a run ended: status and error.
+pub fn ending(id: i64) -> Result<Option<(String, EndedWith)>> {
+    let sql = "SELECT status, sqlstate, error_message, error_detail, error_hint FROM sluice._run WHERE id = $1";
+    row(sql, &[id.into()], |r| {
+        let error = EndedWith { sqlstate: r.get(2)?, message: r.get(3)?, detail: r.get(4)?, hint: r.get(5)? };
+        Ok((r.need(1)?, error))
+    })
+}
+
+/// Forgets old runs of a job: those without undo set beyond the newest `keep`, but never the last success or failure.
+pub fn prune(job: i64, keep: i64) -> Result<u64> {
+    execute(include_str!("../../sql/query/prune_runs.sql"), &[job.into(), keep.into()])
+}
+
+/// Notes what a rollback left alone.
+pub fn note_left(id: i64, message: &str) -> Result<()> {
+    execute("UPDATE sluice._run SET error_message = $2 WHERE id = $1", &[id.into(), message.into()]).map(drop)
+}
+
+/// Whether a run changed rows.
+pub fn changed(id: i64) -> Result<bool> {
+    let sql = "SELECT inserted + updated + deleted > 0 FROM sluice._run WHERE id = $1";
+    Ok(value::<bool>(sql, &[id.into()])?.unwrap_or(false))
+}
+
+/// Whether a published run after `after` changed rows and no longer keeps what is needed to take that back.
+pub fn changed_without_undo(job: i64, after: i64) -> Result<bool> {
+    let sql = include_str!("../../sql/query/changed_without_undo.sql");
+    Ok(value::<bool>(sql, &[job.into(), after.into()])?.unwrap_or(false))
+}

@@ -1,0 +1,72 @@
+//! `sluice._secret`: sealed values. Nothing here opens one.
+
+use super::{execute, row, value};
+use pgrx::datum::Uuid;
+use pgrx::pg_sys::Oid;
+use pgrx::prelude::*;
+use sluice_core::Result;
+
+/// A secret as it is stored.
+pub struct Sealed {
+    pub id: [u8; 16],
+    pub owner: Oid,
+    pub name: String,
+    pub origin: Option<String>,
+    pub version: i32,
+    pub sealed: Vec<u8>,
+}
+
+/// The secret of this name that `owner` may name: an own one first, then one that was granted.
+pub fn find(owner: Oid, name: &str) -> Result<Option<Sealed>> {
+    let sql = include_str!("../../sql/query/find_secret.sql");
+    row(sql, &[owner.into(), name.into()], |r| {
+        Ok(Sealed {
+            id: *r.need::<Uuid>(1)?.as_bytes(),
+            owner: r.need(2)?,
+            name: r.need(3)?,
+            origin: r.get(4)?,
+            version: r.need(5)?,
+            sealed: r.need(6)?,
+        })
+    })
+}
+
+/// The id that a new secret gets, or the existing one's id and version.
+pub fn slot(owner: Oid, name: &str) -> Result<([u8; 16], i32)> {
+    let sql = "SELECT id, version FROM sluice._secret WHERE owner_oid = $1 AND name = $2 FOR UPDATE";
+    let found = row(sql, &[owner.into(), name.into()], |r| Ok((*r.need::<Uuid>(1)?.as_bytes(), r.need::<i32>(2)?)))?;
+    match found {
+        Some((id, version)) => Ok((id, version + 1)),
+        None => {
+            let id = value::<Uuid>("SELECT pg_catalog.gen_random_uuid()", &[])?.expect("a function without arguments");
+            Ok((*id.as_bytes(), 1))
+        }
+    }
+}
+
+/// Stores a sealed value under its owner and name.
+pub fn store(secret: &Sealed, owner_name: &str) -> Result<()> {
+    let sql = include_str!("../../sql/query/store_secret.sql");
+    let args = [
+        Uuid::from_bytes(secret.id).into(),
+        secret.owner.into(),
+        owner_name.into(),
+        secret.name.as_str().into(),
+        secret.origin.clone().into(),
+        secret.version.into(),
+        secret.sealed.clone().into(),
+    ];
+    execute(sql, &args).map(drop)
+}
+
+pub fn drop(owner: Oid, name: &str) -> Result<bool> {
+    let sql = "DELETE FROM sluice._secret WHERE owner_oid = $1 AND name = $2";
+    Ok(execute(sql, &[owner.into(), name.into()])? == 1)
+}
+
+/// Lets another role's servers name this secret.
+pub fn grant(id: [u8; 16], role: Oid, role_name: &str) -> Result<()> {
+    let sql = "INSERT INTO sluice._secret_grant (secret_id, role_oid, role_name) VALUES ($1, $2, $3) \
+               ON CONFLICT DO NOTHING";
+    execute(sql, &[Uuid::from_bytes(id).into(), role.into(), role_name.into()]).map(std::mem::drop)
+}

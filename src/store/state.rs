@@ -1,0 +1,214 @@
+//! `sluice._job_state`: the durable position of a job. One row, changed in the same commit as the rows it speaks of.
+
+use super::{execute, row, rows, value};
+use crate::pg::clock::Timestamp;
+use crate::pg::spi::Row;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::prelude::*;
+use sluice_core::Result;
+use sluice_core::error::{Error, InternalError};
+
+/// Where a job's read stands, and what its target holds.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    pub generation: i64,
+    pub reading: bool,
+    pub direct: bool,
+    pub complete: bool,
+    pub definition: Option<String>,
+    pub longest_pause: f64,
+    /// Seconds since the last page of this read.
+    pub idle: Option<f64>,
+    pub page_number: i64,
+    pub page_token: Option<String>,
+    pub total_first: Option<i64>,
+    pub total_last: Option<i64>,
+    pub duplicates: i64,
+    pub published_generation: Option<i64>,
+    pub published_run: Option<i64>,
+    pub published_rows: i64,
+    pub published_version: Option<Vec<u8>>,
+    pub skip_valid: bool,
+    /// Seconds since every row was last compared.
+    pub verified_ago: Option<f64>,
+    pub consecutive_failures: i32,
+    pub crashes: i32,
+    /// Columns that an earlier first page had, for this shape of the target.
+    pub mapped: Option<(Vec<String>, String)>,
+}
+
+fn read(r: &Row) -> Result<State> {
+    Ok(State {
+        generation: r.need(1)?,
+        reading: r.need(2)?,
+        direct: r.need(3)?,
+        complete: r.need(4)?,
+        definition: r.get(5)?,
+        longest_pause: r.need(6)?,
+        idle: r.get(7)?,
+        page_number: r.need(8)?,
+        page_token: r.get(9)?,
+        total_first: r.get(10)?,
+        total_last: r.get(11)?,
+        duplicates: r.need(12)?,
+        published_generation: r.get(13)?,
+        published_run: r.get(14)?,
+        published_rows: r.need(15)?,
+        published_version: r.get(16)?,
+        skip_valid: r.need(17)?,
+        verified_ago: r.get(18)?,
+        consecutive_failures: r.need(19)?,
+        crashes: r.need(20)?,
+        mapped: r.get::<Vec<String>>(21)?.zip(r.get::<String>(22)?),
+    })
+}
+
+/// The job's state; `now` is what ages are counted to.
+pub fn load(job: i64, now: Timestamp) -> Result<State> {
+    let sql = include_str!("../../sql/query/load_state.sql");
+    row(sql, &[job.into(), stamp(now).into()], read)?
+        .ok_or_else(|| Error::Internal(InternalError::Corrupt { what: "the state of a job".into() }))
+}
+
+fn stamp(time: Timestamp) -> TimestampWithTimeZone {
+    time.into()
+}
+
+/// A new read begins at the first page. Its generation number.
+pub fn begin_read(job: i64, definition: &str, direct: bool, now: Timestamp) -> Result<i64> {
+    let sql = include_str!("../../sql/query/begin_read.sql");
+    let args = [job.into(), definition.into(), direct.into(), stamp(now).into()];
+    Ok(value::<i64>(sql, &args)?.expect("UPDATE … RETURNING of an existing row"))
+}
+
+/// Keeps the columns that the first page had.
+pub fn set_mapped(job: i64, columns: &[String], target: &str) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET mapped_columns = $2, mapped_target = $3 WHERE job_id = $1";
+    execute(sql, &[job.into(), columns.to_vec().into(), target.into()]).map(drop)
+}
+
+/// A first load that is given up: what it wrote is the job's own, and the next read is compared with its pages.
+pub fn adopt_half_load(job: i64) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET published_generation = generation, skip_valid = false, \
+               published_rows = coalesce((SELECT sum(p.records) FROM sluice._page AS p \
+               WHERE p.job_id = $1 AND p.generation = _job_state.generation), 0) WHERE job_id = $1";
+    execute(sql, &[job.into()]).map(drop)
+}
+
+/// What a batch of pages changes in the position.
+pub struct Advance {
+    pub job: i64,
+    pub generation: i64,
+    /// The page that the checkpoint stood at; another value means that another worker moved it.
+    pub from_page: i64,
+    pub next_page: i64,
+    pub next_token: Option<String>,
+    pub complete: bool,
+    pub total: Option<i64>,
+    pub duplicates: i64,
+    pub now: Timestamp,
+}
+
+/// Moves the checkpoint behind a batch. Fails where another worker has moved it: then this one must not commit.
+pub fn advance(step: &Advance) -> Result<()> {
+    let sql = include_str!("../../sql/query/advance_checkpoint.sql");
+    let args = [
+        step.job.into(),
+        step.generation.into(),
+        step.from_page.into(),
+        step.next_page.into(),
+        step.next_token.clone().into(),
+        step.complete.into(),
+        step.total.into(),
+        step.duplicates.into(),
+        stamp(step.now).into(),
+    ];
+    match execute(sql, &args)? {
+        1 => Ok(()),
+        _ => Err(Error::Internal(InternalError::Corrupt { what: "the checkpoint of a running job".into() })),
+    }
+}
+
+/// What the target holds after a publish.
+pub struct Published {
+    pub job: i64,
+    pub generation: i64,
+    pub run: i64,
+    pub rows: i64,
+    pub version: Vec<u8>,
+    pub skip_valid: bool,
+    pub verified: bool,
+    pub now: Timestamp,
+}
+
+/// The read is visible: its generation is what the target holds now.
+pub fn publish(done: &Published) -> Result<()> {
+    let sql = include_str!("../../sql/query/publish_state.sql");
+    let args = [
+        done.job.into(),
+        done.generation.into(),
+        done.run.into(),
+        done.rows.into(),
+        done.version.clone().into(),
+        done.skip_valid.into(),
+        done.verified.into(),
+        stamp(done.now).into(),
+    ];
+    execute(sql, &args).map(drop)
+}
+
+/// The read has ended without being published (held, kept back, failed for good): the next one begins anew.
+pub fn end_read(job: i64) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET reading = false, complete = false, updated_at = now() WHERE job_id = $1";
+    execute(sql, &[job.into()]).map(drop)
+}
+
+/// Notes how many records the read had, published or not.
+pub fn note_read(job: i64, records: i64) -> Result<()> {
+    execute("UPDATE sluice._job_state SET read_records = $2 WHERE job_id = $1", &[job.into(), records.into()]).map(drop)
+}
+
+/// A run failed, or an answer was kept back.
+pub fn note_failure(job: i64, now: Timestamp) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET last_failure_at = $2, consecutive_failures = consecutive_failures + 1, \
+               updated_at = $2 WHERE job_id = $1";
+    execute(sql, &[job.into(), stamp(now).into()]).map(drop)
+}
+
+/// When the job runs next; None: nothing planned.
+pub fn plan_next(job: i64, at: Option<Timestamp>) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET next_run_at = $2 WHERE job_id = $1";
+    execute(sql, &[job.into(), at.map(stamp).into()]).map(drop)
+}
+
+/// A page can no longer be taken as applied: the target was changed behind the ledger's back.
+pub fn void_skip(job: i64) -> Result<()> {
+    execute("UPDATE sluice._job_state SET skip_valid = false WHERE job_id = $1", &[job.into()]).map(drop)
+}
+
+/// Counts an interrupted run; how many there were without a committed page between them.
+pub fn count_crash(job: i64) -> Result<i32> {
+    let sql = "UPDATE sluice._job_state SET crashes = crashes + 1 WHERE job_id = $1 RETURNING crashes";
+    Ok(value::<i32>(sql, &[job.into()])?.unwrap_or(1))
+}
+
+pub fn forget_crashes(job: i64) -> Result<()> {
+    execute("UPDATE sluice._job_state SET crashes = 0 WHERE job_id = $1", &[job.into()]).map(drop)
+}
+
+/// What a rollback puts back: the position as it was kept before a run was published.
+pub fn position(job: i64) -> Result<String> {
+    let sql = include_str!("../../sql/query/position.sql");
+    Ok(value::<String>(sql, &[job.into()])?.unwrap_or_else(|| "{}".into()))
+}
+
+/// Puts a position back; the next read begins anew and compares every row.
+pub fn restore_position(job: i64, position: &str) -> Result<()> {
+    let sql = include_str!("../../sql/query/restore_position.sql");
+    execute(sql, &[job.into(), position.into()]).map(drop)
+}
+
+/// Generations whose pages must stay: the read in progress, the published one, held ones and those of kept undo sets.
+pub fn kept_generations(job: i64) -> Result<Vec<i64>> {
+    rows(include_str!("../../sql/query/kept_generations.sql"), &[job.into()], |r| r.need(1))
+}

@@ -1,0 +1,81 @@
+//! `sluice._undo`: what is needed to take a run back.
+
+use super::{execute, rows, value};
+use pgrx::prelude::*;
+use sluice_core::Result;
+
+/// Former images of one batch: column names, and the compressed payload of `pipeline::apply`.
+pub struct UndoBatch {
+    pub run: i64,
+    pub batch: i32,
+    pub first_load: bool,
+    pub columns: Vec<String>,
+    pub rows: i64,
+    pub payload: Option<Vec<u8>>,
+}
+
+impl UndoBatch {
+    /// The mark of a first load: the target held nothing before.
+    pub fn first_load(run: i64) -> UndoBatch {
+        UndoBatch { run, batch: 0, first_load: true, columns: Vec::new(), rows: 0, payload: None }
+    }
+}
+
+/// Keeps the former images of a batch, in the transaction that changes the rows.
+pub fn keep(job: i64, undo: &UndoBatch) -> Result<()> {
+    let sql = "INSERT INTO sluice._undo (run_id, batch, job_id, kind, columns, rows, payload) \
+               SELECT $1, coalesce(max(batch), 0) + 1, $2, $3, $4, $5, $6 FROM sluice._undo WHERE run_id = $1";
+    let kind = if undo.first_load { "first_load" } else { "rows" };
+    let args = [
+        undo.run.into(),
+        job.into(),
+        kind.into(),
+        undo.columns.clone().into(),
+        undo.rows.into(),
+        undo.payload.clone().into(),
+    ];
+    execute(sql, &args).map(drop)
+}
+
+/// Whether a run keeps the mark of a first load already.
+pub fn has_first_load(job: i64) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM sluice._undo WHERE job_id = $1 AND kind = 'first_load')";
+    Ok(value::<bool>(sql, &[job.into()])?.unwrap_or(false))
+}
+
+/// The undo batches of all runs after `run`, the latest first, without their payloads.
+pub fn after(job: i64, run: i64) -> Result<Vec<UndoBatch>> {
+    let sql = "SELECT run_id, batch, kind = 'first_load', columns, rows FROM sluice._undo \
+               WHERE job_id = $1 AND run_id > $2 ORDER BY run_id DESC, batch DESC";
+    rows(sql, &[job.into(), run.into()], |r| {
+        Ok(UndoBatch {
+            run: r.need(1)?,
+            batch: r.need(2)?,
+            first_load: r.need(3)?,
+            columns: r.need(4)?,
+            rows: r.need(5)?,
+            payload: None,
+        })
+    })
+}
+
+pub fn payload(run: i64, batch: i32) -> Result<Option<Vec<u8>>> {
+    value::<Vec<u8>>("SELECT payload FROM sluice._undo WHERE run_id = $1 AND batch = $2", &[run.into(), batch.into()])
+}
+
+/// Forgets undo sets beyond the newest `keep_runs` published runs or older than `keep_days`. They go from the oldest
+/// on: a rollback never jumps over a run.
+pub fn prune(job: i64, keep_runs: i64, keep_days: i64) -> Result<()> {
+    let sql = include_str!("../../sql/query/prune_undo.sql");
+    execute(sql, &[job.into(), keep_runs.into(), keep_days.into()]).map(drop)
+}
+
+/// Takes a run's undo sets away: the target was rebuilt from them.
+pub fn forget_job(job: i64) -> Result<()> {
+    execute("DELETE FROM sluice._undo WHERE job_id = $1", &[job.into()]).map(drop)
+}
+
+/// The oldest run of a job that keeps an undo set.
+pub fn oldest(job: i64) -> Result<Option<i64>> {
+    value::<i64>("SELECT min(run_id) FROM sluice._undo WHERE job_id = $1", &[job.into()])
+}

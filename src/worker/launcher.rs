@@ -1,0 +1,81 @@
+//! The launcher: knows every database, holds none.
+//!
+//! It compares what is wanted (databases that are due, in shared memory) with what runs, starts what is missing, and
+//! sleeps until the next time or until somebody wakes it. It keeps no history: after a crash it looks at every database
+//! anew.
+
+use crate::pg::clock::{self, Timestamp};
+use crate::pg::{bgworker, catalog, latch, settings, shmem, signals};
+use pgrx::prelude::*;
+use std::time::Duration;
+
+/// How often every database is looked at, whatever was announced: two-phase commits and restores announce nothing.
+const PROBE_INTERVAL: Duration = Duration::from_secs(600);
+/// The longest sleep: reservations and blocks of vanished processes are tidied at least this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// How long to wait when the server has no background worker slot free.
+const NO_SLOT_RETRY: Duration = Duration::from_secs(5);
+/// How often a lasting lack of slots is told.
+const WARN_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// When the launcher did what it does only now and then.
+struct Launcher {
+    probed_at: Timestamp,
+    warned_at: Timestamp,
+}
+
+/// Entry point; the postmaster starts it after recovery and again five seconds after it ends.
+#[pg_guard]
+#[unsafe(no_mangle)]
+#[allow(unsafe_code)] // an exported symbol, found by name
+pub extern "C-unwind" fn sluice_launcher_main(_arg: pg_sys::Datum) {
+    bgworker::enter_launcher();
+    let long_ago = Timestamp(i64::MIN / 2);
+    let mut launcher = Launcher { probed_at: long_ago, warned_at: long_ago };
+    loop {
+        signals::reload_settings_if_asked();
+        latch::wait(launcher.run_once(clock::now()));
+    }
+}
+
+impl Launcher {
+    /// One look; how long to sleep after it.
+    fn run_once(&mut self, now: Timestamp) -> Duration {
+        shmem::tidy(now);
+        if !settings::enabled() {
+            return LONGEST_SLEEP;
+        }
+        if now.since(self.probed_at) >= PROBE_INTERVAL {
+            self.probe(now);
+        }
+        for database in shmem::take_due_databases(now) {
+            if !bgworker::start_scheduler(database) {
+                shmem::scheduler_not_started(database, now.plus(NO_SLOT_RETRY));
+                self.warn_of_missing_slot(now);
+            }
+        }
+        let next_probe = self.probed_at.plus(PROBE_INTERVAL);
+        shmem::next_due().min(next_probe).since(now).clamp(Duration::from_millis(10), LONGEST_SLEEP)
+    }
+
+    /// Looks which databases there are, and has each looked into.
+    fn probe(&mut self, now: Timestamp) {
+        let served = catalog::databases().into_iter().filter(|d| settings::serves_database(&d.name));
+        let oids: Vec<u32> = served.map(|d| d.oid).collect();
+        shmem::follow_databases(&oids);
+        shmem::mark_all_dirty();
+        self.probed_at = now;
+    }
+
+    fn warn_of_missing_slot(&mut self, now: Timestamp) {
+        if now.since(self.warned_at) >= WARN_INTERVAL {
+            self.warned_at = now;
+            ereport!(
+                PgLogLevel::WARNING,
+                PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                "no background worker slot is free for pg_sluice",
+                "Raise max_worker_processes and restart the server; jobs that wait show waiting_for_worker."
+            );
+        }
+    }
+}

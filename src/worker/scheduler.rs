@@ -1,0 +1,185 @@
+//! The scheduler of one database: closes dead runs, asks for due ones, starts workers, and leaves.
+//!
+//! It is also the probe: in a database without our extension it leaves at once and comes back only at the next look.
+//! Each job is handled by itself, so that one bad definition stops no other.
+
+use crate::pg::clock::{self, Timestamp};
+use crate::pg::identity::RunAs;
+use crate::pg::{bgworker, catalog, failpoint, settings, shmem, transaction};
+use crate::store::{self, job::Job, role, run, state};
+use crate::worker::log_error;
+use pgrx::prelude::*;
+use sluice_core::Result;
+use sluice_core::run::{RunSource, RunStatus};
+use std::time::Duration;
+
+/// How soon a scheduler looks again when something it wanted did not happen.
+const RETRY: Duration = Duration::from_secs(5);
+/// How soon it looks again after an error.
+const AFTER_ERROR: Duration = Duration::from_secs(30);
+/// The delay before the work goes on after the first and the second interruption in a row; the third disables the job.
+const AFTER_CRASH: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+
+/// How many workers may end before one of them takes the run.
+const ATTEMPTS: i32 = 5;
+
+/// Entry point; the argument is the database's oid.
+#[pg_guard]
+#[unsafe(no_mangle)]
+#[allow(unsafe_code)] // an exported symbol, found by name
+pub extern "C-unwind" fn sluice_scheduler_main(arg: pg_sys::Datum) {
+    let database = arg.value() as u32;
+    bgworker::enter_scheduler(database);
+    bgworker::report_name("sluice scheduler");
+    if !shmem::enter_scheduler(database, bgworker::my_pid()) {
+        return;
+    }
+    let now = clock::now();
+    let next = run_once(database, now).unwrap_or_else(|error| {
+        log_error("the scheduler could not do its work", &error);
+        now.plus(AFTER_ERROR)
+    });
+    shmem::set_due(database, next);
+}
+
+/// One pass; when the database is due again.
+fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
+    if !transaction::run(|| Ok(catalog::extension_exists()))? {
+        return Ok(Timestamp::NEVER);
+    }
+    for dead in transaction::run(run::dead)? {
+        if !has_worker(database, dead.job) {
+            isolated("closing a run", || close_dead(&dead, now));
+        }
+    }
+    for job in transaction::run(store::job::all)? {
+        isolated("planning a job", || plan(&job, now));
+    }
+    let mut next = transaction::run(|| next_planned(now))?;
+    for (run, job, delay) in transaction::run(run::waiting)? {
+        let at = now.plus(Duration::from_secs_f64(delay));
+        if at > now {
+            next = next.min(at);
+        } else if !has_worker(database, job) {
+            let started = isolated("starting a worker", || start(database, run, job)).unwrap_or(true);
+            next = if started { next } else { next.min(now.plus(RETRY)) };
+        }
+    }
+    Ok(next)
+}
+
+/// Work on one job that must not keep the others from theirs.
+fn isolated<T>(what: &str, body: impl FnOnce() -> Result<T>) -> Option<T> {
+    transaction::run(body).map_err(|error| log_error(what, &error)).ok()
+}
+
+fn has_worker(database: u32, job: i64) -> bool {
+    shmem::slots().iter().any(|slot| slot.database == database && slot.job == job)
+}
+
+/// A run whose process is gone: it was stopped, or it was interrupted and goes on where it was.
+fn close_dead(dead: &run::Run, now: Timestamp) -> Result<()> {
+    if dead.stopped_by.is_some() {
+        return run::finish(dead.id, RunStatus::Stopped, now);
+    }
+    run::finish(dead.id, RunStatus::Interrupted, now)?;
+    failpoint::hit("scheduler.interrupted");
+    let crashes = state::count_crash(dead.job)?;
+    let delay = usize::try_from(crashes - 1).ok().and_then(|n| AFTER_CRASH.get(n).copied());
+    match delay {
+        None => store::job::disable(dead.job, &format!("its runs were interrupted {crashes} times in a row without a committed page")),
+        Some(delay) => go_on(dead, now.plus(delay)),
+    }
+}
+
+/// Asks for the run that continues an interrupted one.
+fn go_on(dead: &run::Run, at: Timestamp) -> Result<()> {
+    if dead.source == RunSource::Rollback.as_str() {
+        return run::request_rollback(dead.job, "scheduler", dead.rollback_to, dead.rollback_resume).map(drop);
+    }
+    run::request(dead.job, RunSource::Resume, "scheduler", Some(at)).map(drop)
+}
+
+/// Asks for the job's run when it is due.
+fn plan(job: &Job, now: Timestamp) -> Result<()> {
+    let runnable = job.enabled && !job.paused && is_armed(job);
+    if !runnable {
+        return Ok(());
+    }
+    if !role::exists(job.owner)? {
+        return store::job::disable(job.id, "the role that owns the job was dropped");
+    }
+    let due = store::job::is_due(job.id, now)?;
+    if due && run::open_of(job.id)?.is_none() {
+        run::request(job.id, RunSource::Schedule, "scheduler", None)?;
+        state::plan_next(job.id, None)?;
+    }
+    Ok(())
+}
+
+/// What a job's stamp is compared with.
+fn here() -> (i64, pg_sys::Oid) {
+    (catalog::system_identifier(), pg_sys::Oid::from(bgworker::my_database()))
+}
+
+fn is_armed(job: &Job) -> bool {
+    job.armed == Some(here())
+}
+
+/// When the next job of this database is due.
+fn next_planned(now: Timestamp) -> Result<Timestamp> {
+    let seconds = store::job::seconds_to_next(here(), now)?;
+    Ok(seconds.map_or(Timestamp::NEVER, |s| now.plus(Duration::from_secs_f64(s.max(0.0)))))
+}
+
+/// Starts a worker for a waiting run; false where it has to wait for a slot.
+fn start(database: u32, run_id: i64, job_id: i64) -> Result<bool> {
+    let Some(job) = store::job::by_id(job_id)? else { return Ok(true) };
+    let Some(run) = run::by_id(run_id)? else { return Ok(true) };
+    let asked_for = run.source == RunSource::Rollback.as_str() || run.approved_by.is_some();
+    if !is_armed(&job) || ((job.paused || !job.enabled) && !asked_for) {
+        return Ok(true);
+    }
+    let Some(owner) = role::owner_of(job.target)? else {
+        return fail_without_target(&job, run_id).map(|()| true);
+    };
+    let run_as = if owner.may_login || !bgworker::ASSUMES_NOLOGIN {
+        RunAs::Session(owner.oid)
+    } else {
+        RunAs::Assumed(owner.oid)
+    };
+    let wanted = shmem::reservation(database, job_id, run_id, run_as);
+    if run::count_attempt(run_id)? > ATTEMPTS {
+        return give_up(&job, run_id).map(|()| true);
+    }
+    let Some(slot) = shmem::reserve(wanted, &job.name, settings::max_workers()) else {
+        return Ok(true); // every worker is busy: the one that ends first wakes us
+    };
+    if bgworker::start_worker(slot, &job.name) {
+        return Ok(true);
+    }
+    shmem::release(slot);
+    shmem::set_starved(database);
+    Ok(false)
+}
+
+/// Worker after worker ended before it could take the run: the reason is in the server's log.
+fn give_up(job: &Job, run_id: i64) -> Result<()> {
+    let now = clock::now();
+    let error = sluice_core::call::CallError::WorkerDidNotStart { job: job.name.clone(), attempts: ATTEMPTS };
+    run::fail(run_id, RunStatus::Failed, &error.into(), now)?;
+    state::note_failure(job.id, now)?;
+    store::job::plan_after_failure(job, now, true)
+}
+
+/// The target is gone: no role to run as, nothing to write to. The run fails without a worker.
+fn fail_without_target(job: &Job, run_id: i64) -> Result<()> {
+    let now = clock::now();
+    let error = sluice_core::target::TargetError::Gone {
+        target: format!("{}.{}", job.target_schema, job.target_table),
+        job: job.name.clone(),
+    };
+    run::fail(run_id, RunStatus::Failed, &error.into(), now)?;
+    state::note_failure(job.id, now)?;
+    store::job::plan_after_failure(job, now, true)
+}

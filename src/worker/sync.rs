@@ -1,0 +1,55 @@
+//! The worker: does one run as the run-as role, and ends.
+
+use crate::pg::identity::RunAs;
+use crate::pg::shmem::Slot;
+use crate::pg::{bgworker, latch, lock, shmem, signals, transaction};
+use crate::pipeline::{self, Work};
+use crate::store;
+use crate::worker::log_error;
+use pgrx::prelude::*;
+use std::time::Duration;
+
+/// How often and how long a worker waits for its job's lock: the worker before it may still be on its way out.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Entry point; the argument is the slot that says what to do.
+#[pg_guard]
+#[unsafe(no_mangle)]
+#[allow(unsafe_code)] // an exported symbol, found by name
+pub extern "C-unwind" fn sluice_worker_main(arg: pg_sys::Datum) {
+    let number = arg.value();
+    bgworker::leave_slot_at_exit(number);
+    let Some(slot) = shmem::enter_worker(number, bgworker::my_pid()) else { return };
+    bgworker::enter_worker(slot.database, run_as(&slot));
+    bgworker::report_name(&format!("sluice job {} {}", slot.job, slot.name()));
+    signals::quiet_thread_panics();
+    transaction::pin_settings();
+    run_once(number, &slot);
+}
+
+fn run_as(slot: &Slot) -> RunAs {
+    let role = pg_sys::Oid::from(slot.role);
+    if slot.assumed { RunAs::Assumed(role) } else { RunAs::Session(role) }
+}
+
+fn run_once(number: usize, slot: &Slot) {
+    let jobs_table = match transaction::run(store::jobs_table) {
+        Ok(oid) => oid,
+        Err(error) => return log_error("a worker found no jobs table", &error),
+    };
+    let locked = (0..LOCK_TRIES).any(|_| {
+        lock::try_lock_job(jobs_table, slot.job) || {
+            latch::wait(LOCK_PAUSE);
+            false
+        }
+    });
+    if locked {
+        let work = Work { slot: number, job: slot.job, run: slot.run };
+        if let Err(error) = pipeline::run(&work) {
+            log_error(&format!("run {} could not be ended in order", slot.run), &error);
+        }
+        bgworker::report_activity("");
+        lock::unlock_job(jobs_table, slot.job);
+    }
+}
