@@ -17,7 +17,7 @@ check() { # one check of the tier lint, counted like a test
 
 lint() {
   local status=0
-  check cargo fmt --all --check || status=1
+  check cargo fmt --all --check -- --color never || status=1
   # With the failpoints, and without them, as it is released.
   check cargo clippy --quiet --workspace --all-targets --features pg_sluice/failpoints -- -D warnings || status=1
   check cargo clippy --quiet --package pg_sluice --lib -- -D warnings || status=1
