@@ -14,13 +14,18 @@ if [ -z "$known" ] || [ "$("$known" --version 2>/dev/null)" != "$("$PG_CONFIG" -
   export PGRX_PG_CONFIG_PATH=$PG_CONFIG
 fi
 
-folder=debug
-arguments=(--lib --package pg_sluice)
-[ "$profile" = dev ] || { folder=release; arguments+=(--release); }
+arguments=(--quiet --package pg_sluice)
 [ "$major" = "$PG_MAJOR" ] || { arguments+=(--no-default-features); features="pg$major${features:+,$features}"; }
-[ -z "$features" ] || arguments+=(--features "$features")
-cargo build --quiet "${arguments[@]}" >&2
-cargo build --quiet --package extension-sql >&2
+[ -z "$features" ] || arguments+=(--features "pg_sluice/${features//,/,pg_sluice/}")
+if [ "$profile" = dev ]; then
+  folder=debug
+  # Together: they share most of their dependencies.
+  cargo build "${arguments[@]}" --package extension-sql >&2
+else
+  folder=release
+  cargo build "${arguments[@]}" --release >&2
+  cargo build --quiet --package extension-sql >&2
+fi
 
 stage=$CARGO_TARGET_DIR/extension/$profile-pg$major${features:+-${features//,/-}}
 mkdir -p "$stage"
