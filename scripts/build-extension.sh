@@ -6,13 +6,7 @@
 profile=${1:-dev} features=${2:-}
 major=$(pg_major)
 [ -n "$major" ] || die "no PostgreSQL found; run scripts/ensure-tools.sh"
-
-# pgrx reads the headers of the pg_config that ~/.pgrx/config.toml names. Where that is another version than ours, or
-# where nobody ran `cargo pgrx init`, the variable says it; otherwise it stays unset, because setting it rebuilds pgrx.
-known=$(sed -n "s/^pg$major = \"\(.*\)\"/\1/p" "${PGRX_HOME:-$HOME/.pgrx}/config.toml" 2>/dev/null || true)
-if [ -z "$known" ] || [ "$("$known" --version 2>/dev/null)" != "$("$PG_CONFIG" --version)" ]; then
-  export PGRX_PG_CONFIG_PATH=$PG_CONFIG
-fi
+use_headers
 
 arguments=(--quiet --package pg_sluice)
 [ "$major" = "$PG_MAJOR" ] || { arguments+=(--no-default-features); features="pg$major${features:+,$features}"; }

@@ -17,6 +17,7 @@ check() { # one check of the tier lint, counted like a test
 
 lint() {
   local status=0
+  use_headers
   check cargo fmt --all --check -- --color never || status=1
   # With the failpoints, and without them, as it is released.
   check cargo clippy --quiet --workspace --all-targets --features pg_sluice/failpoints -- -D warnings || status=1
