@@ -34,7 +34,7 @@ test: tools ## All tests; the last line is "N passed, N failed"
 lint: tools ## Format and clippy
 	@scripts/test.sh lint
 
-test-core: tools ## Decisions, encodings, states: no server
+test-core: ## Decisions, encodings, states: no server
 	@scripts/test.sh core
 
 test-pg: tools ## Golden SQL (UPDATE=1 writes the expected files)

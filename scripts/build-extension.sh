@@ -6,21 +6,20 @@
 profile=${1:-dev} features=${2:-}
 major=$(pg_major)
 [ -n "$major" ] || die "no PostgreSQL found; run scripts/ensure-tools.sh"
+use_headers
 
-# pgrx reads the headers of the pg_config that ~/.pgrx/config.toml names. Where that is another version than ours, or
-# where nobody ran `cargo pgrx init`, the variable says it; otherwise it stays unset, because setting it rebuilds pgrx.
-known=$(sed -n "s/^pg$major = \"\(.*\)\"/\1/p" "${PGRX_HOME:-$HOME/.pgrx}/config.toml" 2>/dev/null || true)
-if [ -z "$known" ] || [ "$("$known" --version 2>/dev/null)" != "$("$PG_CONFIG" --version)" ]; then
-  export PGRX_PG_CONFIG_PATH=$PG_CONFIG
-fi
-
-folder=debug
-arguments=(--lib --package pg_sluice)
-[ "$profile" = dev ] || { folder=release; arguments+=(--release); }
+arguments=(--quiet --package pg_sluice)
 [ "$major" = "$PG_MAJOR" ] || { arguments+=(--no-default-features); features="pg$major${features:+,$features}"; }
-[ -z "$features" ] || arguments+=(--features "$features")
-cargo build --quiet "${arguments[@]}" >&2
-cargo build --quiet --package extension-sql >&2
+[ -z "$features" ] || arguments+=(--features "pg_sluice/${features//,/,pg_sluice/}")
+if [ "$profile" = dev ]; then
+  folder=debug
+  # Together: they share most of their dependencies.
+  cargo build "${arguments[@]}" --package extension-sql >&2
+else
+  folder=release
+  cargo build "${arguments[@]}" --release >&2
+  cargo build --quiet --package extension-sql >&2
+fi
 
 stage=$CARGO_TARGET_DIR/extension/$profile-pg$major${features:+-${features//,/-}}
 mkdir -p "$stage"

@@ -33,6 +33,17 @@ export PG_CONFIG
 # The major version of the chosen PostgreSQL; empty where there is none.
 pg_major() { [ -x "${PG_CONFIG:-}" ] && "$PG_CONFIG" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/'; }
 
+# Makes every cargo command build pgrx for PG_CONFIG. pgrx reads the headers of the pg_config that ~/.pgrx/config.toml
+# names. Where that is another version than ours, or where nobody ran `cargo pgrx init`, the variable says it; otherwise
+# it stays unset, because setting it builds pgrx again.
+use_headers() {
+  local known
+  known=$(sed -n "s/^pg$(pg_major) = \"\(.*\)\"/\1/p" "${PGRX_HOME:-$HOME/.pgrx}/config.toml" 2>/dev/null || true)
+  if [ -z "$known" ] || [ "$("$known" --version 2>/dev/null)" != "$("$PG_CONFIG" --version)" ]; then
+    export PGRX_PG_CONFIG_PATH=$PG_CONFIG
+  fi
+}
+
 # Runs a command as a user who may run a server: as root that is postgres, else whoever calls.
 as_server_user() {
   if [ "$(id -u)" = 0 ]; then

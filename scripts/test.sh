@@ -17,7 +17,8 @@ check() { # one check of the tier lint, counted like a test
 
 lint() {
   local status=0
-  check cargo fmt --all --check || status=1
+  use_headers
+  check cargo fmt --all --check -- --color never || status=1
   # With the failpoints, and without them, as it is released.
   check cargo clippy --quiet --workspace --all-targets --features pg_sluice/failpoints -- -D warnings || status=1
   check cargo clippy --quiet --package pg_sluice --lib -- -D warnings || status=1
@@ -27,7 +28,7 @@ lint() {
 core() {
   local status=0
   cargo test --quiet --no-fail-fast --package sluice-core --package sluice-fetch --package sample-api -- ${ONLY:+"$ONLY"} || status=1
-  cargo test --quiet --package sluice-e2e --test architecture -- ${ONLY:+"$ONLY"} || status=1
+  RUST_BACKTRACE=0 cargo test --quiet --package sluice-e2e --test architecture -- ${ONLY:+"$ONLY"} || status=1
   return $status
 }
 

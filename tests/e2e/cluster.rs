@@ -9,6 +9,8 @@ use std::fs::{File, OpenOptions};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How long a start, a stop or a crash recovery may take on a loaded machine.
@@ -59,6 +61,20 @@ impl Cluster {
     /// A server that does not know pg_sluice.
     pub fn plain() -> Cluster {
         Cluster::with(&[("shared_preload_libraries", "")])
+    }
+
+    /// One server with pg_sluice for all scenarios that neither stop it nor change it: each takes a database of its own.
+    pub fn shared() -> &'static Cluster {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(Cluster::start)
+    }
+
+    /// A superuser's session in a new database.
+    pub fn new_database(&self) -> Db {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("d{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        self.db().exec(&format!("CREATE DATABASE {name}"));
+        self.db_as("postgres", &name)
     }
 
     /// Starts a stopped server and waits until it accepts connections, crash recovery included.

@@ -24,6 +24,8 @@ impl Db {
             .user(role)
             .dbname(database)
             .application_name("sluice-e2e");
+        // A statement that never ends fails its test instead of the whole run.
+        config.options("-c statement_timeout=180s");
         config.notice_callback(move |notice| {
             sink.lock()
                 .unwrap_or_else(PoisonError::into_inner)

@@ -64,6 +64,14 @@ fn a_killed_backend_restarts_the_server() {
 }
 
 #[test]
+fn each_new_database_is_another_one() {
+    let cluster = Cluster::plain();
+    cluster.new_database().exec("CREATE TABLE mine (n int)");
+    let missing = cluster.new_database().error("SELECT * FROM mine");
+    assert_eq!(missing.sqlstate, "42P01");
+}
+
+#[test]
 fn processes_are_found_by_their_backend_type() {
     let cluster = Cluster::plain();
     let mut db = cluster.db();

@@ -11,7 +11,10 @@ const PINS: &str = include_str!("../../pgrx.toml");
 pub fn bin() -> &'static Path {
     static BIN: OnceLock<PathBuf> = OnceLock::new();
     BIN.get_or_init(|| {
-        let told = ["SLUICE_PG_CONFIG", "PG_CONFIG"].into_iter().filter_map(std::env::var_os).find(|path| !path.is_empty());
+        let told = ["SLUICE_PG_CONFIG", "PG_CONFIG"]
+            .into_iter()
+            .filter_map(std::env::var_os)
+            .find(|path| !path.is_empty());
         let pg_config = told.map_or_else(|| PathBuf::from("pg_config"), PathBuf::from);
         let output = Command::new(&pg_config).arg("--bindir").output();
         let output = output.unwrap_or_else(|error| panic!("{}: {error}", pg_config.display()));
