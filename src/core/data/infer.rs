@@ -156,6 +156,17 @@ impl Seen {
     }
 }
 
+/// The names of all members that any record has, in the order of their first appearance.
+pub fn members(records_text: &str) -> Result<Vec<String>, DataError> {
+    let mut names = Vec::new();
+    let mut known = HashSet::new();
+    for_each_record(records_text, u64::MAX, |record| {
+        let new = record.iter().filter(|member| known.insert(member.name.clone()));
+        names.extend(new.map(|member| member.name.clone()));
+    })?;
+    Ok(names)
+}
+
 /// The members that could be a key: scalar, in every record, never null and distinct. `id` comes first, the others in
 /// the order of their first appearance. Without records there is nothing to propose.
 pub fn unique_members(records_text: &str) -> Result<Vec<String>, DataError> {
