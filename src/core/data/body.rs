@@ -1,4 +1,4 @@
-//! The stored form of a page's records and keys: zstd (RFC 8878), at its fastest level.
+//! The stored form of a page's records and keys, and of undo sets: zstd (RFC 8878).
 
 use super::error::{DataError, StoredPageFault};
 use std::io::Read;
@@ -16,20 +16,24 @@ pub fn decompress(stored: &[u8], max: usize) -> Result<Vec<u8>, DataError> {
         fault: StoredPageFault::Compression,
     };
     let decoder = zstd::Decoder::with_buffer(stored).map_err(damaged)?;
-    let mut text = Vec::new();
-    decoder.take(max as u64 + 1).read_to_end(&mut text).map_err(damaged)?;
-    if text.len() > max {
+    let mut content = Vec::new();
+    decoder
+        .take(max as u64 + 1)
+        .read_to_end(&mut content)
+        .map_err(damaged)?;
+    if content.len() > max {
         return Err(DataError::TooLarge {
             what: "a stored page",
             limit: max,
         });
     }
-    Ok(text)
+    Ok(content)
 }
 
 /// Undoes [`compress`] of a text.
 pub fn decompress_text(stored: &[u8], max: usize) -> Result<String, DataError> {
-    String::from_utf8(decompress(stored, max)?).map_err(|_| DataError::BadStoredPage {
+    let content = decompress(stored, max)?;
+    String::from_utf8(content).map_err(|_| DataError::BadStoredPage {
         fault: StoredPageFault::Encoding,
     })
 }

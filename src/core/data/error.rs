@@ -29,6 +29,8 @@ pub enum DataError {
     NotAnArray { path: String, found: JsonKind },
     #[error("record {record} is {found}, not an object")]
     NotAnObject { record: u64, found: JsonKind },
+    #[error("no member of the records is a column of the target")]
+    NoColumns,
     #[error("record {record} has no value for key column \"{column}\"")]
     KeyMissing { record: u64, column: String },
     #[error("record {record} does not fit column \"{column}\" of type {type_name}")]
@@ -57,6 +59,7 @@ pub enum StoredPageFault {
 impl Explain for DataError {
     fn class(&self) -> Class {
         match self {
+            DataError::NoColumns => Class::Schema,
             DataError::BadStoredPage { .. } => Class::Internal,
             _ => Class::Data,
         }
@@ -67,6 +70,7 @@ impl Explain for DataError {
             DataError::NotUtf8 { .. } => "22021",
             DataError::TooDeep { .. } => "54001",
             DataError::TooLarge { .. } => "54000",
+            DataError::NoColumns => "42703",
             DataError::KeyMissing { .. } => "23502",
             DataError::DoesNotFit { reason, .. } => reason.sqlstate(),
             DataError::BadStoredPage { .. } => "XX001",
@@ -86,32 +90,23 @@ impl Explain for DataError {
     }
 
     fn hint(&self) -> Option<String> {
-        match self {
+        Some(match self {
             DataError::EmptyBody | DataError::Truncated { .. } | DataError::NotUtf8 { .. } => {
-                Some("The remote must answer with one whole JSON document in UTF-8.".into())
+                "The remote must answer with one whole JSON document in UTF-8.".into()
             }
-            DataError::Html { .. } => Some(
-                "A login page, a proxy or a wrong path often answers so: check the job's path and the base URL.".into(),
-            ),
-            DataError::NotJson { .. } => Some("Look at what the remote answers, and check the job's path.".into()),
+            DataError::Html { .. } => "A login page, a proxy or a wrong path often answers so: check the job's path and the base URL.".into(),
+            DataError::NotJson { .. } => "Look at what the remote answers, and check the job's path.".into(),
             DataError::PathMissing { .. } | DataError::NotAnArray { .. } | DataError::NotAnObject { .. } => {
-                Some("Check the setting \"records\": it names the array of records in the answer.".into())
+                "Check the setting \"records\": it names the array of records in the answer.".into()
             }
-            DataError::NoColumns => {
-                Some("Name the columns in the setting \"columns\", or give the target columns named as the members.".into())
-            }
-            DataError::KeyMissing { .. } => Some(
-                "Every record needs a value in each key column: check \"key\" and the column's path in \"columns\"."
-                    .into(),
-            ),
-            DataError::DoesNotFit { reason, .. } => Some(reason.hint().into()),
+            DataError::NoColumns => "Say in the setting \"columns\" which member goes into which column.".into(),
+            DataError::KeyMissing { .. } => "Check the job's \"key\" and the paths of its columns: every record needs a value in each.".into(),
+            DataError::DoesNotFit { reason, .. } => reason.hint().into(),
             DataError::TooLarge { .. } | DataError::TooDeep { .. } => {
-                Some("Ask the remote for smaller pages, or leave the member out of \"columns\".".into())
+                "Ask the remote for smaller pages, or for records without the large member.".into()
             }
-            DataError::BadStoredPage { .. } => {
-                Some("The page store is damaged; please report it with the server's log around this time.".into())
-            }
-        }
+            DataError::BadStoredPage { .. } => "Read the collection anew from its first page.".into(),
+        })
     }
 }
 

@@ -156,14 +156,15 @@ impl Seen {
     }
 }
 
-/// The names of all top-level members that records of this page have, in the order of their first appearance.
+/// The names of all members that any record has, in the order of their first appearance.
 pub fn members(records_text: &str) -> Result<Vec<String>, DataError> {
-    let columns = infer(records_text, u64::MAX)?.columns;
-    let name = |column: InferredColumn| match column.query.steps.into_iter().next() {
-        Some(Step::Member(name)) => Some(name),
-        _ => None,
-    };
-    Ok(columns.into_iter().filter_map(name).collect())
+    let mut names = Vec::new();
+    let mut known = HashSet::new();
+    for_each_record(records_text, u64::MAX, |record| {
+        let new = record.iter().filter(|member| known.insert(member.name.clone()));
+        names.extend(new.map(|member| member.name.clone()));
+    })?;
+    Ok(names)
 }
 
 /// The members that could be a key: scalar, in every record, never null and distinct. `id` comes first, the others in

@@ -32,7 +32,7 @@ mod time;
 mod tree;
 mod tuple;
 
-pub use body::{compress, content_hash, decompress, decompress_text};
+pub use body::{compress, decompress, decompress_text};
 pub use column::{Column, ColumnType, FieldFormat, Mapping, MappingVersion};
 pub use decode::{DecodedPage, decode};
 pub use depth::MAX_DEPTH;
@@ -40,7 +40,7 @@ pub use error::{DataError, StoredPageFault, excerpt};
 pub use infer::{Inferred, InferredColumn, InferredType, infer, members, unique_members};
 pub use kind::JsonKind;
 pub use misfit::Misfit;
-pub use page::{Located, PageHash, RecordsText, hash, locate, locate_with};
+pub use page::{Located, PageHash, content_hash, content_hash_bytes, hash, locate, locate_with};
 pub use path::{PathError, SingularQuery, Step};
 pub use pick::pick;
 pub use tuple::{fields, key_fields, split_keys, split_rows};

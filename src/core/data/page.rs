@@ -6,16 +6,11 @@ use super::kind::{JsonKind, trim};
 use super::path::SingularQuery;
 use super::pick::{pick, without_mark};
 
-/// The array of records exactly as it was sent, without the envelope around it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordsText<'a> {
-    pub text: &'a str,
-}
-
 /// What one look at a body found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located<'a> {
-    pub records: RecordsText<'a>,
+    /// The array of records exactly as it was sent, without the envelope around it.
+    pub text: &'a str,
     /// The raw values of the other queries of [`locate_with`], in their order.
     pub picked: Vec<Option<&'a str>>,
 }
@@ -38,10 +33,7 @@ pub fn locate_with<'a>(
         path: records.to_string(),
     })?;
     match JsonKind::of(text) {
-        JsonKind::Array => Ok(Located {
-            records: RecordsText { text },
-            picked,
-        }),
+        JsonKind::Array => Ok(Located { text, picked }),
         found => Err(DataError::NotAnArray {
             path: records.to_string(),
             found,
@@ -72,4 +64,14 @@ pub fn hash(records_text: &str, version: &MappingVersion) -> PageHash {
     hasher.update(&version.0);
     hasher.update(records_text.as_bytes());
     PageHash(*hasher.finalize().as_bytes())
+}
+
+/// The BLAKE3 hash of any bytes.
+pub fn content_hash_bytes(content: &[u8]) -> [u8; 32] {
+    *blake3::hash(content).as_bytes()
+}
+
+/// The BLAKE3 hash of any bytes, as 64 hexadecimal digits.
+pub fn content_hash(content: &[u8]) -> String {
+    blake3::hash(content).to_hex().to_string()
 }
