@@ -14,12 +14,12 @@ use crate::store::run::Counts;
 use crate::store::undo::{self, UndoBatch};
 use crate::store::{page, run, state};
 use sluice_core::call::CallError;
-use sluice_core::data::{self, DecodedPage, content_hash};
+use sluice_core::data::{self, DecodedPage, content_hash_bytes};
 use sluice_core::error::{DatabaseError, Error};
 use sluice_core::settings::CommitEvery;
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Result};
-use sluice_fetch::pages::FetchedPage;
+use sluice_fetch::FetchedPage;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -249,7 +249,7 @@ pub fn keep_undo_set(work: &Work, outcome: &Outcome) -> Result<()> {
 fn entry(fetched: &FetchedPage<Arrived>, at: Timestamp) -> page::Entry {
     let hash = match &fetched.page {
         Some(arrived) => arrived.hash.0.to_vec(),
-        None => content_hash(b"").to_vec(),
+        None => content_hash_bytes(b"").to_vec(),
     };
     page::Entry {
         number: signed(fetched.number),

@@ -6,7 +6,7 @@ use sluice_core::data::{self, DecodedPage, Mapping, PageHash};
 use sluice_core::http::Response;
 use sluice_core::pagination::{Pagination, Source};
 use sluice_core::{Error, Result};
-use sluice_fetch::pages::{Decode, PageFacts};
+use sluice_fetch::{Decode, PageFacts};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 

@@ -12,8 +12,8 @@ use sluice_core::error::{Error, InternalError};
 use sluice_core::http::Method;
 use sluice_core::retry::RetryPolicy;
 use sluice_core::Result;
-use sluice_fetch::pages::{self, FetchedPage, Limits, Poll, Read, ReadSpec, Timeouts};
-use sluice_fetch::transport::{Transport, UreqTransport};
+use sluice_fetch::{self as fetch, FetchedPage, Limits, Poll, Read, ReadSpec, Timeouts};
+use sluice_fetch::{Transport, UreqTransport};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<()> {
     let (mut bell, rope) = latch::bell().map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
     let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || rope.pull());
     let remote = signals::with_all_blocked(|| {
-        pages::start(spec, Arc::clone(&transport), Arc::clone(&decoder), wake)
+        fetch::start(spec, Arc::clone(&transport), Arc::clone(&decoder), wake)
     });
     let mut writer = Writer::new(work, plan, decoder);
     let result = take_pages(work, plan, read, &remote, &mut bell, &mut writer);

@@ -198,5 +198,5 @@ fn definition(plan: &Plan) -> String {
         plan.target.fingerprint(),
         plan.target.oid,
     );
-    content_hash(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    content_hash(text.as_bytes())
 }

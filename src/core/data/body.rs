@@ -37,8 +37,3 @@ pub fn decompress_text(stored: &[u8], max: usize) -> Result<String, DataError> {
         fault: StoredPageFault::Encoding,
     })
 }
-
-/// A name for content, by its bytes.
-pub fn content_hash(content: &[u8]) -> [u8; 32] {
-    *blake3::hash(content).as_bytes()
-}

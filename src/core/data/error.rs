@@ -41,8 +41,6 @@ pub enum DataError {
         excerpt: String,
         reason: Misfit,
     },
-    #[error("no record has a member for any column of the target")]
-    NoColumns,
     #[error("a stored page cannot be read: {fault}")]
     BadStoredPage { fault: StoredPageFault },
 }

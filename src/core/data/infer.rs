@@ -5,7 +5,7 @@ use super::error::DataError;
 use super::escape::content_of;
 use super::kind::JsonKind;
 use super::names::column_names;
-use super::path::{SingularQuery, Step};
+use super::path::SingularQuery;
 use super::records::{Member, for_each_record};
 use super::time;
 use std::collections::{HashMap, HashSet};
