@@ -8,6 +8,7 @@
 //!
 //! - [`start`], [`Read`]: one read of a collection; the caller polls, and is woken when something came.
 //! - [`Transport`]: one request to one response. [`UreqTransport`] is the real one, [`MemoryTransport`] serves tests.
+//! - [`probe`]: one request without retries, for a person who waits.
 //! - `agent`, `resolver`, `connector`: ureq with every default set by hand and every address checked.
 //! - `body`: decoded bodies under caps on the decoded bytes. `classify`: ureq's errors by structure.
 //!
@@ -20,11 +21,12 @@ mod connector;
 mod exchange;
 mod memory;
 mod order;
-mod pages;
+pub mod pages;
 mod pool;
+pub mod probe;
 mod resolver;
 mod spec;
-mod transport;
+pub mod transport;
 
 pub use agent::AgentSettings;
 pub use memory::MemoryTransport;

@@ -9,7 +9,7 @@ use sluice_core::pagination::PageToken;
 
 use crate::exchange::work;
 use crate::pool::Shared;
-use crate::spec::ReadSpec;
+pub use crate::spec::{Limits, ReadSpec, Timeouts};
 use crate::transport::Transport;
 
 /// Stack of a fetch thread: decoding is bounded in depth, and TLS needs little.

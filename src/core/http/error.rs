@@ -6,6 +6,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use url::Url;
+
 use crate::class::Class;
 use crate::error::Explain;
 use crate::url_policy::address::Refusal;
@@ -127,6 +129,16 @@ pub enum HttpError {
     NoThread,
     #[error("internal error in a fetch thread")]
     Panicked { page: u64 },
+}
+
+impl HttpError {
+    /// A probe of `base` that did not end within its own time limit.
+    pub fn probe_timeout(base: &Url) -> HttpError {
+        HttpError::Timeout {
+            remote: super::remote(base),
+            phase: Phase::Response,
+        }
+    }
 }
 
 impl Explain for HttpError {

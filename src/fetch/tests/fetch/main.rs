@@ -5,6 +5,7 @@
 mod agent;
 mod failures;
 mod policy;
+mod probing;
 mod reading;
 mod reads;
 mod scripted;
