@@ -5,21 +5,29 @@
 use crate::pg::settings;
 use sluice_core::Result;
 use sluice_core::call::CallError;
-use sluice_core::secret::{MasterKey, parse_key};
+use sluice_core::secret::{KeyFileFault, MasterKey, SecretFault, parse_key};
 use std::ffi::CStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 const DEFAULT_NAME: &str = "pg_sluice.key";
 
 /// The key, read anew: it is not kept in memory longer than it is needed.
 pub fn load() -> Result<MasterKey> {
-    let path = path().ok_or_else(|| no_key("No key file is set, and the configuration lies in the data directory.", None))?;
-    let file = fs::metadata(&path).map_err(|error| no_key(&format!("{}: {}.", path.display(), error.kind()), Some(&path)))?;
-    check(&path, &file)?;
-    let content = fs::read(&path).map_err(|error| no_key(&format!("{}: {}.", path.display(), error.kind()), Some(&path)))?;
-    parse_key(&content).map_err(|fault| no_key(&format!("{}: {fault}.", path.display()), Some(&path)))
+    let path = path().ok_or_else(no_path)?;
+    let fault = |fault| SecretFault::KeyFile { path: path.display().to_string(), fault };
+    let file = fs::metadata(&path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => fault(KeyFileFault::Missing),
+        _ => fault(KeyFileFault::Unreadable),
+    })?;
+    if let Some(complaint) = complaint(&path, &file) {
+        return Err(fault(complaint).into());
+    }
+    let content = Zeroizing::new(fs::read(&path).map_err(|_| fault(KeyFileFault::Unreadable))?);
+    Ok(parse_key(&content)?)
 }
 
 /// The configured file, else the default beside postgresql.conf.
@@ -32,24 +40,36 @@ fn path() -> Option<PathBuf> {
     (!same).then(|| config.join(DEFAULT_NAME))
 }
 
-fn check(path: &Path, file: &fs::Metadata) -> Result<()> {
+fn complaint(path: &Path, file: &fs::Metadata) -> Option<KeyFileFault> {
     // SAFETY: a call without arguments that cannot fail.
     let user = unsafe { libc::geteuid() };
-    let complaint = if file.uid() != user {
-        Some("it does not belong to the server's user")
-    } else if file.mode() & 0o077 != 0 {
-        Some("others than its owner can read it")
-    } else if !file.is_file() {
-        Some("it is no plain file")
+    let mode = file.mode() & 0o7777;
+    if !file.is_file() {
+        Some(KeyFileFault::NotAFile)
+    } else if file.uid() != user {
+        Some(KeyFileFault::NotOwned)
+    } else if mode & 0o077 != 0 {
+        Some(KeyFileFault::Mode { mode })
     } else if is_below_data_directory(path) {
-        Some("it lies below the data directory, and so in every base backup")
+        Some(KeyFileFault::BelowDataDirectory)
+    } else if is_replaceable(path, user) {
+        Some(KeyFileFault::Replaceable)
     } else {
         None
-    };
-    match complaint {
-        Some(complaint) => Err(no_key(&format!("{}: {complaint}.", path.display()), Some(path)).into()),
-        None => Ok(()),
     }
+}
+
+/// Whether a directory above the file lets another user put a file of theirs in its place. A sticky one does not.
+fn is_replaceable(path: &Path, user: u32) -> bool {
+    let Ok(real) = fs::canonicalize(path) else { return true };
+    real.ancestors().skip(1).any(|directory| match fs::metadata(directory) {
+        Ok(found) => {
+            let sticky = found.mode() & 0o1000 != 0;
+            let foreign = found.uid() != 0 && found.uid() != user;
+            foreign || (found.mode() & 0o022 != 0 && !sticky)
+        }
+        Err(_) => true,
+    })
 }
 
 fn is_below_data_directory(path: &Path) -> bool {
@@ -59,12 +79,15 @@ fn is_below_data_directory(path: &Path) -> bool {
     }
 }
 
-fn no_key(detail: &str, path: Option<&Path>) -> CallError {
-    let example = path.map_or_else(|| "/etc/postgresql/pg_sluice.key".to_string(), |p| p.display().to_string());
-    let set = if path.is_none() { format!(", then ALTER SYSTEM SET sluice.key_file = '{example}'; SELECT pg_reload_conf();") } else { ".".into() };
+/// No file is named, and there is no default place for one.
+fn no_path() -> CallError {
+    let example = "/etc/postgresql/pg_sluice.key";
     CallError::NoKey {
-        detail: detail.to_string(),
-        hint: format!("As the server's user: (umask 077; openssl rand -hex 32 > {example}){set}"),
+        detail: "sluice.key_file is not set, and the configuration lies in the data directory, where a key is refused.".into(),
+        hint: format!(
+            "As the server's user: (umask 077; openssl rand -hex 32 > {example}), then \
+             ALTER SYSTEM SET sluice.key_file = '{example}'; SELECT pg_reload_conf();"
+        ),
     }
 }
 

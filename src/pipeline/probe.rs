@@ -70,7 +70,7 @@ fn ask<T: Send + 'static>(
             }
             Err(TryRecvError::Empty) if Instant::now() >= deadline => {
                 transport.close();
-                return Err(HttpError::probe_timeout(&question.options.base_url, limit).into());
+                return Err(HttpError::probe_timeout(&question.options.base_url).into());
             }
             Err(TryRecvError::Empty) => match receiver.recv_timeout(Duration::from_millis(1)) {
                 Ok(result) => return result,

@@ -1,10 +1,13 @@
 //! `sluice._secret`: sealed values. Nothing here opens one.
 
 use super::{execute, row, value};
+use crate::pg::clock;
 use pgrx::datum::Uuid;
 use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
 use sluice_core::Result;
+use sluice_core::secret::{MasterKey, SealRandom, SecretLabel, seal};
+use zeroize::Zeroizing;
 
 /// A secret as it is stored.
 pub struct Sealed {
@@ -14,6 +17,12 @@ pub struct Sealed {
     pub origin: Option<String>,
     pub version: i32,
     pub sealed: Vec<u8>,
+}
+
+/// Seals a value for this label, with fresh random bytes.
+pub fn seal_value(key: &MasterKey, label: &SecretLabel, value: &[u8]) -> Vec<u8> {
+    let random = Zeroizing::new(clock::random_bytes::<{ SealRandom::BYTES }>());
+    seal(key, label, value, SealRandom::from_bytes(&random))
 }
 
 /// The secret of this name that `owner` may name: an own one first, then one that was granted.
