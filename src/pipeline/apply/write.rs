@@ -23,13 +23,10 @@ impl Applier {
     /// Writes them and keeps what they were. Former images are read and locked first; then each written row tells
     /// whether it was new, which may differ from what the filter saw.
     pub(super) fn write_keeping(&self, session: &Session) -> Result<Outcome> {
-        let former = self
-            .statements
-            .former_of_changed
-            .get(session, &self.text)
-            .texts(session);
-        let written = self.statements.upsert_returning.get(session, &self.text).texts(session);
-        let mut images = Images::new(&self.text);
+        let (statements, text) = (&self.statements, &self.text);
+        let former = statements.former_of_changed.get(session, text).texts(session);
+        let written = statements.upsert_returning.get(session, text).texts(session);
+        let mut images = Images::new(text);
         let (mut inserted, mut updated) = (0, 0);
         let mut former: HashMap<_, _> = former.iter().map(|row| row.split_at(self.key.len())).collect();
         for row in &written {
