@@ -44,15 +44,15 @@ pub struct TargetText {
     pub key: Vec<KeyColumn>,
     /// Every column that can be given a value, in the table's order.
     pub all: Vec<String>,
-    /// Whether PostgreSQL itself can say if a written row was new (it cannot for partitioned tables).
-    pub knows_inserted: KnowsInserted,
+    pub kind: TableKind,
 }
 
-/// Whether `RETURNING` of the target can tell an insert from an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KnowsInserted {
-    Yes,
-    No,
+pub enum TableKind {
+    /// Only its own rows count, not those of tables that inherit from it. A written row tells whether it was new.
+    Plain,
+    /// Its partitions are the table. PostgreSQL does not tell whether a written row was new.
+    Partitioned,
 }
 
 /// The one place where an identifier is quoted.
@@ -86,6 +86,14 @@ impl TargetText {
     fn row_hash(alias: &str, names: &[String]) -> String {
         let row = columns(&format!("{alias}."), names);
         format!("pg_catalog.hashtextextended(ROW({row})::pg_catalog.text, 0)")
+    }
+
+    /// The table as a place to look for rows.
+    fn reach(&self) -> String {
+        match self.kind {
+            TableKind::Plain => format!("ONLY {}", self.table()),
+            TableKind::Partitioned => self.table(),
+        }
     }
 
     fn place_of(&self, column: &str) -> usize {
@@ -123,7 +131,7 @@ impl TargetText {
     fn probe(&self, what: &str, condition: &str, tail: &str) -> String {
         format!(
             "LATERAL (SELECT {what} FROM {} AS o WHERE {condition} {tail}) AS o",
-            self.table()
+            self.reach()
         )
     }
 
@@ -238,11 +246,11 @@ impl TargetText {
         let keys = columns("t.", &self.key_names());
         let (whole, mapped) = (Self::row_hash("t", &self.all), Self::row_hash("t", &self.mapped));
         let inserted = "t.xmax OPERATOR(pg_catalog.=) '0'::pg_catalog.xid";
-        let returned = match self.knows_inserted {
-            KnowsInserted::Yes => format!(
+        let returned = match self.kind {
+            TableKind::Plain => format!(
                 "{inserted}, CASE WHEN {inserted} THEN {whole} END, CASE WHEN {inserted} THEN NULL ELSE {mapped} END"
             ),
-            KnowsInserted::No => format!("NULL::pg_catalog.bool, {whole}, {mapped}"),
+            TableKind::Partitioned => format!("NULL::pg_catalog.bool, {whole}, {mapped}"),
         };
         format!("{} RETURNING {keys}, {returned}", self.upsert())
     }
@@ -281,14 +289,14 @@ impl TargetText {
 
     /// Deletes the found rows; returns their ordinals.
     pub fn delete_found(&self) -> String {
-        let (table, matches) = (self.table(), Self::found_matches());
+        let (table, matches) = (self.reach(), Self::found_matches());
         format!("DELETE FROM {table} AS t USING {FOUND} AS r WHERE {matches} RETURNING r.ordinal")
     }
 
     /// Gives the found rows their former values back; returns their ordinals. `None` where only the key is mapped.
     pub fn restore_found(&self) -> Option<String> {
         let set = list(self.payload(), |c| format!("{} = r.c{}", quote(c), self.place_of(c)));
-        let (table, matches) = (self.table(), Self::found_matches());
+        let (table, matches) = (self.reach(), Self::found_matches());
         (!set.is_empty())
             .then(|| format!("UPDATE {table} AS t SET {set} FROM {FOUND} AS r WHERE {matches} RETURNING r.ordinal"))
     }
@@ -323,4 +331,133 @@ pub enum UndoOp {
     Updated,
     #[serde(rename = "d")]
     Deleted,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(list: &[&str]) -> Vec<String> {
+        list.iter().map(ToString::to_string).collect()
+    }
+
+    fn target(mapped: &[&str], key: &[&str]) -> TargetText {
+        let operator = ("ext".to_string(), "=".to_string());
+        TargetText {
+            schema: "shop".into(),
+            name: "The \"Goods\"".into(),
+            mapped: names(mapped),
+            key: key
+                .iter()
+                .map(|k| KeyColumn {
+                    name: k.to_string(),
+                    operator: operator.clone(),
+                })
+                .collect(),
+            all: names(&["id", "name", "note"]),
+            kind: TableKind::Plain,
+        }
+    }
+
+    #[test]
+    fn quotes_in_a_name_are_doubled() {
+        assert_eq!(target(&["id"], &["id"]).table(), r#""shop"."The ""Goods""""#);
+        assert_eq!(quote("a\"; DROP TABLE x; --"), r#""a""; DROP TABLE x; --""#);
+    }
+
+    #[test]
+    fn keys_are_compared_by_the_operator_of_their_index() {
+        let text = target(&["name", "id"], &["id"]);
+        for statement in [text.filter(), text.former_of_changed()] {
+            assert!(statement.contains(r#"o."id" OPERATOR("ext".=) s.c2"#), "{statement}");
+        }
+        assert!(text.find_gone().contains(r#"o."id" OPERATOR("ext".=) s.k1"#));
+    }
+
+    #[test]
+    fn a_look_up_is_never_flattened_into_its_query() {
+        let text = target(&["id", "name"], &["id"]);
+        assert!(text.filter().contains("LEFT JOIN LATERAL (") && text.filter().contains("OFFSET 0)"));
+        assert!(text.find_undo(UndoOp::Updated, Locking::Unlocked).contains("OFFSET 0)"));
+        assert!(text.former_of_changed().contains("FOR NO KEY UPDATE)"));
+        assert!(text.find_gone().contains("FOR UPDATE)"));
+    }
+
+    #[test]
+    fn rows_are_compared_byte_by_byte_and_without_their_key() {
+        let filter = target(&["id", "name", "note"], &["id"]).filter();
+        let compared = "ROW(o.v1, o.v2)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(s.c2, s.c3)::pg_catalog.record";
+        assert!(filter.ends_with(compared), "{filter}");
+    }
+
+    #[test]
+    fn a_key_is_never_set_by_an_update() {
+        let text = target(&["id", "name"], &["id"]);
+        assert!(
+            text.upsert()
+                .ends_with(r#"ON CONFLICT ("id") DO UPDATE SET "name" = EXCLUDED."name""#)
+        );
+        let restore = text.restore_found().expect("there is a column beside the key");
+        assert!(restore.contains(r#"SET "name" = r.c2 FROM"#), "{restore}");
+    }
+
+    #[test]
+    fn a_target_of_keys_only_is_never_updated() {
+        let text = target(&["id"], &["id"]);
+        assert!(text.upsert().ends_with("DO NOTHING"));
+        assert!(!text.filter().contains("*<>"));
+        assert_eq!(text.restore_found(), None);
+    }
+
+    #[test]
+    fn a_partitioned_target_is_not_asked_for_system_columns_of_a_written_row() {
+        let plain = target(&["id", "name"], &["id"]);
+        let partitioned = TargetText {
+            kind: TableKind::Partitioned,
+            ..plain.clone()
+        };
+        assert!(plain.upsert_returning().contains("t.xmax"));
+        assert!(!partitioned.upsert_returning().contains("xmax"));
+    }
+
+    #[test]
+    fn tables_that_inherit_from_a_target_are_not_touched() {
+        let plain = target(&["id", "name"], &["id"]);
+        for statement in [plain.filter(), plain.find_gone(), plain.delete_found()] {
+            assert!(statement.contains(r#"ONLY "shop""#), "{statement}");
+        }
+        let partitioned = TargetText {
+            kind: TableKind::Partitioned,
+            ..plain
+        };
+        assert!(!partitioned.filter().contains("ONLY"));
+    }
+
+    #[test]
+    fn a_deleted_row_comes_back_with_all_its_columns() {
+        let text = target(&["id", "name"], &["id"]).reinsert();
+        assert!(
+            text.contains(r#"("id", "name", "note") OVERRIDING SYSTEM VALUE SELECT s.c1, s.c2, s.c3"#),
+            "{text}"
+        );
+        assert!(text.contains(r#"ON CONFLICT ("id") DO NOTHING"#));
+    }
+
+    #[test]
+    fn an_inserted_row_is_recognised_by_all_its_columns_and_an_updated_one_by_the_mapped() {
+        let text = target(&["id", "name"], &["id"]);
+        let whole = r#"ROW(o."id", o."name", o."note")"#;
+        assert!(text.find_undo(UndoOp::Inserted, Locking::Locked).contains(whole));
+        assert!(
+            text.find_undo(UndoOp::Updated, Locking::Locked)
+                .contains(r#"ROW(o."id", o."name")::"#)
+        );
+    }
+
+    #[test]
+    fn of_keys_that_differ_in_bytes_only_the_last_stays() {
+        let text = target(&["name", "id"], &["id"]).settle();
+        assert!(text.starts_with("SELECT DISTINCT ON (s.c2)"));
+        assert!(text.ends_with("ORDER BY s.c2, s.ordinal DESC"));
+    }
 }

@@ -40,6 +40,8 @@ pub enum TargetError {
     KeyAltered { table: String, key: Vec<String> },
     #[error("a decoded batch for target \"{table}\" is not well formed")]
     MalformedBatch { table: String, column: usize },
+    #[error("a decoded batch for target \"{table}\" ends early")]
+    TruncatedBatch { table: String, records: u64, found: usize },
     #[error("an undo set for target \"{table}\" is not well formed")]
     MalformedUndo { table: String, reason: String },
 }
@@ -53,7 +55,9 @@ impl Explain for TargetError {
             | TargetError::SuperuserJobsOff { .. }
             | TargetError::ForeignCode { .. } => Class::Config,
             TargetError::ConcurrentInsert { .. } => Class::Database,
-            TargetError::MalformedBatch { .. } | TargetError::MalformedUndo { .. } => Class::Internal,
+            TargetError::MalformedBatch { .. }
+            | TargetError::TruncatedBatch { .. }
+            | TargetError::MalformedUndo { .. } => Class::Internal,
             _ => Class::Schema,
         }
     }
@@ -70,7 +74,9 @@ impl Explain for TargetError {
             TargetError::RowSecurity { .. } | TargetError::NoInsertPrivilege { .. } => "42501",
             TargetError::ShapeChanged { .. } | TargetError::KeyAltered { .. } => "55000",
             TargetError::ConcurrentInsert { .. } => "40001",
-            TargetError::MalformedBatch { .. } | TargetError::MalformedUndo { .. } => "XX000",
+            TargetError::MalformedBatch { .. }
+            | TargetError::TruncatedBatch { .. }
+            | TargetError::MalformedUndo { .. } => "XX000",
         }
     }
 
@@ -91,6 +97,9 @@ impl Explain for TargetError {
                 key.join(", ")
             )),
             TargetError::MalformedBatch { column, .. } => Some(format!("The fault is in mapped column {column}.")),
+            TargetError::TruncatedBatch { records, found, .. } => {
+                Some(format!("It says {records} records, and {found} could be read."))
+            }
             TargetError::MalformedUndo { reason, .. } => Some(format!("{reason}.")),
             _ => None,
         }
@@ -128,7 +137,9 @@ impl Explain for TargetError {
                 "Let the trigger keep the key as it comes, or use a key that the trigger does not touch.".into()
             }
             TargetError::ConcurrentInsert { .. } => "The batch is tried again.".into(),
-            TargetError::MalformedBatch { .. } | TargetError::MalformedUndo { .. } => return None,
+            TargetError::MalformedBatch { .. }
+            | TargetError::TruncatedBatch { .. }
+            | TargetError::MalformedUndo { .. } => return None,
         };
         Some(hint)
     }

@@ -30,6 +30,16 @@ pub enum RelationKind {
     Other(char),
 }
 
+impl RelationKind {
+    fn of(relkind: char) -> RelationKind {
+        match relkind {
+            'r' => RelationKind::Table,
+            'p' => RelationKind::Partitioned,
+            other => RelationKind::Other(other),
+        }
+    }
+}
+
 /// One column of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetColumn {
@@ -71,22 +81,16 @@ fn read_under(oid: pg_sys::Oid, lock: u32, released: u32) -> Option<Target> {
 fn read_open(relation: &PgRelation) -> Target {
     // SAFETY: rd_rel of an open relation points to its pg_class row.
     let class = unsafe { &*relation.rd_rel };
-    let kind = match class.relkind as u8 as char {
-        'r' => RelationKind::Table,
-        'p' => RelationKind::Partitioned,
-        other => RelationKind::Other(other),
-    };
+    let kind = RelationKind::of(class.relkind as u8 as char);
     let columns: Vec<_> = relation
         .tuple_desc()
         .iter()
         .filter(|a| !a.attisdropped)
-        .map(|a| read_column(a))
+        .map(read_column)
         .collect();
-    let has_indexes = matches!(kind, RelationKind::Table | RelationKind::Partitioned);
-    let indexes = if has_indexes {
-        read_unique_indexes(relation, &columns)
-    } else {
-        Vec::new()
+    let indexes = match kind {
+        RelationKind::Other(_) => Vec::new(),
+        _ => read_unique_indexes(relation, &columns),
     };
     Target {
         oid: relation.oid(),

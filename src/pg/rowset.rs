@@ -7,7 +7,7 @@
 
 use crate::pg::relation::TargetColumn;
 use crate::pg::statement::Session;
-use pgrx::{PgMemoryContexts, pg_sys};
+use pgrx::{PgBuiltInOids, PgMemoryContexts, pg_sys};
 use sluice_core::data::FieldFormat;
 use sluice_core::error::{Result, TargetError};
 use std::ffi::{CStr, CString};
@@ -35,8 +35,22 @@ impl Field {
         }
     }
 
-    /// A field of a built-in type that has no modifier and no collation, given as text.
-    pub fn plain(name: &str, type_oid: pgrx::PgBuiltInOids) -> Field {
+    /// A number of ours, given as text.
+    pub fn number(name: &str) -> Field {
+        Self::built_in(name, PgBuiltInOids::INT8OID)
+    }
+
+    /// A row's address within its table or partition, given as text.
+    pub fn row_id(name: &str) -> Field {
+        Self::built_in(name, PgBuiltInOids::TIDOID)
+    }
+
+    /// The table or partition that holds a row, given as the text of its OID.
+    pub fn part(name: &str) -> Field {
+        Self::built_in(name, PgBuiltInOids::OIDOID)
+    }
+
+    fn built_in(name: &str, type_oid: PgBuiltInOids) -> Field {
         Field {
             name: name.into(),
             type_oid: type_oid.value(),

@@ -10,18 +10,20 @@
 //! it; everything here belongs to that transaction. Statements are prepared once an [`Applier`] and outlive
 //! transactions. The target's shape is looked at again, under the writer's lock, before each batch.
 
+mod shape;
 mod undo;
+mod write;
 
 pub use undo::{Reverted, UndoText, preview_revert, revert};
 
 use crate::pg::copy::copy_rows;
-use crate::pg::relation::{RelationKind, Target, lock_target, refuse_row_security};
+use crate::pg::relation::Target;
 use crate::pg::rowset::{Field, Rowset, RowsetWriter};
 use crate::pg::statement::{Pinned, Planning, Session, Statement, session};
-use pgrx::PgBuiltInOids;
-use sluice_core::data::{DecodedPage, Mapping, fields, split_keys, split_rows};
+use shape::{lock_same, refuse_columns, refuse_kind, target_text};
+use sluice_core::data::{DecodedPage, Mapping, fields, key_fields, split_keys, split_rows};
 use sluice_core::error::{Result, TargetError};
-use sluice_core::sql_text::{CHANGED, FOUND, GONE, INCOMING, KnowsInserted, TargetText};
+use sluice_core::sql_text::{CHANGED, FOUND, GONE, INCOMING, TargetText};
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use undo::Images;
@@ -60,17 +62,52 @@ pub struct Applier {
     statements: Statements,
 }
 
-/// Prepared when first needed: a statement names relations that must be there while it is prepared.
-#[derive(Default)]
+/// A statement that is prepared when it is first needed: the relations that it names must be there then.
+struct Lazy {
+    text: fn(&TargetText) -> String,
+    planning: Planning,
+    prepared: OnceCell<Statement>,
+}
+
+impl Lazy {
+    fn new(text: fn(&TargetText) -> String, planning: Planning) -> Lazy {
+        Lazy {
+            text,
+            planning,
+            prepared: OnceCell::new(),
+        }
+    }
+
+    fn get(&self, session: &Session, target: &TargetText) -> &Statement {
+        self.prepared
+            .get_or_init(|| Statement::prepare(session, &(self.text)(target), self.planning))
+    }
+}
+
 struct Statements {
-    settle: OnceCell<Statement>,
-    filter: OnceCell<Statement>,
-    count_existing: OnceCell<Statement>,
-    former_of_changed: OnceCell<Statement>,
-    insert: OnceCell<Statement>,
-    upsert: OnceCell<Statement>,
-    upsert_returning: OnceCell<Statement>,
-    find_gone: OnceCell<Statement>,
+    settle: Lazy,
+    filter: Lazy,
+    count_existing: Lazy,
+    former_of_changed: Lazy,
+    insert: Lazy,
+    upsert: Lazy,
+    upsert_returning: Lazy,
+    find_gone: Lazy,
+}
+
+impl Statements {
+    fn new() -> Statements {
+        Statements {
+            settle: Lazy::new(TargetText::settle, Planning::Ordinary),
+            filter: Lazy::new(TargetText::filter, Planning::Probe),
+            count_existing: Lazy::new(TargetText::count_existing, Planning::Ordinary),
+            former_of_changed: Lazy::new(TargetText::former_of_changed, Planning::Probe),
+            insert: Lazy::new(TargetText::insert, Planning::Ordinary),
+            upsert: Lazy::new(TargetText::upsert, Planning::Ordinary),
+            upsert_returning: Lazy::new(TargetText::upsert_returning, Planning::Ordinary),
+            find_gone: Lazy::new(TargetText::find_gone, Planning::Probe),
+        }
+    }
 }
 
 impl Applier {
@@ -81,27 +118,12 @@ impl Applier {
         let mapped: Vec<String> = mapping.columns.iter().map(|c| c.name.clone()).collect();
         let key: Vec<String> = mapping.key.iter().map(|&i| mapped[i].clone()).collect();
         refuse_columns(target, &mapped, &key)?;
-        let field = |(i, c): (usize, &sluice_core::data::Column)| {
-            Ok(Field::of(
-                target.expect_column(&c.name)?,
-                format!("c{}", i + 1),
-                c.ty.format(),
-            ))
+        let columns = column_fields(target, mapping)?;
+        let renamed = |(i, &c): (usize, &usize)| Field {
+            name: format!("k{}", i + 1),
+            ..columns[c].clone()
         };
-        let mut columns = mapping
-            .columns
-            .iter()
-            .enumerate()
-            .map(field)
-            .collect::<Result<Vec<_>>>()?;
-        let key_fields = mapping.key.iter().enumerate();
-        let key_fields = key_fields
-            .map(|(i, &c)| Field {
-                name: format!("k{}", i + 1),
-                ..columns[c].clone()
-            })
-            .collect();
-        columns.push(Field::plain("ordinal", PgBuiltInOids::INT8OID));
+        let key_fields = mapping.key.iter().enumerate().map(renamed).collect();
         let is_loose = |name: &String| target.column(name).is_none_or(|c| !c.equal_is_identical);
         Ok(Applier {
             fingerprint: target.fingerprint(),
@@ -110,7 +132,7 @@ impl Applier {
             key: key_fields,
             all_binary: mapping.all_binary(),
             key_is_loose: key.iter().any(is_loose),
-            statements: Statements::default(),
+            statements: Statements::new(),
             target: target.clone(),
         })
     }
@@ -123,9 +145,8 @@ impl Applier {
             copy_rows(&self.target, &self.text.mapped, &chunks)?
         } else {
             session(|session| {
-                let rows = pages.iter().flat_map(|p| split_rows(&p.rows, self.width()));
-                let incoming = self.incoming(session, rows)?;
-                let insert = || saved(&self.statements.insert, session, self.text.insert(), Planning::Ordinary);
+                let incoming = self.incoming(session, pages, 0..)?;
+                let insert = || self.statements.insert.get(session, &self.text);
                 Ok::<_, sluice_core::Error>(incoming.named(session, INCOMING, || insert().run(session)))
             })?
         };
@@ -142,10 +163,9 @@ impl Applier {
         self.lock_shape()?;
         let _exact = Pinned::exact_text();
         session(|session| {
-            let rows = self.last_of_each_key(pages);
-            let records: usize = pages.iter().map(|p| p.records as usize).sum();
-            let incoming = self.settle(session, self.incoming(session, rows)?);
-            let filter = || saved(&self.statements.filter, session, self.text.filter(), Planning::Probe);
+            let kept = self.last_of_each_key(pages)?.into_iter();
+            let incoming = self.settle(session, self.incoming(session, pages, kept)?);
+            let filter = || self.statements.filter.get(session, &self.text);
             let changed = incoming.named(session, INCOMING, || filter().rowset(session));
             let mut outcome = changed.named(session, CHANGED, || match keep {
                 _ if changed.is_empty() => Ok(Outcome::default()),
@@ -153,7 +173,7 @@ impl Applier {
                 KeepUndo::No => Ok(self.write(session)),
             })?;
             outcome.unchanged = incoming.len() - changed.len();
-            outcome.duplicates = records as u64 - incoming.len();
+            outcome.duplicates = count_records(pages) - incoming.len();
             Ok(outcome)
         })
     }
@@ -168,14 +188,7 @@ impl Applier {
             for key in keys.iter().collect::<HashSet<_>>() {
                 gone.add(key_fields(key))?;
             }
-            let find = || {
-                saved(
-                    &self.statements.find_gone,
-                    session,
-                    self.text.find_gone(),
-                    Planning::Probe,
-                )
-            };
+            let find = || self.statements.find_gone.get(session, &self.text);
             let found = gone.finish().named(session, GONE, || find().texts(session));
             if found.is_empty() {
                 return Ok(Outcome::default());
@@ -229,33 +242,47 @@ impl Applier {
         self.text.mapped.len()
     }
 
-    /// The rows of the pages without those whose key comes again.
-    fn last_of_each_key<'a>(&self, pages: &[&'a DecodedPage]) -> impl Iterator<Item = &'a [u8]> {
-        let keys = pages
-            .iter()
-            .flat_map(|p| split_keys(&p.keys, self.key.len()))
-            .enumerate();
+    /// The places of the records whose key does not come again, counted over all pages.
+    fn last_of_each_key(&self, pages: &[&DecodedPage]) -> Result<Vec<usize>> {
         let mut last: HashMap<&[u8], usize> = HashMap::new();
-        last.extend(keys.map(|(ordinal, key)| (key, ordinal)));
+        let mut found = 0;
+        for key in pages.iter().flat_map(|p| split_keys(&p.keys, self.key.len())) {
+            last.insert(key, found);
+            found += 1;
+        }
+        self.require_records(pages, found)?;
         let mut kept: Vec<usize> = last.into_values().collect();
         kept.sort_unstable();
-        let width = self.width();
-        let rows = pages
-            .to_vec()
-            .into_iter()
-            .flat_map(move |p| split_rows(&p.rows, width))
-            .enumerate();
-        let mut kept = kept.into_iter().peekable();
-        rows.filter_map(move |(ordinal, row)| kept.next_if_eq(&ordinal).map(|_| row))
+        Ok(kept)
     }
 
-    fn incoming<'a>(&self, session: &Session, rows: impl Iterator<Item = &'a [u8]>) -> Result<Rowset> {
+    /// The rows at the places `kept` (ascending) as a rowset.
+    fn incoming(&self, session: &Session, pages: &[&DecodedPage], kept: impl Iterator<Item = usize>) -> Result<Rowset> {
         let mut writer = RowsetWriter::new(session, &self.columns, &self.target.full_name());
-        for (ordinal, row) in rows.enumerate() {
-            let ordinal = ordinal.to_string();
-            writer.add(fields(row).chain(std::iter::once(Some(ordinal.as_bytes()))))?;
+        let (mut kept, mut found) = (kept.peekable(), 0);
+        for row in pages.iter().flat_map(|p| split_rows(&p.rows, self.width())) {
+            if kept.next_if_eq(&found).is_some() {
+                let ordinal = found.to_string();
+                writer.add(fields(row).chain(std::iter::once(Some(ordinal.as_bytes()))))?;
+            }
+            found += 1;
         }
+        self.require_records(pages, found)?;
         Ok(writer.finish())
+    }
+
+    /// A page that cannot be walked to its end must not pass as a short one.
+    fn require_records(&self, pages: &[&DecodedPage], found: usize) -> Result<()> {
+        let records = count_records(pages);
+        match found as u64 == records {
+            true => Ok(()),
+            false => Err(TargetError::TruncatedBatch {
+                table: self.target.full_name(),
+                records,
+                found,
+            }
+            .into()),
+        }
     }
 
     /// Drops rows whose keys are equal to PostgreSQL but not in their bytes.
@@ -263,172 +290,22 @@ impl Applier {
         if !self.key_is_loose {
             return incoming;
         }
-        let settle = || saved(&self.statements.settle, session, self.text.settle(), Planning::Ordinary);
+        let settle = || self.statements.settle.get(session, &self.text);
         incoming.named(session, INCOMING, || settle().rowset(session))
     }
-
-    fn write(&self, session: &Session) -> Outcome {
-        let statements = &self.statements;
-        let count = saved(
-            &statements.count_existing,
-            session,
-            self.text.count_existing(),
-            Planning::Ordinary,
-        );
-        let existing = count
-            .texts(session)
-            .first()
-            .and_then(|row| undo::number(row, 0))
-            .unwrap_or(0) as u64;
-        let written = saved(&statements.upsert, session, self.text.upsert(), Planning::Ordinary).run(session);
-        let updated = existing.min(written);
-        Outcome {
-            inserted: written - updated,
-            updated,
-            ..Outcome::default()
-        }
-    }
-
-    fn write_keeping(&self, session: &Session) -> Result<Outcome> {
-        let (statements, text) = (&self.statements, &self.text);
-        let former = saved(
-            &statements.former_of_changed,
-            session,
-            text.former_of_changed(),
-            Planning::Probe,
-        );
-        let former = former.texts(session);
-        let upsert = saved(
-            &statements.upsert_returning,
-            session,
-            text.upsert_returning(),
-            Planning::Ordinary,
-        );
-        let written = upsert.texts(session);
-        let mut images = Images::new(text);
-        let (mut inserted, mut updated) = (0, 0);
-        let mut former: HashMap<_, _> = former.iter().map(|row| row.split_at(self.key.len())).collect();
-        for row in &written {
-            let (key, returned) = row.split_at(self.key.len());
-            let known = returned[0].as_deref().map(|t| t == "t");
-            match (former.remove(key), known) {
-                (Some(image), _) => {
-                    updated += 1;
-                    images.updated(key, &returned[2], image);
-                }
-                (None, Some(false)) => return Err(self.unforeseen(session, key)),
-                (None, _) => {
-                    inserted += 1;
-                    images.inserted(key, &returned[1]);
-                }
-            }
-        }
-        Ok(Outcome {
-            inserted,
-            updated,
-            undo: images.finish(),
-            ..Outcome::default()
-        })
-    }
-
-    /// A row was updated that the filter had not seen: it came in between, or a trigger changed a key.
-    fn unforeseen(&self, session: &Session, key: &[Option<String>]) -> sluice_core::Error {
-        let table = self.target.full_name();
-        let sent = Statement::prepare(session, &self.text.keys_of_changed(), Planning::Ordinary).texts(session);
-        if sent.iter().any(|k| k == key) {
-            return TargetError::ConcurrentInsert { table }.into();
-        }
-        TargetError::KeyAltered {
-            table,
-            key: key.iter().flatten().cloned().collect(),
-        }
-        .into()
-    }
 }
 
-fn saved<'a>(cell: &'a OnceCell<Statement>, session: &Session, text: String, planning: Planning) -> &'a Statement {
-    cell.get_or_init(|| Statement::prepare(session, &text, planning))
+fn count_records(pages: &[&DecodedPage]) -> u64 {
+    pages.iter().map(|p| u64::from(p.records)).sum()
 }
 
-/// Takes the writer's lock on the target and fails if it is not the same table any more, or hides rows from the writer.
-fn lock_same(target: &Target, fingerprint: &str) -> Result<()> {
-    let now = lock_target(target.oid).ok_or(TargetError::Missing {
-        oid: target.oid.to_u32(),
-    })?;
-    if now.fingerprint() != fingerprint || (&now.schema, &now.name) != (&target.schema, &target.name) {
-        return Err(TargetError::ShapeChanged {
-            table: target.full_name(),
-        }
-        .into());
+/// `c1 … cn` of the mapped columns' types, and the ordinal.
+fn column_fields(target: &Target, mapping: &Mapping) -> Result<Vec<Field>> {
+    let mut columns = Vec::with_capacity(mapping.columns.len() + 1);
+    for (i, column) in mapping.columns.iter().enumerate() {
+        let found = target.expect_column(&column.name)?;
+        columns.push(Field::of(found, format!("c{}", i + 1), column.ty.format()));
     }
-    refuse_row_security(&now)
-}
-
-fn refuse_kind(target: &Target) -> Result<()> {
-    match target.kind {
-        RelationKind::Table | RelationKind::Partitioned => Ok(()),
-        RelationKind::Other(kind) => Err(TargetError::NotATable {
-            table: target.full_name(),
-            kind,
-        }
-        .into()),
-    }
-}
-
-fn refuse_columns(target: &Target, mapped: &[String], key: &[String]) -> Result<()> {
-    for name in mapped {
-        let column = target.expect_column(name)?;
-        let (table, column_name) = (target.full_name(), name.clone());
-        if column.generated {
-            return Err(TargetError::GeneratedColumn {
-                table,
-                column: column_name,
-            }
-            .into());
-        }
-        // An INSERT may override it, an UPDATE may not: only a key is never updated.
-        if column.identity_always && !key.contains(name) {
-            return Err(TargetError::IdentityColumn {
-                table,
-                column: column_name,
-            }
-            .into());
-        }
-    }
-    Ok(())
-}
-
-/// What the statements need to know of a target.
-fn target_text(target: &Target, mapped: Vec<String>, key: &[String]) -> Result<TargetText> {
-    let no_index = || TargetError::NoUniqueIndex {
-        table: target.full_name(),
-        key: key.to_vec(),
-    };
-    let key_columns = if key.is_empty() {
-        Vec::new()
-    } else {
-        target.key_columns(key).ok_or_else(no_index)?
-    };
-    let settable = target.columns.iter().filter(|c| !c.generated);
-    Ok(TargetText {
-        schema: target.schema.clone(),
-        name: target.name.clone(),
-        mapped,
-        key: key_columns,
-        all: settable.map(|c| c.name.clone()).collect(),
-        knows_inserted: match target.kind {
-            RelationKind::Table => KnowsInserted::Yes,
-            _ => KnowsInserted::No,
-        },
-    })
-}
-
-/// The fields of a key tuple: length and bytes, again and again.
-fn key_fields(mut key: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
-    std::iter::from_fn(move || {
-        let (length, rest) = key.split_first_chunk::<4>()?;
-        let (field, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-        key = rest;
-        Some(Some(field))
-    })
+    columns.push(Field::number("ordinal"));
+    Ok(columns)
 }

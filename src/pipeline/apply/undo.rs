@@ -5,11 +5,10 @@
 //! all columns for an inserted row (removing it would take local values along), of the mapped ones for an updated row
 //! (only those are put back). A row that is not ours any more is left and reported.
 
-use super::{lock_same, target_text};
+use super::shape::{lock_same, target_text};
 use crate::pg::relation::Target;
 use crate::pg::rowset::{Field, Rowset, RowsetWriter};
 use crate::pg::statement::{Pinned, Planning, Session, Statement, session, time_zone};
-use pgrx::PgBuiltInOids;
 use serde::{Deserialize, Serialize};
 use sluice_core::data::FieldFormat;
 use sluice_core::error::{Result, TargetError};
@@ -184,11 +183,7 @@ fn shown(key: &Values) -> String {
 
 /// The fields by which found rows are written: ordinal, address, partition.
 pub(super) fn address_fields() -> Vec<Field> {
-    vec![
-        Field::plain("ordinal", PgBuiltInOids::INT8OID),
-        Field::plain("row_id", PgBuiltInOids::TIDOID),
-        Field::plain("part", PgBuiltInOids::OIDOID),
-    ]
+    vec![Field::number("ordinal"), Field::row_id("row_id"), Field::part("part")]
 }
 
 /// A column of a result that holds a number.
@@ -251,10 +246,7 @@ impl<'a> RevertPlan<'a> {
 
     /// The entries of one kind as the relation [`UNDO`].
     fn rowset(&self, session: &Session, op: UndoOp) -> Result<Rowset> {
-        let mut shape = vec![
-            Field::plain("ordinal", PgBuiltInOids::INT8OID),
-            Field::plain("hash", PgBuiltInOids::INT8OID),
-        ];
+        let mut shape = vec![Field::number("ordinal"), Field::number("hash")];
         for (i, key) in self.text.key.iter().enumerate() {
             shape.push(Field::of(
                 self.target.expect_column(&key.name)?,

@@ -1,0 +1,78 @@
+//! Whether a target can take what a mapping gives, and whether it still is the table that this was decided for.
+
+use crate::pg::relation::{RelationKind, Target, lock_target, refuse_row_security};
+use sluice_core::error::{Result, TargetError};
+use sluice_core::sql_text::{TableKind, TargetText};
+
+/// Takes the writer's lock on the target and fails if it is not the same table any more, or hides rows from the writer.
+pub(super) fn lock_same(target: &Target, fingerprint: &str) -> Result<()> {
+    let now = lock_target(target.oid).ok_or(TargetError::Missing {
+        oid: target.oid.to_u32(),
+    })?;
+    if now.fingerprint() != fingerprint || (&now.schema, &now.name) != (&target.schema, &target.name) {
+        return Err(TargetError::ShapeChanged {
+            table: target.full_name(),
+        }
+        .into());
+    }
+    refuse_row_security(&now)
+}
+
+pub(super) fn refuse_kind(target: &Target) -> Result<()> {
+    match target.kind {
+        RelationKind::Table | RelationKind::Partitioned => Ok(()),
+        RelationKind::Other(kind) => Err(TargetError::NotATable {
+            table: target.full_name(),
+            kind,
+        }
+        .into()),
+    }
+}
+
+pub(super) fn refuse_columns(target: &Target, mapped: &[String], key: &[String]) -> Result<()> {
+    for name in mapped {
+        let column = target.expect_column(name)?;
+        let (table, column_name) = (target.full_name(), name.clone());
+        if column.generated {
+            return Err(TargetError::GeneratedColumn {
+                table,
+                column: column_name,
+            }
+            .into());
+        }
+        // An INSERT may override it, an UPDATE may not: only a key is never updated.
+        if column.identity_always && !key.contains(name) {
+            return Err(TargetError::IdentityColumn {
+                table,
+                column: column_name,
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// What the statements need to know of a target.
+pub(super) fn target_text(target: &Target, mapped: Vec<String>, key: &[String]) -> Result<TargetText> {
+    let no_index = || TargetError::NoUniqueIndex {
+        table: target.full_name(),
+        key: key.to_vec(),
+    };
+    let key_columns = if key.is_empty() {
+        Vec::new()
+    } else {
+        target.key_columns(key).ok_or_else(no_index)?
+    };
+    let settable = target.columns.iter().filter(|c| !c.generated);
+    Ok(TargetText {
+        schema: target.schema.clone(),
+        name: target.name.clone(),
+        mapped,
+        key: key_columns,
+        all: settable.map(|c| c.name.clone()).collect(),
+        kind: match target.kind {
+            RelationKind::Table => TableKind::Plain,
+            _ => TableKind::Partitioned,
+        },
+    })
+}
