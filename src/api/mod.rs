@@ -1,1 +1,79 @@
-//! api
+//! What SQL calls: arguments are parsed and checked, rights are looked at, and work is asked for.
+//!
+//! No function here does the work of a job: a call writes what it wants, and a worker does it after the commit. The
+//! exceptions are the probes of `create_job` and `test_connection`, which look at the remote in the session.
+
+mod access;
+mod connections;
+mod jobs;
+mod live;
+mod operate;
+mod rollback;
+mod secrets;
+mod target;
+
+use crate::pg::{bgworker, catalog, identity, shmem, xact};
+use crate::store::job::Job;
+use crate::store::role::{self, Level};
+use pgrx::prelude::*;
+use pgrx::Oid as _;
+use sluice_core::Result;
+use sluice_core::call::CallError;
+
+/// Refuses calls that need our processes where there are none.
+fn require_server() -> Result<()> {
+    if catalog::in_recovery() {
+        return Err(CallError::Standby.into());
+    }
+    if !shmem::is_ready() {
+        return Err(CallError::NotPreloaded.into());
+    }
+    Ok(())
+}
+
+/// The job of this name, if the caller may define it: its owner, or an admin.
+fn own_job(name: &str) -> Result<Job> {
+    let job = crate::store::job::by_name(name)?;
+    let caller = identity::current_user();
+    if role::has_rights_of(caller, job.owner)? || role::has_level(caller, Level::Admin)? {
+        return Ok(job);
+    }
+    Err(denied(&job))
+}
+
+/// The job of this name, if the caller may operate it: its owner, an operator or an admin.
+fn operable_job(name: &str) -> Result<Job> {
+    let job = crate::store::job::by_name(name)?;
+    if may_operate(&job)? { Ok(job) } else { Err(denied(&job)) }
+}
+
+fn may_operate(job: &Job) -> Result<bool> {
+    let caller = identity::current_user();
+    Ok(role::has_rights_of(caller, job.owner)?
+        || role::has_level(caller, Level::Operator)?
+        || role::has_level(caller, Level::Admin)?)
+}
+
+fn denied(job: &Job) -> sluice_core::Error {
+    CallError::Denied {
+        what: format!("job \"{}\"", job.name),
+        detail: "It belongs to another role.".into(),
+        hint: "Ask its owner, or an admin for sluice.grant_access(role, 'operator').".into(),
+    }
+    .into()
+}
+
+/// The caller's name, for rows that say who asked.
+fn caller_name() -> Result<String> {
+    role::name_of(identity::current_user())
+}
+
+/// Has the scheduler of this database look when the transaction commits.
+fn wake() {
+    xact::wake_at_commit();
+}
+
+/// Where jobs that are made now may run.
+fn here() -> (i64, Oid) {
+    (catalog::system_identifier(), bgworker::my_database_oid())
+}

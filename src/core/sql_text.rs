@@ -264,6 +264,19 @@ impl TargetText {
         )
     }
 
+    /// For each incoming row that is there: its address, locked, whether it is still as it came, and its key.
+    pub fn find_as_sent(&self) -> String {
+        let payload: Vec<String> = self.payload().cloned().collect();
+        let what = format!("o.ctid AS row_id, o.tableoid AS part, {}", self.key_and(&payload));
+        let stored = list(1..=payload.len(), |i| format!("o.v{i}"));
+        let sent = list(&payload, |c| format!("s.c{}", self.place_of(c)));
+        let same = format!("ROW({stored})::pg_catalog.record OPERATOR(pg_catalog.*=) ROW({sent})::pg_catalog.record");
+        let same = if payload.is_empty() { "true".into() } else { same };
+        let keys = list(1..=self.key.len(), |i| format!("o.k{i}"));
+        let probe = self.probe_mapped(&what, "FOR UPDATE");
+        format!("SELECT o.row_id, o.part, {same}, {keys} FROM {INCOMING} AS s CROSS JOIN {probe}")
+    }
+
     /// For each undo entry whose row exists: its ordinal, the row's address, and whether the row is still as we wrote it.
     /// A row that stands where we deleted one is never ours.
     pub fn find_undo(&self, op: UndoOp, locking: Locking) -> String {

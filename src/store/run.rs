@@ -239,3 +239,32 @@ pub fn changed_without_undo(job: i64, after: i64) -> Result<bool> {
     let sql = include_str!("../../sql/query/changed_without_undo.sql");
     Ok(value::<bool>(sql, &[job.into(), after.into()])?.unwrap_or(false))
 }
+
+/// A run's counters.
+pub fn counts(id: i64) -> Result<Counts> {
+    let sql = "SELECT pages, records, inserted, updated, deleted, unchanged, bytes FROM sluice._run WHERE id = $1";
+    let found = row(sql, &[id.into()], |r| {
+        Ok(Counts {
+            pages: r.need(1)?,
+            records: r.need(2)?,
+            inserted: r.need(3)?,
+            updated: r.need(4)?,
+            deleted: r.need(5)?,
+            unchanged: r.need(6)?,
+            bytes: r.need(7)?,
+        })
+    })?;
+    Ok(found.unwrap_or_default())
+}
+
+/// What a rollback to the state after run `after` would take back, newest first.
+#[allow(clippy::type_complexity)] // the columns of preview_rollback
+pub fn undone_by_rollback(
+    job: i64,
+    after: i64,
+) -> Result<Vec<(i64, Option<TimestampWithTimeZone>, i64, i64, i64, String)>> {
+    let sql = include_str!("../../sql/query/undone_by_rollback.sql");
+    rows(sql, &[job.into(), after.into()], |r| {
+        Ok((r.need(1)?, r.get(2)?, r.need(3)?, r.need(4)?, r.need(5)?, r.need(6)?))
+    })
+}

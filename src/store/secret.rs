@@ -65,7 +65,7 @@ pub fn store(secret: &Sealed, owner_name: &str) -> Result<()> {
         secret.version.into(),
         secret.sealed.clone().into(),
     ];
-    execute(sql, &args).map(drop)
+    execute(sql, &args).map(std::mem::drop)
 }
 
 pub fn drop(owner: Oid, name: &str) -> Result<bool> {

@@ -93,6 +93,7 @@ struct Statements {
     upsert: Lazy,
     upsert_returning: Lazy,
     find_gone: Lazy,
+    find_as_sent: Lazy,
 }
 
 impl Statements {
@@ -106,6 +107,7 @@ impl Statements {
             upsert: Lazy::new(TargetText::upsert, Planning::Ordinary),
             upsert_returning: Lazy::new(TargetText::upsert_returning, Planning::Ordinary),
             find_gone: Lazy::new(TargetText::find_gone, Planning::Probe),
+            find_as_sent: Lazy::new(TargetText::find_as_sent, Planning::Probe),
         }
     }
 }
@@ -206,6 +208,24 @@ impl Applier {
                 undo,
                 ..Outcome::default()
             })
+        })
+    }
+
+    /// Takes a first load back: deletes the rows of these pages that are still as they came. How many, and the keys
+    /// of those that someone has changed since.
+    pub fn remove_unchanged(&self, pages: &[&DecodedPage]) -> Result<(u64, Vec<String>)> {
+        self.require_key()?;
+        self.lock_shape()?;
+        let _exact = Pinned::exact_text();
+        session(|session| {
+            let rows = self.last_of_each_key(pages)?;
+            let incoming = self.settle(session, self.incoming(session, pages, rows.into_iter())?);
+            let find = || self.statements.find_as_sent.get(session, &self.text).texts(session);
+            let (same, left): (Vec<_>, Vec<_>) =
+                incoming.named(session, INCOMING, find).into_iter().partition(|row| row[2].as_deref() == Some("t"));
+            let removed = if same.is_empty() { 0 } else { self.delete_found(session, &same)?.len() };
+            let key = |row: &Vec<Option<String>>| row[3..].iter().flatten().cloned().collect::<Vec<_>>().join(", ");
+            Ok((removed as u64, left.iter().map(key).collect()))
         })
     }
 

@@ -1,0 +1,21 @@
+//! Arming: the one call of this kind that needs more than SQL. Access levels are in `sql/schema/80_access.sql`.
+
+use super::{here, require_server, wake};
+use crate::pg::report::or_raise;
+use crate::store::job;
+use pgrx::prelude::*;
+use sluice_core::Result;
+
+/// Lets the jobs of a restored, copied or upgraded database run here; how many there were to arm.
+#[pg_extern(volatile, parallel_unsafe)]
+fn arm() -> i64 {
+    or_raise(arm_here())
+}
+
+fn arm_here() -> Result<i64> {
+    require_server()?;
+    let (system, database) = here();
+    let armed = job::arm_all(system, database)?;
+    wake();
+    Ok(armed)
+}

@@ -1,0 +1,152 @@
+//! Connections: the wrapper's validator, and the calls for applications.
+
+use super::require_server;
+use crate::pg::report::or_raise;
+use crate::pg::{catalog, identity, spi};
+use crate::pipeline::{connection_parts, probe};
+use crate::store::connection::{self, split_option};
+use crate::store::{job, role};
+use pgrx::prelude::*;
+use sluice_core::Result;
+use sluice_core::call::CallError;
+use sluice_core::connection::{ConfigError, ConnectionOptions, options_of_document};
+use sluice_core::data;
+use sluice_core::settings::Settings;
+use sluice_core::sql_text::quote;
+
+/// Checks the options of a server: what CREATE SERVER and ALTER SERVER call. Pure, so that a dump can be restored
+/// anywhere.
+#[pg_extern(name = "_validate_options", strict, parallel_unsafe)]
+fn validate_options(options: Vec<Option<String>>, catalog: pg_sys::Oid) {
+    or_raise(validate(&options, catalog));
+}
+
+fn validate(options: &[Option<String>], catalog_class: pg_sys::Oid) -> Result<()> {
+    let given: Vec<(String, String)> = options.iter().flatten().map(|option| split_option(option)).collect();
+    if catalog_class == catalog::foreign_server_class() {
+        ConnectionOptions::parse(&given)?;
+        return Ok(());
+    }
+    match given.first() {
+        None => Ok(()),
+        Some((name, _)) => Err(ConfigError::unknown_option_elsewhere(name).into()),
+    }
+}
+
+/// The origin that a server's options name, NULL where they are not valid.
+#[pg_extern(name = "_origin", immutable, parallel_safe)]
+fn origin(options: Option<Vec<String>>) -> Option<String> {
+    let given: Vec<(String, String)> = options?.iter().map(|option| split_option(option)).collect();
+    ConnectionOptions::parse(&given).ok().map(|options| options.origin())
+}
+
+/// One option of a server.
+#[pg_extern(name = "_option", immutable, parallel_safe)]
+fn option(options: Option<Vec<String>>, name: &str) -> Option<String> {
+    options?.iter().map(|option| split_option(option)).find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+/// Makes a connection: CREATE SERVER with the caller's rights.
+#[pg_extern(volatile, parallel_unsafe)]
+fn create_connection(name: &str, base_url: &str, options: default!(pgrx::JsonB, "'{}'")) {
+    or_raise(create(name, base_url, &options.0.to_string()));
+}
+
+fn create(name: &str, base_url: &str, document: &str) -> Result<()> {
+    let mut options = vec![("base_url".to_string(), base_url.to_string())];
+    options.extend(options_of_document(document)?);
+    ConnectionOptions::parse(&options)?;
+    let literal = |value: &str| pgrx::spi::quote_literal(value);
+    let list: Vec<String> = options.iter().map(|(key, value)| format!("{} {}", quote(key), literal(value))).collect();
+    let sql = format!("CREATE SERVER {} FOREIGN DATA WRAPPER pg_sluice OPTIONS ({})", quote(name), list.join(", "));
+    spi::execute(&sql, &[]).map(drop)
+}
+
+/// Drops a connection that no job uses.
+#[pg_extern(volatile, parallel_unsafe)]
+fn drop_connection(name: &str) {
+    or_raise(remove(name));
+}
+
+fn remove(name: &str) -> Result<()> {
+    let server = connection::by_name(name)?;
+    let (jobs, examples) = job::using_server(server.oid)?;
+    if jobs > 0 {
+        return Err(CallError::ConnectionInUse { name: name.into(), jobs, examples }.into());
+    }
+    spi::execute(&format!("DROP SERVER {}", quote(name)), &[]).map(drop)
+}
+
+/// Looks at the remote step by step. After the first step that failed the rest are NULL, "not tried".
+#[pg_extern(volatile, parallel_unsafe)]
+#[allow(clippy::type_complexity)] // the columns of a table function
+fn test_connection(
+    connection: &str,
+    path: default!(&str, "'/'"),
+    settings: default!(pgrx::JsonB, "'{}'"),
+) -> TableIterator<
+    'static,
+    (
+        name!(check_name, String),
+        name!(ok, Option<bool>),
+        name!(detail, Option<String>),
+        name!(hint, Option<String>),
+    ),
+> {
+    TableIterator::new(or_raise(test(connection, path, &settings.0.to_string())))
+}
+
+type Step = (String, Option<bool>, Option<String>, Option<String>);
+
+fn test(name: &str, path: &str, document: &str) -> Result<Vec<Step>> {
+    require_server()?;
+    let question = question(name, path, document)?;
+    let mut steps: Vec<Step> = probe::steps(&question)?
+        .into_iter()
+        .map(|step| (step.check.to_string(), step.ok, step.detail, step.hint))
+        .collect();
+    let reached = steps.iter().all(|(_, ok, ..)| *ok != Some(false));
+    let last = steps.len().min(RECORDS_STEP);
+    steps.insert(last, if reached { records_step(&question) } else { not_tried("records") });
+    Ok(steps)
+}
+
+/// Where the look at the records stands among the steps.
+const RECORDS_STEP: usize = 6;
+
+fn not_tried(check: &str) -> Step {
+    (check.into(), None, Some("not tried".into()), None)
+}
+
+fn records_step(question: &probe::Question) -> Step {
+    let looked = probe::first_page(question).and_then(|response| {
+        let located = data::locate(&response.body, &question.settings.records)?;
+        Ok(data::infer(located.text, u64::MAX)?.records)
+    });
+    match looked {
+        Ok(records) => ("records".into(), Some(true), Some(format!("{records} records on the first page")), None),
+        Err(error) => ("records".into(), Some(false), Some(error.to_string()), error.hint()),
+    }
+}
+
+/// What a probe of this connection asks, if the caller may use it.
+pub fn question(name: &str, path: &str, document: &str) -> Result<probe::Question> {
+    let server = connection::by_name(name)?;
+    if !connection::may_use(identity::current_user(), server.oid)? {
+        return Err(no_usage(&server.name)?);
+    }
+    let settings = Settings::parse(document)?;
+    let (options, auth, policy) = connection_parts(&server)?;
+    Ok(probe::Question { options, auth, policy, path: path.to_string(), settings })
+}
+
+/// The error for a role without USAGE on a connection.
+pub fn no_usage(server: &str) -> Result<sluice_core::Error> {
+    let role = role::name_of(identity::current_user())?;
+    Ok(CallError::Denied {
+        what: format!("connection \"{server}\""),
+        detail: format!("Role \"{role}\" lacks USAGE on it."),
+        hint: format!("GRANT USAGE ON FOREIGN SERVER {} TO {};", quote(server), quote(&role)),
+    }
+    .into())
+}

@@ -1,0 +1,65 @@
+//! What shared memory knows: the views read it through these functions.
+
+use crate::pg::clock::Timestamp;
+use crate::pg::{bgworker, settings, shmem};
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::prelude::*;
+
+type Worker = (i32, i64, i64, String, i64, i64, i64, i64, TimestampWithTimeZone, TimestampWithTimeZone);
+
+/// The workers of this database, as they report themselves.
+#[pg_extern(name = "_workers", stable, parallel_unsafe)]
+#[allow(clippy::type_complexity)] // the columns of a table function
+fn workers() -> TableIterator<
+    'static,
+    (
+        name!(pid, i32),
+        name!(job_id, i64),
+        name!(run_id, i64),
+        name!(phase, String),
+        name!(pages_done, i64),
+        name!(pages_total, i64),
+        name!(records_done, i64),
+        name!(bytes_done, i64),
+        name!(started_at, TimestampWithTimeZone),
+        name!(last_progress_at, TimestampWithTimeZone),
+    ),
+> {
+    TableIterator::new(running())
+}
+
+fn running() -> Vec<Worker> {
+    if !shmem::is_ready() {
+        return Vec::new();
+    }
+    let here = bgworker::my_database();
+    let slots = shmem::slots().into_iter().filter(|slot| slot.database == here && slot.pid > 0);
+    let time = |at: Timestamp| TimestampWithTimeZone::from(at);
+    slots
+        .map(|slot| {
+            let p = slot.progress;
+            let phase = p.phase.as_str().to_string();
+            let done = (p.pages_done, p.pages_total, p.records_done, p.bytes_done);
+            let (started, last) = (time(p.started_at), time(p.last_progress_at));
+            (slot.pid, slot.job, slot.run, phase, done.0, done.1, done.2, done.3, started, last)
+        })
+        .collect()
+}
+
+/// Whether a run of this job would start if a worker were free.
+#[pg_extern(name = "_waits_for_worker", stable, parallel_unsafe)]
+fn waits_for_worker(job: i64) -> bool {
+    if !shmem::is_ready() {
+        return false;
+    }
+    let here = bgworker::my_database();
+    let busy = shmem::slots();
+    let has_worker = busy.iter().any(|slot| slot.database == here && slot.job == job);
+    !has_worker && (shmem::is_starved(here) || busy.len() >= settings::max_workers())
+}
+
+/// Whether the launcher is there.
+#[pg_extern(name = "_launcher_is_running", stable, parallel_unsafe)]
+fn launcher_is_running() -> bool {
+    shmem::is_ready() && shmem::launcher_pid() > 0
+}

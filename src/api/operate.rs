@@ -1,0 +1,230 @@
+//! Starting, stopping and deciding: what operators call.
+
+use super::jobs::stop;
+use super::{caller_name, may_operate, operable_job, require_server, wake};
+use crate::pg::procedure::{self, Procedure};
+use crate::pg::report::or_raise;
+use crate::pg::{bgworker, clock, latch, shmem};
+use crate::store::job::{self, Job};
+use crate::store::run;
+use pgrx::prelude::*;
+use sluice_core::Result;
+use sluice_core::call::CallError;
+use sluice_core::run::{RunSource, RunStatus};
+use std::time::{Duration, Instant};
+
+/// How often a waiting procedure looks.
+const SLICE: Duration = Duration::from_millis(100);
+/// How often it tells how far the run is.
+const NOTICE_EVERY: Duration = Duration::from_secs(2);
+
+/// Asks for a run at commit; the running run's id where one is running.
+#[pg_extern(volatile, parallel_unsafe)]
+fn start_sync(job: &str, from_page: default!(Option<i64>, "NULL")) -> i64 {
+    or_raise(start(job, from_page))
+}
+
+fn start(name: &str, from_page: Option<i64>) -> Result<i64> {
+    require_server()?;
+    if from_page.is_some() {
+        return Err(CallError::FromPage.into());
+    }
+    let job = operable_job(name)?;
+    refuse_at_rest(&job)?;
+    let id = run::request(job.id, RunSource::Manual, &caller_name()?, None)?;
+    wake();
+    Ok(id)
+}
+
+fn refuse_at_rest(job: &Job) -> Result<()> {
+    let name = job.name.clone();
+    if job.armed != Some(super::here()) {
+        return Err(CallError::NotArmed { name }.into());
+    }
+    if job.paused {
+        return Err(CallError::Paused { name, reason: job.pause_reason.clone() }.into());
+    }
+    if !job.enabled {
+        return Err(CallError::Disabled { name, reason: job.disabled_reason.clone() }.into());
+    }
+    Ok(())
+}
+
+/// Ends open runs, keeping their checkpoints; how many. NULL: those of every job that the caller may operate.
+#[pg_extern(volatile, parallel_unsafe)]
+fn stop_sync(job: default!(Option<&str>, "NULL")) -> i64 {
+    or_raise(stop_runs(job))
+}
+
+fn stop_runs(name: Option<&str>) -> Result<i64> {
+    require_server()?;
+    let jobs = match name {
+        Some(name) => vec![operable_job(name)?],
+        None => job::all()?,
+    };
+    let mut stopped = 0;
+    for job in jobs {
+        if may_operate(&job)? && run::open_of(job.id)?.is_some() {
+            stop(&job)?;
+            stopped += 1;
+        }
+    }
+    Ok(stopped)
+}
+
+/// Asks for a run of every job of the caller (of all, for an operator) that may run; how many.
+#[pg_extern(volatile, parallel_unsafe)]
+fn force_sync_all() -> i64 {
+    or_raise(start_all())
+}
+
+fn start_all() -> Result<i64> {
+    require_server()?;
+    let mut started = 0;
+    for job in job::all()? {
+        if may_operate(&job)? && refuse_at_rest(&job).is_ok() {
+            run::request(job.id, RunSource::Manual, &caller_name()?, None)?;
+            started += 1;
+        }
+    }
+    wake();
+    Ok(started)
+}
+
+/// Drops a held run: what it read is forgotten.
+#[pg_extern(volatile, parallel_unsafe)]
+fn discard(run: i64) {
+    or_raise(drop_held(run));
+}
+
+fn drop_held(id: i64) -> Result<()> {
+    let held = held_run(id)?;
+    run::finish(held.id, RunStatus::Discarded, clock::now())
+}
+
+/// The held run of this id, if the caller may decide about it.
+fn held_run(id: i64) -> Result<run::Run> {
+    let found = run::by_id(id)?.ok_or(CallError::UnknownRun { run: id })?;
+    let job = job::by_id(found.job)?.ok_or(CallError::UnknownRun { run: id })?;
+    operable_job(&job.name)?;
+    if found.status == RunStatus::Held.as_str() {
+        return Ok(found);
+    }
+    Err(CallError::NotHeld { run: id, status: found.status }.into())
+}
+
+/// Runs a job and waits for it.
+#[pg_extern(sql = "
+CREATE PROCEDURE sluice.sync(job text) LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn sync(job: &str, call: pg_sys::FunctionCallInfo) {
+    or_raise(procedure::run(call, "sluice.sync", |procedure| {
+        let id = start(job, None)?;
+        procedure.commit();
+        wait(procedure, id, job)
+    }));
+}
+
+/// Publishes a held run.
+#[pg_extern(sql = "
+CREATE PROCEDURE sluice.approve(run bigint) LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn approve(run: i64, call: pg_sys::FunctionCallInfo) {
+    or_raise(procedure::run(call, "sluice.approve", |procedure| {
+        require_server()?;
+        let held = held_run(run)?;
+        let job = job::by_id(held.job)?.ok_or(CallError::UnknownRun { run })?;
+        wait_until_free(procedure, &job)?;
+        if !run::approve(&held, &caller_name()?)? {
+            return Err(CallError::NotHeld { run, status: "superseded".into() }.into());
+        }
+        wake();
+        procedure.commit();
+        wait(procedure, run, &job.name)
+    }));
+}
+
+/// Waits until no run occupies the job.
+pub fn wait_until_free(procedure: &Procedure, job: &Job) -> Result<()> {
+    procedure.commit();
+    while run::open_of(job.id)?.is_some() {
+        procedure.commit();
+        latch::wait(SLICE);
+    }
+    Ok(())
+}
+
+/// Waits until a run has ended, telling how far it is; its error where it did not end well. A caller that is cancelled
+/// cancels the run.
+pub fn wait(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
+    let _cancel = CancelWithCaller { run: id };
+    let mut told = Instant::now();
+    loop {
+        let (status, error) = run::ending(id)?.ok_or(CallError::UnknownRun { run: id })?;
+        procedure.commit();
+        match status.as_str() {
+            "scheduled" | "running" | "publishing" => {}
+            "succeeded" => {
+                procedure::notice(&summary(id)?);
+                procedure.commit();
+                return Ok(());
+            }
+            "interrupted" => return follow(procedure, id, job),
+            _ => return Err(CallError::RunEnded { run: id, job: job.into(), status, error }.into()),
+        }
+        if told.elapsed() >= NOTICE_EVERY {
+            told = Instant::now();
+            tell_progress(id);
+        }
+        latch::wait(SLICE);
+    }
+}
+
+/// An interrupted run goes on as another: that one is waited for.
+fn follow(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
+    procedure::notice(&format!("run {id} was interrupted; waiting for the run that continues it"));
+    let next = job::by_name(job).and_then(|job| run::open_of(job.id))?;
+    procedure.commit();
+    match next {
+        Some(next) => wait(procedure, next.id, job),
+        None => {
+            let (status, error) = run::ending(id)?.ok_or(CallError::UnknownRun { run: id })?;
+            Err(CallError::RunEnded { run: id, job: job.into(), status, error }.into())
+        }
+    }
+}
+
+fn summary(id: i64) -> Result<String> {
+    let c = run::counts(id)?;
+    Ok(format!(
+        "run {id}: {} pages, {} records; {} inserted, {} updated, {} deleted, {} unchanged",
+        c.pages, c.records, c.inserted, c.updated, c.deleted, c.unchanged
+    ))
+}
+
+fn tell_progress(id: i64) {
+    let here = bgworker::my_database();
+    if let Some(slot) = shmem::slots().into_iter().find(|s| s.database == here && s.run == id) {
+        let p = slot.progress;
+        let of = if p.pages_total > 0 { format!(" of {}", p.pages_total) } else { String::new() };
+        procedure::notice(&format!("{}: page {}{of}, {} records", p.phase.as_str(), p.pages_done, p.records_done));
+    } else {
+        procedure::notice("waiting for a worker");
+    }
+}
+
+/// Asks the run to stop when the waiting caller is cancelled: an ERROR unwinds through here.
+struct CancelWithCaller {
+    run: i64,
+}
+
+impl Drop for CancelWithCaller {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let here = bgworker::my_database();
+            if let Some(slot) = shmem::slots().into_iter().find(|s| s.database == here && s.run == self.run) {
+                shmem::stop_job(here, slot.job);
+            }
+        }
+    }
+}

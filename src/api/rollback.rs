@@ -1,0 +1,75 @@
+//! Going back: what would change, and having a worker do it.
+
+use super::operate::{wait, wait_until_free};
+use super::{caller_name, jobs, operable_job, require_server, wake};
+use crate::pg::procedure;
+use crate::pg::report::or_raise;
+use crate::pipeline::rollback;
+use crate::store::{job, run};
+use pgrx::prelude::*;
+use sluice_core::Result;
+use sluice_core::call::CallError;
+
+/// Puts a job's rows and position back to what they were after a run; NULL: before the latest published one.
+#[pg_extern(sql = "
+CREATE PROCEDURE sluice.rollback_to(job text, run bigint DEFAULT NULL, resume boolean DEFAULT false)
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+")]
+fn rollback_to(name: Option<&str>, to: Option<i64>, resume: Option<bool>, call: pg_sys::FunctionCallInfo) {
+    or_raise(procedure::run(call, "sluice.rollback_to", |procedure| {
+        require_server()?;
+        let job = operable_job(name.unwrap_or_default())?;
+        rollback::target_run(&job, to)?;
+        let resume = resume.unwrap_or(false);
+        let reason = "a rollback is under way";
+        if !job.paused {
+            job::pause(job.id, Some(reason))?;
+        }
+        jobs::stop(&job)?;
+        wait_until_free(procedure, &job)?;
+        let asked = run::request_rollback(job.id, &caller_name()?, to, resume)?;
+        let id = asked.ok_or(CallError::NothingToRollBack {
+            name: job.name.clone(),
+            detail: "Another run of it began at the same moment.".into(),
+        })?;
+        wake();
+        procedure.commit();
+        let ended = wait(procedure, id, &job.name);
+        if resume && !job.paused {
+            job::resume(job.id)?;
+            wake();
+            procedure.commit();
+        } else if ended.is_ok() {
+            procedure::notice(&format!("the job is paused; SELECT sluice.resume_job('{}') lets it go on", job.name));
+        }
+        ended
+    }));
+}
+
+/// What a rollback would change: the runs that it undoes, and counts of rows.
+#[pg_extern(stable, parallel_unsafe)]
+#[allow(clippy::type_complexity)] // the columns of a table function
+fn preview_rollback(
+    job: &str,
+    run: default!(Option<i64>, "NULL"),
+) -> TableIterator<
+    'static,
+    (
+        name!(run_id, i64),
+        name!(finished_at, Option<TimestampWithTimeZone>),
+        name!(inserted, i64),
+        name!(updated, i64),
+        name!(deleted, i64),
+        name!(what, String),
+    ),
+> {
+    TableIterator::new(or_raise(preview(job, run)))
+}
+
+type Undone = (i64, Option<TimestampWithTimeZone>, i64, i64, i64, String);
+
+fn preview(name: &str, to: Option<i64>) -> Result<Vec<Undone>> {
+    let job = operable_job(name)?;
+    let after = rollback::target_run(&job, to)?;
+    run::undone_by_rollback(job.id, after)
+}

@@ -1,0 +1,87 @@
+//! Secrets come in, sealed, and never go out.
+
+use super::caller_name;
+use crate::pg::report::or_raise;
+use crate::pg::{identity, key_file};
+use crate::store::role::{self, Level};
+use crate::store::secret::{self, Sealed};
+use pgrx::prelude::*;
+use sluice_core::Result;
+use sluice_core::call::CallError;
+use sluice_core::secret::{SecretLabel, check_secret_name, check_secret_value};
+use sluice_core::url_policy::parse_origin;
+
+/// Seals a value under a name of the caller. An error inside must not put the statement, and with it the value, into
+/// the server's log: the function carries that setting.
+#[pg_extern(volatile, parallel_unsafe)]
+fn set_secret(name: &str, value: &str, origin: default!(Option<&str>, "NULL")) {
+    or_raise(set(name, value, origin));
+}
+
+fn set(name: &str, value: &str, origin: Option<&str>) -> Result<()> {
+    check_secret_name(name)?;
+    check_secret_value(name, value)?;
+    let origin = origin.map(parse_origin).transpose()?;
+    let owner = identity::current_user();
+    let key = key_file::load()?;
+    let (id, version) = secret::slot(owner, name)?;
+    let bound = match origin {
+        Some(origin) => Some(origin),
+        // A new value keeps the binding of the old one.
+        None => secret::find(owner, name)?.filter(|s| s.owner == owner).and_then(|s| s.origin),
+    };
+    let label = SecretLabel {
+        name,
+        uuid: id,
+        kind: "value",
+        version: u32::try_from(version).unwrap_or(0),
+        origin: bound.as_deref().unwrap_or(""),
+    };
+    let sealed = secret::seal_value(&key, &label, value.as_bytes());
+    secret::store(&Sealed { id, owner, name: name.into(), origin: bound.clone(), version, sealed }, &caller_name()?)
+}
+
+/// Forgets a secret of the caller; an admin may forget anybody's by its owner's name.
+#[pg_extern(volatile, parallel_unsafe)]
+fn drop_secret(name: &str, owner: default!(Option<&str>, "NULL")) {
+    or_raise(forget(name, owner));
+}
+
+fn forget(name: &str, owner: Option<&str>) -> Result<()> {
+    let caller = identity::current_user();
+    let owner = match owner {
+        None => caller,
+        Some(owner) => role::by_name(owner)?,
+    };
+    if !role::has_rights_of(caller, owner)? && !role::has_level(caller, Level::Admin)? {
+        return Err(CallError::Denied {
+            what: format!("secret \"{name}\""),
+            detail: "It belongs to another role.".into(),
+            hint: "Its owner or an admin may drop it.".into(),
+        }
+        .into());
+    }
+    if secret::drop(owner, name)? { Ok(()) } else { Err(unknown(name)) }
+}
+
+/// Lets servers of another role name a secret of the caller. It must be bound to an origin: that is what limits where
+/// it can be sent.
+#[pg_extern(volatile, parallel_unsafe)]
+fn grant_secret(name: &str, role: &str) {
+    or_raise(grant(name, role));
+}
+
+fn grant(name: &str, role_name: &str) -> Result<()> {
+    let caller = identity::current_user();
+    let found = secret::find(caller, name)?.filter(|s| s.owner == caller).ok_or_else(|| unknown(name))?;
+    let grantee = role::by_name(role_name)?;
+    if found.origin.is_none() {
+        return Err(CallError::UnboundSecret { name: name.into() }.into());
+    }
+    secret::grant(found.id, grantee, role_name)
+}
+
+fn unknown(name: &str) -> sluice_core::Error {
+    let hint = "SELECT name FROM sluice.sync_secrets shows the secrets that you may see.".into();
+    CallError::UnknownSecret { name: name.into(), hint }.into()
+}

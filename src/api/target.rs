@@ -1,0 +1,131 @@
+//! The target of a new job: found, or made from what the remote sends.
+
+use super::connections::question;
+use crate::pg::relation::{self, Target};
+use crate::pg::{identity, spi};
+use crate::pipeline::probe;
+use crate::store::role;
+use pgrx::pg_sys::Oid;
+use sluice_core::Result;
+use sluice_core::call::CallError;
+use sluice_core::data::{self, InferredColumn, unique_members};
+use sluice_core::job::JobFault;
+use sluice_core::settings::Settings;
+use sluice_core::sql_text::quote;
+use sluice_core::target::TargetError;
+
+/// Where a job's rows go, and what was found out on the way.
+pub struct Found {
+    pub target: Target,
+    pub key: Vec<String>,
+    /// The settings to store: with the columns where the table was made from them.
+    pub settings: String,
+    pub created: bool,
+}
+
+/// What `create_job` was asked for, as far as the target is concerned.
+pub struct Wish<'a> {
+    pub job: &'a str,
+    pub connection: &'a str,
+    pub path: &'a str,
+    pub target: Option<&'a str>,
+    pub key: Option<Vec<String>>,
+    pub document: &'a str,
+}
+
+/// Finds the target by name, or makes it. All of it as the caller.
+pub fn find_or_create(wish: &Wish, settings: &Settings) -> Result<Found> {
+    let name = wish.target.map_or_else(|| quote(wish.job), str::to_string);
+    match resolve(&name)? {
+        Some(oid) => existing(wish, oid),
+        None => create(wish, settings, &name),
+    }
+}
+
+/// The relation that a possibly qualified name means to the caller.
+fn resolve(name: &str) -> Result<Option<Oid>> {
+    spi::value::<Oid>("SELECT pg_catalog.to_regclass($1)::oid", &[name.into()])
+}
+
+fn existing(wish: &Wish, oid: Oid) -> Result<Found> {
+    let target = relation::read_target(oid).ok_or(TargetError::Missing { oid: oid.to_u32() })?;
+    let key = match &wish.key {
+        Some(key) => key.clone(),
+        None if target.primary_key.is_empty() => {
+            return Err(JobFault::KeyNeeded { unique: Vec::new() }.into());
+        }
+        None => target.primary_key.clone(),
+    };
+    may_become_owner(&target)?;
+    check_key(&target, &key)?;
+    Ok(Found { target, key, settings: wish.document.to_string(), created: false })
+}
+
+/// Checks that a job of the caller may write to this target.
+pub fn may_become_owner(target: &Target) -> Result<()> {
+    let caller = identity::current_user();
+    if role::may_become(caller, target.owner)? {
+        return Ok(());
+    }
+    let (caller, owner) = (role::name_of(caller)?, role::name_of(target.owner)?);
+    Err(CallError::Denied {
+        what: format!("table \"{}\"", target.name),
+        detail: format!("A job writes as the table's owner \"{owner}\", and \"{caller}\" cannot become that role."),
+        hint: format!("GRANT {} TO {}; or let the owner make the job.", quote(&owner), quote(&caller)),
+    }
+    .into())
+}
+
+/// Checks that the key's columns are there and unique.
+pub fn check_key(target: &Target, key: &[String]) -> Result<()> {
+    sluice_core::job::check_key(key)?;
+    for column in key {
+        target.expect_column(column)?;
+    }
+    if target.has_unique_index_on(key) {
+        return Ok(());
+    }
+    Err(TargetError::NoUniqueIndex { table: target.full_name(), key: key.to_vec() }.into())
+}
+
+/// Makes the table from the first page: a column for each member, a primary key on the key's columns.
+fn create(wish: &Wish, settings: &Settings, name: &str) -> Result<Found> {
+    let asked = question(wish.connection, wish.path, wish.document)?;
+    let response = probe::first_page(&asked)?;
+    let located = data::locate(&response.body, &settings.records)?;
+    let columns = data::infer(located.text, u64::MAX)?.columns;
+    if columns.is_empty() {
+        return Err(TargetError::NothingToMakeItFrom { table: name.to_string() }.into());
+    }
+    let Some(key) = wish.key.clone() else {
+        return Err(JobFault::KeyNeeded { unique: unique_members(located.text)? }.into());
+    };
+    sluice_core::job::check_key(&key)?;
+    if let Some(column) = key.iter().find(|k| !columns.iter().any(|c| c.name == **k)) {
+        return Err(TargetError::UnknownColumn { table: name.to_string(), column: column.clone() }.into());
+    }
+    let oid = create_table(name, &columns, &key, settings)?;
+    let target = relation::read_target(oid).ok_or(TargetError::Missing { oid: oid.to_u32() })?;
+    may_become_owner(&target)?;
+    Ok(Found { target, key, settings: with_columns(wish.document, &columns), created: true })
+}
+
+fn create_table(name: &str, columns: &[InferredColumn], key: &[String], settings: &Settings) -> Result<Oid> {
+    let column = |c: &InferredColumn| format!("{} {}", quote(&c.name), c.ty.sql());
+    let list: Vec<String> = columns.iter().map(column).collect();
+    let keys: Vec<String> = key.iter().map(|k| quote(k)).collect();
+    spi::execute(&format!("CREATE TABLE {name} ({}, PRIMARY KEY ({}))", list.join(", "), keys.join(", ")), &[])?;
+    if let Some(owner) = &settings.owner {
+        spi::execute(&format!("ALTER TABLE {name} OWNER TO {}", quote(owner)), &[])?;
+    }
+    let missing = || TargetError::NothingToMakeItFrom { table: name.to_string() }.into();
+    resolve(name)?.ok_or_else(missing)
+}
+
+/// The settings with each column's place in a record: a column's name may differ from the member's.
+fn with_columns(document: &str, columns: &[InferredColumn]) -> String {
+    let mut settings: serde_json::Map<String, serde_json::Value> = serde_json::from_str(document).unwrap_or_default();
+    let mapped = columns.iter().map(|c| (c.name.clone(), serde_json::Value::from(c.query.to_string()))).collect();
+    settings.entry("columns").or_insert(serde_json::Value::Object(mapped));
+    serde_json::Value::Object(settings).to_string()
+}
