@@ -1,6 +1,7 @@
 //! Connections: the wrapper's validator, and the calls for applications.
 
 use super::require_server;
+use crate::pg::Oid;
 use crate::pg::report::or_raise;
 use crate::pg::{catalog, identity, spi};
 use crate::pipeline::{connection_parts, probe};
@@ -9,7 +10,7 @@ use crate::store::{job, role};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
-use sluice_core::connection::{ConfigError, ConnectionOptions, options_of_document};
+use sluice_core::connection::{ConnectionFault, ConnectionOptions, options_of_document};
 use sluice_core::data;
 use sluice_core::settings::Settings;
 use sluice_core::sql_text::quote;
@@ -17,11 +18,11 @@ use sluice_core::sql_text::quote;
 /// Checks the options of a server: what CREATE SERVER and ALTER SERVER call. Pure, so that a dump can be restored
 /// anywhere.
 #[pg_extern(name = "_validate_options", strict, parallel_unsafe)]
-fn validate_options(options: Vec<Option<String>>, catalog: pg_sys::Oid) {
+fn validate_options(options: Vec<Option<String>>, catalog: Oid) {
     or_raise(validate(&options, catalog));
 }
 
-fn validate(options: &[Option<String>], catalog_class: pg_sys::Oid) -> Result<()> {
+fn validate(options: &[Option<String>], catalog_class: Oid) -> Result<()> {
     let given: Vec<(String, String)> = options.iter().flatten().map(|option| split_option(option)).collect();
     if catalog_class == catalog::foreign_server_class() {
         ConnectionOptions::parse(&given)?;
@@ -29,7 +30,7 @@ fn validate(options: &[Option<String>], catalog_class: pg_sys::Oid) -> Result<()
     }
     match given.first() {
         None => Ok(()),
-        Some((name, _)) => Err(ConfigError::unknown_option_elsewhere(name).into()),
+        Some((name, _)) => Err(ConnectionFault::NotOnServer { option: name.clone() }.into()),
     }
 }
 

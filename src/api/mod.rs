@@ -12,11 +12,9 @@ mod rollback;
 mod secrets;
 mod target;
 
-use crate::pg::{bgworker, catalog, identity, shmem, xact};
+use crate::pg::{Oid, bgworker, catalog, identity, shmem, xact};
 use crate::store::job::Job;
 use crate::store::role::{self, Level};
-use pgrx::prelude::*;
-use pgrx::Oid as _;
 use sluice_core::Result;
 use sluice_core::call::CallError;
 

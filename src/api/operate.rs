@@ -2,6 +2,7 @@
 
 use super::jobs::stop;
 use super::{caller_name, may_operate, operable_job, require_server, wake};
+use crate::pg::FunctionCallInfo;
 use crate::pg::procedure::{self, Procedure};
 use crate::pg::report::or_raise;
 use crate::pg::{bgworker, clock, latch, shmem};
@@ -117,7 +118,7 @@ fn held_run(id: i64) -> Result<run::Run> {
 #[pg_extern(sql = "
 CREATE PROCEDURE sluice.sync(job text) LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
-fn sync(job: &str, call: pg_sys::FunctionCallInfo) {
+fn sync(job: &str, call: FunctionCallInfo) {
     or_raise(procedure::run(call, "sluice.sync", |procedure| {
         let id = start(job, None)?;
         procedure.commit();
@@ -129,7 +130,7 @@ fn sync(job: &str, call: pg_sys::FunctionCallInfo) {
 #[pg_extern(sql = "
 CREATE PROCEDURE sluice.approve(run bigint) LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
-fn approve(run: i64, call: pg_sys::FunctionCallInfo) {
+fn approve(run: i64, call: FunctionCallInfo) {
     or_raise(procedure::run(call, "sluice.approve", |procedure| {
         require_server()?;
         let held = held_run(run)?;

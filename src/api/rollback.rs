@@ -2,6 +2,7 @@
 
 use super::operate::{wait, wait_until_free};
 use super::{caller_name, jobs, operable_job, require_server, wake};
+use crate::pg::FunctionCallInfo;
 use crate::pg::procedure;
 use crate::pg::report::or_raise;
 use crate::pipeline::rollback;
@@ -15,7 +16,7 @@ use sluice_core::call::CallError;
 CREATE PROCEDURE sluice.rollback_to(job text, run bigint DEFAULT NULL, resume boolean DEFAULT false)
 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
-fn rollback_to(name: Option<&str>, to: Option<i64>, resume: Option<bool>, call: pg_sys::FunctionCallInfo) {
+fn rollback_to(name: Option<&str>, to: Option<i64>, resume: Option<bool>, call: FunctionCallInfo) {
     or_raise(procedure::run(call, "sluice.rollback_to", |procedure| {
         require_server()?;
         let job = operable_job(name.unwrap_or_default())?;

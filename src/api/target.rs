@@ -5,7 +5,7 @@ use crate::pg::relation::{self, Target};
 use crate::pg::{identity, spi};
 use crate::pipeline::probe;
 use crate::store::role;
-use pgrx::pg_sys::Oid;
+use crate::pg::Oid;
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::data::{self, InferredColumn, unique_members};
@@ -52,7 +52,7 @@ fn existing(wish: &Wish, oid: Oid) -> Result<Found> {
     let key = match &wish.key {
         Some(key) => key.clone(),
         None if target.primary_key.is_empty() => {
-            return Err(JobFault::KeyNeeded { unique: Vec::new() }.into());
+            return Err(JobFault::KeyNeeded { name: wish.job.into(), proposed: Vec::new() }.into());
         }
         None => target.primary_key.clone(),
     };
@@ -98,7 +98,7 @@ fn create(wish: &Wish, settings: &Settings, name: &str) -> Result<Found> {
         return Err(TargetError::NothingToMakeItFrom { table: name.to_string() }.into());
     }
     let Some(key) = wish.key.clone() else {
-        return Err(JobFault::KeyNeeded { unique: unique_members(located.text)? }.into());
+        return Err(JobFault::KeyNeeded { name: wish.job.into(), proposed: unique_members(located.text)? }.into());
     };
     sluice_core::job::check_key(&key)?;
     if let Some(column) = key.iter().find(|k| !columns.iter().any(|c| c.name == **k)) {

@@ -51,6 +51,8 @@ pub enum CallError {
     RunEnded { run: i64, job: String, status: String, error: EndedWith },
     #[error("no worker could be started for job \"{job}\"")]
     WorkerDidNotStart { job: String, attempts: i32 },
+    #[error("secret \"{name}\" is not bound to an origin")]
+    UnboundSecret { name: String },
     #[error("the run was stopped")]
     Stopped,
     #[error("the run took longer than {limit:?}")]
@@ -98,6 +100,7 @@ impl Explain for CallError {
             | CallError::NothingToRollBack { .. }
             | CallError::NotRollbackTarget { .. }
             | CallError::NoKey { .. }
+            | CallError::UnboundSecret { .. }
             | CallError::WrongOrigin { .. } => "55000",
             CallError::NotArmed { .. } => "SY009",
             CallError::Standby => "25006",
@@ -167,6 +170,7 @@ impl Explain for CallError {
             CallError::Stopped => "It goes on at its checkpoint at the next scheduled time, or with sluice.start_sync.".into(),
             CallError::RunTimeout { .. } => "It goes on at its checkpoint with the next run; the limit is the setting timeouts.run.".into(),
             CallError::RunLimit { what, .. } => format!("Raise or remove the setting limits.{what}."),
+            CallError::UnboundSecret { name } => format!("Set it with one: SELECT sluice.set_secret('{name}', '…', origin => 'https://…')."),
             CallError::FromPage => "Leave from_page out: the run goes on at its checkpoint.".into(),
         };
         Some(hint)

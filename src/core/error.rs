@@ -7,6 +7,8 @@
 pub use crate::call::CallError;
 use crate::class::Class;
 pub use crate::connection::ConfigError;
+use crate::connection::ConnectionFault;
+use crate::job::JobFault;
 pub use crate::data::DataError;
 pub use crate::http::HttpError;
 pub use crate::target::TargetError;
@@ -43,6 +45,18 @@ pub enum Error {
     Database(#[from] DatabaseError),
     #[error(transparent)]
     Internal(#[from] InternalError),
+}
+
+impl From<ConnectionFault> for Error {
+    fn from(fault: ConnectionFault) -> Error {
+        Error::Config(fault.into())
+    }
+}
+
+impl From<JobFault> for Error {
+    fn from(fault: JobFault) -> Error {
+        Error::Config(fault.into())
+    }
 }
 
 /// A broken invariant: a bug in pg_sluice.

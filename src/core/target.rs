@@ -14,6 +14,8 @@ pub enum TargetError {
     SuperuserJobsOff { table: String },
     #[error("a superuser will not write to target \"{table}\"")]
     ForeignCode { table: String, kind: String, name: String, remedy: String },
+    #[error("table \"{table}\" cannot be made: the first page has no records")]
+    NothingToMakeItFrom { table: String },
     #[error(transparent)]
     KeptBack(#[from] KeptBack),
     #[error("target table with OID {oid} does not exist")]
@@ -67,6 +69,7 @@ impl Explain for TargetError {
             TargetError::KeptBack(kept) => kept.sqlstate(),
             TargetError::Missing { .. } | TargetError::Gone { .. } => "42P01",
             TargetError::SuperuserJobsOff { .. } | TargetError::ForeignCode { .. } => "42501",
+            TargetError::NothingToMakeItFrom { .. } => "22032",
             TargetError::NotATable { .. } => "42809",
             TargetError::NoUniqueIndex { .. } => "42P10",
             TargetError::UnknownColumn { .. } => "42703",
@@ -115,6 +118,9 @@ impl Explain for TargetError {
                 format!("Give the table to an ordinary role: ALTER TABLE {table} OWNER TO ….")
             }
             TargetError::ForeignCode { remedy, .. } => format!("{remedy};"),
+            TargetError::NothingToMakeItFrom { .. } => {
+                "Create the table yourself and name it as the target, or check \"records\" and the path.".into()
+            }
             TargetError::Missing { .. } => "Create the table again, or drop the job.".into(),
             TargetError::NotATable { .. } => "Use an ordinary or a partitioned table.".into(),
             TargetError::NoUniqueIndex { table, key } => format!(

@@ -62,6 +62,11 @@ pub fn my_database() -> u32 {
     unsafe { pg_sys::MyDatabaseId }.to_u32()
 }
 
+/// The database of this process, as an oid.
+pub fn my_database_oid() -> pg_sys::Oid {
+    pg_sys::Oid::from(my_database())
+}
+
 /// Opens this process for signals and connects it to no database: shared catalogs only.
 pub fn enter_launcher() {
     signals::install_handlers();

@@ -54,6 +54,11 @@ pub fn database_oid(name: &str) -> Option<u32> {
     (oid != pg_sys::InvalidOid).then(|| oid.to_u32())
 }
 
+/// The catalog class of foreign servers, as a validator is told it.
+pub fn foreign_server_class() -> pg_sys::Oid {
+    pg_sys::ForeignServerRelationId
+}
+
 /// The cluster's own number, as `pg_controldata` shows it.
 pub fn system_identifier() -> i64 {
     // SAFETY: reads shared memory that is set at the server's start.

@@ -27,6 +27,7 @@ pub mod transaction;
 pub mod xact;
 
 use pgrx::pg_sys;
+pub use pgrx::pg_sys::{Datum, FunctionCallInfo, Oid};
 
 /// Whether the server is being upgraded: nothing of ours may start.
 pub fn is_binary_upgrade() -> bool {

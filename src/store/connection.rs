@@ -2,7 +2,7 @@
 
 use super::{row, rows, value};
 use crate::pg::spi::Row;
-use pgrx::pg_sys::Oid;
+use crate::pg::Oid;
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;

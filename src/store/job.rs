@@ -4,7 +4,7 @@ use super::{execute, row, rows, state, value};
 use crate::pg::clock::Timestamp;
 use crate::pg::spi::Row;
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::pg_sys::Oid;
+use crate::pg::Oid;
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;

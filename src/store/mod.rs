@@ -35,7 +35,7 @@ fn execute(sql: &str, args: &[DatumWithOid]) -> Result<u64> {
 }
 
 /// The jobs table's own oid: the class of the locks that say "this job is running".
-pub fn jobs_table() -> Result<pg_sys::Oid> {
+pub fn jobs_table() -> Result<crate::pg::Oid> {
     value("SELECT 'sluice._job'::pg_catalog.regclass::oid", &[])
         .map(|oid| oid.expect("a cast of a constant is not null"))
 }

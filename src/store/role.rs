@@ -1,7 +1,7 @@
 //! What the catalogs say of roles and of a target's owner.
 
 use super::{row, value};
-use pgrx::pg_sys::Oid;
+use crate::pg::Oid;
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;

@@ -3,7 +3,7 @@
 use super::{execute, row, value};
 use crate::pg::clock;
 use pgrx::datum::Uuid;
-use pgrx::pg_sys::Oid;
+use crate::pg::Oid;
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::secret::{MasterKey, SealRandom, SecretLabel, seal};

@@ -5,7 +5,7 @@
 //! anew.
 
 use crate::pg::clock::{self, Timestamp};
-use crate::pg::{bgworker, catalog, latch, settings, shmem, signals};
+use crate::pg::{Datum, bgworker, catalog, latch, settings, shmem, signals};
 use pgrx::prelude::*;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ struct Launcher {
 #[pg_guard]
 #[unsafe(no_mangle)]
 #[allow(unsafe_code)] // an exported symbol, found by name
-pub extern "C-unwind" fn sluice_launcher_main(_arg: pg_sys::Datum) {
+pub extern "C-unwind" fn sluice_launcher_main(_arg: Datum) {
     bgworker::enter_launcher();
     let long_ago = Timestamp(i64::MIN / 2);
     let mut launcher = Launcher { probed_at: long_ago, warned_at: long_ago };

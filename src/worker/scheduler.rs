@@ -5,7 +5,7 @@
 
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::identity::RunAs;
-use crate::pg::{bgworker, catalog, failpoint, settings, shmem, transaction};
+use crate::pg::{Datum, Oid, bgworker, catalog, failpoint, settings, shmem, transaction};
 use crate::store::{self, job::Job, role, run, state};
 use crate::worker::log_error;
 use pgrx::prelude::*;
@@ -27,7 +27,7 @@ const ATTEMPTS: i32 = 5;
 #[pg_guard]
 #[unsafe(no_mangle)]
 #[allow(unsafe_code)] // an exported symbol, found by name
-pub extern "C-unwind" fn sluice_scheduler_main(arg: pg_sys::Datum) {
+pub extern "C-unwind" fn sluice_scheduler_main(arg: Datum) {
     let database = arg.value() as u32;
     bgworker::enter_scheduler(database);
     bgworker::report_name("sluice scheduler");
@@ -118,8 +118,8 @@ fn plan(job: &Job, now: Timestamp) -> Result<()> {
 }
 
 /// What a job's stamp is compared with.
-fn here() -> (i64, pg_sys::Oid) {
-    (catalog::system_identifier(), pg_sys::Oid::from(bgworker::my_database()))
+fn here() -> (i64, Oid) {
+    (catalog::system_identifier(), bgworker::my_database_oid())
 }
 
 fn is_armed(job: &Job) -> bool {

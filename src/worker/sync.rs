@@ -2,7 +2,7 @@
 
 use crate::pg::identity::RunAs;
 use crate::pg::shmem::Slot;
-use crate::pg::{bgworker, latch, lock, shmem, signals, transaction};
+use crate::pg::{Datum, Oid, bgworker, latch, lock, shmem, signals, transaction};
 use crate::pipeline::{self, Work};
 use crate::store;
 use crate::worker::log_error;
@@ -17,7 +17,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 #[pg_guard]
 #[unsafe(no_mangle)]
 #[allow(unsafe_code)] // an exported symbol, found by name
-pub extern "C-unwind" fn sluice_worker_main(arg: pg_sys::Datum) {
+pub extern "C-unwind" fn sluice_worker_main(arg: Datum) {
     let number = arg.value();
     bgworker::leave_slot_at_exit(number);
     let Some(slot) = shmem::enter_worker(number, bgworker::my_pid()) else { return };
@@ -29,7 +29,7 @@ pub extern "C-unwind" fn sluice_worker_main(arg: pg_sys::Datum) {
 }
 
 fn run_as(slot: &Slot) -> RunAs {
-    let role = pg_sys::Oid::from(slot.role);
+    let role = Oid::from(slot.role);
     if slot.assumed { RunAs::Assumed(role) } else { RunAs::Session(role) }
 }
 

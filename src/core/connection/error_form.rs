@@ -86,6 +86,8 @@ fn of_connections() -> Vec<ConfigError> {
             uses: vec!["secret"],
         },
         ConnectionFault::OptionTwice { option: HOSTILE.into() },
+        ConnectionFault::NotOnServer { option: HOSTILE.into() },
+        ConnectionFault::NotADocument,
         ConnectionFault::CredentialOption {
             option: HOSTILE.into(),
             nearest: Some("api_key_name"),

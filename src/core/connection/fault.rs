@@ -21,6 +21,11 @@ pub enum ConnectionFault {
         because: String,
         uses: Vec<&'static str>,
     },
+    /// Given to the wrapper, a user mapping or a foreign table.
+    #[error("option {} is not allowed here", quoted(.option))]
+    NotOnServer { option: String },
+    #[error("the options of a connection must be a JSON object of texts, numbers and truth values")]
+    NotADocument,
     #[error("option {} is given twice", quoted(.option))]
     OptionTwice { option: String },
     #[error("option {} looks like a credential", quoted(.option))]
@@ -49,7 +54,8 @@ impl Explain for ConnectionFault {
         match self {
             ConnectionFault::MissingOption { .. } | ConnectionFault::UselessOption { .. } => "22023",
             ConnectionFault::OptionTwice { .. } => "42710",
-            ConnectionFault::CredentialOption { .. } => "HV00D",
+            ConnectionFault::CredentialOption { .. } | ConnectionFault::NotOnServer { .. } => "HV00D",
+            ConnectionFault::NotADocument => "22023",
             ConnectionFault::NotASecretName { .. } => "22023",
             ConnectionFault::PlainHttp { .. } => "22023",
         }
@@ -64,6 +70,8 @@ impl Explain for ConnectionFault {
             ConnectionFault::UselessOption { because, uses, .. } => {
                 format!("It does nothing because {because}, which uses: {}.", list(uses))
             }
+            ConnectionFault::NotOnServer { .. } => "Only servers of the wrapper pg_sluice take options.".to_owned(),
+            ConnectionFault::NotADocument => "Its keys are the option names of CREATE SERVER.".to_owned(),
             ConnectionFault::OptionTwice { .. } => "Each option of a connection has one value.".to_owned(),
             ConnectionFault::CredentialOption { .. } => {
                 "The options of a server are readable by every role of the cluster, so they never hold credentials."
@@ -84,6 +92,8 @@ impl Explain for ConnectionFault {
             ConnectionFault::MissingOption { option, .. } => format!("Add it: {}", option_example(option)),
             ConnectionFault::UselessOption { .. } => "Remove it, or change \"auth\".".to_owned(),
             ConnectionFault::OptionTwice { .. } => "Give it once.".to_owned(),
+            ConnectionFault::NotOnServer { .. } => "Give it to the server: ALTER SERVER … OPTIONS (ADD …).".to_owned(),
+            ConnectionFault::NotADocument => "For example: {\"auth\": \"bearer\", \"secret\": \"shop_token\"}.".to_owned(),
             ConnectionFault::CredentialOption { nearest, .. } => {
                 let store = "Store the value with SELECT sluice.set_secret('shop_token', '…'), and name it: secret \
                              'shop_token'.";

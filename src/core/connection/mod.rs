@@ -8,6 +8,7 @@
 
 mod auth;
 mod credentials;
+mod document;
 mod error;
 mod fault;
 mod names;
@@ -16,6 +17,7 @@ mod spelling;
 
 pub use auth::{ApiKeyIn, AuthKind};
 pub use credentials::names_a_credential;
+pub use document::options_of_document;
 pub use error::{ConfigError, Subject};
 pub use fault::ConnectionFault;
 pub use names::{is_reserved_header, is_secret_name, is_token};
