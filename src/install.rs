@@ -1,3 +1,26 @@
 //! The parts of the install script, in order; nothing else.
 
 use pgrx::prelude::*;
+
+extension_sql_file!("../sql/schema/00_schema.sql", name = "schema", bootstrap);
+extension_sql_file!("../sql/schema/10_job.sql", name = "job", requires = ["schema"]);
+extension_sql_file!("../sql/schema/20_run.sql", name = "run", requires = ["job"]);
+extension_sql_file!("../sql/schema/30_secret.sql", name = "secret", requires = ["run"]);
+extension_sql_file!(
+    "../sql/schema/40_wrapper.sql",
+    name = "wrapper",
+    requires = ["secret", api::connections::validate_options]
+);
+extension_sql_file!(
+    "../sql/schema/60_views.sql",
+    name = "views",
+    requires = [
+        "wrapper",
+        api::live::workers,
+        api::live::waits_for_worker,
+        api::live::launcher_is_running,
+        api::connections::origin,
+        api::connections::option,
+    ]
+);
+extension_sql_file!("../sql/schema/80_access.sql", name = "access", requires = ["views"], finalize);

@@ -5,6 +5,8 @@
 
 mod access;
 mod connections;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod jobs;
 mod live;
 mod operate;

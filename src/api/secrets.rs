@@ -11,11 +11,12 @@ use sluice_core::call::CallError;
 use sluice_core::secret::{SecretLabel, check_secret_name, check_secret_value};
 use sluice_core::url_policy::parse_origin;
 
-/// Seals a value under a name of the caller. An error inside must not put the statement, and with it the value, into
-/// the server's log: the function carries that setting.
+/// Seals a value under a name of the caller. An error inside does not put the statement, and with it the value, into
+/// the server's log.
 #[pg_extern(volatile, parallel_unsafe)]
 fn set_secret(name: &str, value: &str, origin: default!(Option<&str>, "NULL")) {
-    or_raise(set(name, value, origin));
+    let hidden = [("log_min_error_statement", "panic")];
+    identity::with_settings(&hidden, || or_raise(set(name, value, origin)));
 }
 
 fn set(name: &str, value: &str, origin: Option<&str>) -> Result<()> {

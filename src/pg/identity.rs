@@ -5,7 +5,6 @@
 //! search path as superuser. An ERROR inside restores both, since it aborts the (sub)transaction.
 
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 use std::ffi::CString;
 
 /// The current user.
@@ -35,7 +34,8 @@ pub fn elevated<R>(body: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Runs `body` with settings that end with it, whatever the role's own settings are.
+/// Runs `body` with settings that end with it, with the rights of the server itself. When `body` raises they hold until
+/// the error has been logged.
 pub fn with_settings<R>(settings: &[(&str, &str)], body: impl FnOnce() -> R) -> R {
     // SAFETY: the nest level is closed below, or by the abort when `body` raises.
     let level = unsafe { pg_sys::NewGUCNestLevel() };
@@ -69,7 +69,7 @@ fn set_local(name: &str, value: &str) {
         pg_sys::set_config_option(
             name.as_ptr(),
             value.as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucContext::PGC_SUSET,
             pg_sys::GucSource::PGC_S_SESSION,
             pg_sys::GucAction::GUC_ACTION_SAVE,
             true,

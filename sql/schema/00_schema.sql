@@ -1,0 +1,20 @@
+-- The schema must be this extension's own: a schema of somebody else could hold objects that ours would call.
+
+DO $$
+DECLARE
+    found record;
+BEGIN
+    SELECT n.oid, pg_catalog.pg_get_userbyid(n.nspowner) AS owner,
+           n.nspowner = (SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user) AS ours,
+           EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.refobjid = n.oid
+                   AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.deptype = 'n') AS used
+    INTO found
+    FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'sluice';
+    IF found.used OR NOT found.ours THEN
+        RAISE EXCEPTION 'schema "sluice" exists already' USING
+            ERRCODE = 'duplicate_schema',
+            DETAIL = pg_catalog.format('It belongs to %s.', found.owner),
+            HINT = 'Drop or rename it, then create the extension again.';
+    END IF;
+END
+$$;

@@ -1,0 +1,128 @@
+-- Who may do what: plain grants, given by level. Nothing is granted to PUBLIC but USAGE of nothing.
+
+CREATE TABLE sluice._access (
+    level text NOT NULL CHECK (level IN ('monitor', 'writer', 'operator', 'admin')),
+    kind  text NOT NULL CHECK (kind IN ('function', 'view')),
+    name  text NOT NULL,
+    PRIMARY KEY (level, kind, name)
+);
+
+-- Views that hold nobody's payload, and what they call.
+INSERT INTO sluice._access (level, kind, name)
+SELECT l.level, 'view', v.name
+FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
+     unnest(ARRAY['sync_jobs', 'sync_runs', 'sync_held', 'sync_progress', 'sync_status', 'sync_connection_health',
+                  'sync_connections', 'sync_metadata', 'sync_undo', 'sync_secrets']) AS v (name);
+
+INSERT INTO sluice._access (level, kind, name)
+SELECT l.level, 'function', f.name
+FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
+     unnest(ARRAY['get_sync_status', '_workers', '_waits_for_worker', '_launcher_is_running', '_origin', '_option']) AS f (name);
+
+INSERT INTO sluice._access (level, kind, name)
+SELECT l.level, 'function', f.name
+FROM unnest(ARRAY['writer', 'admin']) AS l (level),
+     unnest(ARRAY['create_job', 'alter_job', 'drop_job', 'pause_job', 'resume_job', 'start_sync', 'sync', 'stop_sync',
+                  'force_sync_all', 'approve', 'discard', 'rollback_to', 'preview_rollback', 'test_connection',
+                  'create_connection', 'drop_connection', 'set_secret', 'drop_secret', 'grant_secret',
+                  '_writer_level']) AS f (name);
+
+INSERT INTO sluice._access (level, kind, name)
+SELECT l.level, 'function', f.name
+FROM unnest(ARRAY['operator', 'admin']) AS l (level),
+     unnest(ARRAY['start_sync', 'sync', 'stop_sync', 'force_sync_all', 'pause_job', 'resume_job', 'approve', 'discard',
+                  'rollback_to', 'preview_rollback', '_operator_level']) AS f (name)
+ON CONFLICT DO NOTHING;
+
+INSERT INTO sluice._access (level, kind, name) VALUES
+    ('monitor', 'function', '_monitor_level'),
+    ('admin', 'function', '_admin_level'),
+    ('admin', 'function', 'grant_access'),
+    ('admin', 'function', 'revoke_access'),
+    ('admin', 'function', 'arm');
+
+-- One statement for each object of a level.
+CREATE FUNCTION sluice._access_statements(verb text, preposition text, role text, level text) RETURNS SETOF text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+SELECT format('%s SELECT ON sluice.%I %s %I', verb, a.name, preposition, role)
+FROM sluice._access AS a WHERE a.level = _access_statements.level AND a.kind = 'view'
+UNION ALL
+SELECT format('%s EXECUTE ON %s %s %s %I', verb, CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END,
+              p.oid::regprocedure, preposition, role)
+FROM sluice._access AS a
+JOIN pg_proc AS p ON p.proname = a.name AND p.pronamespace = 'sluice'::regnamespace
+WHERE a.level = _access_statements.level AND a.kind = 'function'
+$$;
+
+-- Checks a role's name and a level; what grant_access and revoke_access have in common.
+CREATE FUNCTION sluice._check_access(role text, level text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF level IS NULL OR level NOT IN ('monitor', 'writer', 'operator', 'admin') THEN
+        RAISE EXCEPTION 'unknown access level "%"', level USING
+            ERRCODE = 'invalid_parameter_value',
+            DETAIL = 'The levels are monitor, writer, operator and admin.',
+            HINT = 'For example: SELECT sluice.grant_access(''app'', ''writer'');';
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = role) THEN
+        RAISE EXCEPTION 'role "%" does not exist', role USING
+            ERRCODE = 'undefined_object',
+            DETAIL = 'Access is given to roles of the cluster.',
+            HINT = 'SELECT rolname FROM pg_roles shows them.';
+    END IF;
+END
+$$;
+
+CREATE FUNCTION sluice.grant_access(role text, level text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    statement text;
+BEGIN
+    PERFORM sluice._check_access(role, level);
+    EXECUTE format('GRANT USAGE ON SCHEMA sluice TO %I', role);
+    FOR statement IN SELECT s FROM sluice._access_statements('GRANT', 'TO', role, level) AS s LOOP
+        EXECUTE statement;
+    END LOOP;
+    IF level = 'admin' THEN
+        EXECUTE format('GRANT USAGE ON FOREIGN DATA WRAPPER pg_sluice TO %I', role);
+    END IF;
+END
+$$;
+
+CREATE FUNCTION sluice.revoke_access(role text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    statement text;
+BEGIN
+    PERFORM sluice._check_access(role, 'monitor');
+    FOR statement IN
+        SELECT DISTINCT s
+        FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l,
+             LATERAL sluice._access_statements('REVOKE', 'FROM', role, l) AS s
+    LOOP
+        EXECUTE statement;
+    END LOOP;
+    EXECUTE format('REVOKE USAGE ON FOREIGN DATA WRAPPER pg_sluice FROM %I', role);
+    EXECUTE format('REVOKE USAGE ON SCHEMA sluice FROM %I', role);
+END
+$$;
+
+-- Functions are executable by everybody when they are made; ours by nobody.
+DO $$
+DECLARE
+    routine pg_catalog.regprocedure;
+    statement text;
+BEGIN
+    FOR routine IN
+        SELECT p.oid::pg_catalog.regprocedure FROM pg_catalog.pg_proc AS p
+        WHERE p.pronamespace = 'sluice'::pg_catalog.regnamespace
+    LOOP
+        EXECUTE pg_catalog.format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', routine);
+    END LOOP;
+    -- Monitoring needs no role of ours.
+    EXECUTE 'GRANT USAGE ON SCHEMA sluice TO pg_monitor';
+    FOR statement IN SELECT s FROM sluice._access_statements('GRANT', 'TO', 'pg_monitor', 'monitor') AS s LOOP
+        EXECUTE statement;
+    END LOOP;
+END
+$$;
