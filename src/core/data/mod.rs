@@ -32,6 +32,9 @@ mod time;
 mod tree;
 mod tuple;
 
+#[cfg(test)]
+mod tests;
+
 pub use body::{compress, decompress, decompress_text};
 pub use column::{Column, ColumnType, FieldFormat, Mapping, MappingVersion};
 pub use decode::{DecodedPage, decode};
