@@ -33,6 +33,8 @@ fn some(text: &str) -> Option<Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn rows_split_back_into_the_fields_that_went_in(
         records in prop::collection::vec((any::<i64>(), prop::option::of(string()), document()), 0..20),

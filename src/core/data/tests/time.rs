@@ -35,7 +35,7 @@ const FIRST: i64 = -730_119 * 86_400_000_000;
 const LAST: i64 = 2_921_940 * 86_400_000_000 - 1;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn a_time_is_what_was_written(micros in FIRST..=LAST) {
