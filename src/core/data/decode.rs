@@ -9,7 +9,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Vi
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// A page as PostgreSQL takes it; [`super::tuple`] says how the bytes are laid out.
+/// A page as PostgreSQL takes it; the module `tuple` says how the bytes are laid out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DecodedPage {
     /// One tuple of COPY BINARY for each record, without the file's header and trailer.

@@ -3,8 +3,14 @@
 /// Levels of arrays and objects that an answer may have.
 pub const MAX_DEPTH: usize = 64;
 
-/// Whether brackets outside of strings ever nest deeper than `limit`. The text need not be valid JSON.
+/// Whether the brackets outside of strings ever nest deeper than `limit`. Of a text that is not valid JSON the answer may
+/// be either.
 pub(crate) fn is_deeper(text: &str, limit: usize) -> bool {
+    // Each level takes two brackets, so most single values need no look.
+    text.len() > 2 * limit && reaches_below(text, limit)
+}
+
+fn reaches_below(text: &str, limit: usize) -> bool {
     let mut depth = 0usize;
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

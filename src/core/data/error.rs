@@ -92,13 +92,17 @@ impl Explain for DataError {
             DataError::EmptyBody | DataError::Truncated { .. } | DataError::NotUtf8 { .. } => {
                 "The remote must answer with one whole JSON document in UTF-8.".into()
             }
-            DataError::Html { .. } => "A login page, a proxy or a wrong path often answers so: check the job's path and the base URL.".into(),
+            DataError::Html { .. } => {
+                "A login page, a proxy or a wrong path often answers so: check the job's path and the base URL.".into()
+            }
             DataError::NotJson { .. } => "Look at what the remote answers, and check the job's path.".into(),
             DataError::PathMissing { .. } | DataError::NotAnArray { .. } | DataError::NotAnObject { .. } => {
                 "Check the setting \"records\": it names the array of records in the answer.".into()
             }
             DataError::NoColumns => "Say in the setting \"columns\" which member goes into which column.".into(),
-            DataError::KeyMissing { .. } => "Check the job's \"key\" and the paths of its columns: every record needs a value in each.".into(),
+            DataError::KeyMissing { .. } => {
+                "Check the job's \"key\" and the paths of its columns: every record needs a value in each.".into()
+            }
             DataError::DoesNotFit { reason, .. } => reason.hint().into(),
             DataError::TooLarge { .. } | DataError::TooDeep { .. } => {
                 "Ask the remote for smaller pages, or for records without the large member.".into()

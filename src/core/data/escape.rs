@@ -10,7 +10,7 @@ pub(crate) fn content_of(raw: &str) -> Result<Cow<'_, str>, Misfit> {
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'))
         .ok_or(Misfit::Syntax)?;
-    if !inner.as_bytes().contains(&b'\\') {
+    if !inner.contains('\\') {
         return Ok(Cow::Borrowed(inner));
     }
     check_escapes(raw)?;
@@ -20,14 +20,14 @@ pub(crate) fn content_of(raw: &str) -> Result<Cow<'_, str>, Misfit> {
 /// Refuses what a text cannot hold. `raw` is any valid JSON: backslashes then occur in strings only.
 #[inline]
 pub(crate) fn check_escapes(raw: &str) -> Result<(), Misfit> {
-    let mut rest = raw.as_bytes();
-    while let Some(at) = rest.iter().position(|&byte| byte == b'\\') {
+    let mut rest = raw;
+    while let Some(at) = rest.find('\\') {
         rest = after_escape(&rest[at..])?;
     }
     Ok(())
 }
 
-fn after_escape(escape: &[u8]) -> Result<&[u8], Misfit> {
+fn after_escape(escape: &str) -> Result<&str, Misfit> {
     let Some((unit, rest)) = code_unit(escape) else {
         return Ok(escape.get(2..).unwrap_or_default());
     };
@@ -43,8 +43,7 @@ fn after_escape(escape: &[u8]) -> Result<&[u8], Misfit> {
 }
 
 /// The UTF-16 code unit of `\uXXXX`, and what follows it.
-fn code_unit(escape: &[u8]) -> Option<(u16, &[u8])> {
-    let (digits, rest) = escape.strip_prefix(b"\\u")?.split_first_chunk::<4>()?;
-    let digits = std::str::from_utf8(digits).ok()?;
+fn code_unit(escape: &str) -> Option<(u16, &str)> {
+    let (digits, rest) = escape.strip_prefix("\\u")?.split_at_checked(4)?;
     Some((u16::from_str_radix(digits, 16).ok()?, rest))
 }

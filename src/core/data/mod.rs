@@ -6,10 +6,10 @@
 //!                             └─ page::hash, body::compress: what is stored, and whether it is the same as before
 //! ```
 //!
-//! No value goes through a tree or a floating point number on its way: [`tree`] hands out each selected value's raw
-//! text, and [`encode`] makes the field's bytes of it. All of it is a pure function of text and [`Mapping`], runs on any
-//! thread, and answers hostile text with a [`DataError`], never with a panic, recursion without bound, or an allocation
-//! larger than the text asks for.
+//! No value goes through a tree, and no number through floating point unless its column is: `tree` hands out each
+//! selected value's raw text, and `encode` makes the field's bytes of it. All of it is a pure function of text and
+//! [`Mapping`], runs on any thread, and answers hostile text with a [`DataError`], never with a panic, recursion without
+//! bound, or an allocation larger than the text asks for.
 
 mod body;
 mod column;
@@ -31,6 +31,9 @@ mod records;
 mod time;
 mod tree;
 mod tuple;
+
+#[cfg(test)]
+mod tests;
 
 pub use body::{compress, decompress, decompress_text};
 pub use column::{Column, ColumnType, FieldFormat, Mapping, MappingVersion};

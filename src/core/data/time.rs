@@ -85,7 +85,7 @@ fn take_time(rest: &mut &[u8]) -> Result<i64, Misfit> {
         micros = take_fraction(rest)?;
     }
     let time = ((hour * 60 + minute) * 60 + second) * MICROS_PER_SECOND + micros;
-    if hour > 24 || minute > 59 || second > 60 || (hour == 24 && time > MICROS_PER_DAY) {
+    if hour > 24 || minute > 59 || second > 60 || time > MICROS_PER_DAY {
         return Err(Misfit::NoSuchTime);
     }
     Ok(time)

@@ -64,7 +64,10 @@ fn measure<T>(step: &str, rounds: usize, pages: &[T], work: impl Fn(&T) -> usize
             *best = best.min(start.elapsed().as_secs_f64());
         }
     }
-    println!("{step:9} {:10.0} records/s", (pages.len() * PAGE) as f64 / best.iter().sum::<f64>());
+    println!(
+        "{step:9} {:10.0} records/s",
+        (pages.len() * PAGE) as f64 / best.iter().sum::<f64>()
+    );
 }
 
 fn mapping() -> Mapping {

@@ -1,0 +1,279 @@
+//! Bodies that are broken or meant to break something: an error each, never a panic.
+
+use super::documents::document;
+use super::{mapping, query};
+use crate::class::Class;
+use crate::data::ColumnType::*;
+use crate::data::MAX_DEPTH;
+use crate::data::{
+    DataError, JsonKind, SingularQuery, decode, excerpt, infer, locate, locate_with, members, pick, unique_members,
+};
+use crate::error::Explain;
+use proptest::prelude::*;
+
+/// Bytes; far less than recursion into so many levels would take.
+const SMALL_STACK: usize = 256 * 1024;
+
+fn refusal(body: impl AsRef<[u8]>, path: &str) -> DataError {
+    locate(body.as_ref(), &query(path)).expect_err("the body is refused")
+}
+
+/// Everything that takes a text, none of which may panic.
+fn read_in_every_way(text: &str) {
+    let mapping = mapping(&[("a", Int8), ("b", Jsonb), ("c", Text)], &[0]);
+    let _ = (
+        decode(text, &mapping),
+        infer(text, 100),
+        members(text),
+        unique_members(text),
+    );
+    let _ = (
+        pick(text, &[&query("$.a.b"), &query("$[0].c")]),
+        locate(text.as_bytes(), &query("$.a")),
+    );
+}
+
+#[test]
+fn the_records_are_found_as_they_were_sent() {
+    let body = "\u{feff} {\"total\": 2, \"data\": {\"items\": [ {\"id\": 1.0} ,{}]}} \n";
+    let found = locate_with(
+        body.as_bytes(),
+        &query("$.data.items"),
+        &[&query("$.total"), &query("$.next")],
+    )
+    .unwrap();
+    assert_eq!(found.text, "[ {\"id\": 1.0} ,{}]");
+    assert_eq!(found.picked, [Some("2"), None]);
+    assert_eq!(locate(b"[1]", &SingularQuery::root()).unwrap().text, "[1]");
+}
+
+#[test]
+fn a_wrong_place_and_a_wrong_kind_are_different_errors() {
+    let body = r#"{"data":null,"items":{"a":1},"n":3}"#;
+    assert_eq!(
+        refusal(body, "$.rows"),
+        DataError::PathMissing { path: "$.rows".into() }
+    );
+    for (path, found) in [
+        ("$.data", JsonKind::Null),
+        ("$.items", JsonKind::Object),
+        ("$.n", JsonKind::Number),
+    ] {
+        assert_eq!(
+            refusal(body, path),
+            DataError::NotAnArray {
+                path: path.into(),
+                found
+            }
+        );
+    }
+    assert_eq!(
+        refusal("[]", "$.rows"),
+        DataError::PathMissing { path: "$.rows".into() }
+    );
+}
+
+#[test]
+fn a_page_for_people_is_told_apart_from_broken_json() {
+    let page = refusal("\n <!DOCTYPE html><html>", "$");
+    assert_eq!(
+        page,
+        DataError::Html {
+            excerpt: "<!DOCTYPE html><html>".into()
+        }
+    );
+}
+
+#[test]
+fn an_empty_body_is_its_own_error() {
+    for body in ["", " \n\t", "\u{feff}", "\u{feff} "] {
+        assert_eq!(refusal(body, "$"), DataError::EmptyBody);
+    }
+}
+
+#[test]
+fn a_body_cut_off_anywhere_is_refused() {
+    let body = r#"{"data":[{"id":1,"name":"é\u00e9\"","tags":[true,null,15]}],"total":1}"#;
+    for end in (1..body.len()).filter(|end| body.is_char_boundary(*end)) {
+        assert_eq!(
+            refusal(&body[..end], "$.data"),
+            DataError::Truncated { length: end },
+            "{}",
+            &body[..end]
+        );
+    }
+}
+
+#[test]
+fn a_body_cut_off_in_a_number_is_refused() {
+    for body in ["[-", "[1.", "[1e", "[1e+"] {
+        let refused = refusal(body, "$");
+        assert!(
+            matches!(refused, DataError::NotJson { .. } | DataError::Truncated { .. }),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn anything_after_the_document_is_refused() {
+    for garbage in ["x", "{}", "]", ",", "\u{feff}", "\0", "//", "\u{a0}"] {
+        let body = format!("[]{garbage}");
+        assert!(
+            matches!(refusal(&body, "$"), DataError::NotJson { at: 2, .. }),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn what_only_looks_like_json_is_refused() {
+    let odd = [
+        "[NaN]",
+        "[Infinity]",
+        "[01]",
+        "[1.]",
+        "[.5]",
+        "[+1]",
+        "['a']",
+        "{a:1}",
+        "[1,]",
+        "[\"\t\"]",
+        "[\"\\x\"]",
+        "[tru]",
+        "[\"\\ud8\"]",
+        "hello",
+    ];
+    for body in odd {
+        assert!(matches!(refusal(body, "$"), DataError::NotJson { .. }), "{body}");
+    }
+}
+
+#[test]
+fn the_place_of_an_error_is_told_in_bytes() {
+    let refused = refusal("{\n\"é\": [1,\n2 3]}", "$");
+    assert_eq!(
+        refused,
+        DataError::NotJson {
+            at: 14,
+            excerpt: "3]}".into()
+        }
+    );
+    assert_eq!(refused.detail().unwrap(), "At byte 14: 3]}");
+}
+
+#[test]
+fn other_encodings_are_refused() {
+    assert_eq!(refusal(b"[\"caf\xe9\"]", "$"), DataError::NotUtf8 { at: 5 });
+    assert_eq!(refusal(b"\xff\xfe[\0]\0", "$"), DataError::NotUtf8 { at: 0 });
+    assert_eq!(refusal(b"[\"\xc0\x80\"]", "$"), DataError::NotUtf8 { at: 2 });
+    assert_eq!(refusal(b"[\"\xed\xa0\x80\"]", "$"), DataError::NotUtf8 { at: 2 });
+}
+
+#[test]
+fn a_million_levels_are_refused_on_a_small_stack() {
+    let nested = |open: &str, close: &str, levels: usize| open.repeat(levels) + &close.repeat(levels);
+    let check = move || {
+        for (open, close) in [("[", ""), ("[", "]"), ("{\"a\":", ""), ("{\"a\":", "}")] {
+            let refused = refusal(nested(open, close, 1_000_000), "$.a");
+            assert_eq!(refused, DataError::TooDeep { limit: MAX_DEPTH });
+            let value = nested(open, close, 50_000);
+            read_in_every_way(&format!("[{{\"a\":1,\"z\":{value},\"b\":{value}}}]"));
+        }
+    };
+    std::thread::Builder::new()
+        .stack_size(SMALL_STACK)
+        .spawn(check)
+        .unwrap()
+        .join()
+        .unwrap();
+}
+
+#[test]
+fn a_million_empty_arrays_are_just_an_array() {
+    let body = format!("[{}[]]", "[],".repeat(1_000_000));
+    let text = locate(body.as_bytes(), &SingularQuery::root()).unwrap().text;
+    assert_eq!(
+        decode(text, &mapping(&[("a", Int8)], &[])),
+        Err(DataError::NotAnObject {
+            record: 1,
+            found: JsonKind::Array
+        })
+    );
+}
+
+#[test]
+fn brackets_in_strings_do_not_nest() {
+    let body = format!(r#"["{}\"{}"]"#, "[".repeat(100), "{".repeat(100));
+    assert!(locate(body.as_bytes(), &SingularQuery::root()).is_ok());
+}
+
+#[test]
+fn a_member_name_that_is_no_text_is_refused() {
+    let mapping = mapping(&[("a", Int8)], &[]);
+    for text in [r#"[{"\ud800":1}]"#, r#"[{"a":1,"\udc00\ud800":2}]"#] {
+        assert!(
+            matches!(decode(text, &mapping), Err(DataError::NotJson { .. })),
+            "{text}"
+        );
+    }
+    assert!(decode(r#"[{"\u0000":1,"a":2}]"#, &mapping).is_ok());
+}
+
+#[test]
+fn remote_text_in_a_message_stays_on_one_line_and_short() {
+    assert_eq!(excerpt("a\n\u{1b}[31mb\u{202e}"), "a\\n\\u{1b}[31mb\\u{202e}");
+    let long = excerpt(&"é\n".repeat(200));
+    assert!(long.chars().count() <= 100 && long.ends_with('…'), "{long}");
+    assert_eq!(excerpt(""), "");
+}
+
+#[test]
+fn every_error_says_what_it_is_and_what_to_do() {
+    let mapping = mapping(&[("a", Int8)], &[0]);
+    let errors = [
+        refusal("", "$"),
+        refusal("<", "$"),
+        refusal("[", "$"),
+        refusal("x", "$"),
+        refusal("{}", "$"),
+        refusal("{}", "$.a"),
+        refusal(b"\xff", "$"),
+        decode("[{}]", &mapping).unwrap_err(),
+        decode(r#"[{"a":"x"}]"#, &mapping).unwrap_err(),
+        decode("[1]", &mapping).unwrap_err(),
+    ];
+    for error in errors {
+        let message = error.to_string();
+        assert!(
+            !message.ends_with('.') && !message.contains('\n') && message.starts_with(char::is_lowercase),
+            "{message}"
+        );
+        assert_eq!((error.class(), error.sqlstate().len()), (Class::Data, 5), "{message}");
+        assert!(error.hint().unwrap().ends_with('.'), "{message}");
+        assert!(error.detail().is_none_or(|detail| !detail.contains('\n')), "{message}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn a_damaged_document_never_panics(text in document(), at in any::<prop::sample::Index>(), piece in "[\\[\\]{}\",:\\\\u0-9a-c\u{0}é]{0,3}") {
+        let mut damaged: Vec<char> = text.chars().collect();
+        let at = at.index(damaged.len());
+        damaged.splice(at..(at + 1).min(damaged.len()), piece.chars());
+        read_in_every_way(&damaged.into_iter().collect::<String>());
+    }
+
+    #[test]
+    fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        let _ = locate(&bytes, &query("$.a"));
+    }
+
+    #[test]
+    fn a_document_is_refused_exactly_when_serde_json_refuses_it(text in "[\\[\\]{}\",:\\\\ut0-9a.e -]{0,12}") {
+        let is_json = serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok();
+        prop_assert_eq!(pick(&text, &[&SingularQuery::root()]).is_ok(), is_json, "{}", text);
+    }
+}
