@@ -23,4 +23,5 @@ extension_sql_file!(
         api::connections::option,
     ]
 );
-extension_sql_file!("../sql/schema/80_access.sql", name = "access", requires = ["views"], finalize);
+extension_sql_file!("../sql/schema/80_access.sql", name = "access", requires = ["views"]);
+extension_sql_file!("../sql/schema/90_public.sql", name = "public", finalize);

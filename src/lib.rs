@@ -29,6 +29,7 @@ pgrx::pg_module_magic!(name, version);
 #[unsafe(no_mangle)]
 #[allow(unsafe_code)] // an exported symbol, found by name
 pub extern "C-unwind" fn _PG_init() {
+    pg::silence_backtraces();
     if pg::is_binary_upgrade() {
         return;
     }

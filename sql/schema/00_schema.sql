@@ -7,7 +7,9 @@ BEGIN
     SELECT n.oid, pg_catalog.pg_get_userbyid(n.nspowner) AS owner,
            n.nspowner = (SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user) AS ours,
            EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.refobjid = n.oid
-                   AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.deptype = 'n') AS used
+                   AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.deptype = 'n'
+                   -- The extension that is being made says itself that it lies in this schema.
+                   AND d.classid <> 'pg_catalog.pg_extension'::pg_catalog.regclass) AS used
     INTO found
     FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'sluice';
     IF found.used OR NOT found.ours THEN

@@ -106,23 +106,3 @@ BEGIN
     EXECUTE format('REVOKE USAGE ON SCHEMA sluice FROM %I', role);
 END
 $$;
-
--- Functions are executable by everybody when they are made; ours by nobody.
-DO $$
-DECLARE
-    routine pg_catalog.regprocedure;
-    statement text;
-BEGIN
-    FOR routine IN
-        SELECT p.oid::pg_catalog.regprocedure FROM pg_catalog.pg_proc AS p
-        WHERE p.pronamespace = 'sluice'::pg_catalog.regnamespace
-    LOOP
-        EXECUTE pg_catalog.format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', routine);
-    END LOOP;
-    -- Monitoring needs no role of ours.
-    EXECUTE 'GRANT USAGE ON SCHEMA sluice TO pg_monitor';
-    FOR statement IN SELECT s FROM sluice._access_statements('GRANT', 'TO', 'pg_monitor', 'monitor') AS s LOOP
-        EXECUTE statement;
-    END LOOP;
-END
-$$;

@@ -29,6 +29,13 @@ pub mod xact;
 use pgrx::pg_sys;
 pub use pgrx::pg_sys::{Datum, FunctionCallInfo, Oid};
 
+/// Keeps Rust backtraces out of the DETAIL of errors. With RUST_BACKTRACE in the postmaster's environment they would
+/// be added to every error that passes through this library, also to those that have nothing to do with it.
+pub fn silence_backtraces() {
+    // SAFETY: called while the library is loaded, when the process has one thread.
+    unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") };
+}
+
 /// Whether the server is being upgraded: nothing of ours may start.
 pub fn is_binary_upgrade() -> bool {
     // SAFETY: a global that is set at the server's start.

@@ -1,4 +1,4 @@
--- What each public object is, in one place; the reference is made from it.
+-- The end of the script, when every object is there: what each is, and who may use it.
 
 COMMENT ON FOREIGN DATA WRAPPER pg_sluice IS 'A connection to a remote REST API is a server of this wrapper. Options: base_url, auth (none, bearer, basic, api_key), secret, username, api_key_name, api_key_in (header, query), requests_per_second, max_concurrency, plain_http, methods.';
 
@@ -36,3 +36,23 @@ COMMENT ON FUNCTION sluice.get_sync_status(text) IS 'The scheduler in numbers an
 COMMENT ON FUNCTION sluice.arm() IS 'Lets the jobs of a restored, copied or upgraded database run here; returns how many were armed.';
 COMMENT ON FUNCTION sluice.grant_access(text, text) IS 'Gives a role an access level: monitor, writer, operator or admin.';
 COMMENT ON FUNCTION sluice.revoke_access(text) IS 'Takes all access levels from a role.';
+
+-- Functions are executable by everybody when they are made; ours by nobody.
+DO $$
+DECLARE
+    routine pg_catalog.regprocedure;
+    statement text;
+BEGIN
+    FOR routine IN
+        SELECT p.oid::pg_catalog.regprocedure FROM pg_catalog.pg_proc AS p
+        WHERE p.pronamespace = 'sluice'::pg_catalog.regnamespace
+    LOOP
+        EXECUTE pg_catalog.format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', routine);
+    END LOOP;
+    -- Monitoring needs no role of ours.
+    EXECUTE 'GRANT USAGE ON SCHEMA sluice TO pg_monitor';
+    FOR statement IN SELECT s FROM sluice._access_statements('GRANT', 'TO', 'pg_monitor', 'monitor') AS s LOOP
+        EXECUTE statement;
+    END LOOP;
+END
+$$;
