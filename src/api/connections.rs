@@ -44,7 +44,11 @@ fn origin(options: Option<Vec<String>>) -> Option<String> {
 /// One option of a server.
 #[pg_extern(name = "_option", immutable, parallel_safe)]
 fn option(options: Option<Vec<String>>, name: &str) -> Option<String> {
-    options?.iter().map(|option| split_option(option)).find(|(key, _)| key == name).map(|(_, value)| value)
+    options?
+        .iter()
+        .map(|option| split_option(option))
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value)
 }
 
 /// Makes a connection: CREATE SERVER with the caller's rights.
@@ -58,8 +62,15 @@ fn create(name: &str, base_url: &str, document: &str) -> Result<()> {
     options.extend(options_of_document(document)?);
     ConnectionOptions::parse(&options)?;
     let literal = |value: &str| pgrx::spi::quote_literal(value);
-    let list: Vec<String> = options.iter().map(|(key, value)| format!("{} {}", quote(key), literal(value))).collect();
-    let sql = format!("CREATE SERVER {} FOREIGN DATA WRAPPER pg_sluice OPTIONS ({})", quote(name), list.join(", "));
+    let list: Vec<String> = options
+        .iter()
+        .map(|(key, value)| format!("{} {}", quote(key), literal(value)))
+        .collect();
+    let sql = format!(
+        "CREATE SERVER {} FOREIGN DATA WRAPPER pg_sluice OPTIONS ({})",
+        quote(name),
+        list.join(", ")
+    );
     spi::execute(&sql, &[]).map(drop)
 }
 
@@ -73,7 +84,12 @@ fn remove(name: &str) -> Result<()> {
     let server = connection::by_name(name)?;
     let (jobs, examples) = job::using_server(server.oid)?;
     if jobs > 0 {
-        return Err(CallError::ConnectionInUse { name: name.into(), jobs, examples }.into());
+        return Err(CallError::ConnectionInUse {
+            name: name.into(),
+            jobs,
+            examples,
+        }
+        .into());
     }
     spi::execute(&format!("DROP SERVER {}", quote(name)), &[]).map(drop)
 }
@@ -108,7 +124,14 @@ fn test(name: &str, path: &str, document: &str) -> Result<Vec<Step>> {
         .collect();
     let reached = steps.iter().all(|(_, ok, ..)| *ok != Some(false));
     let last = steps.len().min(RECORDS_STEP);
-    steps.insert(last, if reached { records_step(&question) } else { not_tried("records") });
+    steps.insert(
+        last,
+        if reached {
+            records_step(&question)
+        } else {
+            not_tried("records")
+        },
+    );
     Ok(steps)
 }
 
@@ -125,7 +148,12 @@ fn records_step(question: &probe::Question) -> Step {
         Ok(data::infer(located.text, u64::MAX)?.records)
     });
     match looked {
-        Ok(records) => ("records".into(), Some(true), Some(format!("{records} records on the first page")), None),
+        Ok(records) => (
+            "records".into(),
+            Some(true),
+            Some(format!("{records} records on the first page")),
+            None,
+        ),
         Err(error) => ("records".into(), Some(false), Some(error.to_string()), error.hint()),
     }
 }
@@ -138,7 +166,13 @@ pub fn question(name: &str, path: &str, document: &str) -> Result<probe::Questio
     }
     let settings = Settings::parse(document)?;
     let (options, auth, policy) = connection_parts(&server)?;
-    Ok(probe::Question { options, auth, policy, path: path.to_string(), settings })
+    Ok(probe::Question {
+        options,
+        auth,
+        policy,
+        path: path.to_string(),
+        settings,
+    })
 }
 
 /// The error for a role without USAGE on a connection.

@@ -10,5 +10,9 @@ use sluice_core::call::CallError;
 #[pg_extern(name = "_failpoint", volatile, parallel_unsafe)]
 fn set_failpoint(name: &str, action: &str, skip: default!(i32, 0)) {
     let set = failpoint::set(name, action, u32::try_from(skip).unwrap_or(0));
-    or_raise(if set { Ok(()) } else { Err(CallError::UnknownLevel { level: action.into() }.into()) });
+    or_raise(if set {
+        Ok(())
+    } else {
+        Err(CallError::UnknownLevel { level: action.into() }.into())
+    });
 }

@@ -32,8 +32,22 @@ fn create_job(
     settings: default!(pgrx::JsonB, "'{}'"),
 ) -> i64 {
     let document = settings.0.to_string();
-    let wish = Wish { job: name, connection, path, target, key, document: &document };
-    or_raise(create(&wish, &Words { mode, schedule, priority }))
+    let wish = Wish {
+        job: name,
+        connection,
+        path,
+        target,
+        key,
+        document: &document,
+    };
+    or_raise(create(
+        &wish,
+        &Words {
+            mode,
+            schedule,
+            priority,
+        },
+    ))
 }
 
 /// The arguments that are words of a fixed list.
@@ -99,9 +113,19 @@ fn seconds(schedule: Schedule) -> Option<f64> {
 fn tell(job: &Job, found: &Found) -> Result<()> {
     let made = if found.created { "was created" } else { "is used" };
     let owner = role::name_of(found.target.owner)?;
-    let next = if job.every.is_some() { "the first run starts now" } else { "nothing runs until you ask for it" };
-    let follow = format!("SELECT * FROM sluice.sync_status WHERE data_type = {};", pgrx::spi::quote_literal(&job.name));
-    let ask = format!("CALL sluice.sync({}); runs it and waits", pgrx::spi::quote_literal(&job.name));
+    let next = if job.every.is_some() {
+        "the first run starts now"
+    } else {
+        "nothing runs until you ask for it"
+    };
+    let follow = format!(
+        "SELECT * FROM sluice.sync_status WHERE data_type = {};",
+        pgrx::spi::quote_literal(&job.name)
+    );
+    let ask = format!(
+        "CALL sluice.sync({}); runs it and waits",
+        pgrx::spi::quote_literal(&job.name)
+    );
     ereport!(
         PgLogLevel::NOTICE,
         PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
@@ -125,7 +149,18 @@ fn alter_job(
     settings: default!(Option<pgrx::JsonB>, "NULL"),
 ) {
     let settings = settings.map(|document| document.0);
-    or_raise(alter(name, &Change { connection, path, mode, key, schedule, priority, settings }));
+    or_raise(alter(
+        name,
+        &Change {
+            connection,
+            path,
+            mode,
+            key,
+            schedule,
+            priority,
+            settings,
+        },
+    ));
 }
 
 struct Change<'a> {
@@ -141,7 +176,9 @@ struct Change<'a> {
 fn alter(name: &str, change: &Change) -> Result<()> {
     require_server()?;
     let mut job = own_job(name)?;
-    let target = relation::read_target(job.target).ok_or(TargetError::Missing { oid: job.target.to_u32() })?;
+    let target = relation::read_target(job.target).ok_or(TargetError::Missing {
+        oid: job.target.to_u32(),
+    })?;
     may_become_owner(&target)?;
     if let Some(server) = change.connection {
         let server = connection::by_name(server)?;
@@ -179,7 +216,9 @@ fn alter(name: &str, change: &Change) -> Result<()> {
 }
 
 fn alter_schedule(job: &mut Job, change: &Change) -> Result<bool> {
-    let Some(schedule) = change.schedule else { return Ok(false) };
+    let Some(schedule) = change.schedule else {
+        return Ok(false);
+    };
     job.every = seconds(Schedule::parse(schedule)?);
     job.schedule = schedule.trim().to_string();
     Ok(true)
@@ -209,7 +248,10 @@ fn remove(name: &str, drop_target: bool) -> Result<()> {
     stop(&job)?;
     job::delete(job.id)?;
     if drop_target && let Some(target) = relation::read_target(job.target) {
-        spi::execute(&format!("DROP TABLE {}.{}", quote(&target.schema), quote(&target.name)), &[])?;
+        spi::execute(
+            &format!("DROP TABLE {}.{}", quote(&target.schema), quote(&target.name)),
+            &[],
+        )?;
     }
     Ok(())
 }

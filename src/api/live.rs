@@ -5,7 +5,18 @@ use crate::pg::{bgworker, settings, shmem};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
-type Worker = (i32, i64, i64, String, i64, i64, i64, i64, TimestampWithTimeZone, TimestampWithTimeZone);
+type Worker = (
+    i32,
+    i64,
+    i64,
+    String,
+    i64,
+    i64,
+    i64,
+    i64,
+    TimestampWithTimeZone,
+    TimestampWithTimeZone,
+);
 
 /// The workers of this database, as they report themselves.
 #[pg_extern(name = "_workers", stable, parallel_unsafe)]
@@ -33,7 +44,9 @@ fn running() -> Vec<Worker> {
         return Vec::new();
     }
     let here = bgworker::my_database();
-    let slots = shmem::slots().into_iter().filter(|slot| slot.database == here && slot.pid > 0);
+    let slots = shmem::slots()
+        .into_iter()
+        .filter(|slot| slot.database == here && slot.pid > 0);
     let time = |at: Timestamp| TimestampWithTimeZone::from(at);
     slots
         .map(|slot| {
@@ -41,7 +54,9 @@ fn running() -> Vec<Worker> {
             let phase = p.phase.as_str().to_string();
             let done = (p.pages_done, p.pages_total, p.records_done, p.bytes_done);
             let (started, last) = (time(p.started_at), time(p.last_progress_at));
-            (slot.pid, slot.job, slot.run, phase, done.0, done.1, done.2, done.3, started, last)
+            (
+                slot.pid, slot.job, slot.run, phase, done.0, done.1, done.2, done.3, started, last,
+            )
         })
         .collect()
 }

@@ -43,10 +43,18 @@ fn refuse_at_rest(job: &Job) -> Result<()> {
         return Err(CallError::NotArmed { name }.into());
     }
     if job.paused {
-        return Err(CallError::Paused { name, reason: job.pause_reason.clone() }.into());
+        return Err(CallError::Paused {
+            name,
+            reason: job.pause_reason.clone(),
+        }
+        .into());
     }
     if !job.enabled {
-        return Err(CallError::Disabled { name, reason: job.disabled_reason.clone() }.into());
+        return Err(CallError::Disabled {
+            name,
+            reason: job.disabled_reason.clone(),
+        }
+        .into());
     }
     Ok(())
 }
@@ -111,7 +119,11 @@ fn held_run(id: i64) -> Result<run::Run> {
     if found.status == RunStatus::Held.as_str() {
         return Ok(found);
     }
-    Err(CallError::NotHeld { run: id, status: found.status }.into())
+    Err(CallError::NotHeld {
+        run: id,
+        status: found.status,
+    }
+    .into())
 }
 
 /// Runs a job and waits for it.
@@ -137,7 +149,11 @@ fn approve(run: i64, call: FunctionCallInfo) {
         let job = job::by_id(held.job)?.ok_or(CallError::UnknownRun { run })?;
         wait_until_free(procedure, &job)?;
         if !run::approve(&held, &caller_name()?)? {
-            return Err(CallError::NotHeld { run, status: "superseded".into() }.into());
+            return Err(CallError::NotHeld {
+                run,
+                status: "superseded".into(),
+            }
+            .into());
         }
         wake();
         procedure.commit();
@@ -171,7 +187,15 @@ pub fn wait(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
                 return Ok(());
             }
             "interrupted" => return follow(procedure, id, job),
-            _ => return Err(CallError::RunEnded { run: id, job: job.into(), status, error }.into()),
+            _ => {
+                return Err(CallError::RunEnded {
+                    run: id,
+                    job: job.into(),
+                    status,
+                    error,
+                }
+                .into());
+            }
         }
         if told.elapsed() >= NOTICE_EVERY {
             told = Instant::now();
@@ -183,14 +207,22 @@ pub fn wait(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
 
 /// An interrupted run goes on as another: that one is waited for.
 fn follow(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
-    procedure::notice(&format!("run {id} was interrupted; waiting for the run that continues it"));
+    procedure::notice(&format!(
+        "run {id} was interrupted; waiting for the run that continues it"
+    ));
     let next = job::by_name(job).and_then(|job| run::open_of(job.id))?;
     procedure.commit();
     match next {
         Some(next) => wait(procedure, next.id, job),
         None => {
             let (status, error) = run::ending(id)?.ok_or(CallError::UnknownRun { run: id })?;
-            Err(CallError::RunEnded { run: id, job: job.into(), status, error }.into())
+            Err(CallError::RunEnded {
+                run: id,
+                job: job.into(),
+                status,
+                error,
+            }
+            .into())
         }
     }
 }
@@ -207,8 +239,17 @@ fn tell_progress(id: i64) {
     let here = bgworker::my_database();
     if let Some(slot) = shmem::slots().into_iter().find(|s| s.database == here && s.run == id) {
         let p = slot.progress;
-        let of = if p.pages_total > 0 { format!(" of {}", p.pages_total) } else { String::new() };
-        procedure::notice(&format!("{}: page {}{of}, {} records", p.phase.as_str(), p.pages_done, p.records_done));
+        let of = if p.pages_total > 0 {
+            format!(" of {}", p.pages_total)
+        } else {
+            String::new()
+        };
+        procedure::notice(&format!(
+            "{}: page {}{of}, {} records",
+            p.phase.as_str(),
+            p.pages_done,
+            p.records_done
+        ));
     } else {
         procedure::notice("waiting for a worker");
     }
@@ -223,7 +264,10 @@ impl Drop for CancelWithCaller {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let here = bgworker::my_database();
-            if let Some(slot) = shmem::slots().into_iter().find(|s| s.database == here && s.run == self.run) {
+            if let Some(slot) = shmem::slots()
+                .into_iter()
+                .find(|s| s.database == here && s.run == self.run)
+            {
                 shmem::stop_job(here, slot.job);
             }
         }

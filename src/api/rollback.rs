@@ -41,7 +41,10 @@ fn rollback_to(name: Option<&str>, to: Option<i64>, resume: Option<bool>, call: 
             wake();
             procedure.commit();
         } else if ended.is_ok() {
-            procedure::notice(&format!("the job is paused; SELECT sluice.resume_job('{}') lets it go on", job.name));
+            procedure::notice(&format!(
+                "the job is paused; SELECT sluice.resume_job('{}') lets it go on",
+                job.name
+            ));
         }
         ended
     }));

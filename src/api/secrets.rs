@@ -29,7 +29,9 @@ fn set(name: &str, value: &str, origin: Option<&str>) -> Result<()> {
     let bound = match origin {
         Some(origin) => Some(origin),
         // A new value keeps the binding of the old one.
-        None => secret::find(owner, name)?.filter(|s| s.owner == owner).and_then(|s| s.origin),
+        None => secret::find(owner, name)?
+            .filter(|s| s.owner == owner)
+            .and_then(|s| s.origin),
     };
     let label = SecretLabel {
         name,
@@ -39,7 +41,17 @@ fn set(name: &str, value: &str, origin: Option<&str>) -> Result<()> {
         origin: bound.as_deref().unwrap_or(""),
     };
     let sealed = secret::seal_value(&key, &label, value.as_bytes());
-    secret::store(&Sealed { id, owner, name: name.into(), origin: bound.clone(), version, sealed }, &caller_name()?)
+    secret::store(
+        &Sealed {
+            id,
+            owner,
+            name: name.into(),
+            origin: bound.clone(),
+            version,
+            sealed,
+        },
+        &caller_name()?,
+    )
 }
 
 /// Forgets a secret of the caller; an admin may forget anybody's by its owner's name.
@@ -62,7 +74,11 @@ fn forget(name: &str, owner: Option<&str>) -> Result<()> {
         }
         .into());
     }
-    if secret::drop(owner, name)? { Ok(()) } else { Err(unknown(name)) }
+    if secret::drop(owner, name)? {
+        Ok(())
+    } else {
+        Err(unknown(name))
+    }
 }
 
 /// Lets servers of another role name a secret of the caller. It must be bound to an origin: that is what limits where
@@ -74,7 +90,9 @@ fn grant_secret(name: &str, role: &str) {
 
 fn grant(name: &str, role_name: &str) -> Result<()> {
     let caller = identity::current_user();
-    let found = secret::find(caller, name)?.filter(|s| s.owner == caller).ok_or_else(|| unknown(name))?;
+    let found = secret::find(caller, name)?
+        .filter(|s| s.owner == caller)
+        .ok_or_else(|| unknown(name))?;
     let grantee = role::by_name(role_name)?;
     if found.origin.is_none() {
         return Err(CallError::UnboundSecret { name: name.into() }.into());
@@ -84,5 +102,9 @@ fn grant(name: &str, role_name: &str) -> Result<()> {
 
 fn unknown(name: &str) -> sluice_core::Error {
     let hint = "SELECT name FROM sluice.sync_secrets shows the secrets that you may see.".into();
-    CallError::UnknownSecret { name: name.into(), hint }.into()
+    CallError::UnknownSecret {
+        name: name.into(),
+        hint,
+    }
+    .into()
 }

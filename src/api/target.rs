@@ -1,11 +1,11 @@
 //! The target of a new job: found, or made from what the remote sends.
 
 use super::connections::question;
+use crate::pg::Oid;
 use crate::pg::relation::{self, Target};
 use crate::pg::{identity, spi};
 use crate::pipeline::probe;
 use crate::store::role;
-use crate::pg::Oid;
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::data::{self, InferredColumn, unique_members};
@@ -52,13 +52,22 @@ fn existing(wish: &Wish, oid: Oid) -> Result<Found> {
     let key = match &wish.key {
         Some(key) => key.clone(),
         None if target.primary_key.is_empty() => {
-            return Err(JobFault::KeyNeeded { name: wish.job.into(), proposed: Vec::new() }.into());
+            return Err(JobFault::KeyNeeded {
+                name: wish.job.into(),
+                proposed: Vec::new(),
+            }
+            .into());
         }
         None => target.primary_key.clone(),
     };
     may_become_owner(&target)?;
     check_key(&target, &key)?;
-    Ok(Found { target, key, settings: wish.document.to_string(), created: false })
+    Ok(Found {
+        target,
+        key,
+        settings: wish.document.to_string(),
+        created: false,
+    })
 }
 
 /// Checks that a job of the caller may write to this target.
@@ -71,7 +80,11 @@ pub fn may_become_owner(target: &Target) -> Result<()> {
     Err(CallError::Denied {
         what: format!("table \"{}\"", target.name),
         detail: format!("A job writes as the table's owner \"{owner}\", and \"{caller}\" cannot become that role."),
-        hint: format!("GRANT {} TO {}; or let the owner make the job.", quote(&owner), quote(&caller)),
+        hint: format!(
+            "GRANT {} TO {}; or let the owner make the job.",
+            quote(&owner),
+            quote(&caller)
+        ),
     }
     .into())
 }
@@ -85,7 +98,11 @@ pub fn check_key(target: &Target, key: &[String]) -> Result<()> {
     if target.has_unique_index_on(key) {
         return Ok(());
     }
-    Err(TargetError::NoUniqueIndex { table: target.full_name(), key: key.to_vec() }.into())
+    Err(TargetError::NoUniqueIndex {
+        table: target.full_name(),
+        key: key.to_vec(),
+    }
+    .into())
 }
 
 /// Makes the table from the first page: a column for each member, a primary key on the key's columns.
@@ -95,37 +112,68 @@ fn create(wish: &Wish, settings: &Settings, name: &str) -> Result<Found> {
     let located = data::locate(&response.body, &settings.records)?;
     let columns = data::infer(located.text, u64::MAX)?.columns;
     if columns.is_empty() {
-        return Err(TargetError::NothingToMakeItFrom { table: name.to_string() }.into());
+        return Err(TargetError::NothingToMakeItFrom {
+            table: name.to_string(),
+        }
+        .into());
     }
     let Some(key) = wish.key.clone() else {
-        return Err(JobFault::KeyNeeded { name: wish.job.into(), proposed: unique_members(located.text)? }.into());
+        return Err(JobFault::KeyNeeded {
+            name: wish.job.into(),
+            proposed: unique_members(located.text)?,
+        }
+        .into());
     };
     sluice_core::job::check_key(&key)?;
     if let Some(column) = key.iter().find(|k| !columns.iter().any(|c| c.name == **k)) {
-        return Err(TargetError::UnknownColumn { table: name.to_string(), column: column.clone() }.into());
+        return Err(TargetError::UnknownColumn {
+            table: name.to_string(),
+            column: column.clone(),
+        }
+        .into());
     }
     let oid = create_table(name, &columns, &key, settings)?;
     let target = relation::read_target(oid).ok_or(TargetError::Missing { oid: oid.to_u32() })?;
     may_become_owner(&target)?;
-    Ok(Found { target, key, settings: with_columns(wish.document, &columns), created: true })
+    Ok(Found {
+        target,
+        key,
+        settings: with_columns(wish.document, &columns),
+        created: true,
+    })
 }
 
 fn create_table(name: &str, columns: &[InferredColumn], key: &[String], settings: &Settings) -> Result<Oid> {
     let column = |c: &InferredColumn| format!("{} {}", quote(&c.name), c.ty.sql());
     let list: Vec<String> = columns.iter().map(column).collect();
     let keys: Vec<String> = key.iter().map(|k| quote(k)).collect();
-    spi::execute(&format!("CREATE TABLE {name} ({}, PRIMARY KEY ({}))", list.join(", "), keys.join(", ")), &[])?;
+    spi::execute(
+        &format!(
+            "CREATE TABLE {name} ({}, PRIMARY KEY ({}))",
+            list.join(", "),
+            keys.join(", ")
+        ),
+        &[],
+    )?;
     if let Some(owner) = &settings.owner {
         spi::execute(&format!("ALTER TABLE {name} OWNER TO {}", quote(owner)), &[])?;
     }
-    let missing = || TargetError::NothingToMakeItFrom { table: name.to_string() }.into();
+    let missing = || {
+        TargetError::NothingToMakeItFrom {
+            table: name.to_string(),
+        }
+        .into()
+    };
     resolve(name)?.ok_or_else(missing)
 }
 
 /// The settings with each column's place in a record: a column's name may differ from the member's.
 fn with_columns(document: &str, columns: &[InferredColumn]) -> String {
     let mut settings: serde_json::Map<String, serde_json::Value> = serde_json::from_str(document).unwrap_or_default();
-    let mapped = columns.iter().map(|c| (c.name.clone(), serde_json::Value::from(c.query.to_string()))).collect();
+    let mapped = columns
+        .iter()
+        .map(|c| (c.name.clone(), serde_json::Value::from(c.query.to_string())))
+        .collect();
     settings.entry("columns").or_insert(serde_json::Value::Object(mapped));
     serde_json::Value::Object(settings).to_string()
 }

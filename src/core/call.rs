@@ -46,9 +46,18 @@ pub enum CallError {
     #[error("secrets cannot be used without a key")]
     NoKey { detail: String, hint: String },
     #[error("secret \"{name}\" is bound to another origin")]
-    WrongOrigin { name: String, bound_to: String, origin: String },
+    WrongOrigin {
+        name: String,
+        bound_to: String,
+        origin: String,
+    },
     #[error("run {run} of job \"{job}\" ended as {status}")]
-    RunEnded { run: i64, job: String, status: String, error: EndedWith },
+    RunEnded {
+        run: i64,
+        job: String,
+        status: String,
+        error: EndedWith,
+    },
     #[error("no worker could be started for job \"{job}\"")]
     WorkerDidNotStart { job: String, attempts: i32 },
     #[error("secret \"{name}\" is not bound to an origin")]
@@ -79,7 +88,10 @@ fn carried(sqlstate: Option<&str>) -> &'static str {
         "23505", "23514", "28000", "40001", "40P01", "42501", "42703", "42804", "42P01", "42P10", "53400", "54000",
         "55P03", "57014", "22001",
     ];
-    KNOWN.into_iter().find(|known| Some(*known) == sqlstate).unwrap_or("58000")
+    KNOWN
+        .into_iter()
+        .find(|known| Some(*known) == sqlstate)
+        .unwrap_or("58000")
 }
 
 impl Explain for CallError {
@@ -124,23 +136,32 @@ impl Explain for CallError {
 
     fn detail(&self) -> Option<String> {
         match self {
-            CallError::NotPreloaded => Some("The launcher and the shared memory exist only when the library is in shared_preload_libraries.".into()),
-            CallError::InTransactionBlock { .. } => Some("The procedure commits the request and then waits for a worker, which could not see it otherwise.".into()),
+            CallError::NotPreloaded => Some(
+                "The launcher and the shared memory exist only when the library is in shared_preload_libraries.".into(),
+            ),
+            CallError::InTransactionBlock { .. } => Some(
+                "The procedure commits the request and then waits for a worker, which could not see it otherwise."
+                    .into(),
+            ),
             CallError::ConnectionInUse { examples, .. } => Some(format!("Jobs: {examples}.")),
             CallError::NotHeld { status, .. } => Some(format!("Its status is {status}.")),
             CallError::Paused { reason, .. } | CallError::Disabled { reason, .. } => {
                 reason.as_ref().map(|reason| format!("Reason: {reason}."))
             }
-            CallError::NotArmed { .. } => Some("The job was made in another cluster or database: this one was restored, copied or upgraded.".into()),
+            CallError::NotArmed { .. } => Some(
+                "The job was made in another cluster or database: this one was restored, copied or upgraded.".into(),
+            ),
             CallError::NothingToRollBack { detail, .. }
             | CallError::NotRollbackTarget { detail, .. }
             | CallError::NoKey { detail, .. }
             | CallError::Denied { detail, .. } => Some(detail.clone()),
-            CallError::WrongOrigin { bound_to, origin, .. } => {
-                Some(format!("It may be sent to {bound_to} only, and the connection calls {origin}."))
-            }
+            CallError::WrongOrigin { bound_to, origin, .. } => Some(format!(
+                "It may be sent to {bound_to} only, and the connection calls {origin}."
+            )),
             CallError::RunEnded { error, .. } => Some(ended_detail(error)),
-            CallError::WorkerDidNotStart { attempts, .. } => Some(format!("{attempts} workers ended before they could take the run.")),
+            CallError::WorkerDidNotStart { attempts, .. } => {
+                Some(format!("{attempts} workers ended before they could take the run."))
+            }
             _ => None,
         }
     }

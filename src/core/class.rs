@@ -85,12 +85,7 @@ impl Class {
     pub fn is_recoverable(self) -> bool {
         matches!(
             self,
-            Class::Network
-                | Class::Timeout
-                | Class::RateLimit
-                | Class::Server
-                | Class::Database
-                | Class::Resource
+            Class::Network | Class::Timeout | Class::RateLimit | Class::Server | Class::Database | Class::Resource
         )
     }
 }

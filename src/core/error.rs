@@ -8,9 +8,9 @@ pub use crate::call::CallError;
 use crate::class::Class;
 pub use crate::connection::ConfigError;
 use crate::connection::ConnectionFault;
-use crate::job::JobFault;
 pub use crate::data::DataError;
 pub use crate::http::HttpError;
+use crate::job::JobFault;
 pub use crate::target::TargetError;
 
 pub type Result<T> = std::result::Result<T, Error>;

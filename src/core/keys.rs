@@ -24,7 +24,12 @@ pub struct Pass {
 
 impl Pass {
     pub fn new(number: u64, of: u64) -> Pass {
-        Pass { number, of, seen: HashSet::new(), duplicates: 0 }
+        Pass {
+            number,
+            of,
+            seen: HashSet::new(),
+            duplicates: 0,
+        }
     }
 
     /// Takes a key of the new read.

@@ -13,7 +13,12 @@ pub enum TargetError {
     #[error("a superuser owns target \"{table}\", and superuser jobs are off")]
     SuperuserJobsOff { table: String },
     #[error("a superuser will not write to target \"{table}\"")]
-    ForeignCode { table: String, kind: String, name: String, remedy: String },
+    ForeignCode {
+        table: String,
+        kind: String,
+        name: String,
+        remedy: String,
+    },
     #[error("table \"{table}\" cannot be made: the first page has no records")]
     NothingToMakeItFrom { table: String },
     #[error(transparent)]

@@ -38,7 +38,11 @@ pub fn start_scheduler(database: u32) -> bool {
 
 /// Asks for a worker on this slot; whether a background worker slot was free.
 pub fn start_worker(slot: usize, data_type: &str) -> bool {
-    let name: String = format!("sluice worker for {data_type}").chars().take(90).filter(char::is_ascii).collect();
+    let name: String = format!("sluice worker for {data_type}")
+        .chars()
+        .take(90)
+        .filter(char::is_ascii)
+        .collect();
     BackgroundWorkerBuilder::new(&name)
         .set_type("sluice worker")
         .set_library(LIBRARY)
@@ -129,8 +133,11 @@ pub fn report_name(name: &str) {
 
 /// Shows `what` as the current activity; empty for idle.
 pub fn report_activity(what: &str) {
-    let state =
-        if what.is_empty() { pg_sys::BackendState::STATE_IDLE } else { pg_sys::BackendState::STATE_RUNNING };
+    let state = if what.is_empty() {
+        pg_sys::BackendState::STATE_IDLE
+    } else {
+        pg_sys::BackendState::STATE_RUNNING
+    };
     let text = CString::new(what.replace('\0', "")).expect("NUL was taken out");
     // SAFETY: the server copies the text.
     unsafe { pg_sys::pgstat_report_activity(state, text.as_ptr()) };

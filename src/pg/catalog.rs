@@ -29,8 +29,13 @@ pub fn databases() -> Vec<DatabaseName> {
             }
             let form = &*(pg_sys::GETSTRUCT(tuple) as *mut pg_sys::FormData_pg_database);
             if form.datallowconn && !form.datistemplate && form.datconnlimit != INVALID_DATABASE {
-                let name = CStr::from_ptr(form.datname.data.as_ptr()).to_string_lossy().into_owned();
-                found.push(DatabaseName { oid: form.oid.to_u32(), name });
+                let name = CStr::from_ptr(form.datname.data.as_ptr())
+                    .to_string_lossy()
+                    .into_owned();
+                found.push(DatabaseName {
+                    oid: form.oid.to_u32(),
+                    name,
+                });
             }
         }
         pg_sys::table_endscan(scan);

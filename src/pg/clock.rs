@@ -16,7 +16,10 @@ impl Timestamp {
     pub const NEVER: Timestamp = Timestamp(i64::MAX);
 
     pub fn plus(self, duration: Duration) -> Timestamp {
-        Timestamp(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+        Timestamp(
+            self.0
+                .saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// How long until this time; zero when it has passed.

@@ -52,7 +52,12 @@ mod armed {
 
     // SAFETY: the name is ours alone.
     static SHARED: PgLwLock<Points> = unsafe { PgLwLock::new(c"pg_sluice failpoints") };
-    const UNSET: Point = Point { name: [0; NAME], action: Action::Off, skip: 0, hits: 0 };
+    const UNSET: Point = Point {
+        name: [0; NAME],
+        action: Action::Off,
+        skip: 0,
+        hits: 0,
+    };
 
     /// Asks for the memory; called while the library is being preloaded.
     pub fn request() {
@@ -81,7 +86,14 @@ mod armed {
         let at = shared.0.iter().position(|p| p.name == name);
         let at = at.or_else(|| shared.0.iter().position(|p| p.action == Action::Off));
         match at {
-            Some(at) => shared.0[at] = Point { name, action, skip, hits: 0 },
+            Some(at) => {
+                shared.0[at] = Point {
+                    name,
+                    action,
+                    skip,
+                    hits: 0,
+                }
+            }
             None => return false,
         }
         true

@@ -44,7 +44,16 @@ unsafe extern "C-unwind" fn process_utility(
     unsafe {
         match FORMER {
             Some(next) => pg_sys::submodules::ffi::pg_guard_ffi_boundary(|| {
-                next(statement, query, read_only_tree, context, params, environment, receiver, completion)
+                next(
+                    statement,
+                    query,
+                    read_only_tree,
+                    context,
+                    params,
+                    environment,
+                    receiver,
+                    completion,
+                )
             }),
             None => pg_sys::standard_ProcessUtility(
                 statement,

@@ -18,7 +18,10 @@ const DEFAULT_NAME: &str = "pg_sluice.key";
 /// The key, read anew: it is not kept in memory longer than it is needed.
 pub fn load() -> Result<MasterKey> {
     let path = path().ok_or_else(no_path)?;
-    let fault = |fault| SecretFault::KeyFile { path: path.display().to_string(), fault };
+    let fault = |fault| SecretFault::KeyFile {
+        path: path.display().to_string(),
+        fault,
+    };
     let file = fs::metadata(&path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => fault(KeyFileFault::Missing),
         _ => fault(KeyFileFault::Unreadable),
@@ -83,7 +86,8 @@ fn is_below_data_directory(path: &Path) -> bool {
 fn no_path() -> CallError {
     let example = "/etc/postgresql/pg_sluice.key";
     CallError::NoKey {
-        detail: "sluice.key_file is not set, and the configuration lies in the data directory, where a key is refused.".into(),
+        detail: "sluice.key_file is not set, and the configuration lies in the data directory, where a key is refused."
+            .into(),
         hint: format!(
             "As the server's user: (umask 077; openssl rand -hex 32 > {example}), then \
              ALTER SYSTEM SET sluice.key_file = '{example}'; SELECT pg_reload_conf();"
@@ -93,7 +97,11 @@ fn no_path() -> CallError {
 
 fn data_directory() -> PathBuf {
     // SAFETY: a C string that is set at the server's start.
-    PathBuf::from(unsafe { CStr::from_ptr(pgrx::pg_sys::DataDir) }.to_string_lossy().into_owned())
+    PathBuf::from(
+        unsafe { CStr::from_ptr(pgrx::pg_sys::DataDir) }
+            .to_string_lossy()
+            .into_owned(),
+    )
 }
 
 fn config_directory() -> Option<PathBuf> {

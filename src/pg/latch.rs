@@ -74,5 +74,7 @@ impl Bell {
 }
 
 fn millis(limit: Duration) -> core::ffi::c_long {
-    core::ffi::c_long::try_from(limit.as_millis()).unwrap_or(core::ffi::c_long::MAX).max(1)
+    core::ffi::c_long::try_from(limit.as_millis())
+        .unwrap_or(core::ffi::c_long::MAX)
+        .max(1)
 }

@@ -12,7 +12,11 @@ use sluice_core::call::CallError;
 pub struct Procedure(());
 
 /// Runs `body` as a procedure: an error (25001) where it was called inside a transaction block or by a function.
-pub fn run<R>(call: pg_sys::FunctionCallInfo, name: &'static str, body: impl FnOnce(&Procedure) -> Result<R>) -> Result<R> {
+pub fn run<R>(
+    call: pg_sys::FunctionCallInfo,
+    name: &'static str,
+    body: impl FnOnce(&Procedure) -> Result<R>,
+) -> Result<R> {
     if !may_commit(call) {
         return Err(CallError::InTransactionBlock { procedure: name }.into());
     }

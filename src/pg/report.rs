@@ -40,17 +40,22 @@ pub fn from_caught(caught: CaughtError) -> Error {
             detail: r.detail().map(str::to_string),
             hint: r.hint().map(str::to_string),
         }),
-        CaughtError::RustPanic { ereport, .. } => {
-            Error::Internal(InternalError::Panic { message: ereport.message().to_string() })
-        }
+        CaughtError::RustPanic { ereport, .. } => Error::Internal(InternalError::Panic {
+            message: ereport.message().to_string(),
+        }),
     }
 }
 
 /// PostgreSQL packs five characters of six bits each into an integer (`MAKE_SQLSTATE`).
 fn sqlstate_code(text: &str) -> i32 {
-    text.bytes().take(5).enumerate().fold(0, |code, (i, byte)| code | ((i32::from(byte) - 0x30) & 0x3F) << (6 * i))
+    text.bytes()
+        .take(5)
+        .enumerate()
+        .fold(0, |code, (i, byte)| code | ((i32::from(byte) - 0x30) & 0x3F) << (6 * i))
 }
 
 fn sqlstate_text(code: i32) -> String {
-    (0..5).map(|i| char::from((((code >> (6 * i)) & 0x3F) + 0x30) as u8)).collect()
+    (0..5)
+        .map(|i| char::from((((code >> (6 * i)) & 0x3F) + 0x30) as u8))
+        .collect()
 }

@@ -152,7 +152,9 @@ pub fn enabled() -> bool {
 /// Whether `sluice.databases` names this database.
 pub fn serves_database(name: &str) -> bool {
     let list = text(&DATABASES);
-    list.split(',').map(str::trim).any(|entry| entry == "*" || entry == name)
+    list.split(',')
+        .map(str::trim)
+        .any(|entry| entry == "*" || entry == name)
 }
 
 pub fn max_workers() -> usize {
@@ -200,9 +202,17 @@ pub fn debug_clock_offset() -> Duration {
 }
 
 fn text(setting: &GucSetting<Option<CString>>) -> String {
-    setting.get().map(|value| value.to_string_lossy().into_owned()).unwrap_or_default()
+    setting
+        .get()
+        .map(|value| value.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 fn list(setting: &GucSetting<Option<CString>>) -> Vec<String> {
-    text(setting).split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_string).collect()
+    text(setting)
+        .split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
+        .map(str::to_string)
+        .collect()
 }

@@ -259,7 +259,11 @@ pub fn mark_all_dirty() {
 pub fn take_due_databases(now: Timestamp) -> Vec<u32> {
     let mut shared = SHARED.exclusive();
     let mut due = Vec::new();
-    for database in shared.databases.iter_mut().filter(|d| d.oid != 0 && d.scheduler_pid == 0 && d.blocked_by == 0) {
+    for database in shared
+        .databases
+        .iter_mut()
+        .filter(|d| d.oid != 0 && d.scheduler_pid == 0 && d.blocked_by == 0)
+    {
         if database.dirty || database.due_at <= now {
             database.scheduler_pid = -1;
             database.scheduler_since = now;
@@ -288,7 +292,11 @@ pub fn next_due() -> Timestamp {
         .iter()
         .filter(|d| d.oid != 0 && d.scheduler_pid == 0 && d.blocked_by == 0)
         .map(|d| if d.dirty { Timestamp(0) } else { d.due_at });
-    let stops = shared.slots.iter().filter(|s| s.stop && s.pid > 0).map(|s| s.stop_asked_at.plus(STOP_GRACE));
+    let stops = shared
+        .slots
+        .iter()
+        .filter(|s| s.stop && s.pid > 0)
+        .map(|s| s.stop_asked_at.plus(STOP_GRACE));
     schedulers.chain(stops).min().unwrap_or(Timestamp::NEVER)
 }
 
@@ -329,7 +337,9 @@ fn is_alive(pid: i32) -> bool {
 /// The calling process is this database's scheduler; false where the database is blocked.
 pub fn enter_scheduler(oid: u32, pid: i32) -> bool {
     let mut shared = SHARED.exclusive();
-    let Some(database) = shared.database(oid) else { return false };
+    let Some(database) = shared.database(oid) else {
+        return false;
+    };
     if database.blocked_by != 0 {
         return false;
     }
@@ -367,16 +377,20 @@ pub fn leave_scheduler(oid: u32) {
 pub fn reserve(wanted: Slot, name: &str, limit: usize) -> Option<usize> {
     let mut shared = SHARED.exclusive();
     let busy = shared.slots.iter().filter(|s| s.state != SlotState::Free).count();
-    let same = shared.slots.iter().any(|s| {
-        s.state != SlotState::Free && s.database == wanted.database && s.job == wanted.job
-    });
+    let same = shared
+        .slots
+        .iter()
+        .any(|s| s.state != SlotState::Free && s.database == wanted.database && s.job == wanted.job);
     let blocked = shared.database(wanted.database).is_none_or(|d| d.blocked_by != 0);
     if busy >= limit || same || blocked {
         return None;
     }
     let at = shared.slots.iter().position(|s| s.state == SlotState::Free)?;
     let mut stored = [0u8; NAME_LEN];
-    let fits = (0..=name.len().min(NAME_LEN - 1)).rev().find(|n| name.is_char_boundary(*n)).unwrap_or(0);
+    let fits = (0..=name.len().min(NAME_LEN - 1))
+        .rev()
+        .find(|n| name.is_char_boundary(*n))
+        .unwrap_or(0);
     stored[..fits].copy_from_slice(&name.as_bytes()[..fits]);
     shared.slots[at] = Slot { name: stored, ..wanted };
     Some(at)
@@ -403,7 +417,12 @@ pub fn release(slot: usize) {
 
 /// How many workers are busy or on their way, in the whole cluster.
 pub fn busy_slots() -> usize {
-    SHARED.share().slots.iter().filter(|s| s.state != SlotState::Free).count()
+    SHARED
+        .share()
+        .slots
+        .iter()
+        .filter(|s| s.state != SlotState::Free)
+        .count()
 }
 
 // ---- the worker's side
@@ -418,14 +437,20 @@ pub fn enter_worker(slot: usize, pid: i32) -> Option<Slot> {
     let now = clock::now();
     entry.state = SlotState::Running;
     entry.pid = pid;
-    entry.progress = Progress { started_at: now, last_progress_at: now, ..NO_PROGRESS };
+    entry.progress = Progress {
+        started_at: now,
+        last_progress_at: now,
+        ..NO_PROGRESS
+    };
     Some(*entry)
 }
 
 /// The worker's process ends: its slot is free, and its scheduler looks who is next.
 pub fn leave_worker(slot: usize, pid: i32) {
     let mut shared = SHARED.exclusive();
-    let Some(entry) = shared.slots.get_mut(slot).filter(|s| s.pid == pid) else { return };
+    let Some(entry) = shared.slots.get_mut(slot).filter(|s| s.pid == pid) else {
+        return;
+    };
     let oid = entry.database;
     *entry = FREE_SLOT;
     if let Some(database) = shared.database(oid) {
@@ -462,7 +487,13 @@ pub fn stop_asked(slot: usize) -> bool {
 
 /// All slots in use.
 pub fn slots() -> Vec<Slot> {
-    SHARED.share().slots.iter().filter(|s| s.state != SlotState::Free).copied().collect()
+    SHARED
+        .share()
+        .slots
+        .iter()
+        .filter(|s| s.state != SlotState::Free)
+        .copied()
+        .collect()
 }
 
 /// Whether this database waits for a background worker slot.
@@ -503,7 +534,11 @@ pub fn block(oid: u32, by: i32) -> Vec<i32> {
     if let Some(database) = shared.database(oid) {
         database.blocked_by = by;
     }
-    for slot in shared.slots.iter_mut().filter(|s| s.database == oid && s.state == SlotState::Reserved) {
+    for slot in shared
+        .slots
+        .iter_mut()
+        .filter(|s| s.database == oid && s.state == SlotState::Reserved)
+    {
         *slot = FREE_SLOT;
     }
     let pids = pids_in(&shared, oid);
@@ -529,7 +564,15 @@ pub fn unblock(by: i32) {
 }
 
 fn pids_in(shared: &Shared, oid: u32) -> Vec<i32> {
-    let workers = shared.slots.iter().filter(|s| s.database == oid && s.pid > 0).map(|s| s.pid);
-    let schedulers = shared.databases.iter().filter(|d| d.oid == oid && d.scheduler_pid > 0).map(|d| d.scheduler_pid);
+    let workers = shared
+        .slots
+        .iter()
+        .filter(|s| s.database == oid && s.pid > 0)
+        .map(|s| s.pid);
+    let schedulers = shared
+        .databases
+        .iter()
+        .filter(|d| d.oid == oid && d.scheduler_pid > 0)
+        .map(|d| d.scheduler_pid);
     workers.chain(schedulers).collect()
 }

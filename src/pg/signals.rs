@@ -76,7 +76,9 @@ pub fn quiet_thread_panics() {
     ONCE.call_once(|| {
         let former = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            let ours = std::thread::current().name().is_some_and(|name| name.starts_with("sl-"));
+            let ours = std::thread::current()
+                .name()
+                .is_some_and(|name| name.starts_with("sl-"));
             if !ours {
                 former(info);
             }

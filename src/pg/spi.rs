@@ -20,7 +20,8 @@ impl Row<'_> {
 
     /// The value of a column that our own statement never leaves NULL.
     pub fn need<T: FromDatum + IntoDatum>(&self, column: usize) -> Result<T> {
-        self.get::<T>(column)?.ok_or_else(|| Error::Internal(InternalError::UnexpectedNull { column }))
+        self.get::<T>(column)?
+            .ok_or_else(|| Error::Internal(InternalError::UnexpectedNull { column }))
     }
 }
 
@@ -55,5 +56,7 @@ pub fn execute(sql: &str, args: &[DatumWithOid]) -> Result<u64> {
 }
 
 fn misuse(error: SpiError) -> Error {
-    Error::Internal(InternalError::Spi { what: error.to_string() })
+    Error::Internal(InternalError::Spi {
+        what: error.to_string(),
+    })
 }

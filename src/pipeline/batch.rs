@@ -37,7 +37,11 @@ pub struct Batch {
 
 impl Batch {
     pub fn new() -> Batch {
-        Batch { pages: Vec::new(), bytes: 0, begun: None }
+        Batch {
+            pages: Vec::new(),
+            bytes: 0,
+            begun: None,
+        }
     }
 
     pub fn add(&mut self, page: FetchedPage<Arrived>) -> Result<()> {
@@ -62,7 +66,10 @@ impl Batch {
 
     fn fresh_pages(&self) -> Vec<&DecodedPage> {
         let arrived = self.pages.iter().filter_map(|(p, _)| p.page.as_ref());
-        arrived.filter_map(|a| a.fresh.as_ref()).map(|fresh| &fresh.page).collect()
+        arrived
+            .filter_map(|a| a.fresh.as_ref())
+            .map(|fresh| &fresh.page)
+            .collect()
     }
 }
 
@@ -83,12 +90,23 @@ pub struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub fn new(work: &'a Work, plan: &'a Plan, decoder: Arc<Decoder>) -> Writer<'a> {
-        Writer { work, plan, decoder, applier: None, rows: 0, bytes: 0 }
+        Writer {
+            work,
+            plan,
+            decoder,
+            applier: None,
+            rows: 0,
+            bytes: 0,
+        }
     }
 
     /// Commits a batch that more pages follow.
     pub fn commit(&mut self, read: &mut ReadState, batch: Batch) -> Result<()> {
-        if batch.pages.is_empty() { Ok(()) } else { self.write(read, batch, false) }
+        if batch.pages.is_empty() {
+            Ok(())
+        } else {
+            self.write(read, batch, false)
+        }
     }
 
     /// Commits the last batch, perhaps an empty one, and with it that the read is complete.
@@ -162,7 +180,11 @@ impl<'a> Writer<'a> {
 
     /// A first load needs no former images: what was there before it is nothing.
     fn keep_undo(&self, read: &ReadState) -> KeepUndo {
-        if self.plan.settings.undo.keep_runs == 0 || read.first_load { KeepUndo::No } else { KeepUndo::Yes }
+        if self.plan.settings.undo.keep_runs == 0 || read.first_load {
+            KeepUndo::No
+        } else {
+            KeepUndo::Yes
+        }
     }
 
     fn keep_pages(&self, read: &ReadState, batch: &Batch) -> Result<()> {
@@ -219,7 +241,11 @@ impl<'a> Writer<'a> {
 
 /// In a first load, a row that is there already came earlier in the same read.
 fn duplicates(read: &ReadState, outcome: &Outcome) -> i64 {
-    let again = if read.first_load { outcome.updated + outcome.unchanged } else { 0 };
+    let again = if read.first_load {
+        outcome.updated + outcome.unchanged
+    } else {
+        0
+    };
     signed(outcome.duplicates + again)
 }
 
@@ -283,7 +309,11 @@ pub fn signed(count: u64) -> i64 {
 /// The target as it is now; its shape must be what the plan was made for.
 pub fn current_target(plan: &Plan) -> Result<relation::Target> {
     relation::read_target(plan.target.oid).ok_or_else(|| {
-        TargetError::Gone { target: plan.target.full_name(), job: plan.job.name.clone() }.into()
+        TargetError::Gone {
+            target: plan.target.full_name(),
+            job: plan.job.name.clone(),
+        }
+        .into()
     })
 }
 

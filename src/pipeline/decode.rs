@@ -90,10 +90,19 @@ impl Decode for Decoder {
         let hash = data::hash(text, mapping.version());
         let total = self.declared_total(response)?;
         let arrived = match self.known.get(hash.0.as_slice()) {
-            Some(records) => Arrived { hash, records: *records, bytes: text.len() as u64, fresh: None },
+            Some(records) => Arrived {
+                hash,
+                records: *records,
+                bytes: text.len() as u64,
+                fresh: None,
+            },
             None => self.fresh(text, hash, &mapping)?,
         };
-        let facts = PageFacts { records: arrived.records, total, digest: Some(arrived.hash.0) };
+        let facts = PageFacts {
+            records: arrived.records,
+            total,
+            digest: Some(arrived.hash.0),
+        };
         Ok((arrived, facts))
     }
 }
@@ -101,16 +110,29 @@ impl Decode for Decoder {
 impl Decoder {
     fn fresh(&self, text: &str, hash: PageHash, mapping: &Mapping) -> Result<Arrived> {
         let page = data::decode(text, mapping)?;
-        let stored = self.store.then(|| (data::compress(text.as_bytes()), data::compress(&page.keys)));
+        let stored = self
+            .store
+            .then(|| (data::compress(text.as_bytes()), data::compress(&page.keys)));
         let records = u64::from(page.records);
-        Ok(Arrived { hash, records, bytes: text.len() as u64, fresh: Some(Fresh { page, stored }) })
+        Ok(Arrived {
+            hash,
+            records,
+            bytes: text.len() as u64,
+            fresh: Some(Fresh { page, stored }),
+        })
     }
 
     /// The total that the body declares, where the job says where it is.
     fn declared_total(&self, response: &Response) -> Result<Option<u64>> {
-        let Some(Source::Body(query)) = self.pagination.total() else { return Ok(None) };
+        let Some(Source::Body(query)) = self.pagination.total() else {
+            return Ok(None);
+        };
         let text = std::str::from_utf8(&response.body).map_err(|_| Error::Data(data::DataError::EmptyBody))?;
         let found = data::pick(text, &[query])?;
-        Ok(found.first().copied().flatten().and_then(|raw| raw.trim_matches('"').parse().ok()))
+        Ok(found
+            .first()
+            .copied()
+            .flatten()
+            .and_then(|raw| raw.trim_matches('"').parse().ok()))
     }
 }

@@ -11,7 +11,9 @@ use sluice_core::{Class, Error, Result};
 /// Writes how the run ended. A published run and a rollback have done so already, in their own transaction.
 pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>) -> Result<()> {
     let now = clock::now();
-    let Some(job) = job::by_id(work.job)? else { return Ok(()) };
+    let Some(job) = job::by_id(work.job)? else {
+        return Ok(());
+    };
     match outcome {
         Ok(Ended::Published | Ended::RolledBack) => Ok(()),
         Ok(Ended::Held(reason)) => {

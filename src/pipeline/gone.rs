@@ -40,18 +40,31 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
         _ => Vec::new(),
     };
     let same_mapping = read.state.published_version.as_deref() == Some(mapping.version().0.as_slice());
-    let missing_before = if same_mapping { missing::of_job(job)? } else { Vec::new() };
-    let keys = KeyReader { job, mapping, same_mapping };
+    let missing_before = if same_mapping {
+        missing::of_job(job)?
+    } else {
+        Vec::new()
+    };
+    let keys = KeyReader {
+        job,
+        mapping,
+        same_mapping,
+    };
     let mut compared = if !read.verifying && same_mapping && same_pages(&now, &before) {
         unchanged(&read.state, missing_before)
     } else {
         compare_keys(&keys, &now, &before, &missing_before)?
     };
-    compared.records = now.iter().map(|(_, _, records)| u64::try_from(*records).unwrap_or(0)).sum();
+    compared.records = now
+        .iter()
+        .map(|(_, _, records)| u64::try_from(*records).unwrap_or(0))
+        .sum();
     let known: HashSet<&[u8]> = before.iter().map(|(_, hash, _)| hash.as_slice()).collect();
     // A key that comes twice makes the order of pages matter: then every page is applied.
     let all = read.verifying || compared.duplicates > 0 || !same_mapping;
-    let fresh = now.into_iter().filter(|(_, hash, records)| *records > 0 && (all || !known.contains(hash.as_slice())));
+    let fresh = now
+        .into_iter()
+        .filter(|(_, hash, records)| *records > 0 && (all || !known.contains(hash.as_slice())));
     compared.fresh = fresh.map(|(_, hash, _)| hash).collect();
     Ok(compared)
 }
@@ -80,7 +93,10 @@ fn unchanged(state: &State, missing_before: Vec<Vec<u8>>) -> Compared {
 fn compare_keys(keys: &KeyReader, now: &[Page], before: &[Page], missing: &[Vec<u8>]) -> Result<Compared> {
     let mut compared = Compared::default();
     let in_now: HashSet<&[u8]> = now.iter().map(|(_, hash, _)| hash.as_slice()).collect();
-    let dropped: Vec<&Page> = before.iter().filter(|(_, hash, _)| !in_now.contains(hash.as_slice())).collect();
+    let dropped: Vec<&Page> = before
+        .iter()
+        .filter(|(_, hash, _)| !in_now.contains(hash.as_slice()))
+        .collect();
     let total: i64 = now.iter().map(|(_, _, records)| *records).sum();
     let of = passes(u64::try_from(total).unwrap_or(0));
     let confirmed: HashSet<&[u8]> = missing.iter().map(Vec::as_slice).collect();
@@ -101,7 +117,12 @@ fn compare_keys(keys: &KeyReader, now: &[Page], before: &[Page], missing: &[Vec<
         }
         missing.iter().for_each(|key| gone(key));
     }
-    compared.confirmed = compared.gone.iter().filter(|key| confirmed.contains(key.as_slice())).cloned().collect();
+    compared.confirmed = compared
+        .gone
+        .iter()
+        .filter(|key| confirmed.contains(key.as_slice()))
+        .cloned()
+        .collect();
     Ok(compared)
 }
 
@@ -120,7 +141,11 @@ impl KeyReader<'_> {
         if records == 0 {
             return Ok(());
         }
-        let keys = if current || self.same_mapping { self.stored(hash)? } else { self.decoded_anew(hash)? };
+        let keys = if current || self.same_mapping {
+            self.stored(hash)?
+        } else {
+            self.decoded_anew(hash)?
+        };
         data::split_keys(&keys, self.mapping.key.len()).for_each(&mut take);
         Ok(())
     }
@@ -144,5 +169,7 @@ pub fn body_text(job: i64, hash: &[u8]) -> Result<String> {
 }
 
 fn lost() -> Error {
-    Error::Internal(InternalError::Corrupt { what: "a page of the page store".into() })
+    Error::Internal(InternalError::Corrupt {
+        what: "a page of the page store".into(),
+    })
 }

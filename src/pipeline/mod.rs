@@ -64,7 +64,9 @@ enum Ended {
 /// # Errors
 /// Only what could not be written to the run's row, such as an extension that was dropped meanwhile.
 pub fn run(work: &Work) -> Result<()> {
-    let Some(run) = transaction::run(|| plan::take(work))? else { return Ok(()) };
+    let Some(run) = transaction::run(|| plan::take(work))? else {
+        return Ok(());
+    };
     let started = crate::pg::clock::now();
     let outcome = transaction::run(|| plan::load(work.job)).and_then(|plan| {
         bgworker::report_activity(&format!("syncing {}", plan.job.name));
@@ -86,5 +88,9 @@ fn sync(work: &Work, plan: &Plan) -> Result<Ended> {
     if !read.complete {
         pages::fetch_all(work, plan, &mut read)?;
     }
-    if read.direct { publish::settle_direct(work, plan, &read) } else { publish::by_difference(work, plan, &read) }
+    if read.direct {
+        publish::settle_direct(work, plan, &read)
+    } else {
+        publish::by_difference(work, plan, &read)
+    }
 }

@@ -7,11 +7,11 @@ use super::read::ReadState;
 use super::{Work, bgworker};
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{clock, failpoint, latch, settings, signals, transaction};
+use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::error::{Error, InternalError};
 use sluice_core::http::Method;
 use sluice_core::retry::RetryPolicy;
-use sluice_core::Result;
 use sluice_fetch::{self as fetch, FetchedPage, Limits, Poll, Read, ReadSpec, Timeouts};
 use sluice_fetch::{Transport, UreqTransport};
 use std::sync::Arc;
@@ -27,9 +27,7 @@ pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<()> {
     let decoder = Arc::new(Decoder::new(plan, read));
     let (mut bell, rope) = latch::bell().map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
     let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || rope.pull());
-    let remote = signals::with_all_blocked(|| {
-        fetch::start(spec, Arc::clone(&transport), Arc::clone(&decoder), wake)
-    });
+    let remote = signals::with_all_blocked(|| fetch::start(spec, Arc::clone(&transport), Arc::clone(&decoder), wake));
     let mut writer = Writer::new(work, plan, decoder);
     let result = take_pages(work, plan, read, &remote, &mut bell, &mut writer);
     // Requests that are under way end here, not with the process: a held connection would outlive the run.
@@ -89,7 +87,11 @@ fn check_end(work: &Work, deadline: Option<(Instant, Duration)>) -> Result<()> {
 fn wait(work: &Work, remote: &Read<Arrived>, bell: &mut latch::Bell) -> Result<()> {
     failpoint::hit("pages.waiting");
     let waiting = remote.waiting();
-    let phase = if waiting.is_some() { Phase::Retrying } else { Phase::Fetching };
+    let phase = if waiting.is_some() {
+        Phase::Retrying
+    } else {
+        Phase::Fetching
+    };
     shmem::set_phase(work.slot, phase);
     bgworker::report_activity(waiting.as_deref().unwrap_or("waiting for the remote"));
     transaction::guarded(|| {
@@ -99,7 +101,10 @@ fn wait(work: &Work, remote: &Read<Arrived>, bell: &mut latch::Bell) -> Result<(
 }
 
 fn note_page(work: &Work, page: &FetchedPage<Arrived>) {
-    let total = page.total.zip(Some(page.records)).filter(|(_, records)| *records > 0 && page.number == 1);
+    let total = page
+        .total
+        .zip(Some(page.records))
+        .filter(|(_, records)| *records > 0 && page.number == 1);
     shmem::update_progress(work.slot, |progress| {
         progress.phase = Phase::Writing;
         progress.pages_done = i64::try_from(page.number).unwrap_or(i64::MAX);
@@ -128,8 +133,14 @@ fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
         page_size: s.page_size,
         concurrency: s.concurrency.min(most).max(1) as usize,
         min_delay: s.min_delay.max(spacing),
-        retry: RetryPolicy { attempts: s.retry.request_attempts, cap: s.retry.request_cap },
-        timeouts: Timeouts { connect: s.timeouts.connect, request: s.timeouts.request },
+        retry: RetryPolicy {
+            attempts: s.retry.request_attempts,
+            cap: s.retry.request_cap,
+        },
+        timeouts: Timeouts {
+            connect: s.timeouts.connect,
+            request: s.timeouts.request,
+        },
         limits: Limits {
             max_body: settings::max_response_bytes(),
             max_ratio: settings::max_decompression_ratio(),

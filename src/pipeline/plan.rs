@@ -44,13 +44,22 @@ pub enum Task {
 
 /// Takes the run that this worker was started for; None where it is no longer there to take.
 pub fn take(work: &Work) -> Result<Option<Run>> {
-    let Some(found) = run::by_id(work.run)? else { return Ok(None) };
+    let Some(found) = run::by_id(work.run)? else {
+        return Ok(None);
+    };
     Ok(run::start(work.run, crate::pg::clock::now())?.then_some(found))
 }
 
 pub fn task(run: &Run) -> Task {
-    match (run.source == RunSource::Rollback.as_str(), run.approved_by.is_some(), run.generation) {
-        (true, ..) => Task::RollBack { to: run.rollback_to, resume: run.rollback_resume },
+    match (
+        run.source == RunSource::Rollback.as_str(),
+        run.approved_by.is_some(),
+        run.generation,
+    ) {
+        (true, ..) => Task::RollBack {
+            to: run.rollback_to,
+            resume: run.rollback_resume,
+        },
         (false, true, Some(generation)) => Task::Approve { generation },
         _ => Task::Sync,
     }
@@ -58,20 +67,36 @@ pub fn task(run: &Run) -> Task {
 
 /// Gathers a job's plan as the run-as role, and refuses what cannot work.
 pub fn load(job_id: i64) -> Result<Plan> {
-    let job = store::job::by_id(job_id)?
-        .ok_or_else(|| CallError::UnknownJob { name: job_id.to_string(), nearest: None })?;
+    let job = store::job::by_id(job_id)?.ok_or_else(|| CallError::UnknownJob {
+        name: job_id.to_string(),
+        nearest: None,
+    })?;
     let settings = Settings::parse(&job.settings)?;
-    let target = relation::read_target(job.target)
-        .ok_or_else(|| TargetError::Gone { target: format!("{}.{}", job.target_schema, job.target_table), job: job.name.clone() })?;
-    let server = connection::by_oid(job.server)?
-        .ok_or_else(|| CallError::UnknownConnection { name: job.server_name.clone(), nearest: None })?;
+    let target = relation::read_target(job.target).ok_or_else(|| TargetError::Gone {
+        target: format!("{}.{}", job.target_schema, job.target_table),
+        job: job.name.clone(),
+    })?;
+    let server = connection::by_oid(job.server)?.ok_or_else(|| CallError::UnknownConnection {
+        name: job.server_name.clone(),
+        nearest: None,
+    })?;
     store::job::follow_names(&job, &target.schema, &target.name, &server.name)?;
     let mode = Mode::parse(&job.mode)?;
     check_rights(&job, &server, &target, &settings)?;
     check_target(&target, &job.key)?;
     let (options, auth, policy) = connection_parts(&server)?;
     let (candidates, columns_given) = candidates(&target, &settings)?;
-    Ok(Plan { job, mode, settings, options, auth, policy, target, candidates, columns_given })
+    Ok(Plan {
+        job,
+        mode,
+        settings,
+        options,
+        auth,
+        policy,
+        target,
+        candidates,
+        columns_given,
+    })
 }
 
 /// A connection's options, its opened credential, and where it may go.
@@ -79,7 +104,10 @@ pub fn connection_parts(server: &Server) -> Result<(ConnectionOptions, Auth, Add
     let options = ConnectionOptions::parse(&server.options)?;
     let auth = secrets::auth(server, &options)?;
     let policy = AddressPolicy {
-        allowed_networks: settings::allowed_networks().iter().filter_map(|n| n.parse().ok()).collect(),
+        allowed_networks: settings::allowed_networks()
+            .iter()
+            .filter_map(|n| n.parse().ok())
+            .collect(),
         allowed_hosts: settings::allowed_hosts(),
         plain_http: options.plain_http,
     };
@@ -117,23 +145,40 @@ fn check_superuser(target: &Target) -> Result<()> {
         return Ok(());
     }
     if !settings::allow_superuser_jobs() {
-        return Err(TargetError::SuperuserJobsOff { table: target.full_name() }.into());
+        return Err(TargetError::SuperuserJobsOff {
+            table: target.full_name(),
+        }
+        .into());
     }
     match role::foreign_code(target.oid)? {
         None => Ok(()),
-        Some((kind, name, remedy)) => Err(TargetError::ForeignCode { table: target.full_name(), kind, name, remedy }.into()),
+        Some((kind, name, remedy)) => Err(TargetError::ForeignCode {
+            table: target.full_name(),
+            kind,
+            name,
+            remedy,
+        }
+        .into()),
     }
 }
 
 fn check_target(target: &Target, key: &[String]) -> Result<()> {
     if let RelationKind::Other(kind) = target.kind {
-        return Err(TargetError::NotATable { table: target.full_name(), kind }.into());
+        return Err(TargetError::NotATable {
+            table: target.full_name(),
+            kind,
+        }
+        .into());
     }
     for column in key {
         target.expect_column(column)?;
     }
     if !target.has_unique_index_on(key) {
-        return Err(TargetError::NoUniqueIndex { table: target.full_name(), key: key.to_vec() }.into());
+        return Err(TargetError::NoUniqueIndex {
+            table: target.full_name(),
+            key: key.to_vec(),
+        }
+        .into());
     }
     relation::refuse_row_security(target)
 }
@@ -149,5 +194,10 @@ fn candidates(target: &Target, settings: &Settings) -> Result<(Vec<(String, Sing
         return Ok((named.collect::<Result<_>>()?, true));
     }
     let writable = target.columns.iter().filter(|c| !c.generated && !c.identity_always);
-    Ok((writable.map(|c| (c.name.clone(), SingularQuery::member(&c.name), None)).collect(), false))
+    Ok((
+        writable
+            .map(|c| (c.name.clone(), SingularQuery::member(&c.name), None))
+            .collect(),
+        false,
+    ))
 }

@@ -3,6 +3,7 @@
 //! The one stated exception to "no transaction while waiting for the network": the caller's own transaction is open.
 
 use crate::pg::{clock, latch, settings, signals};
+use sluice_core::Result;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::error::{Error, HttpError, InternalError};
 use sluice_core::http::{Auth, Method, Response};
@@ -10,9 +11,8 @@ use sluice_core::job::JobPath;
 use sluice_core::retry::RetryPolicy;
 use sluice_core::settings::Settings;
 use sluice_core::url_policy::address::AddressPolicy;
-use sluice_core::Result;
-use sluice_fetch::{Limits, ReadSpec, Timeouts};
 use sluice_fetch::probe::{self, Probed};
+use sluice_fetch::{Limits, ReadSpec, Timeouts};
 use sluice_fetch::{Transport, UreqTransport};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, TryRecvError, sync_channel};
@@ -37,7 +37,9 @@ pub fn first_page(question: &Question) -> Result<Response> {
     JobPath::parse(&question.path)?;
     let spec = spec(question);
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
-    ask(question, &transport, move |transport| probe::first_page(&spec, transport))
+    ask(question, &transport, move |transport| {
+        probe::first_page(&spec, transport)
+    })
 }
 
 /// Each step on the way to the remote, as far as it went.
@@ -45,7 +47,9 @@ pub fn steps(question: &Question) -> Result<Vec<Probed>> {
     JobPath::parse(&question.path)?;
     let spec = spec(question);
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
-    ask(question, &transport, move |transport| Ok(probe::steps(&spec, transport)))
+    ask(question, &transport, move |transport| {
+        Ok(probe::steps(&spec, transport))
+    })
 }
 
 /// Runs `work` on a thread and waits on the latch, so that the caller can be cancelled.
@@ -66,7 +70,10 @@ fn ask<T: Send + 'static>(
         match receiver.try_recv() {
             Ok(result) => return result,
             Err(TryRecvError::Disconnected) => {
-                return Err(InternalError::Panic { message: "the probing thread ended".into() }.into());
+                return Err(InternalError::Panic {
+                    message: "the probing thread ended".into(),
+                }
+                .into());
             }
             Err(TryRecvError::Empty) if Instant::now() >= deadline => {
                 transport.close();
@@ -93,8 +100,14 @@ fn spec(question: &Question) -> ReadSpec {
         page_size: s.page_size,
         concurrency: 1,
         min_delay: Duration::ZERO,
-        retry: RetryPolicy { attempts: 1, ..RetryPolicy::default() },
-        timeouts: Timeouts { connect: s.timeouts.connect.min(s.timeouts.probe), request: s.timeouts.probe },
+        retry: RetryPolicy {
+            attempts: 1,
+            ..RetryPolicy::default()
+        },
+        timeouts: Timeouts {
+            connect: s.timeouts.connect.min(s.timeouts.probe),
+            request: s.timeouts.probe,
+        },
         limits: Limits {
             max_body: settings::max_response_bytes(),
             max_ratio: settings::max_decompression_ratio(),

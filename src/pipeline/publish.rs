@@ -63,7 +63,13 @@ fn publish(work: &Work, plan: &Plan, read: &ReadState, generation: i64, approval
     let mut delay = Duration::from_millis(250);
     let mut attempt = 1;
     loop {
-        let publishing = Publishing { work, plan, read, generation, approval };
+        let publishing = Publishing {
+            work,
+            plan,
+            read,
+            generation,
+            approval,
+        };
         match transaction::run(|| publishing.once()) {
             Ok(Verdict::Published) => break,
             Ok(Verdict::Held(reason)) => return Ok(Ended::Held(reason)),
@@ -122,7 +128,10 @@ impl Publishing<'_> {
 
     fn decide_without_mapping(&self) -> Result<Verdict> {
         let parts = MappingParts::of(self.plan);
-        let mapping = parts.mapping(|_| false).map(Arc::new).ok_or(data::DataError::NoColumns)?;
+        let mapping = parts
+            .mapping(|_| false)
+            .map(Arc::new)
+            .ok_or(data::DataError::NoColumns)?;
         self.finish(&mapping, 0, 0)?;
         Ok(Verdict::Published)
     }
@@ -169,21 +178,30 @@ impl Publishing<'_> {
         }
         failpoint::hit("publish.applied");
         let unconfirmed = self.remove(&applier, compared, removals, &mut total)?;
-        let unchanged = compared.records.saturating_sub(total.inserted + total.updated + compared.duplicates);
-        run::add_counts(self.work.run, &Counts {
-            inserted: signed(total.inserted),
-            updated: signed(total.updated),
-            deleted: signed(total.deleted),
-            unchanged: signed(unchanged),
-            ..Counts::default()
-        })?;
+        let unchanged = compared
+            .records
+            .saturating_sub(total.inserted + total.updated + compared.duplicates);
+        run::add_counts(
+            self.work.run,
+            &Counts {
+                inserted: signed(total.inserted),
+                updated: signed(total.updated),
+                deleted: signed(total.deleted),
+                unchanged: signed(unchanged),
+                ..Counts::default()
+            },
+        )?;
         self.finish(mapping, signed(compared.distinct), unconfirmed)?;
         failpoint::hit("publish.before_commit");
         Ok(())
     }
 
     fn keep_undo(&self) -> KeepUndo {
-        if self.plan.settings.undo.keep_runs == 0 { KeepUndo::No } else { KeepUndo::Yes }
+        if self.plan.settings.undo.keep_runs == 0 {
+            KeepUndo::No
+        } else {
+            KeepUndo::Yes
+        }
     }
 
     /// Removes what is gone for sure, and remembers what is only missing; how many of those there are.
@@ -208,7 +226,17 @@ impl Publishing<'_> {
     }
 
     fn finish(&self, mapping: &Mapping, rows: i64, unconfirmed: i64) -> Result<()> {
-        finish_published(self.work, self.plan, self.read, self.generation, &Publication { mapping, rows, unconfirmed })
+        finish_published(
+            self.work,
+            self.plan,
+            self.read,
+            self.generation,
+            &Publication {
+                mapping,
+                rows,
+                unconfirmed,
+            },
+        )
     }
 }
 
@@ -261,18 +289,41 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
     let records = page::records(work.job, read.generation)?;
     let state = state::load(work.job, clock::now())?;
     state::note_read(work.job, records)?;
-    let live = Live { rows_before: u64::try_from(state.published_rows).unwrap_or(0), candidates_gone: 0, gone_confirmed: 0 };
-    let facts = ReadFacts { complete: true, gapless: true, records: u64::try_from(records).unwrap_or(0), ..ReadFacts::default() };
+    let live = Live {
+        rows_before: u64::try_from(state.published_rows).unwrap_or(0),
+        candidates_gone: 0,
+        gone_confirmed: 0,
+    };
+    let facts = ReadFacts {
+        complete: true,
+        gapless: true,
+        records: u64::try_from(records).unwrap_or(0),
+        ..ReadFacts::default()
+    };
     match guard::decide(&facts, &live, &plan.settings) {
         Decision::Publish { .. } => {}
         Decision::Hold(kept) => return Ok(Verdict::Held(kept.reason())),
         Decision::RollBack(kept) => return Ok(Verdict::KeptBack(TargetError::from(kept).into())),
     }
     let fallback = || MappingParts::of(plan).mapping(|_| false).map(Arc::new);
-    let mapping = read.mapping.clone().or_else(fallback).ok_or(data::DataError::NoColumns)?;
+    let mapping = read
+        .mapping
+        .clone()
+        .or_else(fallback)
+        .ok_or(data::DataError::NoColumns)?;
     let rows = records - state.duplicates;
     let read_now = ReadState { state, ..read.clone() };
-    finish_published(work, plan, &read_now, read.generation, &Publication { mapping: &mapping, rows, unconfirmed: 0 })?;
+    finish_published(
+        work,
+        plan,
+        &read_now,
+        read.generation,
+        &Publication {
+            mapping: &mapping,
+            rows,
+            unconfirmed: 0,
+        },
+    )?;
     failpoint::hit("publish.before_commit");
     Ok(Verdict::Published)
 }

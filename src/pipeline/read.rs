@@ -75,7 +75,9 @@ impl ReadState {
 }
 
 fn corrupt() -> Error {
-    Error::Internal(InternalError::Corrupt { what: "the checkpoint".into() })
+    Error::Internal(InternalError::Corrupt {
+        what: "the checkpoint".into(),
+    })
 }
 
 /// Continues the open read where it is the same definition and not too old; begins a new one otherwise.
@@ -83,10 +85,16 @@ pub fn resume_or_begin(work: &Work, plan: &Plan) -> Result<ReadState> {
     let now = clock::now();
     let state = state::load(work.job, now)?;
     let definition = definition(plan);
-    let fresh = state.idle.is_none_or(|idle| idle <= plan.settings.max_pause.as_secs_f64());
+    let fresh = state
+        .idle
+        .is_none_or(|idle| idle <= plan.settings.max_pause.as_secs_f64());
     let same = state.definition.as_deref() == Some(definition.as_str());
     let resumed = state.reading && same && (fresh || state.complete);
-    let state = if resumed { state } else { begin(work, plan, &definition, now)? };
+    let state = if resumed {
+        state
+    } else {
+        begin(work, plan, &definition, now)?
+    };
     run::set_generation(work.run, state.generation)?;
     let mapping = known_mapping(plan, &state);
     let verifying = !state.skip_valid || plan.settings.verify == Verify::Always || is_verification_due(plan, &state);
@@ -114,7 +122,8 @@ fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<S
     let former = state::load(work.job, now)?;
     // A first load that was given up has rows in the target already: they are this job's own, and the pages that they
     // came from are what the next read is compared with.
-    let half_loaded = former.reading && former.direct && former.published_generation.is_none() && plan.mode == Mode::Replace;
+    let half_loaded =
+        former.reading && former.direct && former.published_generation.is_none() && plan.mode == Mode::Replace;
     if half_loaded && former.page_number > 1 {
         state::adopt_half_load(work.job)?;
     }
@@ -134,7 +143,9 @@ fn is_empty(plan: &Plan) -> Result<bool> {
 }
 
 fn is_verification_due(plan: &Plan, state: &State) -> bool {
-    let age = state.verified_ago.map_or(Duration::MAX, |s| Duration::from_secs_f64(s.max(0.0)));
+    let age = state
+        .verified_ago
+        .map_or(Duration::MAX, |s| Duration::from_secs_f64(s.max(0.0)));
     age >= plan.settings.verify_every
 }
 
@@ -147,7 +158,9 @@ fn known_mapping(plan: &Plan, state: &State) -> Option<Arc<Mapping>> {
     if *target != plan.target.fingerprint() {
         return None;
     }
-    MappingParts::of(plan).mapping(|name| columns.iter().any(|c| c == name)).map(Arc::new)
+    MappingParts::of(plan)
+        .mapping(|name| columns.iter().any(|c| c == name))
+        .map(Arc::new)
 }
 
 /// What a mapping is made of, without the plan: the fetch threads may have to make it from the first page.
@@ -162,7 +175,12 @@ impl MappingParts {
     pub fn of(plan: &Plan) -> MappingParts {
         let columns = plan.candidates.iter().filter_map(|(name, query, default)| {
             let ty = ColumnType::from_type_oid(plan.target.column(name)?.type_oid.to_u32());
-            Some(Column { name: name.clone(), query: query.clone(), ty, default: default.clone() })
+            Some(Column {
+                name: name.clone(),
+                query: query.clone(),
+                ty,
+                default: default.clone(),
+            })
         });
         MappingParts {
             records: plan.settings.records.clone(),
@@ -174,9 +192,16 @@ impl MappingParts {
 
     /// The mapping of those columns that `used` accepts; key columns are always in it.
     pub fn mapping(&self, used: impl Fn(&str) -> bool) -> Option<Mapping> {
-        let chosen = self.columns.iter().filter(|c| used(&c.name) || self.key.contains(&c.name));
+        let chosen = self
+            .columns
+            .iter()
+            .filter(|c| used(&c.name) || self.key.contains(&c.name));
         let columns: Vec<Column> = chosen.cloned().collect();
-        let key = self.key.iter().map(|k| columns.iter().position(|c| c.name == *k)).collect::<Option<Vec<_>>>()?;
+        let key = self
+            .key
+            .iter()
+            .map(|k| columns.iter().position(|c| c.name == *k))
+            .collect::<Option<Vec<_>>>()?;
         Some(Mapping::new(self.records.clone(), columns, key, &self.fingerprint))
     }
 }

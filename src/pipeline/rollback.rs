@@ -12,11 +12,11 @@ use crate::pg::{failpoint, latch, transaction};
 use crate::store::run::{self, Counts};
 use crate::store::undo::{self, UndoBatch};
 use crate::store::{job, page, state};
+use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::data;
 use sluice_core::error::{Error, InternalError};
 use sluice_core::run::RunStatus;
-use sluice_core::Result;
 
 /// The text of one undo set never unpacks to more than this.
 const MOST_UNDO_BYTES: usize = 1 << 30;
@@ -36,18 +36,25 @@ fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
     let mut total = Reverted::default();
     for batch in undo::after(work.job, after)? {
         latch::check_interrupts();
-        let done = if batch.first_load { unload(plan, &target)? } else { apply::revert(&target, &text(&batch)?)? };
+        let done = if batch.first_load {
+            unload(plan, &target)?
+        } else {
+            apply::revert(&target, &text(&batch)?)?
+        };
         add(&mut total, done);
     }
     failpoint::hit("rollback.applied");
     let before = run::undo(work.job, after, work.run)?.unwrap_or_else(|| "{}".into());
     state::restore_position(work.job, &before)?;
-    run::add_counts(work.run, &Counts {
-        inserted: signed(total.reinserted),
-        updated: signed(total.restored),
-        deleted: signed(total.removed),
-        ..Counts::default()
-    })?;
+    run::add_counts(
+        work.run,
+        &Counts {
+            inserted: signed(total.reinserted),
+            updated: signed(total.restored),
+            deleted: signed(total.removed),
+            ..Counts::default()
+        },
+    )?;
     if !total.left.is_empty() {
         run::note_left(work.run, &left_message(&total))?;
     }
@@ -64,7 +71,10 @@ fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
 pub fn target_run(job: &job::Job, to: Option<i64>) -> Result<i64> {
     let published = run::published_after(job.id, 0)?;
     let kept = undo::oldest(job.id)?;
-    let nothing = |detail: &str| CallError::NothingToRollBack { name: job.name.clone(), detail: detail.into() };
+    let nothing = |detail: &str| CallError::NothingToRollBack {
+        name: job.name.clone(),
+        detail: detail.into(),
+    };
     let Some(latest) = published.first() else {
         return Err(nothing("No run of it is published.").into());
     };
@@ -90,11 +100,16 @@ pub fn target_run(job: &job::Job, to: Option<i64>) -> Result<i64> {
 fn text(batch: &UndoBatch) -> Result<UndoText> {
     let packed = undo::payload(batch.run, batch.batch)?.ok_or_else(lost)?;
     let payload = data::decompress_text(&packed, MOST_UNDO_BYTES)?;
-    Ok(UndoText { columns: batch.columns.clone(), payload })
+    Ok(UndoText {
+        columns: batch.columns.clone(),
+        payload,
+    })
 }
 
 fn lost() -> Error {
-    Error::Internal(InternalError::Corrupt { what: "an undo set".into() })
+    Error::Internal(InternalError::Corrupt {
+        what: "an undo set".into(),
+    })
 }
 
 /// Takes a first load back: the rows that its pages brought, as far as they are still as they came.
@@ -130,6 +145,14 @@ fn add(total: &mut Reverted, more: Reverted) {
 fn left_message(total: &Reverted) -> String {
     let shown: Vec<&str> = total.left.iter().take(10).map(String::as_str).collect();
     let more = total.left.len().saturating_sub(shown.len());
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{} rows were changed by others since and left: {}{more}", total.left.len(), shown.join("; "))
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    format!(
+        "{} rows were changed by others since and left: {}{more}",
+        total.left.len(),
+        shown.join("; ")
+    )
 }

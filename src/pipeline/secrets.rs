@@ -16,10 +16,17 @@ pub fn auth(server: &Server, options: &ConnectionOptions) -> Result<Auth> {
     }
     let value = opened(server, options)?;
     Ok(match options.auth {
-        AuthKind::Basic => Auth::Basic { username: options.username.clone().unwrap_or_default(), password: value },
+        AuthKind::Basic => Auth::Basic {
+            username: options.username.clone().unwrap_or_default(),
+            password: value,
+        },
         AuthKind::ApiKey => Auth::ApiKey {
             name: options.api_key_name.clone().unwrap_or_default(),
-            place: if options.api_key_in == ApiKeyIn::Query { KeyPlace::Query } else { KeyPlace::Header },
+            place: if options.api_key_in == ApiKeyIn::Query {
+                KeyPlace::Query
+            } else {
+                KeyPlace::Header
+            },
             value,
         },
         _ => Auth::Bearer(value),
@@ -42,7 +49,10 @@ fn opened(server: &Server, options: &ConnectionOptions) -> Result<Secret> {
 fn unknown(server: &Server, name: &str) -> CallError {
     CallError::UnknownSecret {
         name: name.to_string(),
-        hint: format!("{} owns connection \"{}\" and sets it: SELECT sluice.set_secret('{name}', '…').", server.owner_name, server.name),
+        hint: format!(
+            "{} owns connection \"{}\" and sets it: SELECT sluice.set_secret('{name}', '…').",
+            server.owner_name, server.name
+        ),
     }
 }
 
@@ -64,7 +74,11 @@ fn bound(found: Sealed, origin: &str, server: &Server) -> Result<Sealed> {
 fn bind(found: Sealed, origin: &str) -> Result<Sealed> {
     let key = key_file::load()?;
     let plain = open(&key, &label(&found, ""), &found.sealed).map_err(Error::from)?;
-    let mut next = Sealed { origin: Some(origin.to_string()), version: found.version + 1, ..found };
+    let mut next = Sealed {
+        origin: Some(origin.to_string()),
+        version: found.version + 1,
+        ..found
+    };
     next.sealed = crate::store::secret::seal_value(&key, &label(&next, origin), &plain);
     secret::store(&next, &crate::store::role::name_of(next.owner)?)?;
     Ok(next)

@@ -1,8 +1,8 @@
 //! Connections: foreign servers of the wrapper `pg_sluice`, as the catalogs hold them.
 
 use super::{row, rows, value};
-use crate::pg::spi::Row;
 use crate::pg::Oid;
+use crate::pg::spi::Row;
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
@@ -50,7 +50,11 @@ pub fn by_name(name: &str) -> Result<Server> {
     let names: Vec<String> = rows(SELECT, &[], |r| r.need(2))?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let nearest = sluice_core::connection::nearest(name, &names).map(str::to_string);
-    Err(CallError::UnknownConnection { name: name.into(), nearest }.into())
+    Err(CallError::UnknownConnection {
+        name: name.into(),
+        nearest,
+    }
+    .into())
 }
 
 /// Whether `role` may use the server.

@@ -1,10 +1,10 @@
 //! `sluice._job`: what users define.
 
 use super::{execute, row, rows, state, value};
+use crate::pg::Oid;
 use crate::pg::clock::Timestamp;
 use crate::pg::spi::Row;
 use pgrx::datum::TimestampWithTimeZone;
-use crate::pg::Oid;
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
@@ -70,10 +70,18 @@ fn read(r: &Row) -> Result<Job> {
 
 /// The job of this name, or the error that names the nearest one.
 pub fn by_name(name: &str) -> Result<Job> {
-    let found = row(&format!("SELECT {COLUMNS} FROM sluice._job AS j WHERE j.name = $1"), &[name.into()], read)?;
+    let found = row(
+        &format!("SELECT {COLUMNS} FROM sluice._job AS j WHERE j.name = $1"),
+        &[name.into()],
+        read,
+    )?;
     match found {
         Some(job) => Ok(job),
-        None => Err(CallError::UnknownJob { name: name.into(), nearest: nearest(name)? }.into()),
+        None => Err(CallError::UnknownJob {
+            name: name.into(),
+            nearest: nearest(name)?,
+        }
+        .into()),
     }
 }
 
@@ -84,11 +92,19 @@ fn nearest(name: &str) -> Result<Option<String>> {
 }
 
 pub fn by_id(id: i64) -> Result<Option<Job>> {
-    row(&format!("SELECT {COLUMNS} FROM sluice._job AS j WHERE j.id = $1"), &[id.into()], read)
+    row(
+        &format!("SELECT {COLUMNS} FROM sluice._job AS j WHERE j.id = $1"),
+        &[id.into()],
+        read,
+    )
 }
 
 pub fn all() -> Result<Vec<Job>> {
-    rows(&format!("SELECT {COLUMNS} FROM sluice._job AS j ORDER BY j.id"), &[], read)
+    rows(
+        &format!("SELECT {COLUMNS} FROM sluice._job AS j ORDER BY j.id"),
+        &[],
+        read,
+    )
 }
 
 pub fn exists(name: &str) -> Result<bool> {
@@ -164,7 +180,12 @@ pub fn disable(id: i64, reason: &str) -> Result<()> {
 
 /// Keeps the stored names in step with what the catalogs say: objects are followed when they are renamed.
 pub fn follow_names(job: &Job, schema: &str, table: &str, server: &str) -> Result<()> {
-    if (job.target_schema.as_str(), job.target_table.as_str(), job.server_name.as_str()) == (schema, table, server) {
+    if (
+        job.target_schema.as_str(),
+        job.target_table.as_str(),
+        job.server_name.as_str(),
+    ) == (schema, table, server)
+    {
         return Ok(());
     }
     let sql = "UPDATE sluice._job SET target_schema = $2, target_table = $3, server_name = $4 WHERE id = $1";
@@ -194,19 +215,26 @@ pub fn is_due(id: i64, now: Timestamp) -> Result<bool> {
 /// Seconds until the next job of this database is due; None: nothing is planned.
 pub fn seconds_to_next(here: (i64, Oid), now: Timestamp) -> Result<Option<f64>> {
     let sql = include_str!("../../sql/query/next_planned.sql");
-    value::<f64>(sql, &[TimestampWithTimeZone::from(now).into(), here.0.into(), here.1.into()])
+    value::<f64>(
+        sql,
+        &[TimestampWithTimeZone::from(now).into(), here.0.into(), here.1.into()],
+    )
 }
 
 /// Plans the run after one that ended well.
 pub fn plan_after_success(job: &Job, started: Timestamp, now: Timestamp) -> Result<()> {
-    let at = job.every.map(|every| started.plus(Duration::from_secs_f64(every)).max(now));
+    let at = job
+        .every
+        .map(|every| started.plus(Duration::from_secs_f64(every)).max(now));
     state::plan_next(job.id, at)
 }
 
 /// Plans the run after a failed one: on the schedule, and where a person has to mend something at most every six hours.
 pub fn plan_after_failure(job: &Job, now: Timestamp, needs_person: bool) -> Result<()> {
     let floor = if needs_person { SLOW_SCHEDULE } else { Duration::ZERO };
-    let at = job.every.map(|every| now.plus(Duration::from_secs_f64(every).max(floor)));
+    let at = job
+        .every
+        .map(|every| now.plus(Duration::from_secs_f64(every).max(floor)));
     state::plan_next(job.id, at)
 }
 

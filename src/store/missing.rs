@@ -5,7 +5,11 @@ use sluice_core::Result;
 
 /// The keys that wait for confirmation.
 pub fn of_job(job: i64) -> Result<Vec<Vec<u8>>> {
-    rows("SELECT key FROM sluice._missing WHERE job_id = $1", &[job.into()], |r| r.need(1))
+    rows(
+        "SELECT key FROM sluice._missing WHERE job_id = $1",
+        &[job.into()],
+        |r| r.need(1),
+    )
 }
 
 /// Replaces them by the keys that this read did not have.

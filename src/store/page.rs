@@ -67,13 +67,18 @@ pub fn keep_body(job: i64, body: &Body) -> Result<()> {
 /// A read's pages in order: (number, hash, records).
 pub fn of_generation(job: i64, generation: i64) -> Result<Vec<(i64, Vec<u8>, i64)>> {
     let sql = "SELECT number, hash, records FROM sluice._page WHERE job_id = $1 AND generation = $2 ORDER BY number";
-    rows(sql, &[job.into(), generation.into()], |r| Ok((r.need(1)?, r.need(2)?, r.need(3)?)))
+    rows(sql, &[job.into(), generation.into()], |r| {
+        Ok((r.need(1)?, r.need(2)?, r.need(3)?))
+    })
 }
 
 /// The contents of a read, for recognising pages: hash → records.
 pub fn known(job: i64, generation: i64) -> Result<HashMap<Vec<u8>, u64>> {
     let pages = of_generation(job, generation)?;
-    Ok(pages.into_iter().map(|(_, hash, records)| (hash, u64::try_from(records).unwrap_or(0))).collect())
+    Ok(pages
+        .into_iter()
+        .map(|(_, hash, records)| (hash, u64::try_from(records).unwrap_or(0)))
+        .collect())
 }
 
 /// The page tokens that were asked for in this read so far, with the number of their page.
@@ -108,5 +113,9 @@ pub fn keep_only(job: i64, generations: &[i64]) -> Result<()> {
 
 /// The pages of the job's first load, whatever reads came after it.
 pub fn of_first_load(job: i64) -> Result<Vec<Vec<u8>>> {
-    rows(include_str!("../../sql/query/pages_of_first_load.sql"), &[job.into()], |r| r.need(1))
+    rows(
+        include_str!("../../sql/query/pages_of_first_load.sql"),
+        &[job.into()],
+        |r| r.need(1),
+    )
 }

@@ -17,7 +17,13 @@ pub struct RunAsRole {
 pub fn owner_of(relation: Oid) -> Result<Option<RunAsRole>> {
     let sql = "SELECT a.oid, a.rolname::text, a.rolcanlogin FROM pg_catalog.pg_class AS c \
                JOIN pg_catalog.pg_roles AS a ON a.oid = c.relowner WHERE c.oid = $1";
-    row(sql, &[relation.into()], |r| Ok(RunAsRole { oid: r.need(1)?, name: r.need(2)?, may_login: r.need(3)? }))
+    row(sql, &[relation.into()], |r| {
+        Ok(RunAsRole {
+            oid: r.need(1)?,
+            name: r.need(2)?,
+            may_login: r.need(3)?,
+        })
+    })
 }
 
 pub fn exists(role: Oid) -> Result<bool> {

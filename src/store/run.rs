@@ -45,7 +45,11 @@ fn read(r: &Row) -> Result<Run> {
 }
 
 pub fn by_id(id: i64) -> Result<Option<Run>> {
-    row(&format!("SELECT {COLUMNS} FROM sluice._run AS r WHERE r.id = $1"), &[id.into()], read)
+    row(
+        &format!("SELECT {COLUMNS} FROM sluice._run AS r WHERE r.id = $1"),
+        &[id.into()],
+        read,
+    )
 }
 
 /// The run that occupies the job, if there is one.
@@ -112,11 +116,19 @@ pub fn count_attempt(id: i64) -> Result<i32> {
 }
 
 pub fn set_generation(id: i64, generation: i64) -> Result<()> {
-    execute("UPDATE sluice._run SET generation = $2 WHERE id = $1", &[id.into(), generation.into()]).map(drop)
+    execute(
+        "UPDATE sluice._run SET generation = $2 WHERE id = $1",
+        &[id.into(), generation.into()],
+    )
+    .map(drop)
 }
 
 pub fn set_status(id: i64, status: RunStatus) -> Result<()> {
-    execute("UPDATE sluice._run SET status = $2 WHERE id = $1", &[id.into(), status.as_str().into()]).map(drop)
+    execute(
+        "UPDATE sluice._run SET status = $2 WHERE id = $1",
+        &[id.into(), status.as_str().into()],
+    )
+    .map(drop)
 }
 
 /// What a batch adds to a run's counters.
@@ -151,7 +163,15 @@ pub fn add_counts(id: i64, add: &Counts) -> Result<()> {
 /// Ends a run without an error of its own.
 pub fn finish(id: i64, status: RunStatus, now: Timestamp) -> Result<()> {
     let sql = "UPDATE sluice._run SET status = $2, finished_at = $3 WHERE id = $1";
-    execute(sql, &[id.into(), status.as_str().into(), TimestampWithTimeZone::from(now).into()]).map(drop)
+    execute(
+        sql,
+        &[
+            id.into(),
+            status.as_str().into(),
+            TimestampWithTimeZone::from(now).into(),
+        ],
+    )
+    .map(drop)
 }
 
 /// Ends a run with the error that ended it.
@@ -175,7 +195,11 @@ pub fn fail(id: i64, status: RunStatus, error: &Error, now: Timestamp) -> Result
 pub fn hold(id: i64, job: i64, reason: &str, now: Timestamp) -> Result<()> {
     supersede_held(job, id)?;
     let sql = "UPDATE sluice._run SET status = 'held', finished_at = $3, held_reason = $2 WHERE id = $1";
-    execute(sql, &[id.into(), reason.into(), TimestampWithTimeZone::from(now).into()]).map(drop)
+    execute(
+        sql,
+        &[id.into(), reason.into(), TimestampWithTimeZone::from(now).into()],
+    )
+    .map(drop)
 }
 
 /// A newer run was published or held: what waits for approval is out of date.
@@ -213,19 +237,31 @@ pub fn undo(job: i64, after: i64, by: i64) -> Result<Option<String>> {
 pub fn ending(id: i64) -> Result<Option<(String, EndedWith)>> {
     let sql = "SELECT status, sqlstate, error_message, error_detail, error_hint FROM sluice._run WHERE id = $1";
     row(sql, &[id.into()], |r| {
-        let error = EndedWith { sqlstate: r.get(2)?, message: r.get(3)?, detail: r.get(4)?, hint: r.get(5)? };
+        let error = EndedWith {
+            sqlstate: r.get(2)?,
+            message: r.get(3)?,
+            detail: r.get(4)?,
+            hint: r.get(5)?,
+        };
         Ok((r.need(1)?, error))
     })
 }
 
 /// Forgets old runs of a job: those without undo set beyond the newest `keep`, but never the last success or failure.
 pub fn prune(job: i64, keep: i64) -> Result<u64> {
-    execute(include_str!("../../sql/query/prune_runs.sql"), &[job.into(), keep.into()])
+    execute(
+        include_str!("../../sql/query/prune_runs.sql"),
+        &[job.into(), keep.into()],
+    )
 }
 
 /// Notes what a rollback left alone.
 pub fn note_left(id: i64, message: &str) -> Result<()> {
-    execute("UPDATE sluice._run SET error_message = $2 WHERE id = $1", &[id.into(), message.into()]).map(drop)
+    execute(
+        "UPDATE sluice._run SET error_message = $2 WHERE id = $1",
+        &[id.into(), message.into()],
+    )
+    .map(drop)
 }
 
 /// Whether a run changed rows.

@@ -1,9 +1,9 @@
 //! `sluice._secret`: sealed values. Nothing here opens one.
 
 use super::{execute, row, value};
+use crate::pg::Oid;
 use crate::pg::clock;
 use pgrx::datum::Uuid;
-use crate::pg::Oid;
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::secret::{MasterKey, SealRandom, SecretLabel, seal};
@@ -43,7 +43,9 @@ pub fn find(owner: Oid, name: &str) -> Result<Option<Sealed>> {
 /// The id that a new secret gets, or the existing one's id and version.
 pub fn slot(owner: Oid, name: &str) -> Result<([u8; 16], i32)> {
     let sql = "SELECT id, version FROM sluice._secret WHERE owner_oid = $1 AND name = $2 FOR UPDATE";
-    let found = row(sql, &[owner.into(), name.into()], |r| Ok((*r.need::<Uuid>(1)?.as_bytes(), r.need::<i32>(2)?)))?;
+    let found = row(sql, &[owner.into(), name.into()], |r| {
+        Ok((*r.need::<Uuid>(1)?.as_bytes(), r.need::<i32>(2)?))
+    })?;
     match found {
         Some((id, version)) => Ok((id, version + 1)),
         None => {

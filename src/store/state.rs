@@ -66,8 +66,11 @@ fn read(r: &Row) -> Result<State> {
 /// The job's state; `now` is what ages are counted to.
 pub fn load(job: i64, now: Timestamp) -> Result<State> {
     let sql = include_str!("../../sql/query/load_state.sql");
-    row(sql, &[job.into(), stamp(now).into()], read)?
-        .ok_or_else(|| Error::Internal(InternalError::Corrupt { what: "the state of a job".into() }))
+    row(sql, &[job.into(), stamp(now).into()], read)?.ok_or_else(|| {
+        Error::Internal(InternalError::Corrupt {
+            what: "the state of a job".into(),
+        })
+    })
 }
 
 fn stamp(time: Timestamp) -> TimestampWithTimeZone {
@@ -125,7 +128,9 @@ pub fn advance(step: &Advance) -> Result<()> {
     ];
     match execute(sql, &args)? {
         1 => Ok(()),
-        _ => Err(Error::Internal(InternalError::Corrupt { what: "the checkpoint of a running job".into() })),
+        _ => Err(Error::Internal(InternalError::Corrupt {
+            what: "the checkpoint of a running job".into(),
+        })),
     }
 }
 
@@ -165,7 +170,11 @@ pub fn end_read(job: i64) -> Result<()> {
 
 /// Notes how many records the read had, published or not.
 pub fn note_read(job: i64, records: i64) -> Result<()> {
-    execute("UPDATE sluice._job_state SET read_records = $2 WHERE job_id = $1", &[job.into(), records.into()]).map(drop)
+    execute(
+        "UPDATE sluice._job_state SET read_records = $2 WHERE job_id = $1",
+        &[job.into(), records.into()],
+    )
+    .map(drop)
 }
 
 /// A run failed, or an answer was kept back.
@@ -183,7 +192,11 @@ pub fn plan_next(job: i64, at: Option<Timestamp>) -> Result<()> {
 
 /// A page can no longer be taken as applied: the target was changed behind the ledger's back.
 pub fn void_skip(job: i64) -> Result<()> {
-    execute("UPDATE sluice._job_state SET skip_valid = false WHERE job_id = $1", &[job.into()]).map(drop)
+    execute(
+        "UPDATE sluice._job_state SET skip_valid = false WHERE job_id = $1",
+        &[job.into()],
+    )
+    .map(drop)
 }
 
 /// Counts an interrupted run; how many there were without a committed page between them.
@@ -193,7 +206,11 @@ pub fn count_crash(job: i64) -> Result<i32> {
 }
 
 pub fn forget_crashes(job: i64) -> Result<()> {
-    execute("UPDATE sluice._job_state SET crashes = 0 WHERE job_id = $1", &[job.into()]).map(drop)
+    execute(
+        "UPDATE sluice._job_state SET crashes = 0 WHERE job_id = $1",
+        &[job.into()],
+    )
+    .map(drop)
 }
 
 /// What a rollback puts back: the position as it was kept before a run was published.
@@ -210,5 +227,9 @@ pub fn restore_position(job: i64, position: &str) -> Result<()> {
 
 /// Generations whose pages must stay: the read in progress, the published one, held ones and those of kept undo sets.
 pub fn kept_generations(job: i64) -> Result<Vec<i64>> {
-    rows(include_str!("../../sql/query/kept_generations.sql"), &[job.into()], |r| r.need(1))
+    rows(
+        include_str!("../../sql/query/kept_generations.sql"),
+        &[job.into()],
+        |r| r.need(1),
+    )
 }

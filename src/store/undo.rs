@@ -17,7 +17,14 @@ pub struct UndoBatch {
 impl UndoBatch {
     /// The mark of a first load: the target held nothing before.
     pub fn first_load(run: i64) -> UndoBatch {
-        UndoBatch { run, batch: 0, first_load: true, columns: Vec::new(), rows: 0, payload: None }
+        UndoBatch {
+            run,
+            batch: 0,
+            first_load: true,
+            columns: Vec::new(),
+            rows: 0,
+            payload: None,
+        }
     }
 }
 
@@ -60,7 +67,10 @@ pub fn after(job: i64, run: i64) -> Result<Vec<UndoBatch>> {
 }
 
 pub fn payload(run: i64, batch: i32) -> Result<Option<Vec<u8>>> {
-    value::<Vec<u8>>("SELECT payload FROM sluice._undo WHERE run_id = $1 AND batch = $2", &[run.into(), batch.into()])
+    value::<Vec<u8>>(
+        "SELECT payload FROM sluice._undo WHERE run_id = $1 AND batch = $2",
+        &[run.into(), batch.into()],
+    )
 }
 
 /// Forgets undo sets beyond the newest `keep_runs` published runs or older than `keep_days`. They go from the oldest

@@ -31,7 +31,10 @@ struct Launcher {
 pub extern "C-unwind" fn sluice_launcher_main(_arg: Datum) {
     bgworker::enter_launcher();
     let long_ago = Timestamp(i64::MIN / 2);
-    let mut launcher = Launcher { probed_at: long_ago, warned_at: long_ago };
+    let mut launcher = Launcher {
+        probed_at: long_ago,
+        warned_at: long_ago,
+    };
     loop {
         signals::reload_settings_if_asked();
         latch::wait(launcher.run_once(clock::now()));
@@ -55,12 +58,17 @@ impl Launcher {
             }
         }
         let next_probe = self.probed_at.plus(PROBE_INTERVAL);
-        shmem::next_due().min(next_probe).since(now).clamp(Duration::from_millis(10), LONGEST_SLEEP)
+        shmem::next_due()
+            .min(next_probe)
+            .since(now)
+            .clamp(Duration::from_millis(10), LONGEST_SLEEP)
     }
 
     /// Looks which databases there are, and has each looked into.
     fn probe(&mut self, now: Timestamp) {
-        let served = catalog::databases().into_iter().filter(|d| settings::serves_database(&d.name));
+        let served = catalog::databases()
+            .into_iter()
+            .filter(|d| settings::serves_database(&d.name));
         let oids: Vec<u32> = served.map(|d| d.oid).collect();
         shmem::follow_databases(&oids);
         shmem::mark_all_dirty();

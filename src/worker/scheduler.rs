@@ -74,7 +74,9 @@ fn isolated<T>(what: &str, body: impl FnOnce() -> Result<T>) -> Option<T> {
 }
 
 fn has_worker(database: u32, job: i64) -> bool {
-    shmem::slots().iter().any(|slot| slot.database == database && slot.job == job)
+    shmem::slots()
+        .iter()
+        .any(|slot| slot.database == database && slot.job == job)
 }
 
 /// A run whose process is gone: it was stopped, or it was interrupted and goes on where it was.
@@ -85,9 +87,14 @@ fn close_dead(dead: &run::Run, now: Timestamp) -> Result<()> {
     run::finish(dead.id, RunStatus::Interrupted, now)?;
     failpoint::hit("scheduler.interrupted");
     let crashes = state::count_crash(dead.job)?;
-    let delay = usize::try_from(crashes - 1).ok().and_then(|n| AFTER_CRASH.get(n).copied());
+    let delay = usize::try_from(crashes - 1)
+        .ok()
+        .and_then(|n| AFTER_CRASH.get(n).copied());
     match delay {
-        None => store::job::disable(dead.job, &format!("its runs were interrupted {crashes} times in a row without a committed page")),
+        None => store::job::disable(
+            dead.job,
+            &format!("its runs were interrupted {crashes} times in a row without a committed page"),
+        ),
         Some(delay) => go_on(dead, now.plus(delay)),
     }
 }
@@ -134,8 +141,12 @@ fn next_planned(now: Timestamp) -> Result<Timestamp> {
 
 /// Starts a worker for a waiting run; false where it has to wait for a slot.
 fn start(database: u32, run_id: i64, job_id: i64) -> Result<bool> {
-    let Some(job) = store::job::by_id(job_id)? else { return Ok(true) };
-    let Some(run) = run::by_id(run_id)? else { return Ok(true) };
+    let Some(job) = store::job::by_id(job_id)? else {
+        return Ok(true);
+    };
+    let Some(run) = run::by_id(run_id)? else {
+        return Ok(true);
+    };
     let asked_for = run.source == RunSource::Rollback.as_str() || run.approved_by.is_some();
     if !is_armed(&job) || ((job.paused || !job.enabled) && !asked_for) {
         return Ok(true);
@@ -166,7 +177,10 @@ fn start(database: u32, run_id: i64, job_id: i64) -> Result<bool> {
 /// Worker after worker ended before it could take the run: the reason is in the server's log.
 fn give_up(job: &Job, run_id: i64) -> Result<()> {
     let now = clock::now();
-    let error = sluice_core::call::CallError::WorkerDidNotStart { job: job.name.clone(), attempts: ATTEMPTS };
+    let error = sluice_core::call::CallError::WorkerDidNotStart {
+        job: job.name.clone(),
+        attempts: ATTEMPTS,
+    };
     run::fail(run_id, RunStatus::Failed, &error.into(), now)?;
     state::note_failure(job.id, now)?;
     store::job::plan_after_failure(job, now, true)

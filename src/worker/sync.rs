@@ -20,7 +20,9 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 pub extern "C-unwind" fn sluice_worker_main(arg: Datum) {
     let number = arg.value();
     bgworker::leave_slot_at_exit(number);
-    let Some(slot) = shmem::enter_worker(number, bgworker::my_pid()) else { return };
+    let Some(slot) = shmem::enter_worker(number, bgworker::my_pid()) else {
+        return;
+    };
     bgworker::enter_worker(slot.database, run_as(&slot));
     bgworker::report_name(&format!("sluice job {} {}", slot.job, slot.name()));
     signals::quiet_thread_panics();
@@ -30,7 +32,11 @@ pub extern "C-unwind" fn sluice_worker_main(arg: Datum) {
 
 fn run_as(slot: &Slot) -> RunAs {
     let role = Oid::from(slot.role);
-    if slot.assumed { RunAs::Assumed(role) } else { RunAs::Session(role) }
+    if slot.assumed {
+        RunAs::Assumed(role)
+    } else {
+        RunAs::Session(role)
+    }
 }
 
 fn run_once(number: usize, slot: &Slot) {
@@ -45,7 +51,11 @@ fn run_once(number: usize, slot: &Slot) {
         }
     });
     if locked {
-        let work = Work { slot: number, job: slot.job, run: slot.run };
+        let work = Work {
+            slot: number,
+            job: slot.job,
+            run: slot.run,
+        };
         if let Err(error) = pipeline::run(&work) {
             log_error(&format!("run {} could not be ended in order", slot.run), &error);
         }

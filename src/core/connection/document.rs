@@ -30,7 +30,11 @@ mod tests {
         assert!(options.contains(&("max_concurrency".to_owned(), "4".to_owned())));
         assert!(options.contains(&("plain_http".to_owned(), "on".to_owned())));
         for wrong in ["[]", "1", "{\"auth\": null}", "{\"auth\": {}}", "no json"] {
-            assert_eq!(options_of_document(wrong), Err(ConnectionFault::NotADocument), "{wrong}");
+            assert_eq!(
+                options_of_document(wrong),
+                Err(ConnectionFault::NotADocument),
+                "{wrong}"
+            );
         }
     }
 }

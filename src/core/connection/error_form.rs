@@ -253,7 +253,7 @@ fn variant(error: &ConfigError) -> (&'static str, &'static str, &'static [&'stat
         ConfigError::Connection(fault) => (
             "connection",
             variants!(fault, ConnectionFault:
-            MissingOption UselessOption OptionTwice CredentialOption NotASecretName PlainHttp),
+            MissingOption UselessOption NotOnServer NotADocument OptionTwice CredentialOption NotASecretName PlainHttp),
         ),
         ConfigError::Settings(fault) => (
             "settings",

@@ -93,7 +93,9 @@ impl Explain for ConnectionFault {
             ConnectionFault::UselessOption { .. } => "Remove it, or change \"auth\".".to_owned(),
             ConnectionFault::OptionTwice { .. } => "Give it once.".to_owned(),
             ConnectionFault::NotOnServer { .. } => "Give it to the server: ALTER SERVER … OPTIONS (ADD …).".to_owned(),
-            ConnectionFault::NotADocument => "For example: {\"auth\": \"bearer\", \"secret\": \"shop_token\"}.".to_owned(),
+            ConnectionFault::NotADocument => {
+                "For example: {\"auth\": \"bearer\", \"secret\": \"shop_token\"}.".to_owned()
+            }
             ConnectionFault::CredentialOption { nearest, .. } => {
                 let store = "Store the value with SELECT sluice.set_secret('shop_token', '…'), and name it: secret \
                              'shop_token'.";

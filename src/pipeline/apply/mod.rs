@@ -221,9 +221,15 @@ impl Applier {
             let rows = self.last_of_each_key(pages)?;
             let incoming = self.settle(session, self.incoming(session, pages, rows.into_iter())?);
             let find = || self.statements.find_as_sent.get(session, &self.text).texts(session);
-            let (same, left): (Vec<_>, Vec<_>) =
-                incoming.named(session, INCOMING, find).into_iter().partition(|row| row[2].as_deref() == Some("t"));
-            let removed = if same.is_empty() { 0 } else { self.delete_found(session, &same)?.len() };
+            let (same, left): (Vec<_>, Vec<_>) = incoming
+                .named(session, INCOMING, find)
+                .into_iter()
+                .partition(|row| row[2].as_deref() == Some("t"));
+            let removed = if same.is_empty() {
+                0
+            } else {
+                self.delete_found(session, &same)?.len()
+            };
             let key = |row: &Vec<Option<String>>| row[3..].iter().flatten().cloned().collect::<Vec<_>>().join(", ");
             Ok((removed as u64, left.iter().map(key).collect()))
         })
