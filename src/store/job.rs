@@ -5,7 +5,6 @@ use crate::pg::Oid;
 use crate::pg::clock::Timestamp;
 use crate::pg::spi::Row;
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use std::time::Duration;

@@ -2,26 +2,23 @@
 
 use super::{row, value};
 use crate::pg::Oid;
-use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
 
 /// The owner of a target: the role that a worker runs as.
 pub struct RunAsRole {
     pub oid: Oid,
-    pub name: String,
     pub may_login: bool,
 }
 
 /// The owner of a relation; None where the relation is gone.
 pub fn owner_of(relation: Oid) -> Result<Option<RunAsRole>> {
-    let sql = "SELECT a.oid, a.rolname::text, a.rolcanlogin FROM pg_catalog.pg_class AS c \
+    let sql = "SELECT a.oid, a.rolcanlogin FROM pg_catalog.pg_class AS c \
                JOIN pg_catalog.pg_roles AS a ON a.oid = c.relowner WHERE c.oid = $1";
     row(sql, &[relation.into()], |r| {
         Ok(RunAsRole {
             oid: r.need(1)?,
-            name: r.need(2)?,
-            may_login: r.need(3)?,
+            may_login: r.need(2)?,
         })
     })
 }
