@@ -1,6 +1,6 @@
 //! What the catalogs say of roles and of a target's owner.
 
-use super::{row, value};
+use super::{row, rows, value};
 use crate::pg::Oid;
 use sluice_core::Result;
 use sluice_core::call::CallError;
@@ -80,4 +80,16 @@ pub fn missing_privilege(role: Oid, relation: Oid, privileges: &[&str]) -> Resul
     let sql = "SELECT p FROM unnest($3::text[]) AS p WHERE NOT pg_catalog.has_table_privilege($1, $2, p) LIMIT 1";
     let wanted: Vec<String> = privileges.iter().map(|p| (*p).to_string()).collect();
     value::<String>(sql, &[role.into(), relation.into(), wanted.into()])
+}
+
+/// What `ALTER ROLE … SET` has given a role for this database, the weaker first: (setting, value).
+pub fn settings_of(role: Oid) -> Result<Vec<(String, String)>> {
+    let sql = include_str!("../../sql/query/role_settings.sql");
+    let entries: Vec<String> = rows(sql, &[role.into()], |r| r.need(1))?;
+    let pair = |entry: &String| {
+        entry
+            .split_once('=')
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+    };
+    Ok(entries.iter().filter_map(pair).collect())
 }
