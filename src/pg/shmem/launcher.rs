@@ -69,12 +69,26 @@ pub fn take_due_databases(now: Timestamp) -> Vec<u32> {
     {
         if database.dirty || database.due_at <= now {
             database.scheduler_pid = -1;
+            // One that ends before it can say when it is wanted next is not tried again at once.
+            database.dirty = false;
+            database.due_at = now.plus(AFTER_FAILURE);
             database.scheduler_since = now;
             due.push(database.oid);
         }
     }
     due
 }
+
+/// The database is gone.
+pub fn forget_database(oid: u32) {
+    let mut shared = SHARED.exclusive();
+    if let Some(database) = shared.databases.iter_mut().find(|d| d.oid == oid) {
+        *database = NO_DATABASE;
+    }
+}
+
+/// How soon a scheduler is tried again that could not even connect.
+const AFTER_FAILURE: Duration = Duration::from_secs(30);
 
 /// No scheduler could be started: try again later.
 pub fn scheduler_not_started(oid: u32, retry_at: Timestamp) {
