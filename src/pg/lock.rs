@@ -20,6 +20,13 @@ pub fn unlock_job(jobs_table: pg_sys::Oid, job: i64) {
     unsafe { pg_sys::LockRelease(&tag, pg_sys::ExclusiveLock as i32, true) };
 }
 
+/// Gives every session lock of this process back; for its end. The server itself does so only for advisory locks, and
+/// for the others where a transaction is open: a worker that is terminated between two would leave its lock to nobody.
+pub fn unlock_all_at_exit() {
+    // SAFETY: the server's own exit callback, which has run before, does the same for advisory locks.
+    unsafe { pg_sys::LockReleaseAll(pg_sys::DEFAULT_LOCKMETHOD as u16, true) };
+}
+
 fn tag(jobs_table: pg_sys::Oid, job: i64) -> pg_sys::LOCKTAG {
     pg_sys::LOCKTAG {
         // SAFETY: a global that is set once, at connection.

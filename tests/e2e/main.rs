@@ -3,3 +3,7 @@
 //! Run one: `make test-e2e ONLY=a_name` (see CONTRIBUTING.md).
 
 mod harness; // the harness itself, on a server without pg_sluice
+mod shop; // what the scenarios below have in common: a server, an API, a role, a connection
+
+mod crashes; // processes that die in mid-run, and what must not be lost
+mod first_load; // the first load, and what people see of it
