@@ -47,13 +47,17 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
     if !transaction::run(|| Ok(catalog::extension_exists()))? {
         return Ok(Timestamp::NEVER);
     }
+    // When something failed: not at once, which would be for ever, but without waiting for somebody to wake us.
+    let mut again = Timestamp::NEVER;
     for dead in transaction::run(run::dead)? {
-        if !has_worker(database, dead.job) {
-            isolated("closing a run", || close_dead(&dead, now));
+        if !has_worker(database, dead.job) && isolated("closing a run", || close_dead(&dead, now)).is_none() {
+            again = now.plus(RETRY);
         }
     }
     for job in transaction::run(store::job::all)? {
-        isolated("planning a job", || plan(&job, now));
+        if isolated("planning a job", || plan(&job, now)).is_none() {
+            again = again.min(now.plus(AFTER_ERROR));
+        }
     }
     let mut next = transaction::run(|| next_planned(now))?;
     for (run, job, delay) in transaction::run(run::waiting)? {
@@ -61,11 +65,15 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
         if at > now {
             next = next.min(at);
         } else if !has_worker(database, job) {
-            let started = isolated("starting a worker", || start(database, run, job)).unwrap_or(true);
+            let started = isolated("starting a worker", || start(database, run, job)).unwrap_or(false);
             next = if started { next } else { next.min(now.plus(RETRY)) };
         }
     }
-    Ok(next)
+    Ok(if again == Timestamp::NEVER {
+        next
+    } else {
+        next.clamp(now.plus(RETRY), again)
+    })
 }
 
 /// Work on one job that must not keep the others from theirs.
