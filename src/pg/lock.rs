@@ -2,6 +2,11 @@
 //!
 //! The tag is the job's row as an object of our jobs table (`LOCKTAG_OBJECT`). No SQL command takes such a lock, so no
 //! role can hold it against us, and `pg_locks` shows it to everybody.
+//!
+//! The method is that of advisory locks. A session lock of the default method is lost with every transaction that
+//! aborts, and outlives a process that is terminated outside a transaction: the server releases at exit only what
+//! belongs to a transaction, and advisory locks. A trigger that calls `pg_advisory_unlock_all()` takes this lock from
+//! its own job; the slot in shared memory still keeps a second worker away.
 
 use pgrx::pg_sys;
 
@@ -29,6 +34,6 @@ fn tag(jobs_table: pg_sys::Oid, job: i64) -> pg_sys::LOCKTAG {
         locktag_field3: job as u32,
         locktag_field4: 0,
         locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
-        locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
+        locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
     }
 }
