@@ -1,12 +1,8 @@
 //! The lock that says "this job is running": held by the session, gone with its process.
 //!
 //! The tag is the job's row as an object of our jobs table (`LOCKTAG_OBJECT`). No SQL command takes such a lock, so no
-//! role can hold it against us, and `pg_locks` shows it to everybody.
-//!
-//! The method is that of advisory locks. A session lock of the default method is lost with every transaction that
-//! aborts, and outlives a process that is terminated outside a transaction: the server releases at exit only what
-//! belongs to a transaction, and advisory locks. A trigger that calls `pg_advisory_unlock_all()` takes this lock from
-//! its own job; the slot in shared memory still keeps a second worker away.
+//! role can hold it against us, and `pg_locks` shows it to everybody. It is kept by the lock method of advisory locks:
+//! the server gives those back when the process ends, however it ends, and at no failed transaction before.
 
 use pgrx::pg_sys;
 

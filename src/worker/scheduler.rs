@@ -116,10 +116,17 @@ fn plan(job: &Job, now: Timestamp) -> Result<()> {
     if !role::exists(job.owner)? {
         return store::job::disable(job.id, "the role that owns the job was dropped");
     }
-    let due = store::job::is_due(job.id, now)?;
-    if due && run::open_of(job.id)?.is_none() {
-        run::request(job.id, RunSource::Schedule, "scheduler", None)?;
-        state::plan_next(job.id, None)?;
+    if run::open_of(job.id)?.is_some() {
+        return Ok(());
+    }
+    match store::job::seconds_to(job.id, now)? {
+        Some(seconds) if seconds <= 0.0 => {
+            run::request(job.id, RunSource::Schedule, "scheduler", None)?;
+            state::plan_next(job.id, None)?;
+        }
+        Some(_) => {}
+        // A run that was stopped before a worker took it has left no plan behind.
+        None => store::job::plan_after_failure(job, now, false)?,
     }
     Ok(())
 }

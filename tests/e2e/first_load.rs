@@ -1,0 +1,96 @@
+//! The first load by page numbers, and what people see of it.
+
+use crate::shop::{PAGES, PAGES_WITHOUT_TOTAL, SOON, Shop};
+use sluice_e2e::wait_until;
+
+#[test]
+fn a_first_load_makes_the_table_equal_to_the_source() {
+    let mut shop = Shop::with_job(1_050, PAGES);
+    shop.sync();
+    shop.assert_equal();
+    assert_eq!(
+        shop.run("concat_ws(' ', status, pages, records, inserted)"),
+        "succeeded 11 1050 1050"
+    );
+    assert_eq!(
+        shop.status("concat_ws(' ', status, percent, action)"),
+        "idle 100 nobody"
+    );
+    assert_eq!(shop.health("concat_ws(' ', status, item_count)"), "healthy 1050");
+}
+
+#[test]
+fn each_page_is_asked_for_once_and_none_past_a_declared_total() {
+    let mut shop = Shop::with_job(1_000, PAGES);
+    for _ in 0..2 {
+        shop.api.clear_log();
+        shop.sync();
+        let mut asked = shop.api.pages_asked();
+        asked.sort_unstable();
+        assert_eq!(asked, (1..=10).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn one_request_is_sent_until_the_first_answer_and_many_after_it() {
+    let mut shop = Shop::with_job(3_000, PAGES_WITHOUT_TOTAL);
+    shop.api.hold_page(1);
+    shop.start();
+    assert!(shop.api.wait_until_held(1, SOON));
+    // Two look-outs of the worker later there is still this one request alone.
+    wait_until(&mut shop.db, "the worker waits", SOON, |db| {
+        db.is_true(
+            "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'sluice worker' AND query ~ 'waiting'",
+        )
+    });
+    assert_eq!(shop.api.requests().len(), 1);
+    shop.api.release();
+    shop.wait_for_run("succeeded");
+    shop.assert_equal();
+    assert!(
+        (2..=8).contains(&shop.api.most_at_once()),
+        "{} at once",
+        shop.api.most_at_once()
+    );
+}
+
+#[test]
+fn progress_and_status_move_while_a_run_is_running() {
+    let mut shop = Shop::with_job(1_000, PAGES);
+    for (page, percent) in [(4, "30.0"), (9, "80.0")] {
+        if page == 4 {
+            shop.start_and_hold_at(page);
+        } else {
+            // The next stop is set before the last one is left.
+            shop.api.hold_page(page);
+            shop.api.release();
+            shop.api.hold_page(page);
+            shop.wait_for_page(page);
+        }
+        let seen = shop.status("concat_ws(' ', status, percent, current_page, pages_total, action)");
+        assert_eq!(seen, format!("running {percent} {} 10 wait", page - 1));
+        let live = "SELECT concat_ws(' ', pages_done, records_done) FROM sluice.sync_progress";
+        assert_eq!(shop.db.text(live), format!("{} {}", page - 1, (page - 1) * 100));
+    }
+    shop.api.release();
+    shop.wait_for_run("succeeded");
+    assert_eq!(shop.db.number("SELECT count(*) FROM sluice.sync_progress"), 0);
+    shop.assert_equal();
+}
+
+#[test]
+fn no_transaction_is_open_while_the_remote_is_waited_for() {
+    let mut shop = Shop::with_job(1_000, PAGES);
+    shop.start_and_hold_at(5);
+    wait_until(&mut shop.db, "no transaction and no snapshot", SOON, |db| {
+        db.is_true(
+            "SELECT count(*) = 1 AND bool_and(xact_start IS NULL AND backend_xmin IS NULL AND backend_xid IS NULL)
+             FROM pg_stat_activity WHERE backend_type = 'sluice worker'",
+        )
+    });
+    let locks = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                 WHERE a.backend_type = 'sluice worker' AND l.locktype IN ('relation', 'tuple', 'transactionid')";
+    assert_eq!(shop.db.number(locks), 0);
+    shop.api.release();
+    shop.wait_for_run("succeeded");
+}
