@@ -65,8 +65,8 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
             smooth &= isolated("starting a worker", || start(database, run, job)).unwrap_or(false);
         }
     }
-    // What failed is tried again soon, without anybody having to wake us.
-    Ok(if smooth { next } else { next.min(now.plus(RETRY)) })
+    // What failed is tried again soon, but not at once, which would be for ever.
+    Ok(if smooth { next } else { now.plus(RETRY) })
 }
 
 /// Work on one job that must not keep the others from theirs.
