@@ -23,6 +23,13 @@ pub fn raise(error: &Error) -> ! {
     unreachable!("an ERROR does not return")
 }
 
+/// Tells the session something good: a NOTICE with the next step as its hint.
+pub fn tell(message: String, hint: String) {
+    ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, "pg_sluice")
+        .set_hint(hint)
+        .report(PgLogLevel::NOTICE);
+}
+
 /// The value, or the error raised in this session.
 pub fn or_raise<T>(result: Result<T, Error>) -> T {
     match result {

@@ -57,7 +57,10 @@ impl Cluster {
     /// A server with pg_sluice preloaded whose environment has further variables.
     pub fn with_environment(variables: &[(&str, String)]) -> Cluster {
         let mut cluster = Cluster::with(&[]);
-        cluster.environment = variables.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
+        cluster.environment = variables
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.clone()))
+            .collect();
         cluster.restart();
         cluster
     }
