@@ -205,7 +205,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE sluice._job AS j
     SET paused_at = coalesce(j.paused_at, now()), updated_at = now(),
-        pause_reason = format('connection "%s" was dropped', d.object_name)
+        server_name = d.object_name, pause_reason = format('connection "%s" was dropped', d.object_name)
     FROM pg_event_trigger_dropped_objects() AS d
     WHERE d.classid = 'pg_foreign_server'::regclass AND d.objid = j.server_oid;
 END

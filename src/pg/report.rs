@@ -1,8 +1,10 @@
 //! Our errors as PostgreSQL reports, and PostgreSQL's reports as our errors.
 
+use pgrx::pg_sys;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::prelude::*;
 use sluice_core::error::{DatabaseError, Error, InternalError};
+use std::ffi::CString;
 
 /// The report that raises `error`: its SQLSTATE, detail and hint included.
 pub fn report(error: &Error) -> ErrorReport {
@@ -19,8 +21,30 @@ pub fn report(error: &Error) -> ErrorReport {
 
 /// Raises `error` in this session; never comes back.
 pub fn raise(error: &Error) -> ! {
+    let code = sqlstate_code(error.sqlstate());
+    if PgSqlErrorCode::from(code) as i32 != code {
+        raise_own(error, code);
+    }
     report(error).report(PgLogLevel::ERROR);
     unreachable!("an ERROR does not return")
+}
+
+/// Raises `error` with an SQLSTATE of our own, which pgrx's list of codes does not have.
+fn raise_own(error: &Error, code: i32) {
+    let text = |text: String| CString::new(text.replace('\0', "")).unwrap_or_default();
+    let message = text(error.to_string());
+    let (detail, hint) = (error.detail().map(text), error.hint().map(text));
+    let pointer = |text: &Option<CString>| text.as_ref().map_or(std::ptr::null_mut(), |t| t.as_ptr().cast_mut());
+    let mut data = pg_sys::ErrorData {
+        elevel: PgLogLevel::ERROR as i32,
+        sqlerrcode: code,
+        message: message.as_ptr().cast_mut(),
+        detail: pointer(&detail),
+        hint: pointer(&hint),
+        ..Default::default()
+    };
+    // SAFETY: the server copies the texts before it raises the error, which unwinds through pgrx's guard.
+    unsafe { pg_sys::ThrowErrorData(&raw mut data) };
 }
 
 /// Tells the session something good: a NOTICE with the next step as its hint.

@@ -7,5 +7,3 @@ SET sluice.enabled = off;
 SET sluice.enabld = off;
 ALTER SYSTEM SET sluice.max_workers = 0;
 ALTER SYSTEM SET sluice.lock_timeout = '10 bananas';
-ALTER SYSTEM SET sluice.allowed_networks = 'no network';
-ALTER SYSTEM RESET sluice.allowed_networks;
