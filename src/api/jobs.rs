@@ -284,6 +284,9 @@ fn resume_job(name: &str) {
 fn resume(name: &str) -> Result<()> {
     let job = operable_job(name)?;
     require_connection(&job)?;
+    if !role::exists(job.owner)? {
+        return Err(CallError::OwnerGone { job: job.name }.into());
+    }
     job::resume(job.id)?;
     state::forget_crashes(job.id)?;
     if job.every.is_some() {

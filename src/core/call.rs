@@ -23,6 +23,8 @@ pub enum CallError {
     /// A job whose server was dropped.
     #[error("the connection of job \"{job}\" was dropped")]
     ConnectionGone { job: String, connection: String },
+    #[error("the owner of job \"{job}\" was dropped")]
+    OwnerGone { job: String },
     #[error("a pg_sluice connection has no foreign tables")]
     ForeignTable,
     #[error("job \"{name}\" does not exist")]
@@ -130,7 +132,7 @@ impl Explain for CallError {
             CallError::NullArgument { .. } => "22004",
             CallError::ConnectionExists { .. } => "42710",
             CallError::ConnectionName => "42602",
-            CallError::ConnectionGone { .. } => "42704",
+            CallError::ConnectionGone { .. } | CallError::OwnerGone { .. } => "42704",
             CallError::ForeignTable => "0A000",
             CallError::Standby => "25006",
             CallError::InTransactionBlock { .. } => "25001",
@@ -162,6 +164,7 @@ impl Explain for CallError {
             ),
             CallError::ConnectionInUse { jobs, examples, .. } => Some(in_use(*jobs, examples)),
             CallError::ConnectionGone { connection, .. } => Some(format!("It was \"{connection}\".")),
+            CallError::OwnerGone { .. } => Some("A job runs for the role that made it.".into()),
             CallError::ForeignTable => Some("A job writes to an ordinary table.".into()),
             CallError::NotHeld { status, .. } => Some(format!("Its status is {status}.")),
             CallError::Paused { reason, .. } | CallError::Disabled { reason, .. } => {
@@ -199,6 +202,7 @@ impl Explain for CallError {
             CallError::ConnectionExists { name } => format!("Choose another name, or change it: ALTER SERVER {} OPTIONS (SET base_url '…').", quote(name)),
             CallError::ConnectionName => "For example: SELECT sluice.create_connection('shop', 'https://api.example.com/v1');".into(),
             CallError::ConnectionGone { job, .. } => format!("Give it another: SELECT sluice.alter_job('{job}', connection => '…'), then resume it: SELECT sluice.resume_job('{job}')."),
+            CallError::OwnerGone { job } => format!("Make it again as another role: SELECT sluice.drop_job('{job}'); SELECT sluice.create_job('{job}', …);"),
             CallError::ForeignTable => "Make a job instead: SELECT sluice.create_job(name, connection, path).".into(),
             CallError::UnknownRun { .. } => "SELECT id, data_type, status FROM sluice.sync_runs shows the runs.".into(),
             CallError::NotHeld { .. } => "SELECT * FROM sluice.sync_held shows the runs that wait for a decision.".into(),

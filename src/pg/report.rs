@@ -4,7 +4,6 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::prelude::*;
 use sluice_core::error::{DatabaseError, Error, InternalError};
-use std::ffi::CString;
 
 /// The report that raises `error`: its SQLSTATE, detail and hint included.
 pub fn report(error: &Error) -> ErrorReport {
@@ -23,28 +22,42 @@ pub fn report(error: &Error) -> ErrorReport {
 pub fn raise(error: &Error) -> ! {
     let code = sqlstate_code(error.sqlstate());
     if PgSqlErrorCode::from(code) as i32 != code {
-        raise_own(error, code);
+        keep_own_code(code);
     }
     report(error).report(PgLogLevel::ERROR);
     unreachable!("an ERROR does not return")
 }
 
-/// Raises `error` with an SQLSTATE of our own, which pgrx's list of codes does not have.
-fn raise_own(error: &Error, code: i32) {
-    let text = |text: String| CString::new(text.replace('\0', "")).unwrap_or_default();
-    let message = text(error.to_string());
-    let (detail, hint) = (error.detail().map(text), error.hint().map(text));
-    let pointer = |text: &Option<CString>| text.as_ref().map_or(std::ptr::null_mut(), |t| t.as_ptr().cast_mut());
-    let mut data = pg_sys::ErrorData {
-        elevel: PgLogLevel::ERROR as i32,
-        sqlerrcode: code,
-        message: message.as_ptr().cast_mut(),
-        detail: pointer(&detail),
-        hint: pointer(&hint),
-        ..Default::default()
+/// Has the report that is about to be raised carry an SQLSTATE of our own.
+///
+/// pgrx knows PostgreSQL's codes only and makes XX000 of any other. The server asks the context callbacks while it
+/// finishes a report, and there the code may still be set. The callback takes itself off the stack; where it is not
+/// reached, the server does so when it cleans up after the error.
+fn keep_own_code(code: i32) {
+    static mut CALLBACK: pg_sys::ErrorContextCallback = pg_sys::ErrorContextCallback {
+        previous: std::ptr::null_mut(),
+        callback: Some(set_code),
+        arg: std::ptr::null_mut(),
     };
-    // SAFETY: the server copies the texts before it raises the error, which unwinds through pgrx's guard.
-    unsafe { pg_sys::ThrowErrorData(&raw mut data) };
+    // SAFETY: only the session's one thread comes here, and the callback's memory lives as long as the library.
+    unsafe {
+        CALLBACK.previous = pg_sys::error_context_stack;
+        CALLBACK.arg = code as usize as *mut core::ffi::c_void;
+        pg_sys::error_context_stack = &raw mut CALLBACK;
+    }
+}
+
+unsafe extern "C-unwind" {
+    /// Sets the code of the report that the server is at (elog.h); pgrx does not bind it.
+    fn errcode(code: core::ffi::c_int) -> core::ffi::c_int;
+}
+
+unsafe extern "C-unwind" fn set_code(code: *mut core::ffi::c_void) {
+    // SAFETY: called by the server while it finishes a report; we are on top of the stack that it walks.
+    unsafe {
+        errcode(code as usize as i32);
+        pg_sys::error_context_stack = (*pg_sys::error_context_stack).previous;
+    }
 }
 
 /// Tells the session something good: a NOTICE with the next step as its hint.
