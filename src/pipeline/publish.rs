@@ -38,7 +38,9 @@ enum Verdict {
 }
 
 /// Publishes a read of a `replace` job by its difference from what the target holds.
-pub fn by_difference(work: &Work, plan: &Plan, read: &ReadState) -> Result<Ended> {
+pub fn by_difference(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<Ended> {
+    // What the read declared and how long it paused is known only now that it is complete.
+    read.state = transaction::run(|| state::load(work.job, clock::now()))?;
     publish(work, plan, read, read.generation, Approval::Needed)
 }
 
