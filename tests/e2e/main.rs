@@ -7,3 +7,5 @@ mod shop; // what the scenarios below have in common: a server, an API, a role, 
 
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod first_load; // the first load, and what people see of it
+mod gone; // which missing rows are removed, and when
+mod refresh; // a refresh: what readers see, what is written, what is left alone
