@@ -8,7 +8,7 @@ PG_CONFIG ?=
 export PG_CONFIG ONLY UPDATE KEEP
 
 .DEFAULT_GOAL := help
-.PHONY: help tools install uninstall demo demo-real test test-core test-pg test-e2e lint bench package clean
+.PHONY: help tools install uninstall demo demo-real demo-stop test test-core test-pg test-e2e lint bench package clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
@@ -22,11 +22,14 @@ install: tools ## Builds for release and installs into the PostgreSQL of PG_CONF
 uninstall: ## Removes the installed files again (DROP EXTENSION first)
 	@scripts/uninstall.sh
 
-demo: tools ## A throw-away server kept in step with a scripted API: first load, changes, a fault, then psql
+demo: tools ## A throw-away server kept in step with a sample API, step by step (KEEP=1: it stays up)
 	@scripts/demo.sh
 
-demo-real: tools ## The same against a public API (the tags of postgres/postgres on GitHub)
+demo-real: tools ## The same on real input: Debian's package index, served by datasette (KEEP=1: it stays up)
 	@scripts/demo-real.sh
+
+demo-stop: ## Ends what KEEP=1 has left running
+	@scripts/demo-stop.sh
 
 test: tools ## All tests; the last line is "N passed, N failed"
 	@scripts/test.sh all
@@ -43,11 +46,11 @@ test-pg: tools ## Golden SQL (UPDATE=1 writes the expected files)
 test-e2e: tools ## Real servers, real workers, crashes and faults (KEEP=1 keeps the data directories)
 	@scripts/test.sh e2e
 
-bench: tools ## The benchmark against the limit of the machine
+bench: tools ## First load and refreshes of a million records against COPY of the same rows
 	@scripts/bench.sh
 
 package: tools ## A release build as target/pg_sluice-VERSION-pgNN.tar.gz, to be unpacked in /
 	@scripts/package.sh
 
-clean: ## Removes target/ and the demo
-	@rm -rf target .demo
+clean: demo-stop ## Ends kept demos and removes target/
+	@rm -rf target

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs a release build into a private PostgreSQL and hands over to bench/run with its pg_config.
+# Installs a release build into a private PostgreSQL and hands over to bench/run.
 . "$(dirname "$0")/env.sh"
-[ -x bench/run ] || die "bench/run does not exist yet"
 tree=$(scripts/private-postgres.sh)
 scripts/install-extension.sh "$(scripts/build-extension.sh release)" "$tree"
-exec bench/run "$tree"
+cargo build --quiet --release --package sample-api
+exec python3 bench/run "$tree" "$CARGO_TARGET_DIR/release/sample-api"

@@ -1,45 +1,74 @@
-# Sourced by demo.sh and demo-real.sh: a throw-away server with the extension, which ends with the script.
+# Sourced by demo.sh and demo-real.sh: a throw-away server with the extension's files, and an API beside it. Both end with
+# the script, whatever happens; with KEEP=1 they stay up when the demo ends well.
 # shellcheck shell=bash
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 DEMO=
-api_pid=
+# The folders of demos that stay up.
+KEPT=$CARGO_TARGET_DIR/demo-kept
 
+# end_demo FOLDER PG_CONFIG: stops what runs there, and removes it.
 end_demo() {
-  [ -z "$api_pid" ] || kill "$api_pid" 2>/dev/null || true
-  [ -z "$DEMO" ] || { scripts/server.sh stop "$DEMO" "$tree"; rm -rf "$DEMO"; }
+  local pid
+  [ -n "$1" ] || return 0
+  for pid in $(cat "$1/pids" 2>/dev/null); do kill "$pid" 2>/dev/null || true; done
+  scripts/server.sh stop "$1" "$2"
+  rm -rf "$1"
 }
 
-# Builds, starts a server in a folder of its own, and creates the extension.
+# Ends every demo that was left running.
+end_kept() {
+  local folder tree
+  while read -r folder tree; do
+    if [ -d "$folder" ]; then end_demo "$folder" "$tree" && echo "ended: $folder"; fi
+  done < <(cat "$KEPT" 2>/dev/null)
+  rm -f "$KEPT"
+}
+
+# Builds, and starts a server in a folder of its own.
 begin_demo() {
-  echo "Building pg_sluice $VERSION for PostgreSQL $(pg_major) …"
+  echo "Building pg_sluice $VERSION for PostgreSQL $(pg_major) (the first time takes minutes, later ones seconds) …"
   tree=$(scripts/private-postgres.sh)
   scripts/install-extension.sh "$(scripts/build-extension.sh release)" "$tree"
   DEMO=$(mktemp -d /tmp/sluice-demo.XXXXXX)
   chmod 755 "$DEMO"
-  trap end_demo EXIT
+  trap 'end_demo "$DEMO" "$tree"' EXIT
+  trap 'exit 130' INT TERM
+  echo "Starting a throw-away server in $DEMO …"
   scripts/server.sh start "$DEMO" "$tree"
-  as_role postgres -q -c 'CREATE EXTENSION pg_sluice'
 }
 
-# as_role ROLE ARGUMENT…: psql as that role.
-as_role() {
-  local role=$1
+# serve OUTPUT COMMAND…: starts an API that ends with the demo. It gets no terminal, so that Ctrl-C reaches the demo alone.
+serve() {
+  local output=$1
   shift
-  PGHOST=$DEMO PGUSER=$role PGDATABASE=postgres "$("$tree" --bindir)/psql" -X -v ON_ERROR_STOP=1 -v VERBOSITY=default "$@"
+  setsid "$@" >"$output" 2>&1 </dev/null &
+  echo $! >>"$DEMO/pids"
 }
 
-# play ROLE FILE [VARIABLE=VALUE…]: a step of the story, with what it prints.
-play() {
-  local role=$1 file=$2
-  shift 2
-  as_role "$role" -a -P pager=off "${@/#/-v}" -f "scripts/demo/$file" 2>&1 | sed 's/^psql:[^ ]*:[0-9]*: //'
+# The URL that a server prints when it is ready.
+served_url() {
+  local url tries
+  for ((tries = 0; tries < 600; tries++)); do
+    url=$(grep -o -m1 'http://127[0-9.:]*' "$1" || true)
+    if [ -n "$url" ]; then echo "$url"; return; fi
+    sleep 0.1
+  done
+  cat "$1" >&2
+  die "the API does not start"
 }
 
-# On a terminal the demo ends in psql; elsewhere it just ends.
-offer_psql() {
-  if [ -t 0 ] && [ -t 1 ]; then
-    echo "psql as the role app; leave it with \\q, and everything is removed."
-    as_role app || true
+# tell STORY ARGUMENT…: plays it. With KEEP=1 what it was played on stays.
+tell() {
+  local story=$1 status=0
+  shift
+  PYTHONDONTWRITEBYTECODE=1 python3 "scripts/demo/$story" "$DEMO" "$("$tree" --bindir)/psql" "$@" || status=$?
+  if [ "$status" != 0 ]; then
+    grep -E 'ERROR|FATAL|PANIC|WARNING' "$DEMO/log" | tail -5 >&2 || true
+    exit "$status"
+  fi
+  if [ -n "${KEEP:-}" ]; then
+    echo "$DEMO $tree" >>"$KEPT"
+    trap - EXIT
   fi
 }

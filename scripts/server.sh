@@ -3,7 +3,7 @@
 #
 # server.sh start FOLDER PG_CONFIG [PORT]   makes FOLDER/data where it is missing, starts the server, and waits for it
 # server.sh stop FOLDER PG_CONFIG           stops it at once
-# The socket lies in FOLDER (keep its path short), trust authentication, superuser postgres.
+# No TCP, so that no port is taken: the socket lies in FOLDER (keep its path short). Trust authentication, superuser postgres.
 . "$(dirname "$0")/env.sh"
 action=$1 folder=$2 bin=$("$3" --bindir) port=${4:-5432}
 
@@ -24,7 +24,7 @@ make_data() {
 case $action in
   start)
     [ -f "$folder/data/PG_VERSION" ] || make_data
-    as_server_user "$bin/pg_ctl" -D "$folder/data" -l "$folder/log" -o "-p $port" -w -t 60 start >/dev/null || {
+    as_server_user "$bin/pg_ctl" -D "$folder/data" -l "$folder/log" -o "-p $port -c listen_addresses=''" -w -t 60 start >/dev/null || {
       tail -20 "$folder/log" >&2
       die "the server in $folder does not start"
     }

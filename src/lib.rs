@@ -26,7 +26,6 @@ pgrx::pg_module_magic!(name, version);
 
 /// Called when the library is loaded: at the server's start where it is preloaded, else in the session that needs it.
 #[pg_guard]
-#[unsafe(no_mangle)]
 #[allow(unsafe_code)] // an exported symbol, found by name
 pub extern "C-unwind" fn _PG_init() {
     pg::silence_backtraces();

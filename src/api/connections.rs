@@ -4,7 +4,7 @@ use super::require_server;
 use crate::pg::Oid;
 use crate::pg::report::or_raise;
 use crate::pg::{catalog, identity, spi};
-use crate::pipeline::{connection_parts, probe};
+use crate::pipeline::probe;
 use crate::store::connection::{self, split_option};
 use crate::store::{job, role};
 use pgrx::prelude::*;
@@ -164,15 +164,7 @@ pub fn question(name: &str, path: &str, document: &str) -> Result<probe::Questio
     if !connection::may_use(identity::current_user(), server.oid)? {
         return Err(no_usage(&server.name)?);
     }
-    let settings = Settings::parse(document)?;
-    let (options, auth, policy) = connection_parts(&server)?;
-    Ok(probe::Question {
-        options,
-        auth,
-        policy,
-        path: path.to_string(),
-        settings,
-    })
+    probe::Question::of(&server, path, Settings::parse(document)?)
 }
 
 /// The error for a role without USAGE on a connection.

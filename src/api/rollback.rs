@@ -5,8 +5,8 @@ use super::{caller_name, jobs, operable_job, require_server, wake};
 use crate::pg::FunctionCallInfo;
 use crate::pg::procedure;
 use crate::pg::report::or_raise;
-use crate::pipeline::rollback;
-use crate::store::{job, run};
+use crate::pipeline::preview;
+use crate::store::{job, run, undo};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
@@ -20,7 +20,7 @@ fn rollback_to(name: Option<&str>, to: Option<i64>, resume: Option<bool>, call: 
     or_raise(procedure::run(call, "sluice.rollback_to", |procedure| {
         require_server()?;
         let job = operable_job(name.unwrap_or_default())?;
-        rollback::target_run(&job, to)?;
+        undo::rollback_target(&job, to)?;
         let resume = resume.unwrap_or(false);
         let reason = "a rollback is under way";
         if !job.paused {
@@ -50,7 +50,8 @@ fn rollback_to(name: Option<&str>, to: Option<i64>, resume: Option<bool>, call: 
     }));
 }
 
-/// What a rollback would change: the runs that it undoes, and counts of rows.
+/// What a rollback would change: the runs that it undoes, newest first, with what each did; the last row, without a run,
+/// says what would be taken back in all, and how many rows would be left because others changed them since.
 #[pg_extern(stable, parallel_unsafe)]
 #[allow(clippy::type_complexity)] // the columns of a table function
 fn preview_rollback(
@@ -59,7 +60,7 @@ fn preview_rollback(
 ) -> TableIterator<
     'static,
     (
-        name!(run_id, i64),
+        name!(run_id, Option<i64>),
         name!(finished_at, Option<TimestampWithTimeZone>),
         name!(inserted, i64),
         name!(updated, i64),
@@ -70,10 +71,22 @@ fn preview_rollback(
     TableIterator::new(or_raise(preview(job, run)))
 }
 
-type Undone = (i64, Option<TimestampWithTimeZone>, i64, i64, i64, String);
+type Undone = (Option<i64>, Option<TimestampWithTimeZone>, i64, i64, i64, String);
 
 fn preview(name: &str, to: Option<i64>) -> Result<Vec<Undone>> {
     let job = operable_job(name)?;
-    let after = rollback::target_run(&job, to)?;
-    run::undone_by_rollback(job.id, after)
+    let after = undo::rollback_target(&job, to)?;
+    let runs = run::undone_by_rollback(job.id, after)?;
+    let mut shown: Vec<Undone> = runs
+        .into_iter()
+        .map(|(id, at, inserted, updated, deleted, what)| (Some(id), at, inserted, updated, deleted, what))
+        .collect();
+    let all = preview::rollback(&job, after)?;
+    let back = (all.reinserted as i64, all.restored as i64, all.removed as i64);
+    let what = format!(
+        "in all, besides a first load: {} rows changed by others since are left",
+        all.left.len()
+    );
+    shown.push((None, None, back.0, back.1, back.2, what));
+    Ok(shown)
 }

@@ -35,11 +35,20 @@ pub struct Wish<'a> {
 
 /// Finds the target by name, or makes it. All of it as the caller.
 pub fn find_or_create(wish: &Wish, settings: &Settings) -> Result<Found> {
-    let name = wish.target.map_or_else(|| quote(wish.job), str::to_string);
+    let name = match wish.target {
+        Some(target) => qualified(target)?,
+        None => quote(wish.job),
+    };
     match resolve(&name)? {
         Some(oid) => existing(wish, oid),
         None => create(wish, settings, &name),
     }
+}
+
+/// A possibly qualified name as it was given, with each of its parts quoted.
+fn qualified(name: &str) -> Result<String> {
+    let parts: Vec<String> = spi::value("SELECT pg_catalog.parse_ident($1)", &[name.into()])?.unwrap_or_default();
+    Ok(parts.iter().map(|part| quote(part)).collect::<Vec<_>>().join("."))
 }
 
 /// The relation that a possibly qualified name means to the caller.

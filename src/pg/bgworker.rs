@@ -1,7 +1,7 @@
 //! Our background processes: how each is registered, how it becomes who it is, and what happens when it ends.
 
 use crate::pg::identity::{self, RunAs};
-use crate::pg::{lock, shmem, signals};
+use crate::pg::{shmem, signals};
 use pgrx::bgworkers::{BackgroundWorkerBuilder, BgWorkerStartTime};
 use pgrx::pg_sys;
 use std::ffi::CString;
@@ -152,7 +152,5 @@ unsafe extern "C-unwind" fn scheduler_exits(_code: i32, database: pg_sys::Datum)
 }
 
 unsafe extern "C-unwind" fn worker_exits(_code: i32, slot: pg_sys::Datum) {
-    // Before the slot: whoever is woken by it must find the job free.
-    lock::unlock_all_at_exit();
     shmem::leave_worker(slot.value(), my_pid());
 }

@@ -15,7 +15,7 @@ pub use armed::{hit, request, set};
 mod armed {
     use crate::pg::latch;
     use pgrx::prelude::pg_guard;
-    use pgrx::{PGRXSharedMemory, PgLwLock, PgSharedMemoryInitialization, pg_shmem_init, pg_sys};
+    use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
     use std::time::Duration;
 
     const POINTS: usize = 16;

@@ -1,7 +1,8 @@
 //! The lock that says "this job is running": held by the session, gone with its process.
 //!
 //! The tag is the job's row as an object of our jobs table (`LOCKTAG_OBJECT`). No SQL command takes such a lock, so no
-//! role can hold it against us, and `pg_locks` shows it to everybody.
+//! role can hold it against us, and `pg_locks` shows it to everybody. It is kept by the lock method of advisory locks:
+//! the server gives those back when the process ends, however it ends, and at no failed transaction before.
 
 use pgrx::pg_sys;
 
@@ -20,13 +21,6 @@ pub fn unlock_job(jobs_table: pg_sys::Oid, job: i64) {
     unsafe { pg_sys::LockRelease(&tag, pg_sys::ExclusiveLock as i32, true) };
 }
 
-/// Gives every session lock of this process back; for its end. The server itself does so only for advisory locks, and
-/// for the others where a transaction is open: a worker that is terminated between two would leave its lock to nobody.
-pub fn unlock_all_at_exit() {
-    // SAFETY: the server's own exit callback, which has run before, does the same for advisory locks.
-    unsafe { pg_sys::LockReleaseAll(pg_sys::DEFAULT_LOCKMETHOD as u16, true) };
-}
-
 fn tag(jobs_table: pg_sys::Oid, job: i64) -> pg_sys::LOCKTAG {
     pg_sys::LOCKTAG {
         // SAFETY: a global that is set once, at connection.
@@ -36,6 +30,6 @@ fn tag(jobs_table: pg_sys::Oid, job: i64) -> pg_sys::LOCKTAG {
         locktag_field3: job as u32,
         locktag_field4: 0,
         locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
-        locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
+        locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
     }
 }

@@ -21,7 +21,7 @@ impl Row<'_> {
     /// The value of a column that our own statement never leaves NULL.
     pub fn need<T: FromDatum + IntoDatum>(&self, column: usize) -> Result<T> {
         self.get::<T>(column)?
-            .ok_or_else(|| Error::Internal(InternalError::UnexpectedNull { column }))
+            .ok_or(Error::Internal(InternalError::UnexpectedNull { column }))
     }
 }
 

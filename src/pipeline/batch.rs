@@ -189,16 +189,16 @@ impl<'a> Writer<'a> {
 
     fn keep_pages(&self, read: &ReadState, batch: &Batch) -> Result<()> {
         for (fetched, at) in &batch.pages {
-            if let Some(arrived) = &fetched.page {
-                if let Some((body, keys)) = arrived.fresh.as_ref().and_then(|f| f.stored.as_ref()) {
-                    let body = page::Body {
-                        hash: arrived.hash.0.to_vec(),
-                        records: signed(arrived.records),
-                        body: body.clone(),
-                        keys: keys.clone(),
-                    };
-                    page::keep_body(self.work.job, &body)?;
-                }
+            let arrived = fetched.page.as_ref();
+            let stored = arrived.and_then(|a| Some((a, a.fresh.as_ref()?.stored.as_ref()?)));
+            if let Some((arrived, (body, keys))) = stored {
+                let body = page::Body {
+                    hash: arrived.hash.0.to_vec(),
+                    records: signed(arrived.records),
+                    body: body.clone(),
+                    keys: keys.clone(),
+                };
+                page::keep_body(self.work.job, &body)?;
             }
             page::record(self.work.job, read.generation, self.work.run, &entry(fetched, *at))?;
         }

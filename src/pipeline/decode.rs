@@ -1,7 +1,7 @@
 //! From a response to a page, on the fetch threads: find the records, recognise the page, decode what is new.
 
 use super::plan::Plan;
-use super::read::{self, ReadState};
+use super::read::{MappingParts, ReadState};
 use sluice_core::data::{self, DecodedPage, Mapping, PageHash};
 use sluice_core::http::Response;
 use sluice_core::pagination::{Pagination, Source};
@@ -32,8 +32,8 @@ pub struct Decoder {
     pagination: Pagination,
     records: data::SingularQuery,
     mapping: OnceLock<Arc<Mapping>>,
-    /// All mappings that the first page may choose from: (column, member query) with what makes the mapping.
-    choose: Option<Box<dyn Fn(&[String]) -> Option<Mapping> + Send + Sync>>,
+    /// What the first page chooses its mapping from; None where the mapping is certain.
+    parts: Option<MappingParts>,
     known: HashMap<Vec<u8>, u64>,
     store: bool,
 }
@@ -48,7 +48,7 @@ impl Decoder {
             pagination: plan.settings.pagination.clone(),
             records: plan.settings.records.clone(),
             mapping: cell,
-            choose: read.mapping.is_none().then(|| chooser(plan)),
+            parts: read.mapping.is_none().then(|| MappingParts::of(plan)),
             known: read.known.clone(),
             store: plan.mode == sluice_core::job::Mode::Replace,
         }
@@ -64,7 +64,8 @@ impl Decoder {
             return Ok(Arc::clone(mapping));
         }
         let members = data::members(records_text)?;
-        let chosen = self.choose.as_ref().and_then(|choose| choose(&members));
+        let parts = self.parts.as_ref();
+        let chosen = parts.and_then(|parts| parts.mapping(|name| members.iter().any(|m| m == name)));
         let mapping = Arc::new(chosen.ok_or(data::DataError::NoColumns)?);
         // The first page alone is asked for before any other, so nothing races for an empty cell but an empty page.
         if !members.is_empty() {
@@ -72,12 +73,6 @@ impl Decoder {
         }
         Ok(mapping)
     }
-}
-
-/// Builds the mapping from the members that the first page has. Owns what it needs, for the fetch threads.
-fn chooser(plan: &Plan) -> Box<dyn Fn(&[String]) -> Option<Mapping> + Send + Sync> {
-    let parts = read::MappingParts::of(plan);
-    Box::new(move |members| parts.mapping(|name| members.iter().any(|m| m == name)))
 }
 
 impl Decode for Decoder {

@@ -11,20 +11,19 @@
 //! `gone` finds what vanished; `publish` makes a read visible; `rollback` takes runs back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
-pub mod apply;
+mod apply;
 mod batch;
 mod decode;
 mod finish;
 mod gone;
 mod pages;
 mod plan;
+pub mod preview;
 pub mod probe;
 mod publish;
 mod read;
-pub mod rollback;
+mod rollback;
 mod secrets;
-
-pub use plan::connection_parts;
 
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, transaction};

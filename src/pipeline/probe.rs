@@ -2,7 +2,9 @@
 //!
 //! The one stated exception to "no transaction while waiting for the network": the caller's own transaction is open.
 
+use super::plan::connection_parts;
 use crate::pg::{clock, latch, settings, signals};
+use crate::store::connection::Server;
 use sluice_core::Result;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::error::{Error, HttpError, InternalError};
@@ -25,6 +27,20 @@ pub struct Question {
     pub policy: AddressPolicy,
     pub path: String,
     pub settings: Settings,
+}
+
+impl Question {
+    /// What is asked of this connection, with its opened credential.
+    pub fn of(server: &Server, path: &str, settings: Settings) -> Result<Question> {
+        let (options, auth, policy) = connection_parts(server)?;
+        Ok(Question {
+            options,
+            auth,
+            policy,
+            path: path.to_string(),
+            settings,
+        })
+    }
 }
 
 const SLICE: Duration = Duration::from_millis(50);

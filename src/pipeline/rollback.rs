@@ -13,7 +13,6 @@ use crate::store::run::{self, Counts};
 use crate::store::undo::{self, UndoBatch};
 use crate::store::{job, page, state};
 use sluice_core::Result;
-use sluice_core::call::CallError;
 use sluice_core::data;
 use sluice_core::error::{Error, InternalError};
 use sluice_core::run::RunStatus;
@@ -24,14 +23,14 @@ const MOST_UNDO_BYTES: usize = 1 << 30;
 const PAGES_PER_BATCH: usize = 10;
 
 /// Goes back to what the target held after run `to`, or before the latest published run.
-pub fn run(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<Ended> {
+pub(super) fn run(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<Ended> {
     work.phase(Phase::RollingBack);
     transaction::run(|| once(work, plan, to, resume))?;
     Ok(Ended::RolledBack)
 }
 
 fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
-    let after = target_run(&plan.job, to)?;
+    let after = undo::rollback_target(&plan.job, to)?;
     let target = current_target(plan)?;
     let mut total = Reverted::default();
     for batch in undo::after(work.job, after)? {
@@ -67,37 +66,8 @@ fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
     Ok(())
 }
 
-/// The run whose state is wanted: everything after it is taken back. 0: everything there is.
-pub fn target_run(job: &job::Job, to: Option<i64>) -> Result<i64> {
-    let published = run::published_after(job.id, 0)?;
-    let kept = undo::oldest(job.id)?;
-    let nothing = |detail: &str| CallError::NothingToRollBack {
-        name: job.name.clone(),
-        detail: detail.into(),
-    };
-    let Some(latest) = published.first() else {
-        return Err(nothing("No run of it is published.").into());
-    };
-    let after = match to {
-        Some(to) if published.contains(&to) => to,
-        Some(to) => {
-            let detail = "It is no published run of this job.".to_string();
-            return Err(CallError::NotRollbackTarget { run: to, detail }.into());
-        }
-        None => published.get(1).copied().unwrap_or(0),
-    };
-    let undone: Vec<i64> = published.iter().copied().filter(|run| *run > after).collect();
-    if undone.is_empty() {
-        return Err(nothing("It stands at this run already.").into());
-    }
-    // Runs that changed nothing have no undo set; those that did must still have theirs.
-    if run::changed_without_undo(job.id, after)? || (kept.is_none() && run::changed(*latest)?) {
-        return Err(nothing("The undo sets of these runs are no longer kept.").into());
-    }
-    Ok(after)
-}
-
-fn text(batch: &UndoBatch) -> Result<UndoText> {
+/// The former images of a batch, unpacked.
+pub fn text(batch: &UndoBatch) -> Result<UndoText> {
     let packed = undo::payload(batch.run, batch.batch)?.ok_or_else(lost)?;
     let payload = data::decompress_text(&packed, MOST_UNDO_BYTES)?;
     Ok(UndoText {

@@ -3,7 +3,6 @@
 use super::{row, rows, value};
 use crate::pg::Oid;
 use crate::pg::spi::Row;
-use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
 
@@ -61,10 +60,4 @@ pub fn by_name(name: &str) -> Result<Server> {
 pub fn may_use(role: Oid, server: Oid) -> Result<bool> {
     let sql = "SELECT pg_catalog.has_server_privilege($1, $2, 'USAGE')";
     Ok(value::<bool>(sql, &[role.into(), server.into()])?.unwrap_or(false))
-}
-
-/// Whether `role` may make connections to any origin.
-pub fn may_connect_anywhere(role: Oid) -> Result<bool> {
-    let sql = "SELECT pg_catalog.has_foreign_data_wrapper_privilege($1, 'pg_sluice', 'USAGE')";
-    Ok(value::<bool>(sql, &[role.into()])?.unwrap_or(false))
 }

@@ -5,7 +5,6 @@ use crate::pg::Oid;
 use crate::pg::clock::Timestamp;
 use crate::pg::spi::Row;
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use std::time::Duration;
@@ -206,10 +205,10 @@ pub fn using_server(server: Oid) -> Result<(i64, String)> {
     Ok(found.unwrap_or((0, String::new())))
 }
 
-/// Whether the job's time has come.
-pub fn is_due(id: i64, now: Timestamp) -> Result<bool> {
-    let sql = "SELECT EXISTS (SELECT FROM sluice._job_state WHERE job_id = $1 AND next_run_at <= $2)";
-    Ok(value::<bool>(sql, &[id.into(), TimestampWithTimeZone::from(now).into()])?.unwrap_or(false))
+/// Seconds until the job is due; negative when its time has passed, None where nothing is planned.
+pub fn seconds_to(id: i64, now: Timestamp) -> Result<Option<f64>> {
+    let sql = "SELECT date_part('epoch', next_run_at - $2) FROM sluice._job_state WHERE job_id = $1";
+    value::<f64>(sql, &[id.into(), TimestampWithTimeZone::from(now).into()])
 }
 
 /// Seconds until the next job of this database is due; None: nothing is planned.

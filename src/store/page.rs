@@ -81,12 +81,6 @@ pub fn known(job: i64, generation: i64) -> Result<HashMap<Vec<u8>, u64>> {
         .collect())
 }
 
-/// The page tokens that were asked for in this read so far, with the number of their page.
-pub fn tokens(job: i64, generation: i64) -> Result<Vec<String>> {
-    let sql = "SELECT token_in FROM sluice._page WHERE job_id = $1 AND generation = $2 ORDER BY number";
-    rows(sql, &[job.into(), generation.into()], |r| r.need(1))
-}
-
 /// The compressed body of a page.
 pub fn body(job: i64, hash: &[u8]) -> Result<Option<Vec<u8>>> {
     let sql = "SELECT body FROM sluice._page_body WHERE job_id = $1 AND hash = $2";

@@ -1,27 +1,24 @@
 //! What the catalogs say of roles and of a target's owner.
 
-use super::{row, value};
+use super::{row, rows, value};
 use crate::pg::Oid;
-use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
 
 /// The owner of a target: the role that a worker runs as.
 pub struct RunAsRole {
     pub oid: Oid,
-    pub name: String,
     pub may_login: bool,
 }
 
 /// The owner of a relation; None where the relation is gone.
 pub fn owner_of(relation: Oid) -> Result<Option<RunAsRole>> {
-    let sql = "SELECT a.oid, a.rolname::text, a.rolcanlogin FROM pg_catalog.pg_class AS c \
+    let sql = "SELECT a.oid, a.rolcanlogin FROM pg_catalog.pg_class AS c \
                JOIN pg_catalog.pg_roles AS a ON a.oid = c.relowner WHERE c.oid = $1";
     row(sql, &[relation.into()], |r| {
         Ok(RunAsRole {
             oid: r.need(1)?,
-            name: r.need(2)?,
-            may_login: r.need(3)?,
+            may_login: r.need(2)?,
         })
     })
 }
@@ -83,4 +80,16 @@ pub fn missing_privilege(role: Oid, relation: Oid, privileges: &[&str]) -> Resul
     let sql = "SELECT p FROM unnest($3::text[]) AS p WHERE NOT pg_catalog.has_table_privilege($1, $2, p) LIMIT 1";
     let wanted: Vec<String> = privileges.iter().map(|p| (*p).to_string()).collect();
     value::<String>(sql, &[role.into(), relation.into(), wanted.into()])
+}
+
+/// What `ALTER ROLE … SET` has given a role for this database, the weaker first: (setting, value).
+pub fn settings_of(role: Oid) -> Result<Vec<(String, String)>> {
+    let sql = include_str!("../../sql/query/role_settings.sql");
+    let entries: Vec<String> = rows(sql, &[role.into()], |r| r.need(1))?;
+    let pair = |entry: &String| {
+        entry
+            .split_once('=')
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+    };
+    Ok(entries.iter().filter_map(pair).collect())
 }

@@ -4,7 +4,6 @@ use super::{execute, row, rows, value};
 use crate::pg::clock::Timestamp;
 use crate::pg::spi::Row;
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::prelude::*;
 use sluice_core::call::EndedWith;
 use sluice_core::run::{RunSource, RunStatus};
 use sluice_core::{Error, Result};
@@ -21,12 +20,10 @@ pub struct Run {
     pub rollback_to: Option<i64>,
     pub rollback_resume: bool,
     pub stopped_by: Option<String>,
-    pub pages: i64,
-    pub records: i64,
 }
 
 const COLUMNS: &str = "r.id, r.job_id, r.source, r.status, r.generation, r.approved_by, r.rollback_to, \
-     r.rollback_resume, r.stopped_by, r.pages, r.records";
+     r.rollback_resume, r.stopped_by";
 
 fn read(r: &Row) -> Result<Run> {
     Ok(Run {
@@ -39,8 +36,6 @@ fn read(r: &Row) -> Result<Run> {
         rollback_to: r.get(7)?,
         rollback_resume: r.need(8)?,
         stopped_by: r.get(9)?,
-        pages: r.need(10)?,
-        records: r.need(11)?,
     })
 }
 

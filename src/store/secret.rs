@@ -4,7 +4,6 @@ use super::{execute, row, value};
 use crate::pg::Oid;
 use crate::pg::clock;
 use pgrx::datum::Uuid;
-use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::secret::{MasterKey, SealRandom, SecretLabel, seal};
 use zeroize::Zeroizing;

@@ -4,7 +4,6 @@ use super::{execute, row, rows, value};
 use crate::pg::clock::Timestamp;
 use crate::pg::spi::Row;
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::error::{Error, InternalError};
 
@@ -25,14 +24,11 @@ pub struct State {
     pub total_last: Option<i64>,
     pub duplicates: i64,
     pub published_generation: Option<i64>,
-    pub published_run: Option<i64>,
     pub published_rows: i64,
     pub published_version: Option<Vec<u8>>,
     pub skip_valid: bool,
     /// Seconds since every row was last compared.
     pub verified_ago: Option<f64>,
-    pub consecutive_failures: i32,
-    pub crashes: i32,
     /// Columns that an earlier first page had, for this shape of the target.
     pub mapped: Option<(Vec<String>, String)>,
 }
@@ -52,14 +48,11 @@ fn read(r: &Row) -> Result<State> {
         total_last: r.get(11)?,
         duplicates: r.need(12)?,
         published_generation: r.get(13)?,
-        published_run: r.get(14)?,
-        published_rows: r.need(15)?,
-        published_version: r.get(16)?,
-        skip_valid: r.need(17)?,
-        verified_ago: r.get(18)?,
-        consecutive_failures: r.need(19)?,
-        crashes: r.need(20)?,
-        mapped: r.get::<Vec<String>>(21)?.zip(r.get::<String>(22)?),
+        published_rows: r.need(14)?,
+        published_version: r.get(15)?,
+        skip_valid: r.need(16)?,
+        verified_ago: r.get(17)?,
+        mapped: r.get::<Vec<String>>(18)?.zip(r.get::<String>(19)?),
     })
 }
 

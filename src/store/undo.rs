@@ -1,8 +1,9 @@
 //! `sluice._undo`: what is needed to take a run back.
 
-use super::{execute, rows, value};
-use pgrx::prelude::*;
+use super::job::Job;
+use super::{execute, rows, run, value};
 use sluice_core::Result;
+use sluice_core::call::CallError;
 
 /// Former images of one batch: column names, and the compressed payload of `pipeline::apply`.
 pub struct UndoBatch {
@@ -44,12 +45,6 @@ pub fn keep(job: i64, undo: &UndoBatch) -> Result<()> {
     execute(sql, &args).map(drop)
 }
 
-/// Whether a run keeps the mark of a first load already.
-pub fn has_first_load(job: i64) -> Result<bool> {
-    let sql = "SELECT EXISTS (SELECT FROM sluice._undo WHERE job_id = $1 AND kind = 'first_load')";
-    Ok(value::<bool>(sql, &[job.into()])?.unwrap_or(false))
-}
-
 /// The undo batches of all runs after `run`, the latest first, without their payloads.
 pub fn after(job: i64, run: i64) -> Result<Vec<UndoBatch>> {
     let sql = "SELECT run_id, batch, kind = 'first_load', columns, rows FROM sluice._undo \
@@ -80,12 +75,37 @@ pub fn prune(job: i64, keep_runs: i64, keep_days: i64) -> Result<()> {
     execute(sql, &[job.into(), keep_runs.into(), keep_days.into()]).map(drop)
 }
 
-/// Takes a run's undo sets away: the target was rebuilt from them.
-pub fn forget_job(job: i64) -> Result<()> {
-    execute("DELETE FROM sluice._undo WHERE job_id = $1", &[job.into()]).map(drop)
-}
-
 /// The oldest run of a job that keeps an undo set.
 pub fn oldest(job: i64) -> Result<Option<i64>> {
     value::<i64>("SELECT min(run_id) FROM sluice._undo WHERE job_id = $1", &[job.into()])
+}
+
+/// The run whose state is wanted: everything after it is taken back. 0: everything there is.
+pub fn rollback_target(job: &Job, to: Option<i64>) -> Result<i64> {
+    let published = run::published_after(job.id, 0)?;
+    let kept = oldest(job.id)?;
+    let nothing = |detail: &str| CallError::NothingToRollBack {
+        name: job.name.clone(),
+        detail: detail.into(),
+    };
+    let Some(latest) = published.first() else {
+        return Err(nothing("No run of it is published.").into());
+    };
+    let after = match to {
+        Some(to) if published.contains(&to) => to,
+        Some(to) => {
+            let detail = "It is no published run of this job.".to_string();
+            return Err(CallError::NotRollbackTarget { run: to, detail }.into());
+        }
+        None => published.get(1).copied().unwrap_or(0),
+    };
+    let undone: Vec<i64> = published.iter().copied().filter(|run| *run > after).collect();
+    if undone.is_empty() {
+        return Err(nothing("It stands at this run already.").into());
+    }
+    // Runs that changed nothing have no undo set; those that did must still have theirs.
+    if run::changed_without_undo(job.id, after)? || (kept.is_none() && run::changed(*latest)?) {
+        return Err(nothing("The undo sets of these runs are no longer kept.").into());
+    }
+    Ok(after)
 }

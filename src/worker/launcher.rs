@@ -51,17 +51,28 @@ impl Launcher {
         if now.since(self.probed_at) >= PROBE_INTERVAL {
             self.probe(now);
         }
-        for database in shmem::take_due_databases(now) {
-            if !bgworker::start_scheduler(database) {
-                shmem::scheduler_not_started(database, now.plus(NO_SLOT_RETRY));
-                self.warn_of_missing_slot(now);
-            }
-        }
+        self.start_schedulers(now);
         let next_probe = self.probed_at.plus(PROBE_INTERVAL);
         shmem::next_due()
             .min(next_probe)
             .since(now)
             .clamp(Duration::from_millis(10), LONGEST_SLEEP)
+    }
+
+    fn start_schedulers(&mut self, now: Timestamp) {
+        let due = shmem::take_due_databases(now);
+        if due.is_empty() {
+            return;
+        }
+        let there: Vec<u32> = catalog::databases().into_iter().map(|d| d.oid).collect();
+        for database in due {
+            if !there.contains(&database) {
+                shmem::forget_database(database);
+            } else if !bgworker::start_scheduler(database) {
+                shmem::scheduler_not_started(database, now.plus(NO_SLOT_RETRY));
+                self.warn_of_missing_slot(now);
+            }
+        }
     }
 
     /// Looks which databases there are, and has each looked into.

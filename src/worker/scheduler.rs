@@ -47,17 +47,14 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
     if !transaction::run(|| Ok(catalog::extension_exists()))? {
         return Ok(Timestamp::NEVER);
     }
-    // When something failed: not at once, which would be for ever, but without waiting for somebody to wake us.
-    let mut again = Timestamp::NEVER;
+    let mut smooth = true;
     for dead in transaction::run(run::dead)? {
-        if !has_worker(database, dead.job) && isolated("closing a run", || close_dead(&dead, now)).is_none() {
-            again = now.plus(RETRY);
+        if !has_worker(database, dead.job) {
+            smooth &= isolated("closing a run", || close_dead(&dead, now)).is_some();
         }
     }
     for job in transaction::run(store::job::all)? {
-        if isolated("planning a job", || plan(&job, now)).is_none() {
-            again = again.min(now.plus(AFTER_ERROR));
-        }
+        smooth &= isolated("planning a job", || plan(&job, now)).is_some();
     }
     let mut next = transaction::run(|| next_planned(now))?;
     for (run, job, delay) in transaction::run(run::waiting)? {
@@ -65,15 +62,11 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
         if at > now {
             next = next.min(at);
         } else if !has_worker(database, job) {
-            let started = isolated("starting a worker", || start(database, run, job)).unwrap_or(false);
-            next = if started { next } else { next.min(now.plus(RETRY)) };
+            smooth &= isolated("starting a worker", || start(database, run, job)).unwrap_or(false);
         }
     }
-    Ok(if again == Timestamp::NEVER {
-        next
-    } else {
-        next.clamp(now.plus(RETRY), again)
-    })
+    // What failed is tried again soon, but not at once, which would be for ever.
+    Ok(if smooth { next } else { now.plus(RETRY) })
 }
 
 /// Work on one job that must not keep the others from theirs.
@@ -124,10 +117,17 @@ fn plan(job: &Job, now: Timestamp) -> Result<()> {
     if !role::exists(job.owner)? {
         return store::job::disable(job.id, "the role that owns the job was dropped");
     }
-    let due = store::job::is_due(job.id, now)?;
-    if due && run::open_of(job.id)?.is_none() {
-        run::request(job.id, RunSource::Schedule, "scheduler", None)?;
-        state::plan_next(job.id, None)?;
+    if run::open_of(job.id)?.is_some() {
+        return Ok(());
+    }
+    match store::job::seconds_to(job.id, now)? {
+        Some(seconds) if seconds <= 0.0 => {
+            run::request(job.id, RunSource::Schedule, "scheduler", None)?;
+            state::plan_next(job.id, None)?;
+        }
+        Some(_) => {}
+        // A run that was stopped before a worker took it has left no plan behind.
+        None => store::job::plan_after_failure(job, now, false)?,
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::pg::identity::RunAs;
 use crate::pg::shmem::Slot;
-use crate::pg::{Datum, Oid, bgworker, latch, lock, shmem, signals, transaction};
+use crate::pg::{Datum, Oid, bgworker, identity, latch, lock, shmem, signals, transaction};
 use crate::pipeline::{self, Work};
 use crate::store;
 use crate::worker::log_error;
@@ -26,6 +26,9 @@ pub extern "C-unwind" fn sluice_worker_main(arg: Datum) {
     bgworker::enter_worker(slot.database, run_as(&slot));
     bgworker::report_name(&format!("sluice job {} {}", slot.job, slot.name()));
     signals::quiet_thread_panics();
+    if slot.assumed {
+        apply_role_settings(&slot);
+    }
     transaction::pin_settings();
     run_once(number, &slot);
 }
@@ -36,6 +39,24 @@ fn run_as(slot: &Slot) -> RunAs {
         RunAs::Assumed(role)
     } else {
         RunAs::Session(role)
+    }
+}
+
+/// A session that became its role after connecting has not got the role's own settings yet.
+fn apply_role_settings(slot: &Slot) {
+    let role = Oid::from(slot.role);
+    let settings = transaction::run(|| store::role::settings_of(role)).unwrap_or_default();
+    for (name, value) in settings {
+        let applied = transaction::run(|| {
+            identity::set_for_session(&name, &value);
+            Ok(())
+        });
+        if let Err(error) = applied {
+            log_error(
+                &format!("setting \"{name}\" of the run-as role was not applied"),
+                &error,
+            );
+        }
     }
 }
 

@@ -55,7 +55,8 @@ const RULES: &[Rule] = &[
         modules: &["api"],
         words: &["sluice_fetch", "ureq", "pg_sys"],
     },
-    // A call asks and a worker does; the probes of discover, preview and test_connection go through pipeline::probe.
+    // A call asks and a worker does. Looks that write nothing stay in the session: probes of the remote through
+    // pipeline::probe, what a rollback would do through pipeline::preview.
     Rule {
         folder: "src/api/",
         modules: &["pipeline", "worker"],
@@ -69,7 +70,7 @@ const RULES: &[Rule] = &[
 ];
 
 /// What one folder's rule leaves open.
-const EXCEPTIONS: &[(&str, &str)] = &[("src/api/", "pipeline::probe")];
+const EXCEPTIONS: &[(&str, &str)] = &[("src/api/", "pipeline::probe"), ("src/api/", "pipeline::preview")];
 
 /// Every use of something that lies above, as `path:line: uses what`.
 pub fn violations(files: &[Source]) -> Vec<String> {

@@ -22,7 +22,10 @@ fn a_killed_worker_goes_on_at_the_next_page() {
     shop.api.clear_log();
     kill9(shop.worker());
     shop.recover();
-    assert!(shop.committed_pages().is_superset(&committed), "a crash took committed pages away");
+    assert!(
+        shop.committed_pages().is_superset(&committed),
+        "a crash took committed pages away"
+    );
     shop.api.release();
     assert_goes_on(&mut shop, &committed);
     assert_eq!(shop.api.pages_asked()[0], 6);
@@ -78,7 +81,8 @@ fn a_crash_while_the_remote_is_waited_for_goes_on() {
 /// Loads 1,000 products with a crash at a point after some hits.
 fn crash_at(point: &str, skip: u32, settings: &str) {
     let mut shop = Shop::with_job(1_000, settings);
-    shop.db.exec(&format!("SELECT sluice._failpoint('{point}', 'kill9', {skip})"));
+    shop.db
+        .exec(&format!("SELECT sluice._failpoint('{point}', 'kill9', {skip})"));
     shop.start();
     shop.recover();
     let committed = shop.committed_before_the_crash();
@@ -92,7 +96,9 @@ fn crash_at(point: &str, skip: u32, settings: &str) {
 fn a_crash_during_a_refresh_publishes_it_whole_and_asks_no_page_again() {
     for point in ["batch.before_commit", "publish.applied", "publish.before_commit"] {
         let mut shop = Shop::loaded(1_000, PAGES);
-        let old = shop.db.text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p");
+        let old = shop
+            .db
+            .text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p");
         shop.api.change(5.0, 1);
         shop.api.remove(1.0, 2);
         shop.api.add(20);
@@ -101,9 +107,14 @@ fn a_crash_during_a_refresh_publishes_it_whole_and_asks_no_page_again() {
         // The second run of the job waits until its state was seen.
         shop.start();
         shop.recover();
-        let now = shop.db.text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p");
+        let now = shop
+            .db
+            .text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p");
         let run = shop.run("status");
-        assert!(now == old || run == "succeeded", "{point}: a half-done refresh is visible");
+        assert!(
+            now == old || run == "succeeded",
+            "{point}: a half-done refresh is visible"
+        );
         let committed = shop.committed_before_the_crash();
         shop.wait_for_run("succeeded");
         shop.assert_equal();
@@ -130,7 +141,10 @@ fn a_terminated_worker_goes_on_at_the_next_page() {
     let committed = shop.start_and_hold_at(6);
     shop.api.clear_log();
     let worker = shop.worker();
-    assert!(shop.db.is_true(&format!("SELECT pg_terminate_backend({worker}, 5000)")), "not gone in 5 s");
+    assert!(
+        shop.db.is_true(&format!("SELECT pg_terminate_backend({worker}, 5000)")),
+        "not gone in 5 s"
+    );
     shop.api.release();
     assert_goes_on(&mut shop, &committed);
 }
@@ -144,7 +158,9 @@ fn a_cancelled_worker_ends_its_run_as_stopped_and_the_job_stays_enabled() {
     shop.wait_for_run("stopped");
     assert_eq!(shop.run("error_class"), "cancelled");
     assert_eq!(shop.db.text("SELECT enabled FROM sluice.sync_jobs"), "t");
-    wait_until(&mut shop.db, "the worker is gone", SOON, |db| db.pids("sluice worker").is_empty());
+    wait_until(&mut shop.db, "the worker is gone", SOON, |db| {
+        db.pids("sluice worker").is_empty()
+    });
     shop.api.release();
     shop.api.clear_log();
     shop.sync();
@@ -187,7 +203,10 @@ fn the_third_crash_in_a_row_without_a_committed_page_disables_the_job_until_it_i
     let why = "its runs were interrupted 3 times in a row without a committed page";
     assert_eq!(shop.status("error_message"), why);
     assert_eq!(shop.status("action"), "you: SELECT sluice.resume_job('products')");
-    assert_eq!(shop.health("concat_ws(' ', status, reason)"), format!("unhealthy {why}"));
+    assert_eq!(
+        shop.health("concat_ws(' ', status, reason)"),
+        format!("unhealthy {why}")
+    );
     let refused = shop.app.error("SELECT sluice.start_sync('products')");
     assert_eq!(refused.sqlstate, "55000", "{refused}");
 

@@ -8,8 +8,14 @@ fn a_first_load_makes_the_table_equal_to_the_source() {
     let mut shop = Shop::with_job(1_050, PAGES);
     shop.sync();
     shop.assert_equal();
-    assert_eq!(shop.run("concat_ws(' ', status, pages, records, inserted)"), "succeeded 11 1050 1050");
-    assert_eq!(shop.status("concat_ws(' ', status, percent, action)"), "idle 100 nobody");
+    assert_eq!(
+        shop.run("concat_ws(' ', status, pages, records, inserted)"),
+        "succeeded 11 1050 1050"
+    );
+    assert_eq!(
+        shop.status("concat_ws(' ', status, percent, action)"),
+        "idle 100 nobody"
+    );
     assert_eq!(shop.health("concat_ws(' ', status, item_count)"), "healthy 1050");
 }
 
@@ -33,7 +39,9 @@ fn one_request_is_sent_until_the_first_answer_and_many_after_it() {
     assert!(shop.api.wait_until_held(1, SOON));
     // Two look-outs of the worker later there is still this one request alone.
     wait_until(&mut shop.db, "the worker waits", SOON, |db| {
-        db.is_true("SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'sluice worker' AND query ~ 'waiting'")
+        db.is_true(
+            "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'sluice worker' AND query ~ 'waiting'",
+        )
     });
     assert_eq!(shop.api.requests().len(), 1);
     release_but(&shop, 20);

@@ -235,6 +235,7 @@ fn a_key_of_two_columns_matches_rows_by_both() {
 #[test]
 fn names_that_need_quotes_work_everywhere() {
     let mut shop = Shop::open(300);
+    shop.db.exec("GRANT CREATE ON DATABASE postgres TO app");
     shop.app.exec(
         r#"CREATE SCHEMA "My ""schema"" – ü"; CREATE TABLE "My ""schema"" – ü"."select from; --" (
                "Id%" bigint PRIMARY KEY, "user" text, "price in ""€""" numeric, "a'b\c" text)"#,

@@ -94,7 +94,9 @@ impl Shop {
     /// A column of the latest run, or an expression over it.
     pub fn run(&mut self, column: &str) -> String {
         self.db
-            .value(&format!("SELECT {column} FROM sluice.sync_runs ORDER BY id DESC LIMIT 1"))
+            .value(&format!(
+                "SELECT {column} FROM sluice.sync_runs ORDER BY id DESC LIMIT 1"
+            ))
             .unwrap_or_else(|| "NULL".to_string())
     }
 
@@ -110,7 +112,9 @@ impl Shop {
 
     fn view(&mut self, view: &str, column: &str) -> String {
         self.db
-            .value(&format!("SELECT {column} FROM sluice.{view} WHERE data_type = 'products'"))
+            .value(&format!(
+                "SELECT {column} FROM sluice.{view} WHERE data_type = 'products'"
+            ))
             .unwrap_or_else(|| "NULL".to_string())
     }
 
@@ -147,13 +151,17 @@ impl Shop {
 
     /// The statuses of all runs, oldest first, with what asked for them: `manual interrupted`.
     pub fn runs(&mut self) -> Vec<String> {
-        let rows = self.db.rows("SELECT source || ' ' || status FROM sluice.sync_runs ORDER BY id");
+        let rows = self
+            .db
+            .rows("SELECT source || ' ' || status FROM sluice.sync_runs ORDER BY id");
         rows.rows.into_iter().flatten().flatten().collect()
     }
 
     /// The process that works on a run, once there is one.
     pub fn worker(&mut self) -> u32 {
-        wait_until(&mut self.db, "a worker is there", SOON, |db| !db.pids("sluice worker").is_empty());
+        wait_until(&mut self.db, "a worker is there", SOON, |db| {
+            !db.pids("sluice worker").is_empty()
+        });
         self.db.pids("sluice worker")[0]
     }
 
@@ -184,7 +192,10 @@ impl Shop {
         let asked = self.api.pages_asked();
         for page in committed {
             let times = asked.iter().filter(|p| *p == page).count();
-            assert!(times <= 1, "page {page} was asked for {times} times, committed: {committed:?}");
+            assert!(
+                times <= 1,
+                "page {page} was asked for {times} times, committed: {committed:?}"
+            );
         }
     }
 
@@ -195,7 +206,12 @@ impl Shop {
 
     /// Panics where a page that was committed before is asked for again in the log since then.
     pub fn assert_none_asked_again(&mut self, committed: &BTreeSet<u64>) {
-        let again: Vec<u64> = self.api.pages_asked().into_iter().filter(|p| committed.contains(p)).collect();
+        let again: Vec<u64> = self
+            .api
+            .pages_asked()
+            .into_iter()
+            .filter(|p| committed.contains(p))
+            .collect();
         assert!(again.is_empty(), "asked again: {again:?}");
     }
 }

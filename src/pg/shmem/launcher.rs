@@ -1,0 +1,150 @@
+//! The launcher's side: which databases are due, and who must end.
+
+use super::{FREE_SLOT, NO_DATABASE, SHARED, SlotState};
+use crate::pg::clock::Timestamp;
+use crate::pg::signals;
+use pgrx::pg_sys;
+use std::time::Duration;
+
+/// The calling process is the launcher now.
+pub fn register_launcher() {
+    let mut shared = SHARED.exclusive();
+    // SAFETY: globals of this process, set before its main function runs.
+    unsafe {
+        shared.launcher_pid = pg_sys::MyProcPid;
+        #[cfg(not(any(feature = "pg17", feature = "pg18")))]
+        {
+            shared.launcher_procno = (*pg_sys::MyProc).pgprocno;
+        }
+        #[cfg(any(feature = "pg17", feature = "pg18"))]
+        {
+            shared.launcher_procno = pg_sys::MyProcNumber;
+        }
+    }
+}
+
+pub fn forget_launcher() {
+    let mut shared = SHARED.exclusive();
+    shared.launcher_pid = 0;
+    shared.launcher_procno = -1;
+}
+
+pub fn launcher_pid() -> i32 {
+    SHARED.share().launcher_pid
+}
+
+/// Keeps only the databases of this list, and makes new ones due at once.
+pub fn follow_databases(oids: &[u32]) {
+    let mut shared = SHARED.exclusive();
+    for database in shared.databases.iter_mut() {
+        if database.oid != 0 && !oids.contains(&database.oid) && database.scheduler_pid == 0 {
+            *database = NO_DATABASE;
+        }
+    }
+    for oid in oids {
+        if !shared.databases.iter().any(|d| d.oid == *oid)
+            && let Some(database) = shared.database(*oid)
+        {
+            database.dirty = true;
+        }
+    }
+}
+
+/// Makes every followed database due: after the launcher's start and at its periodic look.
+pub fn mark_all_dirty() {
+    let mut shared = SHARED.exclusive();
+    for database in shared.databases.iter_mut().filter(|d| d.oid != 0) {
+        database.dirty = true;
+    }
+}
+
+/// The databases that want a scheduler now; each is marked as having asked for one.
+pub fn take_due_databases(now: Timestamp) -> Vec<u32> {
+    let mut shared = SHARED.exclusive();
+    let mut due = Vec::new();
+    for database in shared
+        .databases
+        .iter_mut()
+        .filter(|d| d.oid != 0 && d.scheduler_pid == 0 && d.blocked_by == 0)
+    {
+        if database.dirty || database.due_at <= now {
+            database.scheduler_pid = -1;
+            // One that ends before it can say when it is wanted next is not tried again at once.
+            database.dirty = false;
+            database.due_at = now.plus(AFTER_FAILURE);
+            database.scheduler_since = now;
+            due.push(database.oid);
+        }
+    }
+    due
+}
+
+/// The database is gone.
+pub fn forget_database(oid: u32) {
+    let mut shared = SHARED.exclusive();
+    if let Some(database) = shared.databases.iter_mut().find(|d| d.oid == oid) {
+        *database = NO_DATABASE;
+    }
+}
+
+/// How soon a scheduler is tried again that could not even connect.
+const AFTER_FAILURE: Duration = Duration::from_secs(30);
+
+/// No scheduler could be started: try again later.
+pub fn scheduler_not_started(oid: u32, retry_at: Timestamp) {
+    let mut shared = SHARED.exclusive();
+    if let Some(database) = shared.database(oid) {
+        database.scheduler_pid = 0;
+        database.starved = true;
+        database.dirty = false;
+        database.due_at = retry_at;
+    }
+}
+
+/// When the launcher has to look again.
+pub fn next_due() -> Timestamp {
+    let shared = SHARED.share();
+    let schedulers = shared
+        .databases
+        .iter()
+        .filter(|d| d.oid != 0 && d.scheduler_pid == 0 && d.blocked_by == 0)
+        .map(|d| if d.dirty { Timestamp(0) } else { d.due_at });
+    let stops = shared
+        .slots
+        .iter()
+        .filter(|s| s.stop && s.pid > 0)
+        .map(|s| s.stop_asked_at.plus(STOP_GRACE));
+    schedulers.chain(stops).min().unwrap_or(Timestamp::NEVER)
+}
+
+/// How long a worker may take to end by itself before it is terminated.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How long the server may take to start a process that was asked for.
+const START_GRACE: Duration = Duration::from_secs(60);
+
+/// Gives back what was asked for and never came, ends what was asked to end and did not, and forgets the blocks of
+/// sessions that are gone.
+pub fn tidy(now: Timestamp) {
+    let mut shared = SHARED.exclusive();
+    for slot in shared.slots.iter_mut() {
+        if slot.state == SlotState::Reserved && now.since(slot.reserved_at) > START_GRACE {
+            *slot = FREE_SLOT;
+        } else if slot.stop && slot.pid > 0 && now.since(slot.stop_asked_at) >= STOP_GRACE {
+            signals::send(slot.pid, signals::TERMINATE);
+            slot.stop_asked_at = now;
+        }
+    }
+    for database in shared.databases.iter_mut().filter(|d| d.oid != 0) {
+        if database.scheduler_pid == -1 && now.since(database.scheduler_since) > START_GRACE {
+            database.scheduler_pid = 0;
+        }
+        if database.blocked_by != 0 && !is_alive(database.blocked_by) {
+            database.blocked_by = 0;
+            database.dirty = true;
+        }
+    }
+}
+
+fn is_alive(pid: i32) -> bool {
+    signals::send(pid, 0)
+}
