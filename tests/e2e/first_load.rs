@@ -44,20 +44,19 @@ fn one_request_is_sent_until_the_first_answer_and_many_after_it() {
         )
     });
     assert_eq!(shop.api.requests().len(), 1);
+    release_but(&shop, 20);
+    shop.api.hold_page(23);
+    assert!(shop.api.wait_until_held(20, SOON) && shop.api.wait_until_held(23, SOON));
     shop.api.release();
     shop.wait_for_run("succeeded");
     shop.assert_equal();
-    assert!(
-        (2..=8).contains(&shop.api.most_at_once()),
-        "{} at once",
-        shop.api.most_at_once()
-    );
+    assert!(shop.api.most_at_once() <= 8, "{} at once", shop.api.most_at_once());
 }
 
 #[test]
 fn progress_and_status_move_while_a_run_is_running() {
     let mut shop = Shop::with_job(2_000, PAGES);
-    for (page, percent) in [(4, "15.0"), (13, "60.0")] {
+    for (page, percent) in [(4, "15.0"), (18, "85.0")] {
         shop.api.hold_page(page);
         if page == 4 {
             shop.start();
@@ -78,7 +77,7 @@ fn progress_and_status_move_while_a_run_is_running() {
 
 /// Lets the held pages go and holds this one, which is too far ahead to have been asked for yet.
 fn release_but(shop: &Shop, page: u64) {
-    // Requests run at most ten pages ahead of what is committed, and page 4 is not: nobody waits for this page.
+    // Requests run at most ten pages ahead of what is committed: nobody waits for this page yet.
     shop.api.release();
     shop.api.hold_page(page);
 }
