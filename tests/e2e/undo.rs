@@ -2,7 +2,8 @@
 
 use crate::shop::{PAGES, Shop};
 
-const STATE: &str = "SELECT count(*) || ' ' || coalesce(md5(string_agg(p::text, ',' ORDER BY id)), '-') FROM app.products p";
+const STATE: &str =
+    "SELECT count(*) || ' ' || coalesce(md5(string_agg(p::text, ',' ORDER BY id)), '-') FROM app.products p";
 
 /// A job of 1,000 products with a first load and further runs that changed, removed and added; the table's state after
 /// each run, the first load first, and the runs' ids.
@@ -18,7 +19,12 @@ fn history(runs: u64) -> (Shop, Vec<String>, Vec<i64>) {
         states.push(shop.db.text(STATE));
     }
     let ids = shop.db.rows("SELECT id FROM sluice.sync_runs ORDER BY id").rows;
-    let ids = ids.into_iter().flatten().flatten().map(|id| id.parse().expect("an id")).collect();
+    let ids = ids
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|id| id.parse().expect("an id"))
+        .collect();
     (shop, states, ids)
 }
 
@@ -52,7 +58,10 @@ fn rolling_back_twice_goes_two_runs_back() {
 #[test]
 fn several_runs_are_undone_to_the_state_after_a_given_one() {
     let (mut shop, states, ids) = history(4);
-    shop.app.exec(&format!("CALL sluice.rollback_to('products', {}, resume => true)", ids[1]));
+    shop.app.exec(&format!(
+        "CALL sluice.rollback_to('products', {}, resume => true)",
+        ids[1]
+    ));
     assert_eq!(shop.db.text(STATE), states[1]);
     assert_eq!(shop.status("status"), "idle");
     shop.sync();
@@ -73,7 +82,10 @@ fn a_rollback_goes_over_the_first_load() {
 #[test]
 fn after_a_rollback_the_next_run_removes_what_has_gone_since() {
     let (mut shop, states, ids) = history(2);
-    shop.app.exec(&format!("CALL sluice.rollback_to('products', {}, resume => true)", ids[0]));
+    shop.app.exec(&format!(
+        "CALL sluice.rollback_to('products', {}, resume => true)",
+        ids[0]
+    ));
     assert_eq!(shop.db.text(STATE), states[0]);
     shop.api.remove_ids(&[10, 20, 30]);
     shop.sync();
@@ -86,9 +98,8 @@ fn rows_that_were_edited_since_are_left_and_reported() {
     shop.api.change_ids(&[1, 2, 3]);
     shop.api.add(3);
     shop.sync();
-    shop.db.exec(
-        "UPDATE app.products SET name = 'mine' WHERE id IN (2, 1002); DELETE FROM app.products WHERE id = 1003",
-    );
+    shop.db
+        .exec("UPDATE app.products SET name = 'mine' WHERE id IN (2, 1002); DELETE FROM app.products WHERE id = 1003");
     shop.app.exec("CALL sluice.rollback_to('products')");
     let kept = "SELECT string_agg(id::text, ',' ORDER BY id) FROM app.products WHERE name = 'mine'";
     assert_eq!(shop.db.text(kept), "2,1002");
@@ -101,11 +112,16 @@ fn rows_that_were_edited_since_are_left_and_reported() {
 #[test]
 fn rows_of_a_first_load_that_were_edited_since_are_left_and_reported() {
     let (mut shop, _, _) = history(0);
-    shop.db.exec("UPDATE app.products SET name = 'mine' WHERE id IN (7, 8); INSERT INTO app.products (id) VALUES (5000)");
+    shop.db
+        .exec("UPDATE app.products SET name = 'mine' WHERE id IN (7, 8); INSERT INTO app.products (id) VALUES (5000)");
     shop.app.exec("CALL sluice.rollback_to('products')");
     let kept = "SELECT string_agg(id::text, ',' ORDER BY id) FROM app.products";
     assert_eq!(shop.db.text(kept), "7,8,5000");
-    assert!(shop.run("error_message").starts_with("2 rows"), "{}", shop.run("error_message"));
+    assert!(
+        shop.run("error_message").starts_with("2 rows"),
+        "{}",
+        shop.run("error_message")
+    );
 }
 
 #[test]
@@ -121,7 +137,8 @@ fn the_preview_says_what_the_rollback_then_does() {
     let before = shop.db.text(STATE);
     assert_eq!(foreseen[0], format!("{},{}", ids[1], ids[2]));
     assert_eq!(shop.db.text(STATE), before, "a preview wrote");
-    shop.app.exec(&format!("CALL sluice.rollback_to('products', {})", ids[0]));
+    shop.app
+        .exec(&format!("CALL sluice.rollback_to('products', {})", ids[0]));
     // Inserted rows are removed, deleted ones inserted again.
     let done = shop.run("concat_ws(' ', deleted, updated, inserted)");
     assert_eq!(done, foreseen[1..].join(" "));
@@ -137,7 +154,10 @@ fn a_crash_in_the_middle_of_a_rollback_changes_nothing_and_it_goes_on() {
         shop.recover();
         assert!(call.finish().0.is_err(), "the caller outlived the crash");
         let seen = shop.db.text(STATE);
-        assert!(seen == states[2] || seen == states[0], "{point}: half a rollback is visible");
+        assert!(
+            seen == states[2] || seen == states[0],
+            "{point}: half a rollback is visible"
+        );
         shop.wait_for_run("succeeded");
         assert_eq!(shop.db.text(STATE), states[0], "{point}");
         assert_eq!(shop.status("status"), "paused");
@@ -171,5 +191,9 @@ fn undo_sets_beyond_the_kept_runs_are_refused_by_name() {
     assert_eq!(shop.status("status"), "idle", "a refused rollback paused the job");
     shop.app.exec("CALL sluice.rollback_to('products')");
     shop.app.exec("CALL sluice.rollback_to('products')");
-    assert_eq!(shop.db.number("SELECT count(*) FROM sluice.sync_runs WHERE status = 'rolled_back'"), 2);
+    assert_eq!(
+        shop.db
+            .number("SELECT count(*) FROM sluice.sync_runs WHERE status = 'rolled_back'"),
+        2
+    );
 }

@@ -154,6 +154,13 @@ fn of_jobs() -> Vec<ConfigError> {
             name: name(),
             proposed: vec![],
         },
+        JobFault::TableWithoutKey {
+            table: "public.products".into(),
+        },
+        JobFault::KeyNotInRecords {
+            column: name(),
+            members: vec!["id".into(), "sku".into()],
+        },
         JobFault::EmptyKey,
         JobFault::KeyColumnTwice { column: name() },
         JobFault::TargetTaken {
@@ -263,7 +270,7 @@ fn variant(error: &ConfigError) -> (&'static str, &'static str, &'static [&'stat
         ConfigError::Job(fault) => (
             "job",
             variants!(fault, JobFault:
-            Path NotAConnection KeyNeeded EmptyKey KeyColumnTwice TargetTaken),
+            Path NotAConnection KeyNeeded TableWithoutKey KeyNotInRecords EmptyKey KeyColumnTwice TargetTaken),
         ),
         ConfigError::Secret(fault) => (
             "secret",
