@@ -12,6 +12,7 @@ mod arming; // restored and copied databases
 mod auth; // credentials: sent where they belong, and nowhere else
 mod bad_input; // what the remote gets wrong
 mod crashes; // processes that die in mid-run, and what must not be lost
+mod definitions; // reads under a definition, a table or a moment that is not the usual one
 mod dropping; // databases and the extension, in mid-run
 mod first_load; // the first load, and what people see of it
 mod gone; // which missing rows are removed, and when

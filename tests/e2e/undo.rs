@@ -1,6 +1,7 @@
 //! Taking published runs back.
 
 use crate::shop::{PAGES, Shop};
+use sluice_e2e::kill9;
 
 const STATE: &str = "SELECT count(*) || ' ' || coalesce(md5(string_agg(p::text, ',' ORDER BY id)), '-') FROM app.products p";
 
@@ -167,4 +168,63 @@ fn undo_sets_beyond_the_kept_runs_are_refused_by_name() {
     shop.app.exec("CALL sluice.rollback_to('products')");
     shop.app.exec("CALL sluice.rollback_to('products')");
     assert_eq!(shop.db.number("SELECT count(*) FROM sluice.sync_runs WHERE status = 'rolled_back'"), 2);
+}
+
+#[test]
+fn an_interrupted_first_load_is_undone_as_a_whole_after_further_runs() {
+    let mut shop = Shop::with_job(1_000, PAGES);
+    shop.start_and_hold_at(6);
+    kill9(shop.worker());
+    shop.recover();
+    shop.api.release();
+    shop.wait_for_run("succeeded");
+    for round in 0..2 {
+        shop.api.change(30.0, round);
+        shop.sync();
+    }
+    for _ in 0..3 {
+        shop.app.exec("CALL sluice.rollback_to('products')");
+    }
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 0, "{}", shop.run("error_message"));
+    shop.app.exec("SELECT sluice.resume_job('products')");
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
+fn a_refresh_that_crashed_while_it_was_published_is_undone_as_a_whole() {
+    let mut shop = Shop::loaded(1_000, PAGES);
+    let old = shop.db.text(STATE);
+    shop.api.change(10.0, 1);
+    shop.api.remove(3.0, 2);
+    shop.db.failpoint("publish.before_commit", "kill9");
+    shop.start();
+    shop.recover();
+    shop.wait_for_run("succeeded");
+    shop.assert_equal();
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    assert_eq!(shop.db.text(STATE), old);
+}
+
+#[test]
+fn a_rollback_ends_the_run_that_is_under_way_first() {
+    let (mut shop, states, _) = history(1);
+    shop.api.change(20.0, 50);
+    shop.start_and_hold_at(5);
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    assert_eq!(shop.db.text(STATE), states[0]);
+    shop.api.release();
+    shop.app.exec("SELECT sluice.resume_job('products')");
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
+fn a_rollback_over_a_truncated_table_reports_what_it_cannot_restore() {
+    let (mut shop, _, _) = history(1);
+    shop.db.exec("TRUNCATE app.products");
+    let outcome = shop.app.try_rows("CALL sluice.rollback_to('products')");
+    assert!(outcome.is_ok(), "{outcome:?}");
+    // Rows that the undone run had removed come back; those that others removed since stay away.
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 20);
 }
