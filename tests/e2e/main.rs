@@ -2,10 +2,10 @@
 //!
 //! Run one: `make test-e2e ONLY=a_name` (see CONTRIBUTING.md).
 
-mod harness; // the harness itself, on a server without pg_sluice
-mod shop; // what the scenarios below have in common: a server, an API, a role, a connection
 mod failure; // how a run fails: what is told where
-mod scene; // a database of its own on a server, a role that owns the target, a job
+mod harness; // the harness itself, on a server without pg_sluice
+mod scene;
+mod shop; // what the scenarios below have in common: a server, an API, a role, a connection // a database of its own on a server, a role that owns the target, a job
 
 mod access; // who may do what
 mod arming; // restored and copied databases
