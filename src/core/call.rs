@@ -81,17 +81,20 @@ pub struct EndedWith {
     pub hint: Option<String>,
 }
 
-/// The SQLSTATEs that an ended run can carry over; others become 58000.
+/// The SQLSTATEs that an ended run can carry over, in order: all of ours, and those of PostgreSQL that a write, a lock, a
+/// trigger or a full disk gives. Others become 58000; the run's row has every one as it was.
+const CARRIED: [&str; 61] = [
+    "08001", "08004", "08006", "0A000", "21000", "22000", "22001", "22003", "22007", "22008", "22021", "22023",
+    "22032", "22P02", "22P05", "23000", "23001", "23502", "23503", "23505", "23514", "23P01", "25001", "25006",
+    "28000", "2BP01", "3F000", "40001", "40P01", "42501", "42601", "42602", "42703", "42704", "42710", "42804",
+    "42809", "42883", "428C9", "42P01", "42P10", "53000", "53100", "53200", "53300", "53400", "54000", "54001",
+    "55000", "55006", "55P03", "57014", "57P01", "F0000", "P0001", "SY003", "SY006", "SY007", "SY008", "SY009",
+    "XX000",
+];
+
 fn carried(sqlstate: Option<&str>) -> &'static str {
-    const KNOWN: [&str; 27] = [
-        "08001", "08006", "0A000", "22003", "22007", "22008", "22023", "22032", "22P02", "22P05", "23502", "23503",
-        "23505", "23514", "28000", "40001", "40P01", "42501", "42703", "42804", "42P01", "42P10", "53400", "54000",
-        "55P03", "57014", "22001",
-    ];
-    KNOWN
-        .into_iter()
-        .find(|known| Some(*known) == sqlstate)
-        .unwrap_or("58000")
+    let known = sqlstate.and_then(|code| CARRIED.binary_search(&code).ok());
+    known.map_or("58000", |at| CARRIED[at])
 }
 
 impl Explain for CallError {
@@ -178,24 +181,29 @@ impl Explain for CallError {
             CallError::ConnectionInUse { .. } => "Drop these jobs first, or point them to another connection.".into(),
             CallError::UnknownRun { .. } => "SELECT id, data_type, status FROM sluice.sync_runs shows the runs.".into(),
             CallError::NotHeld { .. } => "SELECT * FROM sluice.sync_held shows the runs that wait for a decision.".into(),
-            CallError::Paused { name, .. } => format!("Resume it first: SELECT sluice.resume_job('{name}')."),
-            CallError::Disabled { name, .. } => format!("Mend the cause, then resume it: SELECT sluice.resume_job('{name}')."),
+            CallError::Paused { name, .. } => format!("Resume it first: SELECT sluice.resume_job({}).", literal(name)),
+            CallError::Disabled { name, .. } => format!("Mend the cause, then resume it: SELECT sluice.resume_job({}).", literal(name)),
             CallError::NotArmed { .. } => "If this database shall call the remote, arm it: SELECT sluice.arm().".into(),
             CallError::NothingToRollBack { .. } | CallError::NotRollbackTarget { .. } => "SELECT id, status, finished_at FROM sluice.sync_runs shows the published runs; undo sets are kept for undo.keep_runs runs.".into(),
             CallError::UnknownRole { .. } => "SELECT rolname FROM pg_roles shows the roles.".into(),
             CallError::UnknownLevel { .. } => "The levels are monitor, writer, operator and admin.".into(),
-            CallError::WrongOrigin { name, .. } => format!("Set a secret for this origin: SELECT sluice.set_secret('{name}_2', '…', origin => …)."),
+            CallError::WrongOrigin { name, .. } => format!("Set a secret for this origin: SELECT sluice.set_secret({}, '…', origin => …).", literal(&format!("{name}_2"))),
             CallError::UnknownSecret { hint, .. } | CallError::NoKey { hint, .. } | CallError::Denied { hint, .. } => hint.clone(),
-            CallError::RunEnded { error, job, .. } => error.hint.clone().unwrap_or_else(|| format!("SELECT * FROM sluice.sync_status WHERE data_type = '{job}' says what happens next.")),
+            CallError::RunEnded { error, job, .. } => error.hint.clone().unwrap_or_else(|| format!("SELECT * FROM sluice.sync_status WHERE data_type = {} says what happens next.", literal(job))),
             CallError::WorkerDidNotStart { .. } => "The server's log says why; often the target's owner lacks CONNECT on the database.".into(),
             CallError::Stopped => "It goes on at its checkpoint at the next scheduled time, or with sluice.start_sync.".into(),
             CallError::RunTimeout { .. } => "It goes on at its checkpoint with the next run; the limit is the setting timeouts.run.".into(),
             CallError::RunLimit { what, .. } => format!("Raise or remove the setting limits.{what}."),
-            CallError::UnboundSecret { name } => format!("Set it with one: SELECT sluice.set_secret('{name}', '…', origin => 'https://…')."),
+            CallError::UnboundSecret { name } => format!("Set it with one: SELECT sluice.set_secret({}, '…', origin => 'https://…').", literal(name)),
             CallError::FromPage => "Leave from_page out: the run goes on at its checkpoint.".into(),
         };
         Some(hint)
     }
+}
+
+/// A name as an SQL literal, so that a hint can be run as it stands.
+fn literal(name: &str) -> String {
+    format!("'{}'", name.replace('\'', "''"))
 }
 
 fn ended_detail(error: &EndedWith) -> String {
@@ -203,5 +211,19 @@ fn ended_detail(error: &EndedWith) -> String {
     match &error.detail {
         Some(detail) => format!("{message}. {detail}"),
         None => format!("{message}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_ends_its_caller_with_its_own_sqlstate() {
+        assert!(CARRIED.is_sorted(), "a search by halves needs the order");
+        for code in ["22032", "28000", "42704", "55000", "P0001", "SY003"] {
+            assert_eq!(carried(Some(code)), code);
+        }
+        assert_eq!((carried(Some("ZZ999")), carried(None)), ("58000", "58000"));
     }
 }

@@ -25,7 +25,11 @@ fn load(shop: &mut Shop, value: &str) {
 fn a_bearer_token_is_sent_with_each_request() {
     let mut shop = guarded(Auth::Bearer("s3cret".into()), "ADD auth 'bearer', ADD secret 'token'");
     load(&mut shop, "s3cret");
-    let all = shop.api.requests().iter().all(|request| request.authorization() == Some("Bearer s3cret"));
+    let all = shop
+        .api
+        .requests()
+        .iter()
+        .all(|request| request.authorization() == Some("Bearer s3cret"));
     assert!(all, "{:?}", shop.api.requests());
 }
 
@@ -83,7 +87,10 @@ fn a_wrong_secret_costs_one_request_and_is_mended_by_setting_it() {
     assert_eq!(shop.run("concat_ws(' ', status, error_class)"), "failed auth");
     assert_eq!(shop.health("status"), "unhealthy");
     assert!(shop.status("action").starts_with("you: "), "{}", shop.status("action"));
-    assert_eq!(shop.db.text("SELECT state FROM sluice.sync_connections"), "reauth_required");
+    assert_eq!(
+        shop.db.text("SELECT state FROM sluice.sync_connections"),
+        "reauth_required"
+    );
     assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 300);
 
     shop.app.exec("SELECT sluice.set_secret('token', 'right')");
@@ -94,7 +101,8 @@ fn a_wrong_secret_costs_one_request_and_is_mended_by_setting_it() {
 #[test]
 fn a_missing_secret_is_told_before_any_request() {
     let mut shop = guarded(Auth::Bearer("x".into()), "ADD auth 'bearer', ADD secret 'token'");
-    shop.app.exec("CREATE TABLE products (id bigint PRIMARY KEY, name text)");
+    shop.app
+        .exec("CREATE TABLE products (id bigint PRIMARY KEY, name text)");
     shop.create_job("products", "/page/products", PAGES);
     let error = shop.failing_sync();
     assert!(error.to_string().contains("\"token\""), "{error}");
@@ -109,10 +117,14 @@ fn a_secret_is_not_sent_to_another_origin_than_its_own() {
         products: 300,
         ..Default::default()
     });
-    shop.db.exec(&format!("ALTER SERVER shop OPTIONS (SET base_url '{}')", other.url()));
+    shop.db
+        .exec(&format!("ALTER SERVER shop OPTIONS (SET base_url '{}')", other.url()));
     let error = shop.failing_sync();
     assert!(error.to_string().contains("\"token\""), "{error}");
-    assert!(["config", "auth"].contains(&shop.run("error_class").as_str()), "{error}");
+    assert!(
+        ["config", "auth"].contains(&shop.run("error_class").as_str()),
+        "{error}"
+    );
     assert_eq!(other.requests().len(), 0);
 }
 
@@ -137,15 +149,19 @@ fn an_unbound_secret_serves_the_first_origin_that_names_it_and_no_second_one() {
     ));
     let error = shop.app.error("CALL sluice.sync('copies')");
     assert_eq!(other.requests().len(), 0, "{error}");
-    let class = shop.db.text("SELECT error_class FROM sluice.sync_runs WHERE data_type = 'copies'");
+    let class = shop
+        .db
+        .text("SELECT error_class FROM sluice.sync_runs WHERE data_type = 'copies'");
     assert!(["config", "auth"].contains(&class.as_str()), "{error}");
 }
 
 #[test]
 fn a_secret_that_names_its_origin_is_refused_elsewhere_from_the_start() {
     let mut shop = guarded(Auth::Bearer("s3cret".into()), "ADD auth 'bearer', ADD secret 'token'");
-    shop.app.exec("SELECT sluice.set_secret('token', 's3cret', 'https://api.example.com')");
-    shop.app.exec("CREATE TABLE products (id bigint PRIMARY KEY, name text)");
+    shop.app
+        .exec("SELECT sluice.set_secret('token', 's3cret', 'https://api.example.com')");
+    shop.app
+        .exec("CREATE TABLE products (id bigint PRIMARY KEY, name text)");
     shop.create_job("products", "/page/products", PAGES);
     let error = shop.failing_sync();
     assert_eq!(shop.api.requests().len(), 0, "{error}");

@@ -22,7 +22,9 @@ fn fails_on(fault: Fault, expected: &Failure) {
 }
 
 fn move_to(scene: &mut Scene, base_url: &str) {
-    scene.admin.exec(&format!("ALTER SERVER shop OPTIONS (SET base_url '{base_url}')"));
+    scene
+        .admin
+        .exec(&format!("ALTER SERVER shop OPTIONS (SET base_url '{base_url}')"));
 }
 
 #[test]
@@ -46,7 +48,10 @@ fn a_host_that_nobody_knows() {
 fn a_connection_that_is_refused() {
     let mut scene = shop();
     // A port that nobody listens on: held by us until the end, but never accepted from.
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port();
     move_to(&mut scene, &format!("http://127.0.0.1:{port}"));
     fails(
         &mut scene,
@@ -266,7 +271,9 @@ fn a_text_that_is_too_long_for_its_column() {
 #[test]
 fn a_number_with_more_digits_than_its_column() {
     let mut scene = shop();
-    scene.app.exec("ALTER TABLE product ALTER COLUMN price TYPE numeric(3,2)");
+    scene
+        .app
+        .exec("ALTER TABLE product ALTER COLUMN price TYPE numeric(3,2)");
     fails(
         &mut scene,
         &Failure {
@@ -289,7 +296,9 @@ fn a_redirect_is_not_followed_and_gets_no_credentials() {
          ALTER SERVER shop OPTIONS (SET auth 'bearer', ADD secret 'token')",
         scene.api.url()
     ));
-    scene.api.misbehave(Fault::redirect(302, &format!("{}/page/products", elsewhere.url())));
+    scene
+        .api
+        .misbehave(Fault::redirect(302, &format!("{}/page/products", elsewhere.url())));
     let origin = elsewhere.url();
     fails(
         &mut scene,
@@ -375,7 +384,9 @@ fn a_loopback_address_that_nobody_has_allowed() {
         },
     );
     // The hint's two statements, as they stand.
-    scene.admin.exec("ALTER SYSTEM SET sluice.allowed_networks = '127.0.0.0/8'");
+    scene
+        .admin
+        .exec("ALTER SYSTEM SET sluice.allowed_networks = '127.0.0.0/8'");
     scene.admin.exec("SELECT pg_reload_conf()");
     let works = eventually(SOON, || scene.app.try_rows("CALL sluice.sync('product')").is_ok());
     assert!(works, "the hint's two statements mend it");
@@ -403,7 +414,14 @@ fn the_metadata_address_whatever_is_allowed() {
 #[test]
 fn a_proxy_of_the_environment_is_not_used() {
     let proxy = SampleApi::start(Options::default());
-    let names = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    let names = [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ];
     let environment: Vec<(&str, String)> = names.iter().map(|name| (*name, proxy.url())).collect();
     let cluster = Cluster::with_environment(&environment);
     let mut scene = Scene::on(&cluster);

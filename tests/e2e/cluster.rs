@@ -57,7 +57,10 @@ impl Cluster {
     /// A server with pg_sluice preloaded whose environment has further variables.
     pub fn with_environment(variables: &[(&str, String)]) -> Cluster {
         let mut cluster = Cluster::with(&[]);
-        cluster.environment = variables.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
+        cluster.environment = variables
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.clone()))
+            .collect();
         cluster.restart();
         cluster
     }
@@ -306,6 +309,7 @@ fn write_key(folder: &Path) {
         .open(&path)
         .expect("our own folder");
     let key = b"5eedf00d0123456789abcdef".iter().cycle().take(64);
-    file.write_all(&key.copied().collect::<Vec<u8>>()).expect("our own file");
+    file.write_all(&key.copied().collect::<Vec<u8>>())
+        .expect("our own file");
     give_to_server_user(&path);
 }

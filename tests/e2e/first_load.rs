@@ -71,7 +71,9 @@ fn progress_and_status_move_while_a_run_is_running() {
     }
     shop.api.release();
     shop.wait_for_run("succeeded");
-    assert_eq!(shop.db.number("SELECT count(*) FROM sluice.sync_progress"), 0);
+    wait_until(&mut shop.db, "the worker is gone from the view", SOON, |db| {
+        db.number("SELECT count(*) FROM sluice.sync_progress") == 0
+    });
     shop.assert_equal();
 }
 

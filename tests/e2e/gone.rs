@@ -22,7 +22,8 @@ fn without_a_total_a_row_goes_after_two_complete_reads_and_counts_as_unconfirmed
 #[test]
 fn a_row_that_comes_back_between_two_reads_is_not_removed() {
     let mut shop = Shop::loaded(300, PAGES_WITHOUT_TOTAL);
-    shop.api.misbehave(Rule::new(Fault::body(r#"{"data": []}"#)).page(3).times(1));
+    shop.api
+        .misbehave(Rule::new(Fault::body(r#"{"data": []}"#)).page(3).times(1));
     shop.sync();
     assert_eq!((count(&mut shop), shop.status("unconfirmed").as_str()), (300, "100"));
     shop.sync();
@@ -122,7 +123,11 @@ fn half_the_rows_with_a_matching_total_are_held_even_though_the_total_is_proof()
 #[test]
 fn an_answer_in_one_piece_is_proof() {
     let mut shop = Shop::open(300);
-    shop.create_job("products", "/none/products", r#"{"records": "$.data", "pagination": {"type": "none"}}"#);
+    shop.create_job(
+        "products",
+        "/none/products",
+        r#"{"records": "$.data", "pagination": {"type": "none"}}"#,
+    );
     shop.sync();
     shop.api.remove_ids(&[1, 150, 300]);
     shop.sync();

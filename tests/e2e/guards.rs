@@ -22,14 +22,19 @@ fn settings() -> String {
 /// Loads 500 products, changes some, meets the fault, and meets a good answer again.
 fn meets(fault: impl Into<Rule>, expected: &Expected) {
     let mut shop = Shop::loaded(500, &settings());
-    shop.db.exec("CREATE TABLE app.before AS SELECT id, xmin::text AS version FROM app.products");
+    shop.db
+        .exec("CREATE TABLE app.before AS SELECT id, xmin::text AS version FROM app.products");
     shop.api.change(10.0, 3);
     shop.api.misbehave(fault);
     let error = shop.failing_sync();
     let untouched = "SELECT count(*) FROM app.products p JOIN app.before b USING (id) WHERE p.xmin::text = b.version";
     assert_eq!(shop.db.number(untouched), 500, "{error}");
     let run = shop.run("concat_ws(' ', status, coalesce(error_class, '-'), coalesce(sqlstate, '-'))");
-    assert_eq!(run, format!("{} {} {}", expected.status, expected.class, expected.sqlstate), "{error}");
+    assert_eq!(
+        run,
+        format!("{} {} {}", expected.status, expected.class, expected.sqlstate),
+        "{error}"
+    );
     assert_views(&mut shop, expected);
     shop.api.clear_faults();
     shop.sync();
@@ -41,7 +46,10 @@ fn meets(fault: impl Into<Rule>, expected: &Expected) {
 }
 
 fn assert_views(shop: &mut Shop, expected: &Expected) {
-    for (view, message) in [("status", shop.status("error_message")), ("health", shop.health("error_message"))] {
+    for (view, message) in [
+        ("status", shop.status("error_message")),
+        ("health", shop.health("error_message")),
+    ] {
         let hidden = view == "health" && expected.health == "healthy";
         assert!(hidden || message.contains(expected.message), "{view}: {message}");
     }
@@ -105,7 +113,13 @@ fn an_error_document_with_status_200_misses_the_records_path() {
 
 #[test]
 fn an_html_page_is_no_json() {
-    meets(Fault::html(), &Expected { message: "HTML", ..NOT_RECORDS });
+    meets(
+        Fault::html(),
+        &Expected {
+            message: "HTML",
+            ..NOT_RECORDS
+        },
+    );
 }
 
 #[test]
@@ -130,12 +144,24 @@ fn a_status_500_is_retried_and_ends_the_run() {
 
 #[test]
 fn a_truncated_body_is_retried_and_ends_the_run() {
-    meets(Rule::new(Fault::ShortBody).page(2), &Expected { class: "network", ..PASSES });
+    meets(
+        Rule::new(Fault::ShortBody).page(2),
+        &Expected {
+            class: "network",
+            ..PASSES
+        },
+    );
 }
 
 #[test]
 fn a_reset_in_mid_body_is_retried_and_ends_the_run() {
-    meets(Rule::new(Fault::Reset).page(2), &Expected { class: "network", ..PASSES });
+    meets(
+        Rule::new(Fault::Reset).page(2),
+        &Expected {
+            class: "network",
+            ..PASSES
+        },
+    );
 }
 
 #[test]
@@ -217,10 +243,14 @@ fn an_approved_run_is_published_without_a_request() {
 #[test]
 fn an_approved_run_can_be_undone() {
     let (mut shop, run) = held();
-    let before = shop.db.text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p");
+    let before = shop
+        .db
+        .text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p");
     shop.app.exec(&format!("CALL sluice.approve({run})"));
     shop.app.exec("CALL sluice.rollback_to('products')");
-    let after = shop.db.text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p");
+    let after = shop
+        .db
+        .text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p");
     assert_eq!(before, after);
 }
 
@@ -254,7 +284,8 @@ fn a_newer_good_run_supersedes_a_held_one() {
 #[test]
 fn an_empty_answer_is_accepted_where_the_job_says_so() {
     let mut shop = Shop::loaded(500, &settings());
-    shop.app.exec(r#"SELECT sluice.alter_job('products', settings => '{"on_empty": "accept", "max_shrink": 1}')"#);
+    shop.app
+        .exec(r#"SELECT sluice.alter_job('products', settings => '{"on_empty": "accept", "max_shrink": 1}')"#);
     shop.api.remove_ids(&(1..=500).collect::<Vec<_>>());
     shop.sync();
     assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 0);
@@ -265,7 +296,8 @@ fn an_empty_answer_is_accepted_where_the_job_says_so() {
 #[test]
 fn an_empty_answer_is_held_where_the_job_says_so() {
     let mut shop = Shop::loaded(500, &settings());
-    shop.app.exec(r#"SELECT sluice.alter_job('products', settings => '{"on_empty": "hold"}')"#);
+    shop.app
+        .exec(r#"SELECT sluice.alter_job('products', settings => '{"on_empty": "hold"}')"#);
     shop.api.misbehave(Fault::body(r#"{"data": []}"#));
     shop.failing_sync();
     assert_eq!(shop.run("status"), "held");

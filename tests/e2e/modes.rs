@@ -13,7 +13,10 @@ const LINK: (&str, &str) = (
     "/link/products",
     r#"{"records": "$.data", "params": {"per_page": "100"}, "commit_every": {"pages": 1}, "pagination": {"type": "link_header"}}"#,
 );
-const NONE: (&str, &str) = ("/none/products", r#"{"records": "$.data", "pagination": {"type": "none"}}"#);
+const NONE: (&str, &str) = (
+    "/none/products",
+    r#"{"records": "$.data", "pagination": {"type": "none"}}"#,
+);
 
 /// Loads, refreshes and removes by one scheme.
 fn follows(scheme: (&str, &str)) -> Shop {
@@ -53,7 +56,10 @@ fn a_server_that_clamps_the_page_size_loses_no_row() {
     shop.create_job("products", OFFSET.0, OFFSET.1);
     shop.sync();
     shop.assert_equal();
-    assert_eq!(shop.db.number("SELECT count(*) FROM sluice._page WHERE records > 0"), 19);
+    assert_eq!(
+        shop.db.number("SELECT count(*) FROM sluice._page WHERE records > 0"),
+        19
+    );
     // The clamp changes in the middle of the next read.
     shop.api.hold_page(5);
     shop.start();
@@ -119,7 +125,10 @@ fn an_offset_read_goes_on_at_its_next_offset_after_a_crash() {
 #[test]
 fn a_link_to_another_server_is_not_followed() {
     let mut shop = Shop::open(300);
-    let other = sample_api::SampleApi::start(sample_api::Options { products: 300, ..Default::default() });
+    let other = sample_api::SampleApi::start(sample_api::Options {
+        products: 300,
+        ..Default::default()
+    });
     shop.create_job("products", LINK.0, LINK.1);
     let link = format!("<{}/link/products?page=2>; rel=\"next\"", other.url());
     let headers = Fault::Headers(vec![("Link".to_string(), link)]);
@@ -144,13 +153,17 @@ fn upsert() -> Shop {
 #[test]
 fn upsert_writes_what_differs_and_removes_nothing() {
     let mut shop = upsert();
-    shop.db.exec("CREATE TABLE app.before AS SELECT id, xmin::text AS version FROM app.products");
+    shop.db
+        .exec("CREATE TABLE app.before AS SELECT id, xmin::text AS version FROM app.products");
     shop.api.remove_ids(&[1, 2, 3]);
     let changed = shop.api.change(10.0, 4).len();
     shop.api.add(7);
     shop.sync();
     assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 507);
-    assert_eq!(shop.run("concat_ws(' ', inserted, updated, deleted)"), format!("7 {changed} 0"));
+    assert_eq!(
+        shop.run("concat_ws(' ', inserted, updated, deleted)"),
+        format!("7 {changed} 0")
+    );
     let rewritten = "SELECT count(*) FROM app.products p JOIN app.before b USING (id) WHERE p.xmin::text <> b.version";
     assert_eq!(shop.db.number(rewritten), changed as i64);
     shop.db.exec("DELETE FROM app.products WHERE id <= 3");
@@ -162,7 +175,9 @@ fn upsert_writes_what_differs_and_removes_nothing() {
 #[test]
 fn an_upsert_that_was_interrupted_goes_on_and_can_be_undone_as_a_whole() {
     let mut shop = upsert();
-    let old = shop.db.text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p");
+    let old = shop
+        .db
+        .text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p");
     shop.api.change(50.0, 4);
     shop.api.clear_log();
     let committed = shop.start_and_hold_at(4);
@@ -175,18 +190,28 @@ fn an_upsert_that_was_interrupted_goes_on_and_can_be_undone_as_a_whole() {
     shop.assert_none_asked_again(&committed);
     shop.assert_equal();
     shop.app.exec("CALL sluice.rollback_to('products')");
-    assert_eq!(shop.db.text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p"), old);
+    assert_eq!(
+        shop.db
+            .text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p"),
+        old
+    );
 }
 
 #[test]
 fn an_upsert_is_undone_and_redone() {
     let mut shop = upsert();
-    let old = shop.db.text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p");
+    let old = shop
+        .db
+        .text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p");
     shop.api.change(10.0, 4);
     shop.api.add(5);
     shop.sync();
     shop.app.exec("CALL sluice.rollback_to('products', resume => true)");
-    assert_eq!(shop.db.text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p"), old);
+    assert_eq!(
+        shop.db
+            .text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p"),
+        old
+    );
     shop.sync();
     shop.assert_equal();
 }
@@ -222,7 +247,8 @@ fn a_key_of_two_columns_matches_rows_by_both() {
     let changed = shop.api.change(10.0, 1).len();
     shop.api.remove_ids(&[9, 10]);
     shop.sync();
-    let sums = "SELECT concat_ws(' ', count(*), sum(id), (sum(price) * 100)::bigint, count(*) FILTER (WHERE extra = 'kept'))
+    let sums =
+        "SELECT concat_ws(' ', count(*), sum(id), (sum(price) * 100)::bigint, count(*) FILTER (WHERE extra = 'kept'))
                 FROM app.products";
     let truth = shop.api.checksum();
     let expected = format!("{} {} {} 398", truth.count, truth.sum_id, truth.sum_price_cents);
@@ -260,5 +286,9 @@ fn names_that_need_quotes_work_everywhere() {
     assert_eq!(shop.db.text(sums), expected);
     shop.app.exec("CALL sluice.rollback_to('products')");
     shop.app.exec("CALL sluice.rollback_to('products')");
-    assert_eq!(shop.db.number(r#"SELECT count(*) FROM "My ""schema"" – ü"."select from; --""#), 0);
+    assert_eq!(
+        shop.db
+            .number(r#"SELECT count(*) FROM "My ""schema"" – ü"."select from; --""#),
+        0
+    );
 }
