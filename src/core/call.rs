@@ -81,17 +81,14 @@ pub struct EndedWith {
     pub hint: Option<String>,
 }
 
-/// The SQLSTATEs that an ended run can carry over; others become 58000.
-fn carried(sqlstate: Option<&str>) -> &'static str {
-    const KNOWN: [&str; 27] = [
-        "08001", "08006", "0A000", "22003", "22007", "22008", "22023", "22032", "22P02", "22P05", "23502", "23503",
-        "23505", "23514", "28000", "40001", "40P01", "42501", "42703", "42804", "42P01", "42P10", "53400", "54000",
-        "55P03", "57014", "22001",
-    ];
-    KNOWN
-        .into_iter()
-        .find(|known| Some(*known) == sqlstate)
-        .unwrap_or("58000")
+impl CallError {
+    /// The SQLSTATE of the error that a run ended with, as its row tells it.
+    pub fn carried_sqlstate(&self) -> Option<&str> {
+        match self {
+            CallError::RunEnded { error, .. } => error.sqlstate.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 impl Explain for CallError {
@@ -130,7 +127,8 @@ impl Explain for CallError {
             CallError::Stopped | CallError::RunTimeout { .. } => "57014",
             CallError::RunLimit { .. } => "54000",
             CallError::FromPage => "0A000",
-            CallError::RunEnded { error, .. } => carried(error.sqlstate.as_deref()),
+            // What the run ended with takes its place where that is known: see `carried_sqlstate`.
+            CallError::RunEnded { .. } => "58000",
         }
     }
 
