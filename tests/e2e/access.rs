@@ -52,7 +52,9 @@ fn scene() -> (Cluster, Scene) {
     let mut scene = Scene::on(&cluster);
     for level in LEVELS {
         make_role(&mut scene.admin, &format!("a_{level}"));
-        scene.admin.exec(&format!("SELECT sluice.grant_access('a_{level}', '{level}')"));
+        scene
+            .admin
+            .exec(&format!("SELECT sluice.grant_access('a_{level}', '{level}')"));
     }
     make_role(&mut scene.admin, "stranger");
     for writer in ["alice", "bob"] {
@@ -65,7 +67,10 @@ fn scene() -> (Cluster, Scene) {
         db.exec(&format!("CREATE TABLE {writer}.{writer} {}", crate::scene::PRODUCT));
         db.exec(&create_job(writer, "{}").replace("app.", &format!("{writer}.")));
         db.exec(&format!("CALL sluice.sync('{writer}')"));
-        db.exec(&format!("SELECT sluice.set_secret('token_of_{writer}', 'x', origin => '{}')", scene.api.url()));
+        db.exec(&format!(
+            "SELECT sluice.set_secret('token_of_{writer}', 'x', origin => '{}')",
+            scene.api.url()
+        ));
     }
     (cluster, scene)
 }
@@ -75,7 +80,11 @@ fn each_level_may_execute_what_the_matrix_says_and_nothing_else() {
     let (_cluster, mut scene) = scene();
     let named = "SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'sluice'::regnamespace AND proname !~ '^_' ORDER BY 1";
     let there: Vec<String> = scene.admin.rows(named).rows.into_iter().flatten().flatten().collect();
-    let mut known: Vec<&str> = FUNCTIONS.iter().map(|(name, _)| *name).filter(|name| there.iter().any(|t| t == name)).collect();
+    let mut known: Vec<&str> = FUNCTIONS
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| there.iter().any(|t| t == name))
+        .collect();
     known.sort_unstable();
     assert_eq!(there, known, "a new function needs a line in the matrix");
     for (name, levels) in FUNCTIONS {
@@ -92,7 +101,11 @@ fn each_level_may_execute_what_the_matrix_says_and_nothing_else() {
             "SELECT bool_or(has_function_privilege('stranger', p.oid, 'EXECUTE')) FROM pg_proc p \
              WHERE p.pronamespace = 'sluice'::regnamespace AND p.proname = '{name}'"
         );
-        assert_ne!(scene.admin.value(&stranger).as_deref(), Some("t"), "{name} as a stranger");
+        assert_ne!(
+            scene.admin.value(&stranger).as_deref(),
+            Some("t"),
+            "{name} as a stranger"
+        );
     }
 }
 
@@ -129,7 +142,9 @@ fn our_tables_cannot_be_read_written_or_given_triggers_by_any_level() {
         .collect();
     for role in ["a_monitor", "a_writer", "a_operator", "a_admin", "alice"] {
         let mut db = cluster.db_as(role, &scene.database);
-        db.exec(&format!("CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"));
+        db.exec(&format!(
+            "CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
+        ));
         for table in &tables {
             for sql in [
                 format!("SELECT FROM sluice.{table}"),
@@ -161,10 +176,15 @@ fn writers_see_their_own_rows_and_monitors_and_operators_see_all() {
         };
         let filled = !["sync_held", "sync_progress"].contains(&view);
         let names = |role: &str| seen(&mut cluster.db_as(role, &scene.database), view, column);
-        let of = |name: &str| if view == "sync_secrets" { format!("token_of_{name}") } else { name.to_string() };
-        let expected = |people: &[&str]| -> Vec<String> {
-            people.iter().filter(|_| filled).map(|name| of(name)).collect()
+        let of = |name: &str| {
+            if view == "sync_secrets" {
+                format!("token_of_{name}")
+            } else {
+                name.to_string()
+            }
         };
+        let expected =
+            |people: &[&str]| -> Vec<String> { people.iter().filter(|_| filled).map(|name| of(name)).collect() };
         assert_eq!(names("alice"), expected(&["alice"]), "{view} as alice");
         assert_eq!(names("a_writer"), expected(&[]), "{view} as another writer");
         if view != "sync_secrets" {
@@ -172,11 +192,16 @@ fn writers_see_their_own_rows_and_monitors_and_operators_see_all() {
                 assert_eq!(names(role), expected(&["alice", "bob"]), "{view} as {role}");
             }
         }
-        let error = cluster.db_as("stranger", &scene.database).error(&format!("SELECT * FROM sluice.{view}"));
+        let error = cluster
+            .db_as("stranger", &scene.database)
+            .error(&format!("SELECT * FROM sluice.{view}"));
         assert_eq!(error.sqlstate, "42501", "{view}: {error}");
     }
     let mut db = cluster.db_as("alice", &scene.database);
-    assert_eq!(db.text("SELECT jsonb_path_query_array(sluice.get_sync_status(), '$.jobs[*].data_type')"), "[\"alice\"]");
+    assert_eq!(
+        db.text("SELECT jsonb_path_query_array(sluice.get_sync_status(), '$.jobs[*].data_type')"),
+        "[\"alice\"]"
+    );
 }
 
 /// Calls on the job of bob, each with what it needs.
@@ -195,10 +220,17 @@ const ON_A_JOB: [&str; 8] = [
 fn a_writer_cannot_touch_the_job_of_another_and_an_operator_runs_it_but_does_not_change_it() {
     let (cluster, scene) = scene();
     let mut alice = cluster.db_as("alice", &scene.database);
-    let changes = ["SELECT sluice.alter_job('bob', path => '/other')", "SELECT sluice.drop_job('bob', drop_target => true)"];
+    let changes = [
+        "SELECT sluice.alter_job('bob', path => '/other')",
+        "SELECT sluice.drop_job('bob', drop_target => true)",
+    ];
     for sql in ON_A_JOB.iter().chain(&changes) {
         let error = alice.error(sql);
-        assert_eq!((error.sqlstate.as_str(), error.message.as_str()), ("42501", "permission denied for job \"bob\""), "{sql}");
+        assert_eq!(
+            (error.sqlstate.as_str(), error.message.as_str()),
+            ("42501", "permission denied for job \"bob\""),
+            "{sql}"
+        );
     }
     assert_eq!(alice.number("SELECT sluice.force_sync_all()"), 1, "only her own");
     let mut operator = cluster.db_as("a_operator", &scene.database);

@@ -16,6 +16,9 @@ use std::time::Duration;
 /// How long a start, a stop or a crash recovery may take on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// A quarter of the key that each test server seals its secrets with.
+const KEY: &str = "0123456789abcdef";
+
 /// How a server is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -57,7 +60,10 @@ impl Cluster {
     /// A server with pg_sluice preloaded whose environment has further variables.
     pub fn with_environment(variables: &[(&str, String)]) -> Cluster {
         let mut cluster = Cluster::with(&[]);
-        cluster.environment = variables.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
+        cluster.environment = variables
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.clone()))
+            .collect();
         cluster.restart();
         cluster
     }
@@ -305,6 +311,6 @@ fn write_key(folder: &Path) {
         .mode(0o600)
         .open(&path)
         .expect("our own folder");
-    file.write_all(&[b'5'; 64]).expect("our own file");
+    file.write_all(KEY.repeat(4).as_bytes()).expect("our own file");
     give_to_server_user(&path);
 }

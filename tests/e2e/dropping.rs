@@ -65,7 +65,10 @@ fn the_database_of_a_run_is_dropped_at_the_first_try_with_and_without_force() {
         let (database, api) = left_alone(&cluster);
         let mut db = cluster.db();
         promptly(&mut db, &format!("DROP DATABASE {database}{force}"));
-        assert!(!api.wait_for_requests(1, PROMPT), "nothing is asked for a database that is gone");
+        assert!(
+            !api.wait_for_requests(1, PROMPT),
+            "nothing is asked for a database that is gone"
+        );
         assert!(db.pids("sluice worker").is_empty());
     }
 }
@@ -74,7 +77,10 @@ fn the_database_of_a_run_is_dropped_at_the_first_try_with_and_without_force() {
 fn a_database_is_renamed_at_the_first_try_and_its_run_goes_on() {
     let cluster = Cluster::start();
     let (database, api) = left_alone(&cluster);
-    promptly(&mut cluster.db(), &format!("ALTER DATABASE {database} RENAME TO renamed"));
+    promptly(
+        &mut cluster.db(),
+        &format!("ALTER DATABASE {database} RENAME TO renamed"),
+    );
     goes_on(&cluster, "renamed", &api);
 }
 
@@ -83,7 +89,7 @@ fn a_database_is_moved_to_another_tablespace_and_its_run_goes_on() {
     let cluster = Cluster::with(&[("allow_in_place_tablespaces", "on")]);
     let (database, api) = left_alone(&cluster);
     let mut db = cluster.db();
-    db.exec("SET allow_in_place_tablespaces = on; CREATE TABLESPACE elsewhere LOCATION ''");
+    db.exec("CREATE TABLESPACE elsewhere LOCATION ''");
     db.exec(&format!("ALTER DATABASE {database} SET TABLESPACE elsewhere"));
     goes_on(&cluster, &database, &api);
 }
@@ -135,7 +141,10 @@ fn a_drop_of_the_extension_that_is_rolled_back_leaves_the_job_going_on() {
     scene.api.clear_log();
     scene.admin.exec("BEGIN");
     scene.admin.exec("DROP EXTENSION pg_sluice CASCADE");
-    assert!(!scene.api.wait_for_requests(1, PROMPT), "nothing runs while it is undecided");
+    assert!(
+        !scene.api.wait_for_requests(1, PROMPT),
+        "nothing runs while it is undecided"
+    );
     scene.admin.exec("ROLLBACK");
     scene.wait_for_run("succeeded");
     assert_eq!(scene.api.pages_asked()[0], 3);

@@ -16,7 +16,10 @@ pub struct Failure<'a> {
 
 /// Settings under which nothing is tried twice.
 pub fn once(settings: &str) -> String {
-    let rest = settings.trim().trim_start_matches('{').trim_end_matches('}');
+    let rest = settings
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'))
+        .expect("an object");
     let comma = if rest.is_empty() { "" } else { ", " };
     format!("{{\"retry\": {{\"request_attempts\": 1}}{comma}{rest}}}")
 }
@@ -35,7 +38,9 @@ pub fn fails_after(scene: &mut Scene, expected: &Failure) {
     told_in_views(scene, expected);
     told_to_the_caller(scene, &error, expected);
     assert_eq!(scene.api.requests().len(), expected.requests, "requests");
-    wait_until(&mut scene.admin, "the worker is gone", SOON, |db| workers_of(db).is_empty());
+    wait_until(&mut scene.admin, "the worker is gone", SOON, |db| {
+        workers_of(db).is_empty()
+    });
 }
 
 fn told_in_views(scene: &mut Scene, expected: &Failure) {
@@ -43,14 +48,25 @@ fn told_in_views(scene: &mut Scene, expected: &Failure) {
         "SELECT error_class, sqlstate, error_message, coalesce(error_detail, ''), coalesce(error_hint, '') \
          FROM sluice.sync_runs ORDER BY id DESC LIMIT 1",
     );
-    let wanted = [expected.class, expected.sqlstate, expected.message, expected.detail, expected.hint];
+    let wanted = [
+        expected.class,
+        expected.sqlstate,
+        expected.message,
+        expected.detail,
+        expected.hint,
+    ];
     let remote = scene.api.address().to_string();
     let wanted = wanted.map(|text| Some(text.replace("{remote}", &remote)));
     assert_eq!(told.rows[0], wanted);
     let status = run_status(&mut scene.app);
     assert!(status == "failed" || status == "retryable", "{status}");
-    let told = scene.app.rows("SELECT error_class, error_message, status FROM sluice.sync_status WHERE data_type = 'product'");
-    assert_eq!(told.rows[0], [wanted[0].clone(), wanted[2].clone(), Some("idle".into())]);
+    let told = scene
+        .app
+        .rows("SELECT error_class, error_message, status FROM sluice.sync_status WHERE data_type = 'product'");
+    assert_eq!(
+        told.rows[0],
+        [wanted[0].clone(), wanted[2].clone(), Some("idle".into())]
+    );
 }
 
 fn told_to_the_caller(scene: &mut Scene, error: &sluice_e2e::SqlError, expected: &Failure) {

@@ -16,6 +16,7 @@ mod arming; // restored and copied databases
 mod bad_input; // what the remote gets wrong
 mod dropping; // databases and the extension, in mid-run
 mod hostile_owner; // whose code never runs with more rights than its own
+mod owner_settings; // which change nothing about the rows
 mod serving; // launcher, scheduler, workers
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing

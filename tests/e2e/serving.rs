@@ -7,13 +7,17 @@ use sluice_e2e::{Cluster, Db, assert_table_equals_source, wait_until};
 /// Makes further jobs like `product`, into tables like its own.
 fn more_jobs(scene: &mut Scene, names: &[&str]) {
     for name in names {
-        scene.app.exec(&format!("CREATE TABLE {name} (LIKE product INCLUDING ALL)"));
+        scene
+            .app
+            .exec(&format!("CREATE TABLE {name} (LIKE product INCLUDING ALL)"));
         scene.app.exec(&create_job(name, "{}"));
     }
 }
 
 fn status_of(db: &mut Db, job: &str) -> String {
-    db.text(&format!("SELECT status FROM sluice.sync_status WHERE data_type = '{job}'"))
+    db.text(&format!(
+        "SELECT status FROM sluice.sync_status WHERE data_type = '{job}'"
+    ))
 }
 
 #[test]
@@ -34,9 +38,16 @@ fn a_server_without_preloading_says_which_line_to_add() {
         "SELECT sluice.alter_job('product', path => '/other')",
     ] {
         let error = db.error(sql);
-        assert_eq!((error.sqlstate.as_str(), error.message.as_str()), ("55000", "pg_sluice is not loaded at server start"), "{sql}");
+        assert_eq!(
+            (error.sqlstate.as_str(), error.message.as_str()),
+            ("55000", "pg_sluice is not loaded at server start"),
+            "{sql}"
+        );
         let hint = error.hint.unwrap_or_default();
-        assert!(hint.contains("shared_preload_libraries = 'pg_sluice'") && hint.contains("restart"), "{sql}: {hint}");
+        assert!(
+            hint.contains("shared_preload_libraries = 'pg_sluice'") && hint.contains("restart"),
+            "{sql}: {hint}"
+        );
     }
     assert_eq!(db.number("SELECT count(*) FROM sluice.sync_status"), 0);
     assert!(db.is_true("SELECT NOT (sluice.get_sync_status() -> 'scheduler' -> 'is_running')::boolean"));
@@ -55,7 +66,9 @@ fn a_server_that_lost_its_preloading_keeps_its_jobs_and_says_what_is_wrong() {
     assert_eq!(db.error("SELECT sluice.start_sync('product')").sqlstate, "55000");
     cluster.configure("shared_preload_libraries", "pg_sluice");
     cluster.restart();
-    cluster.db_as("app", &scene.database).exec("CALL sluice.sync('product')");
+    cluster
+        .db_as("app", &scene.database)
+        .exec("CALL sluice.sync('product')");
 }
 
 #[test]
@@ -69,7 +82,9 @@ fn a_job_without_a_worker_slot_says_so_warns_once_and_runs_when_one_is_free() {
     other.job();
     other.hang_at_page_3();
     scene.app.exec("SELECT sluice.start_sync('product')");
-    scene.admin_waits("it waits for a worker", |db| status_of(db, "product") == "waiting_for_worker");
+    scene.admin_waits("it waits for a worker", |db| {
+        status_of(db, "product") == "waiting_for_worker"
+    });
     assert_eq!(scene.app.text("SELECT action FROM sluice.sync_status"), "wait");
     assert!(scene.api.requests().is_empty());
     other.app.exec("SELECT sluice.stop_sync('product')");
@@ -119,7 +134,9 @@ fn a_terminated_launcher_is_back_by_itself_and_runs_nothing_twice() {
     scene.app.exec("SELECT sluice.start_sync('product')");
     assert!(scene.api.wait_until_held(3, SOON));
     let (launcher, worker) = (scene.admin.pids("sluice launcher"), scene.worker());
-    scene.admin.exec(&format!("SELECT pg_terminate_backend({})", launcher[0]));
+    scene
+        .admin
+        .exec(&format!("SELECT pg_terminate_backend({})", launcher[0]));
     scene.admin_waits("another launcher is there", |db| {
         let now = db.pids("sluice launcher");
         now.len() == 1 && now != launcher
@@ -147,12 +164,18 @@ fn a_job_whose_owner_was_dropped_is_disabled_and_the_others_run() {
     let hourly = create_job("hourly", "{}").replace("'manual'", "'1 hour'");
     cluster.db_as("leaver", &scene.database).exec(&hourly);
     scene.wait_for_run("succeeded");
-    scene.admin.exec("SELECT sluice.revoke_access('leaver'); DROP OWNED BY leaver; DROP ROLE leaver");
+    scene
+        .admin
+        .exec("SELECT sluice.revoke_access('leaver'); DROP OWNED BY leaver; DROP ROLE leaver");
     scene.admin.exec("UPDATE sluice._job_state SET next_run_at = now()");
     scene.sync();
-    scene.admin_waits("the job without owner is disabled", |db| status_of(db, "hourly") == "disabled");
+    scene.admin_waits("the job without owner is disabled", |db| {
+        status_of(db, "hourly") == "disabled"
+    });
     assert_eq!(
-        scene.admin.text("SELECT error_message FROM sluice.sync_status WHERE data_type = 'hourly'"),
+        scene
+            .admin
+            .text("SELECT error_message FROM sluice.sync_status WHERE data_type = 'hourly'"),
         "the role that owns the job was dropped"
     );
 }
@@ -166,11 +189,19 @@ fn a_job_whose_connection_was_dropped_fails_with_its_name_and_the_others_run() {
     scene.admin.exec(&format!(
         "SELECT sluice.create_connection('other', '{api}'); GRANT USAGE ON FOREIGN SERVER other TO app"
     ));
-    scene.app.exec(&create_job("elsewhere", "{}").replace("'shop'", "'other'"));
+    scene
+        .app
+        .exec(&create_job("elsewhere", "{}").replace("'shop'", "'other'"));
     scene.admin.exec("DROP SERVER other CASCADE");
     let error = scene.app.error("CALL sluice.sync('elsewhere')");
     assert_eq!(error.sqlstate, "42704", "{error}");
-    assert!(error.detail.as_deref().is_some_and(|detail| detail.starts_with("connection \"other\" does not exist")), "{error}");
+    assert!(
+        error
+            .detail
+            .as_deref()
+            .is_some_and(|detail| detail.starts_with("connection \"other\" does not exist")),
+        "{error}"
+    );
     scene.sync();
     assert_eq!(run_status(&mut scene.app), "succeeded");
 }
@@ -189,6 +220,33 @@ fn a_role_that_may_not_connect_stops_only_its_own_job() {
     ));
     scene.app.exec(&create_job("other", "{}"));
     let error = scene.app.error("CALL sluice.sync('other')");
-    assert!(error.detail.as_deref().is_some_and(|detail| detail.starts_with("no worker could be started")), "{error}");
+    assert!(
+        error
+            .detail
+            .as_deref()
+            .is_some_and(|detail| detail.starts_with("no worker could be started")),
+        "{error}"
+    );
     scene.sync();
+}
+
+#[test]
+fn errors_of_other_peoples_commands_pass_as_they_are() {
+    let cluster = Cluster::start();
+    let mut db = cluster.new_database();
+    let error =
+        db.error("DO $$ BEGIN RAISE 'theirs' USING ERRCODE = 'ZZ123', DETAIL = 'Facts.', HINT = 'Next.'; END $$");
+    assert_eq!((error.sqlstate.as_str(), error.message.as_str()), ("ZZ123", "theirs"));
+    assert_eq!(
+        (error.detail.as_deref(), error.hint.as_deref()),
+        (Some("Facts."), Some("Next."))
+    );
+    db.error("CREATE VIEW v AS SELECT no_such_column");
+    assert!(
+        cluster
+            .log()
+            .contains("\"no_such_column\" does not exist at character 25"),
+        "{}",
+        cluster.log()
+    );
 }

@@ -47,9 +47,14 @@ fn a_promoted_standby_goes_on_at_the_next_page_by_itself() {
     primary.wait_for_standby(&mut db);
     primary.crash();
     scene.api.clear_log();
-    assert!(!scene.api.wait_for_requests(1, PROMPT), "nobody asks before the promotion");
+    assert!(
+        !scene.api.wait_for_requests(1, PROMPT),
+        "nobody asks before the promotion"
+    );
     standby.db().exec("SELECT pg_promote()");
-    wait_until(&mut db, "the run has gone on by itself", SOON, |db| run_status(db) == "succeeded");
+    wait_until(&mut db, "the run has gone on by itself", SOON, |db| {
+        run_status(db) == "succeeded"
+    });
     assert_eq!(scene.api.pages_asked()[..2], [3, 4]);
     assert_table_equals_source(&mut db, "app.product", &scene.api);
 }

@@ -46,7 +46,9 @@ fn stuck(cluster: &Cluster, how: Stuck) -> (Scene, Option<Db>) {
             holder.exec("BEGIN");
             holder.exec("LOCK TABLE app.product IN ACCESS EXCLUSIVE MODE");
             scene.api.release();
-            scene.admin_waits("the worker waits for the lock", |db| worker_waits_for(db, "Lock:relation"));
+            scene.admin_waits("the worker waits for the lock", |db| {
+                worker_waits_for(db, "Lock:relation")
+            });
             Some(holder)
         }
     };
@@ -97,9 +99,15 @@ fn a_terminated_worker_is_gone_within_a_second_and_its_run_goes_on_by_itself() {
         free(&mut scene, holder);
         scene.wait_for_run("succeeded");
         assert_table_equals_source(&mut scene.app, "app.product", &scene.api);
-        let ends = scene.admin.text("SELECT string_agg(status || ' ' || source, ', ' ORDER BY id) FROM sluice.sync_runs");
+        let ends = scene
+            .admin
+            .text("SELECT string_agg(status || ' ' || source, ', ' ORDER BY id) FROM sluice.sync_runs");
         assert_eq!(ends, "interrupted manual, succeeded resume", "{how:?}");
-        assert_eq!(scene.admin.number("SELECT sum(pages) FROM sluice._run"), 7, "{how:?}: six pages and the empty one");
+        assert_eq!(
+            scene.admin.number("SELECT sum(pages) FROM sluice._run"),
+            7,
+            "{how:?}: six pages and the empty one"
+        );
     }
 }
 
@@ -131,7 +139,11 @@ fn a_cancelled_statement_ends_the_run_and_leaves_the_job_enabled() {
         gone_promptly(&mut scene, pid, since, &format!("{how:?}"));
         free(&mut scene, holder);
         let told = scene.admin.rows("SELECT r.error_class, r.sqlstate, j.enabled FROM sluice.sync_runs r, sluice.sync_jobs j ORDER BY r.id LIMIT 1");
-        assert_eq!(told.rows[0], ["cancelled", "57014", "t"].map(|text| Some(text.to_string())), "{how:?}");
+        assert_eq!(
+            told.rows[0],
+            ["cancelled", "57014", "t"].map(|text| Some(text.to_string())),
+            "{how:?}"
+        );
         goes_on_at_page_3(&mut scene, &format!("{how:?}"));
     }
 }
@@ -145,7 +157,11 @@ fn a_stopped_run_keeps_its_checkpoint_and_the_next_one_goes_on_there() {
         assert_eq!(scene.app.number("SELECT sluice.stop_sync('product')"), 1);
         gone_promptly(&mut scene, pid, since, &format!("{how:?}"));
         scene.wait_for_run("stopped");
-        assert_eq!(scene.admin.number("SELECT page_number FROM sluice._job_state"), 3, "{how:?}");
+        assert_eq!(
+            scene.admin.number("SELECT page_number FROM sluice._job_state"),
+            3,
+            "{how:?}"
+        );
         free(&mut scene, holder);
         goes_on_at_page_3(&mut scene, &format!("{how:?}"));
     }
@@ -161,9 +177,14 @@ fn a_paused_job_stops_promptly_refuses_to_start_and_goes_on_when_resumed() {
         gone_promptly(&mut scene, pid, since, &format!("{how:?}"));
         scene.wait_for_run("stopped");
         let error = scene.app.error("SELECT sluice.start_sync('product')");
-        assert_eq!((error.sqlstate.as_str(), error.message.as_str()), ("55000", "job \"product\" is paused"));
+        assert_eq!(
+            (error.sqlstate.as_str(), error.message.as_str()),
+            ("55000", "job \"product\" is paused")
+        );
         assert_eq!(error.detail.as_deref(), Some("Reason: stocktaking."));
-        let status = scene.app.rows("SELECT status, error_message, action FROM sluice.sync_status");
+        let status = scene
+            .app
+            .rows("SELECT status, error_message, action FROM sluice.sync_status");
         assert_eq!(status.rows[0][0].as_deref(), Some("paused"), "{status}");
         free(&mut scene, holder);
         scene.app.exec("SELECT sluice.resume_job('product')");
@@ -193,8 +214,14 @@ fn a_job_dropped_with_its_target_in_mid_run_leaves_nothing() {
         let (pid, since) = (scene.worker(), Instant::now());
         scene.app.exec("SELECT sluice.drop_job('product', drop_target => true)");
         assert!(since.elapsed() <= 2 * PROMPT, "{how:?}: {:?}", since.elapsed());
-        assert!(eventually(SOON, || !workers_of(&mut scene.admin).contains(&pid)), "{how:?}");
-        assert!(scene.admin.is_true("SELECT to_regclass('app.product') IS NULL"), "{how:?}");
+        assert!(
+            eventually(SOON, || !workers_of(&mut scene.admin).contains(&pid)),
+            "{how:?}"
+        );
+        assert!(
+            scene.admin.is_true("SELECT to_regclass('app.product') IS NULL"),
+            "{how:?}"
+        );
     }
 }
 
@@ -205,7 +232,11 @@ fn a_fast_stop_takes_at_most_five_seconds_and_the_run_goes_on_after_the_start() 
         let (scene, holder) = stuck(&cluster, how);
         let since = Instant::now();
         cluster.stop(Stop::Fast);
-        assert!(since.elapsed() <= Duration::from_secs(5), "{how:?}: {:?}", since.elapsed());
+        assert!(
+            since.elapsed() <= Duration::from_secs(5),
+            "{how:?}: {:?}",
+            since.elapsed()
+        );
         drop(holder);
         scene.api.clear_log();
         cluster.start_again();
@@ -224,7 +255,9 @@ fn open_gate(db: &mut Db) {
 }
 
 fn went_on_by_itself(db: &mut Db, scene: &Scene, how: Stuck) {
-    wait_until(db, "the run has gone on by itself", SOON, |db| crate::scene::run_status(db) == "succeeded");
+    wait_until(db, "the run has gone on by itself", SOON, |db| {
+        crate::scene::run_status(db) == "succeeded"
+    });
     assert_eq!(scene.api.pages_asked()[0], 3, "{how:?}");
     assert_table_equals_source(db, "app.product", &scene.api);
 }
@@ -263,12 +296,17 @@ fn a_killed_postmaster_takes_all_our_processes_along_and_nothing_is_asked_afterw
     // A source without end: requests would go on for as long as anybody asked.
     scene.api.reset();
     scene.job_with("{\"min_delay\": \"20 ms\"}");
-    scene.api.misbehave(sample_api::Fault::DelayHeaders(Duration::from_millis(20)));
+    scene
+        .api
+        .misbehave(sample_api::Fault::DelayHeaders(Duration::from_millis(20)));
     scene.api.add(10_000);
     scene.app.exec("SELECT sluice.start_sync('product')");
     assert!(scene.api.wait_for_requests(5, SOON));
     cluster.crash();
     let asked = scene.api.requests().len();
-    assert!(!scene.api.wait_for_requests(asked + 1, PROMPT), "a request after the crash");
+    assert!(
+        !scene.api.wait_for_requests(asked + 1, PROMPT),
+        "a request after the crash"
+    );
     cluster.start_again();
 }

@@ -3,7 +3,8 @@
 use crate::scene::Scene;
 use sluice_e2e::{Cluster, Db};
 
-const WORKER: &str = "FROM pg_stat_activity AS a WHERE a.backend_type = 'sluice worker' AND a.datname = current_database()";
+const WORKER: &str =
+    "FROM pg_stat_activity AS a WHERE a.backend_type = 'sluice worker' AND a.datname = current_database()";
 
 /// Whether the worker holds nothing that others could wait for, but its job's own lock.
 fn holds_nothing(db: &mut Db) {
@@ -23,7 +24,13 @@ fn a_run_that_waits_for_the_remote_holds_no_transaction_no_snapshot_and_no_lock(
     scene.hang_at_page_3();
     holds_nothing(&mut scene.admin);
     // What the longest transaction would stand in the way of.
-    scene.admin.exec("ALTER TABLE app.product ADD COLUMN note text; VACUUM FULL app.product; TRUNCATE app.product");
+    for sql in [
+        "ALTER TABLE app.product ADD COLUMN note text",
+        "VACUUM FULL app.product",
+        "TRUNCATE app.product",
+    ] {
+        scene.admin.exec(sql);
+    }
     scene.app.exec("SELECT sluice.stop_sync('product')");
 }
 
@@ -44,7 +51,9 @@ fn a_call_that_waits_for_a_run_holds_no_snapshot() {
     let mut scene = Scene::on(&cluster);
     scene.job();
     scene.api.hold_page(3);
-    let call = cluster.db_as("app", &scene.database).call("CALL sluice.sync('product')");
+    let call = cluster
+        .db_as("app", &scene.database)
+        .call("CALL sluice.sync('product')");
     scene.wait_for_pages(2);
     for _ in 0..20 {
         let held = "SELECT backend_xmin FROM pg_stat_activity WHERE query LIKE 'CALL sluice.sync%'";
