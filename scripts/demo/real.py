@@ -81,7 +81,8 @@ def changes():
               "when two complete reads in a row did not have it.")
     database = sqlite3.connect(DATABASE)
     database.executescript("""
-        UPDATE packages SET size = size + 1 WHERE rowid IN (SELECT rowid FROM packages ORDER BY sha256 LIMIT 500);
+        UPDATE packages SET size = size + 1
+          WHERE rowid IN (SELECT rowid FROM packages WHERE size > 0 ORDER BY sha256 LIMIT 500);
         DELETE FROM packages WHERE rowid IN (SELECT rowid FROM packages ORDER BY sha256 DESC LIMIT 50);
         INSERT INTO packages (package, version, architecture, size) WITH RECURSIVE n(i) AS
           (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) SELECT 'new-package-' || i, '1.0', 'all', i FROM n;""")
@@ -90,6 +91,8 @@ def changes():
     stage.run("""
         SELECT id, status, pages, inserted, updated, deleted, unchanged, finished_at - created_at AS took
         FROM sluice.sync_runs ORDER BY id;""")
+    counts = stage.value("SELECT sum(inserted), sum(updated), sum(deleted) FROM sluice.sync_runs WHERE id > 2")
+    stage.claim("100 rows were inserted, 500 updated and 50 deleted, no more", counts == "100|500|50", counts)
     compare()
 
 

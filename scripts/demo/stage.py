@@ -99,8 +99,9 @@ class Stage:
             if status not in ("running", "publishing", "scheduled", "waiting_for_worker"):
                 self._progress(f"{bar(1, 1)} done: {int(records):,} records", last=True)
                 return
-            text = f"{bar(int(page), int(pages))} {status}: page {page} of {pages}, {int(records):,} records, "
-            text += f"{int(rate):,} records/s"
+            of = f" of {pages}" if int(pages) else ""
+            text = f"{bar(int(page), int(pages))} {status}: page {page}{of}, {int(records):,} records"
+            text += f", {int(rate):,} records/s"
             if status == "running" and int(page) > 0 and (self.live or time.monotonic() - told > 0.7):
                 told = time.monotonic()
                 self._progress(text)
@@ -123,7 +124,8 @@ def folded(line):
 
 
 def bar(done, of):
-    filled = round(20 * done / of) if of else 0
+    """How far, where the remote says how much there is."""
+    filled = min(20, round(20 * done / of)) if of else 0
     return "[" + "█" * filled + "·" * (20 - filled) + "]"
 
 

@@ -47,13 +47,14 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
     if !transaction::run(|| Ok(catalog::extension_exists()))? {
         return Ok(Timestamp::NEVER);
     }
+    let mut smooth = true;
     for dead in transaction::run(run::dead)? {
         if !has_worker(database, dead.job) {
-            isolated("closing a run", || close_dead(&dead, now));
+            smooth &= isolated("closing a run", || close_dead(&dead, now)).is_some();
         }
     }
     for job in transaction::run(store::job::all)? {
-        isolated("planning a job", || plan(&job, now));
+        smooth &= isolated("planning a job", || plan(&job, now)).is_some();
     }
     let mut next = transaction::run(|| next_planned(now))?;
     for (run, job, delay) in transaction::run(run::waiting)? {
@@ -61,11 +62,11 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
         if at > now {
             next = next.min(at);
         } else if !has_worker(database, job) {
-            let started = isolated("starting a worker", || start(database, run, job)).unwrap_or(true);
-            next = if started { next } else { next.min(now.plus(RETRY)) };
+            smooth &= isolated("starting a worker", || start(database, run, job)).unwrap_or(false);
         }
     }
-    Ok(next)
+    // What failed is tried again soon, but not at once, which would be for ever.
+    Ok(if smooth { next } else { now.plus(RETRY) })
 }
 
 /// Work on one job that must not keep the others from theirs.

@@ -69,7 +69,13 @@ fn a_crash_while_a_first_load_is_settled_asks_no_page_again() {
 
 #[test]
 fn a_crash_while_the_remote_is_waited_for_goes_on() {
-    crash_at("pages.waiting", 3, PAGES);
+    let mut shop = Shop::with_job(1_000, PAGES);
+    let committed = shop.start_and_hold_at(6);
+    shop.api.clear_log();
+    shop.db.failpoint("pages.waiting", "kill9");
+    shop.recover();
+    shop.api.release();
+    assert_goes_on(&mut shop, &committed);
 }
 
 /// Loads 1,000 products with a crash at a point after some hits.
