@@ -263,6 +263,7 @@ fn pause_job(name: &str, reason: default!(Option<&str>, "NULL")) {
 }
 
 fn pause(name: &str, reason: Option<&str>) -> Result<()> {
+    require_server()?;
     let job = operable_job(name)?;
     job::pause(job.id, reason)?;
     stop(&job)
@@ -275,6 +276,7 @@ fn resume_job(name: &str) {
 }
 
 fn resume(name: &str) -> Result<()> {
+    require_server()?;
     let job = operable_job(name)?;
     job::resume(job.id)?;
     state::forget_crashes(job.id)?;
