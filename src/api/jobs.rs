@@ -270,6 +270,7 @@ fn pause_job(name: Option<&str>, reason: default!(Option<&str>, "NULL")) {
 }
 
 fn pause(name: &str, reason: Option<&str>) -> Result<()> {
+    require_server()?;
     let job = operable_job(name)?;
     job::pause(job.id, reason)?;
     stop(&job)
@@ -282,6 +283,7 @@ fn resume_job(name: &str) {
 }
 
 fn resume(name: &str) -> Result<()> {
+    require_server()?;
     let job = operable_job(name)?;
     require_connection(&job)?;
     if !role::exists(job.owner)? {

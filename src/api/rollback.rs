@@ -42,8 +42,8 @@ fn rollback_to(name: Option<&str>, to: Option<i64>, resume: Option<bool>, call: 
             procedure.commit();
         } else if ended.is_ok() {
             procedure::notice(&format!(
-                "the job is paused; SELECT sluice.resume_job('{}') lets it go on",
-                job.name
+                "the job is paused; SELECT sluice.resume_job({}) lets it go on",
+                pgrx::spi::quote_literal(&job.name)
             ));
         }
         ended

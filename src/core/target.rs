@@ -23,6 +23,9 @@ pub enum TargetError {
     NothingToMakeItFrom { table: String },
     #[error(transparent)]
     KeptBack(#[from] KeptBack),
+    /// The target went away under a run.
+    #[error("target \"{table}\" was dropped during the work")]
+    Dropped { table: String },
     #[error("target table with OID {oid} does not exist")]
     Missing { oid: u32 },
     #[error("\"{table}\" cannot be a target: it is not a table")]
@@ -85,7 +88,7 @@ impl Explain for TargetError {
     fn sqlstate(&self) -> &'static str {
         match self {
             TargetError::KeptBack(kept) => kept.sqlstate(),
-            TargetError::Missing { .. } | TargetError::Gone { .. } => "42P01",
+            TargetError::Missing { .. } | TargetError::Gone { .. } | TargetError::Dropped { .. } => "42P01",
             TargetError::SuperuserJobsOff { .. } | TargetError::ForeignCode { .. } => "42501",
             TargetError::NothingToMakeItFrom { .. } => "22032",
             TargetError::NotATable { .. } => "42809",
@@ -140,6 +143,7 @@ impl Explain for TargetError {
                 "Create the table yourself and name it as the target, or check \"records\" and the path.".into()
             }
             TargetError::Missing { .. } => "Create the table again, or drop the job.".into(),
+            TargetError::Dropped { .. } => "Drop the job, and make it again with a target that is there.".into(),
             TargetError::NotATable { .. } => "Use an ordinary or a partitioned table.".into(),
             TargetError::NoUniqueIndex { table, key } => format!(
                 "Add a primary key or a unique index that is neither partial nor deferrable: \

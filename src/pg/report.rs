@@ -4,6 +4,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::prelude::*;
 use sluice_core::error::{DatabaseError, Error, InternalError};
+use std::cell::{Cell, UnsafeCell};
 
 /// The report that raises `error`: its SQLSTATE, detail and hint included.
 pub fn report(error: &Error) -> ErrorReport {
@@ -22,42 +23,55 @@ pub fn report(error: &Error) -> ErrorReport {
 pub fn raise(error: &Error) -> ! {
     let code = sqlstate_code(error.sqlstate());
     if PgSqlErrorCode::from(code) as i32 != code {
-        keep_own_code(code);
+        put_sqlstate(code);
     }
     report(error).report(PgLogLevel::ERROR);
     unreachable!("an ERROR does not return")
 }
 
-/// Has the report that is about to be raised carry an SQLSTATE of our own.
-///
-/// pgrx knows PostgreSQL's codes only and makes XX000 of any other. The server asks the context callbacks while it
-/// finishes a report, and there the code may still be set. The callback takes itself off the stack; where it is not
-/// reached, the server does so when it cleans up after the error.
-fn keep_own_code(code: i32) {
-    static mut CALLBACK: pg_sys::ErrorContextCallback = pg_sys::ErrorContextCallback {
-        previous: std::ptr::null_mut(),
-        callback: Some(set_code),
-        arg: std::ptr::null_mut(),
-    };
-    // SAFETY: only the session's one thread comes here, and the callback's memory lives as long as the library.
-    unsafe {
-        CALLBACK.previous = pg_sys::error_context_stack;
-        CALLBACK.arg = code as usize as *mut core::ffi::c_void;
-        pg_sys::error_context_stack = &raw mut CALLBACK;
-    }
-}
-
 unsafe extern "C-unwind" {
-    /// Sets the code of the report that the server is at (elog.h); pgrx does not bind it.
     fn errcode(code: core::ffi::c_int) -> core::ffi::c_int;
 }
 
-unsafe extern "C-unwind" fn set_code(code: *mut core::ffi::c_void) {
-    // SAFETY: called by the server while it finishes a report; we are on top of the stack that it walks.
-    unsafe {
-        errcode(code as usize as i32);
-        pg_sys::error_context_stack = (*pg_sys::error_context_stack).previous;
-    }
+thread_local! {
+    /// The context that gives the next error its SQLSTATE. It outlives the unwinding, as no value on a stack would.
+    static CONTEXT: UnsafeCell<pg_sys::ErrorContextCallback> = const {
+        UnsafeCell::new(pg_sys::ErrorContextCallback {
+            previous: std::ptr::null_mut(),
+            callback: Some(set_sqlstate),
+            arg: std::ptr::null_mut(),
+        })
+    };
+    static SQLSTATE: Cell<i32> = const { Cell::new(0) };
+}
+
+/// Has the error that is about to be raised carry a SQLSTATE of ours. pgrx turns those that it does not know into
+/// XX000; a context callback of the server is asked after that, and may set another.
+fn put_sqlstate(code: i32) {
+    SQLSTATE.set(code);
+    CONTEXT.with(|context| {
+        // SAFETY: the server walks this list only in this thread and while it reports an error; the callback takes the
+        // context out of it again, and so does whoever catches the error.
+        unsafe {
+            (*context.get()).previous = pg_sys::error_context_stack;
+            pg_sys::error_context_stack = context.get();
+        }
+    });
+}
+
+unsafe extern "C-unwind" fn set_sqlstate(_arg: *mut core::ffi::c_void) {
+    let code = SQLSTATE.replace(0);
+    CONTEXT.with(|context| {
+        // SAFETY: called by the server while it reports an error, which is when errcode may be.
+        unsafe {
+            if pg_sys::error_context_stack == context.get() {
+                pg_sys::error_context_stack = (*context.get()).previous;
+            }
+            if code != 0 {
+                errcode(code);
+            }
+        }
+    });
 }
 
 /// Tells the session something good: a NOTICE with the next step as its hint.

@@ -100,8 +100,12 @@ fn close_dead(dead: &run::Run, now: Timestamp) -> Result<()> {
     }
 }
 
-/// Asks for the run that continues an interrupted one.
+/// Asks for the run that continues an interrupted one. A run that a person has approved goes on as itself: another one
+/// would read again, and be held again.
 fn go_on(dead: &run::Run, at: Timestamp) -> Result<()> {
+    if dead.approved_by.is_some() {
+        return run::wait_again(dead.id, at);
+    }
     if dead.source == RunSource::Rollback.as_str() {
         return run::request_rollback(dead.job, "scheduler", dead.rollback_to, dead.rollback_resume).map(drop);
     }

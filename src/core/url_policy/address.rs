@@ -32,7 +32,7 @@ impl Refusal {
             Refusal::NotPublic(_) => Some(
                 "To allow it, name its network: ALTER SYSTEM SET sluice.allowed_networks = '…'; SELECT pg_reload_conf();",
             ),
-            Refusal::Metadata => None,
+            Refusal::Metadata => Some("Give the address of an API: no setting allows this one."),
         }
     }
 }
