@@ -173,7 +173,7 @@ SELECT s.name AS data_type,
            WHEN s.status = 'not_armed' THEN 'you: arm()'
            WHEN s.unconnected THEN 'you: alter_job()'
            WHEN s.status IN ('disabled', 'paused') THEN 'you: resume_job()'
-           WHEN s.status = 'held' THEN 'you: see hint'
+           WHEN s.status = 'held' THEN 'you: approve or discard'
            WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker') THEN 'wait'
            WHEN s.error_class IN ('network', 'timeout', 'server', 'rate_limit', 'empty') THEN 'remote'
            WHEN s.error_class IN ('database', 'resource', 'cancelled') THEN 'wait'

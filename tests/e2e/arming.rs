@@ -42,7 +42,7 @@ fn sleeps_until_armed(db: &mut Db, api: &SampleApi) {
             Some("this database was restored, copied or upgraded"),
             "{status}"
         );
-        assert_eq!(row[3].as_deref(), Some("you: SELECT sluice.arm()"), "{status}");
+        assert_eq!(row[3].as_deref(), Some("you: arm()"), "{status}");
     }
     assert_eq!(status.rows.len(), 2);
     assert_eq!(db.number("SELECT count(*) FROM sluice.sync_jobs WHERE armed"), 0);

@@ -52,7 +52,6 @@ SELECT data_type, status, percent, rate, eta, next_run_at, error_message, action
 SELECT sluice.start_sync('products');
 -- An SQLSTATE of our own can be caught by its code.
 DO $$ BEGIN PERFORM sluice.start_sync('products'); EXCEPTION WHEN SQLSTATE 'SY009' THEN RAISE NOTICE 'not armed'; END $$;
-SELECT sluice.nonsense();
 SELECT sluice.arm();
 SELECT sluice.arm();
 SELECT data_type, status, percent, rate, eta, next_run_at, error_message, action FROM sluice.sync_status;
