@@ -122,7 +122,7 @@ WITH job AS MATERIALIZED (
     FROM sluice._visible_job AS j
     JOIN sluice._job_state AS t ON t.job_id = j.id
 ), standing AS MATERIALIZED (
-    SELECT j.id, j.name, j.next_run_at, j.last_success_at, j.current_server IS NULL AS unconnected, j.server_name, j.paused_at, j.pause_reason, j.disabled_reason,
+    SELECT j.id, j.name, j.next_run_at, j.last_success_at, j.armed AND j.current_server IS NULL AS unconnected, j.server_name, j.paused_at, j.pause_reason, j.disabled_reason,
            r.id AS run_id, r.status AS run_status, r.source, r.records, r.pages, r.unconfirmed, r.started_at,
            r.finished_at, r.error_class, r.error_message, r.error_hint, r.held_reason, r.not_before,
            p.run_id IS NOT NULL AS live, p.phase, p.pages_done, p.pages_total, p.records_done, p.rate,
@@ -207,7 +207,9 @@ BEGIN
     SET paused_at = coalesce(j.paused_at, now()), updated_at = now(),
         server_name = d.object_name, pause_reason = format('connection "%s" was dropped', d.object_name)
     FROM pg_event_trigger_dropped_objects() AS d
-    WHERE d.classid = 'pg_foreign_server'::regclass AND d.objid = j.server_oid;
+    WHERE d.classid = 'pg_foreign_server'::regclass AND d.objid = j.server_oid
+      -- The oids of a restored job mean nothing until it is armed.
+      AND j.id IN (SELECT v.id FROM sluice._visible_job AS v WHERE v.armed);
 END
 $$;
 CREATE EVENT TRIGGER sluice_connection_dropped ON sql_drop WHEN TAG IN ('DROP SERVER', 'DROP FOREIGN DATA WRAPPER', 'DROP OWNED')
@@ -215,8 +217,8 @@ EXECUTE FUNCTION sluice._pause_without_connection();
 
 CREATE VIEW sluice.sync_connection_health WITH (security_barrier) AS
 WITH judged AS (
-    SELECT j.name, j.enabled AND j.current_server IS NOT NULL AS enabled,
-           CASE WHEN j.current_server IS NULL THEN pg_catalog.format('connection "%s" was dropped', j.server_name)
+    SELECT j.name, j.enabled AND NOT (j.armed AND j.current_server IS NULL) AS enabled,
+           CASE WHEN j.armed AND j.current_server IS NULL THEN pg_catalog.format('connection "%s" was dropped', j.server_name)
                 ELSE j.disabled_reason END AS disabled_reason, j.run_every, t.read_records, t.consecutive_failures,
            t.last_success_at, t.last_failure_at, t.updated_at, r.status, r.finished_at, r.error_class,
            r.error_message, r.held_reason,
