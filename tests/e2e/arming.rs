@@ -7,7 +7,7 @@ use sluice_e2e::{Cluster, Db, assert_table_equals_source, wait_until};
 /// What must be found in no dump.
 const TOKEN: &str = "canary-4f1c7a90";
 /// The key of the test servers (see `Cluster`).
-const KEY: &str = "5555555555555555";
+const KEY: &str = "0123456789abcdef";
 
 /// Two jobs, one with a schedule, behind a bearer token; both have run.
 fn shop(cluster: &Cluster) -> Scene {
@@ -17,7 +17,7 @@ fn shop(cluster: &Cluster) -> Scene {
         .set(|settings| settings.auth = Auth::Bearer(TOKEN.to_string()));
     scene.admin.exec(&format!(
         "SELECT sluice.set_secret('shop_token', '{TOKEN}', origin => '{}'); \
-         ALTER SERVER shop OPTIONS (SET auth 'bearer', ADD secret 'shop_token')",
+         ALTER SERVER shop OPTIONS (ADD auth 'bearer', ADD secret 'shop_token')",
         scene.api.url()
     ));
     scene.job();

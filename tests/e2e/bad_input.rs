@@ -2,15 +2,28 @@
 //! requests that it deserves, with nothing written and no worker left.
 
 use crate::failure::{Failure, fails, once};
-use crate::scene::{SOON, Scene};
+use crate::scene::{SOON, Scene, create_job};
 use sample_api::{Auth, Fault, Options, Rule, SampleApi};
-use sluice_e2e::{Cluster, eventually};
+use sluice_e2e::{Cluster, assert_table_equals_source, eventually};
 use std::net::TcpListener;
 
 /// A scene with the job `product`, one request an attempt.
 fn shop() -> Scene {
     let mut scene = Scene::on(Cluster::shared());
     scene.job_with(&once("{}"));
+    scene
+}
+
+/// The same with a collection of one page.
+fn all_at_once() -> Scene {
+    let mut scene = Scene::on(Cluster::shared());
+    scene.app.exec(
+        &create_job(
+            "product",
+            &once("{\"pagination\": {\"type\": \"none\"}, \"page_size\": null}"),
+        )
+        .replace("/page/", "/none/"),
+    );
     scene
 }
 
@@ -109,7 +122,7 @@ fn credentials_that_are_not_accepted() {
             class: "auth",
             sqlstate: "28000",
             message: "{remote} answered with status 401",
-            detail: "The request was for /page/products. The remote said: {\"error\":\"unauthorized\"}",
+            detail: "The request was for /page/products. The remote said: {\"error\":\"Unauthorized\"}",
             hint: "Check the connection's auth options, and set the secret again with sluice.set_secret.",
             requests: 1,
         },
@@ -140,7 +153,7 @@ fn a_server_error_is_told_when_its_attempts_are_used_up() {
             sqlstate: "08006",
             message: "{remote} answered with status 500",
             detail: "The request was for /page/products. The remote said: {\"error\":\"status 500\"}",
-            hint: "",
+            hint: "The fault is the remote's: it is tried again by itself, and whoever runs the remote can mend it.",
             requests: 1,
         },
     );
@@ -154,7 +167,7 @@ fn a_login_page_instead_of_json() {
             class: "data",
             sqlstate: "22032",
             message: "the answer is an HTML page, not JSON",
-            detail: "It begins with: <!DOCTYPE html>\\n<html><head><title>Sign in</title></head><body>Please sign in.</body></html>\\n",
+            detail: "It begins with: <!DOCTYPE html>\\n<html><head><title>Sign in</title></head><body>Please sign in.</body></html>",
             hint: "A login page, a proxy or a wrong path often answers so: check the job's path and the base URL.",
             requests: 1,
         },
@@ -253,7 +266,7 @@ fn a_number_that_is_too_large_for_its_column() {
 
 #[test]
 fn a_text_that_is_too_long_for_its_column() {
-    let mut scene = shop();
+    let mut scene = all_at_once();
     scene.app.exec("ALTER TABLE product ALTER COLUMN sku TYPE varchar(5)");
     fails(
         &mut scene,
@@ -263,14 +276,14 @@ fn a_text_that_is_too_long_for_its_column() {
             message: "value too long for type character varying(5)",
             detail: "",
             hint: "Give the column a wider type, or map another member.",
-            requests: 2,
+            requests: 1,
         },
     );
 }
 
 #[test]
 fn a_number_with_more_digits_than_its_column() {
-    let mut scene = shop();
+    let mut scene = all_at_once();
     scene
         .app
         .exec("ALTER TABLE product ALTER COLUMN price TYPE numeric(3,2)");
@@ -282,7 +295,7 @@ fn a_number_with_more_digits_than_its_column() {
             message: "numeric field overflow",
             detail: "A field with precision 3, scale 2 must round to an absolute value less than 10^1.",
             hint: "Give the column a wider type, or map another member.",
-            requests: 2,
+            requests: 1,
         },
     );
 }
@@ -293,7 +306,7 @@ fn a_redirect_is_not_followed_and_gets_no_credentials() {
     let mut scene = shop();
     scene.admin.exec(&format!(
         "SELECT sluice.set_secret('token', 'canary-token', origin => '{}'); \
-         ALTER SERVER shop OPTIONS (SET auth 'bearer', ADD secret 'token')",
+         ALTER SERVER shop OPTIONS (ADD auth 'bearer', ADD secret 'token')",
         scene.api.url()
     ));
     scene
@@ -324,7 +337,7 @@ fn a_bomb_of_compressed_blanks() {
             sqlstate: "54000",
             message: "response of {remote} is too large",
             detail: "The body grows more than 100 times when it is decoded.",
-            hint: "Raise sluice.max_decompression_ratio where the remote is trusted.",
+            hint: "A compressed page never grows so much: where the remote is trusted, raise sluice.max_decompression_ratio.",
             requests: 1,
         },
     );
@@ -342,7 +355,7 @@ fn a_bomb_of_headers() {
             sqlstate: "54000",
             message: "response of {remote} is too large",
             detail: "The response's header fields are more or larger than is accepted.",
-            hint: "The remote must send fewer or smaller header fields.",
+            hint: "The remote must answer with fewer or smaller header fields.",
             requests: 1,
         },
     );
@@ -404,8 +417,8 @@ fn the_metadata_address_whatever_is_allowed() {
             class: "config",
             sqlstate: "SY007",
             message: "address 169.254.169.254 of host \"169.254.169.254\" is not allowed",
-            detail: "It serves cloud metadata.",
-            hint: "Connect to an API; addresses that serve cloud metadata are never allowed.",
+            detail: "It is the address of a cloud provider's metadata service, which is never allowed.",
+            hint: "Give the address of an API: no setting allows this one.",
             requests: 0,
         },
     );
@@ -441,4 +454,169 @@ fn a_fault_at_a_later_page_keeps_what_came_before_and_the_next_run_goes_on_there
     scene.api.clear_log();
     scene.sync();
     assert_eq!(scene.api.pages_asked()[0], 3);
+}
+
+#[test]
+fn a_table_that_loses_the_unique_index_on_its_key() {
+    let mut scene = shop();
+    scene.app.exec("ALTER TABLE product DROP CONSTRAINT product_pkey");
+    fails(
+        &mut scene,
+        &Failure {
+            class: "schema",
+            sqlstate: "42P10",
+            message: "target \"app.product\" has no unique index on its key",
+            detail: "The key is (id).",
+            hint: "Add a primary key or a unique index that is neither partial nor deferrable: CREATE UNIQUE INDEX ON app.product (id).",
+            requests: 0,
+        },
+    );
+    scene.app.exec("CREATE TABLE keyless (LIKE product)");
+    let error = scene
+        .app
+        .error(&create_job("keyless", "{}").replace("schedule =>", "key => '{id}', schedule =>"));
+    assert_eq!(error.sqlstate, "42P10", "{error}");
+}
+
+#[test]
+fn a_target_that_its_owner_may_not_write() {
+    let mut scene = shop();
+    scene.app.exec("REVOKE INSERT ON product FROM app");
+    fails(
+        &mut scene,
+        &Failure {
+            class: "config",
+            sqlstate: "42501",
+            message: "permission denied for table \"product\"",
+            detail: "The run-as role, the table's owner, lacks INSERT on it.",
+            hint: "GRANT INSERT ON app.product TO its owner.",
+            requests: 0,
+        },
+    );
+}
+
+/// Changes the target while page 3 is on its way, and gives the run's status, class, SQLSTATE, message and rows.
+fn changed_in_mid_run(scene: &mut Scene, sql: &str) -> [String; 4] {
+    scene.api.hold_page(3);
+    scene.app.exec("SELECT sluice.start_sync('product')");
+    assert!(scene.api.wait_until_held(3, SOON));
+    scene.wait_for_pages(2);
+    scene.app.exec(sql);
+    scene.api.release();
+    scene.admin_waits("the run is over", |db| {
+        db.is_true("SELECT finished_at IS NOT NULL FROM sluice._run ORDER BY id DESC LIMIT 1")
+    });
+    let told = scene.admin.rows(
+        "SELECT status, coalesce(error_class, ''), coalesce(sqlstate, ''), coalesce(error_message, '') \
+         FROM sluice.sync_runs ORDER BY id DESC LIMIT 1",
+    );
+    let row = told.rows[0].clone().into_iter().map(Option::unwrap_or_default);
+    row.collect::<Vec<_>>().try_into().expect("four columns")
+}
+
+#[test]
+fn a_column_that_is_dropped_in_mid_run_ends_it_and_the_next_run_works_without_the_column() {
+    let mut scene = shop();
+    let told = changed_in_mid_run(&mut scene, "ALTER TABLE product DROP COLUMN description");
+    assert_eq!(
+        told,
+        [
+            "failed",
+            "schema",
+            "55000",
+            "target \"app.product\" has changed its shape during the work"
+        ]
+    );
+    scene.sync();
+    assert_table_equals_source(&mut scene.app, "app.product", &scene.api);
+}
+
+#[test]
+fn a_column_that_gets_another_type_in_mid_run_ends_it_and_the_next_run_writes_the_new_type() {
+    let mut scene = shop();
+    let told = changed_in_mid_run(&mut scene, "ALTER TABLE product ALTER COLUMN stock TYPE text");
+    assert_eq!(
+        told,
+        [
+            "failed",
+            "schema",
+            "55000",
+            "target \"app.product\" has changed its shape during the work"
+        ]
+    );
+    scene.sync();
+    assert_table_equals_source(&mut scene.app, "app.product", &scene.api);
+}
+
+#[test]
+fn a_target_that_is_renamed_in_mid_run_ends_it_and_the_next_run_follows_the_name() {
+    let mut scene = shop();
+    let told = changed_in_mid_run(&mut scene, "ALTER TABLE product RENAME TO goods");
+    assert_eq!(
+        told,
+        [
+            "failed",
+            "schema",
+            "55000",
+            "target \"app.product\" has changed its shape during the work"
+        ]
+    );
+    scene.sync();
+    assert_table_equals_source(&mut scene.app, "app.goods", &scene.api);
+    assert_eq!(scene.app.text("SELECT target FROM sluice.sync_jobs"), "app.goods");
+}
+
+#[test]
+fn a_target_that_is_truncated_in_mid_run_is_whole_again_after_the_next_run() {
+    let mut scene = shop();
+    changed_in_mid_run(&mut scene, "TRUNCATE product");
+    scene
+        .app
+        .exec("SELECT sluice.alter_job('product', settings => '{\"verify\": \"always\"}')");
+    scene.sync();
+    assert_table_equals_source(&mut scene.app, "app.product", &scene.api);
+}
+
+#[test]
+fn a_target_that_is_dropped_in_mid_run_ends_it_with_its_name() {
+    let mut scene = shop();
+    let told = changed_in_mid_run(&mut scene, "DROP TABLE product");
+    assert_eq!(
+        told,
+        [
+            "failed",
+            "schema",
+            "42P01",
+            "target \"app.product\" was dropped during the work"
+        ]
+    );
+    let error = scene.app.error("CALL sluice.sync('product')");
+    assert_eq!(error.sqlstate, "42P01", "{error}");
+    assert!(
+        error
+            .hint
+            .as_deref()
+            .is_some_and(|hint| hint.contains("SELECT sluice.drop_job('product')")),
+        "{error}"
+    );
+    scene.app.exec("SELECT sluice.drop_job('product')");
+}
+
+#[test]
+fn a_target_whose_policies_apply_to_its_owner() {
+    let mut scene = shop();
+    scene
+        .app
+        .exec("ALTER TABLE product ENABLE ROW LEVEL SECURITY; ALTER TABLE product FORCE ROW LEVEL SECURITY");
+    fails(
+        &mut scene,
+        &Failure {
+            class: "config",
+            sqlstate: "42501",
+            message: "row-level security applies to the writer of target \"app.product\"",
+            detail: "Policies would filter or refuse rows without a word, so the target is not written at all.",
+            hint: "ALTER TABLE app.product NO FORCE ROW LEVEL SECURITY lets the table's owner write.",
+            requests: 0,
+        },
+    );
 }

@@ -89,7 +89,7 @@ fn a_database_is_moved_to_another_tablespace_and_its_run_goes_on() {
     let cluster = Cluster::with(&[("allow_in_place_tablespaces", "on")]);
     let (database, api) = left_alone(&cluster);
     let mut db = cluster.db();
-    db.exec("SET allow_in_place_tablespaces = on; CREATE TABLESPACE elsewhere LOCATION ''");
+    db.exec("CREATE TABLESPACE elsewhere LOCATION ''");
     db.exec(&format!("ALTER DATABASE {database} SET TABLESPACE elsewhere"));
     goes_on(&cluster, &database, &api);
 }

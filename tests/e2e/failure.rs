@@ -16,7 +16,10 @@ pub struct Failure<'a> {
 
 /// Settings under which nothing is tried twice.
 pub fn once(settings: &str) -> String {
-    let rest = settings.trim().trim_start_matches('{').trim_end_matches('}');
+    let rest = settings
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'))
+        .expect("an object");
     let comma = if rest.is_empty() { "" } else { ", " };
     format!("{{\"retry\": {{\"request_attempts\": 1}}{comma}{rest}}}")
 }
