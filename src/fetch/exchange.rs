@@ -155,6 +155,7 @@ impl<D: Decode> PageWork<'_, D> {
             answer,
             page,
             bytes: response.wire_bytes,
+            weight: response.body.len() as u64,
             etag,
             requests: self.requests,
         }

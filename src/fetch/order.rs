@@ -20,6 +20,8 @@ pub(crate) struct Fetched<P> {
     pub answer: Answer,
     pub page: Option<P>,
     pub bytes: u64,
+    /// Bytes of the decoded body: what the page weighs while it waits.
+    pub weight: u64,
     pub etag: Option<String>,
     pub requests: u32,
 }
@@ -35,7 +37,10 @@ pub(crate) struct Order<P> {
     plan: Option<ReadPlan>,
     /// By page number: came, but pages before it have not.
     done: BTreeMap<u64, (Ask, Result<Fetched<P>, Failed>)>,
-    ready: VecDeque<FetchedPage<P>>,
+    ready: VecDeque<(u64, FetchedPage<P>)>,
+    /// The weight of all ready pages, and up to where it holds nothing up.
+    ready_bytes: u64,
+    ahead: u64,
     failure: Option<Failure>,
     /// Highest page number that may be asked for; grows as pages are taken.
     through: u64,
@@ -54,6 +59,8 @@ impl<P> Order<P> {
             plan: None,
             done: BTreeMap::new(),
             ready: VecDeque::new(),
+            ready_bytes: 0,
+            ahead: spec.limits.ahead,
             failure: None,
             through,
         };
@@ -87,7 +94,13 @@ impl<P> Order<P> {
         }
         // Past a page that is known to fail nothing is worth asking for.
         let failed = self.done.values().find(|(_, outcome)| outcome.is_err());
-        let through = failed.map_or(self.through, |(ask, _)| self.through.min(ask.number - 1));
+        let waiting = if self.ready_bytes < self.ahead {
+            self.ready.len()
+        } else {
+            0
+        };
+        let through = self.through + waiting as u64;
+        let through = failed.map_or(through, |(ask, _)| through.min(ask.number - 1));
         self.plan.as_mut()?.next_ask(through)
     }
 
@@ -131,7 +144,13 @@ impl<P> Order<P> {
             self.done.clear();
         }
         match taken {
-            Ok((verdict, fetched)) => self.ready.extend(page(ask, fetched, verdict)),
+            Ok((verdict, fetched)) => {
+                let weight = fetched.weight;
+                if let Some(page) = page(ask, fetched, verdict) {
+                    self.ready_bytes += weight;
+                    self.ready.push_back((weight, page));
+                }
+            }
             Err(Failed { error, requests }) => {
                 self.failure = Some(Failure {
                     error,
@@ -159,7 +178,8 @@ impl<P> Order<P> {
 
     /// The next page in order, or how the read stands.
     pub fn poll(&mut self) -> Poll<P> {
-        if let Some(page) = self.ready.pop_front() {
+        if let Some((weight, page)) = self.ready.pop_front() {
+            self.ready_bytes -= weight;
             self.through += 1;
             return Poll::Page(page);
         }

@@ -38,6 +38,9 @@ pub struct Limits {
     pub max_ratio: u32,
     /// Pages of one generation.
     pub pages: Option<u64>,
+    /// Bytes of decoded bodies whose pages may wait to be taken before fetching stops for them: while its caller writes
+    /// one batch, the next one comes in.
+    pub ahead: u64,
 }
 
 impl Default for Limits {
@@ -46,6 +49,7 @@ impl Default for Limits {
             max_body: 64 * 1024 * 1024,
             max_ratio: 100,
             pages: Some(100_000),
+            ahead: 0,
         }
     }
 }

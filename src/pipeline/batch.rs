@@ -187,20 +187,15 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Page store and ledger: one statement each for the whole batch.
     fn keep_pages(&self, read: &ReadState, batch: &Batch) -> Result<()> {
-        for (fetched, at) in &batch.pages {
-            let arrived = fetched.page.as_ref();
-            let stored = arrived.and_then(|a| Some((a, a.fresh.as_ref()?.stored.as_ref()?)));
-            if let Some((arrived, (body, keys))) = stored {
-                let body = page::Body {
-                    hash: arrived.hash.0.to_vec(),
-                    records: signed(arrived.records),
-                    body: body.clone(),
-                    keys: keys.clone(),
-                };
-                page::keep_body(self.work.job, &body)?;
-            }
-            page::record(self.work.job, read.generation, self.work.run, &entry(fetched, *at))?;
+        let bodies: Vec<page::Body> = batch.pages.iter().filter_map(|(fetched, _)| body(fetched)).collect();
+        if !bodies.is_empty() {
+            page::keep_bodies(self.work.job, &bodies)?;
+        }
+        let entries: Vec<page::Entry> = batch.pages.iter().map(|(fetched, at)| entry(fetched, *at)).collect();
+        if !entries.is_empty() {
+            page::record(self.work.job, read.generation, self.work.run, &entries)?;
         }
         Ok(())
     }
@@ -270,6 +265,18 @@ pub fn keep_undo_set(work: &Work, outcome: &Outcome) -> Result<()> {
             payload: Some(data::compress(images.payload.as_bytes())),
         },
     )
+}
+
+/// What the page store keeps of a page; None where it has that already, or keeps nothing.
+fn body(fetched: &FetchedPage<Arrived>) -> Option<page::Body<'_>> {
+    let arrived = fetched.page.as_ref()?;
+    let (body, keys) = arrived.fresh.as_ref()?.stored.as_ref()?;
+    Some(page::Body {
+        hash: &arrived.hash.0,
+        records: signed(arrived.records),
+        body,
+        keys,
+    })
 }
 
 fn entry(fetched: &FetchedPage<Arrived>, at: Timestamp) -> page::Entry {

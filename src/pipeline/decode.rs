@@ -2,10 +2,10 @@
 
 use super::plan::Plan;
 use super::read::{MappingParts, ReadState};
+use sluice_core::Result;
 use sluice_core::data::{self, DecodedPage, Mapping, PageHash};
 use sluice_core::http::Response;
 use sluice_core::pagination::{Pagination, Source};
-use sluice_core::{Error, Result};
 use sluice_fetch::{Decode, PageFacts};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -79,11 +79,15 @@ impl Decode for Decoder {
     type Page = Arrived;
 
     fn decode(&self, response: &Response) -> Result<(Arrived, PageFacts)> {
-        let located = data::locate(&response.body, &self.records)?;
+        let total_at = match self.pagination.total() {
+            Some(Source::Body(query)) => Some(query),
+            _ => None,
+        };
+        let others: Vec<&data::SingularQuery> = total_at.into_iter().collect();
+        let located = data::locate_with(&response.body, &self.records, &others)?;
         let text = located.text;
         let mapping = self.mapping_for(text)?;
         let hash = data::hash(text, mapping.version());
-        let total = self.declared_total(response)?;
         let arrived = match self.known.get(hash.0.as_slice()) {
             Some(records) => Arrived {
                 hash,
@@ -95,7 +99,7 @@ impl Decode for Decoder {
         };
         let facts = PageFacts {
             records: arrived.records,
-            total,
+            total: located.picked.first().copied().flatten().and_then(declared_total),
             digest: Some(arrived.hash.0),
         };
         Ok((arrived, facts))
@@ -116,18 +120,9 @@ impl Decoder {
             fresh: Some(Fresh { page, stored }),
         })
     }
+}
 
-    /// The total that the body declares, where the job says where it is.
-    fn declared_total(&self, response: &Response) -> Result<Option<u64>> {
-        let Some(Source::Body(query)) = self.pagination.total() else {
-            return Ok(None);
-        };
-        let text = std::str::from_utf8(&response.body).map_err(|_| Error::Data(data::DataError::EmptyBody))?;
-        let found = data::pick(text, &[query])?;
-        Ok(found
-            .first()
-            .copied()
-            .flatten()
-            .and_then(|raw| raw.trim_matches('"').parse().ok()))
-    }
+/// The total that a body declares: a number, or a text that holds one.
+fn declared_total(raw: &str) -> Option<u64> {
+    raw.trim_matches('"').parse().ok()
 }

@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 /// How long the main thread sleeps when nothing wakes it: only as a safety net.
 const IDLE: Duration = Duration::from_millis(500);
 
+/// The most that is fetched while a batch is written, however large batches are.
+const MOST_AHEAD: u64 = 64 * 1024 * 1024;
+
 /// Reads all pages from the checkpoint on. On success the read is complete and everything is committed.
 pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<()> {
     let spec = spec(plan, read)?;
@@ -145,6 +148,7 @@ fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
             max_body: settings::max_response_bytes(),
             max_ratio: settings::max_decompression_ratio(),
             pages: s.limits.pages,
+            ahead: s.commit_every.bytes.min(MOST_AHEAD),
         },
         policy: plan.policy.clone(),
         start: read.position()?,

@@ -128,6 +128,7 @@ fn spec(question: &Question) -> ReadSpec {
             max_body: settings::max_response_bytes(),
             max_ratio: settings::max_decompression_ratio(),
             pages: Some(1),
+            ahead: 0,
         },
         policy: question.policy.clone(),
         start: None,

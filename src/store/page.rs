@@ -23,45 +23,48 @@ pub struct Entry {
 
 /// What is kept of a page's content: both parts compressed.
 #[derive(Debug, Clone)]
-pub struct Body {
-    pub hash: Vec<u8>,
+pub struct Body<'a> {
+    pub hash: &'a [u8],
     pub records: i64,
-    pub body: Vec<u8>,
-    pub keys: Vec<u8>,
+    pub body: &'a [u8],
+    pub keys: &'a [u8],
 }
 
-/// Writes a page's ledger entry.
-pub fn record(job: i64, generation: i64, run: i64, entry: &Entry) -> Result<()> {
-    let sql = "INSERT INTO sluice._page (job_id, generation, number, run_id, token_in, token_out, records, bytes, \
-               hash, etag, received_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+/// Writes the ledger entries of a batch.
+pub fn record(job: i64, generation: i64, run: i64, entries: &[Entry]) -> Result<()> {
+    let sql = include_str!("../../sql/query/record_pages.sql");
     let args = [
         job.into(),
         generation.into(),
-        entry.number.into(),
         run.into(),
-        entry.token_in.as_str().into(),
-        entry.token_out.clone().into(),
-        entry.records.into(),
-        entry.bytes.into(),
-        entry.hash.clone().into(),
-        entry.etag.clone().into(),
-        TimestampWithTimeZone::from(entry.received_at).into(),
+        of_each(entries, |e| e.number).into(),
+        of_each(entries, |e| e.token_in.clone()).into(),
+        of_each(entries, |e| e.token_out.clone()).into(),
+        of_each(entries, |e| e.records).into(),
+        of_each(entries, |e| e.bytes).into(),
+        of_each(entries, |e| e.hash.clone()).into(),
+        of_each(entries, |e| e.etag.clone()).into(),
+        of_each(entries, |e| TimestampWithTimeZone::from(e.received_at)).into(),
     ];
     execute(sql, &args).map(drop)
 }
 
-/// Keeps a page's content, unless it is there already.
-pub fn keep_body(job: i64, body: &Body) -> Result<()> {
-    let sql = "INSERT INTO sluice._page_body (job_id, hash, records, body, keys) VALUES ($1, $2, $3, $4, $5) \
-               ON CONFLICT DO NOTHING";
+/// Keeps the contents of a batch's pages, each unless it is there already.
+pub fn keep_bodies(job: i64, bodies: &[Body<'_>]) -> Result<()> {
+    let sql = include_str!("../../sql/query/keep_bodies.sql");
     let args = [
         job.into(),
-        body.hash.clone().into(),
-        body.records.into(),
-        body.body.clone().into(),
-        body.keys.clone().into(),
+        of_each(bodies, |b| b.hash).into(),
+        of_each(bodies, |b| b.records).into(),
+        of_each(bodies, |b| b.body).into(),
+        of_each(bodies, |b| b.keys).into(),
     ];
     execute(sql, &args).map(drop)
+}
+
+/// One member of each, as the array that `unnest` takes apart again.
+fn of_each<'a, T, M>(all: &'a [T], member: impl Fn(&'a T) -> M) -> Vec<M> {
+    all.iter().map(member).collect()
 }
 
 /// A read's pages in order: (number, hash, records).

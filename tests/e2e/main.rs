@@ -19,6 +19,7 @@ mod gone; // which missing rows are removed, and when
 mod guards; // answers that must never destroy data
 mod hostile_owner; // whose code never runs with more rights than its own
 mod modes; // upsert, the other paginations, targets that were there before
+mod owner_settings; // which change nothing about the rows
 mod refresh; // a refresh: what readers see, what is written, what is left alone
 mod roles; // who a run acts as, several databases, names of every kind
 mod serving; // launcher, scheduler, workers

@@ -114,8 +114,8 @@ impl Scene {
 pub fn create_job(name: &str, settings: &str) -> String {
     format!(
         "SELECT sluice.create_job('{name}', 'shop', '/page/products', target => 'app.{name}', schedule => 'manual', \
-         settings => '{{\"records\": \"$.data\", \"pagination\": {{\"type\": \"page\", \"size_param\": \"per_page\"}}, \
-         \"page_size\": {PAGE}, \"concurrency\": 1, \"commit_every\": {{\"pages\": 1}}}}'::jsonb || '{settings}'::jsonb)"
+         settings => jsonb_strip_nulls('{{\"records\": \"$.data\", \"pagination\": {{\"type\": \"page\", \"size_param\": \"per_page\"}}, \
+         \"page_size\": {PAGE}, \"concurrency\": 1, \"commit_every\": {{\"pages\": 1}}}}'::jsonb || '{settings}'::jsonb))"
     )
 }
 

@@ -229,3 +229,24 @@ fn a_role_that_may_not_connect_stops_only_its_own_job() {
     );
     scene.sync();
 }
+
+#[test]
+fn errors_of_other_peoples_commands_pass_as_they_are() {
+    let cluster = Cluster::start();
+    let mut db = cluster.new_database();
+    let error =
+        db.error("DO $$ BEGIN RAISE 'theirs' USING ERRCODE = 'ZZ123', DETAIL = 'Facts.', HINT = 'Next.'; END $$");
+    assert_eq!((error.sqlstate.as_str(), error.message.as_str()), ("ZZ123", "theirs"));
+    assert_eq!(
+        (error.detail.as_deref(), error.hint.as_deref()),
+        (Some("Facts."), Some("Next."))
+    );
+    db.error("CREATE VIEW v AS SELECT no_such_column");
+    assert!(
+        cluster
+            .log()
+            .contains("\"no_such_column\" does not exist at character 25"),
+        "{}",
+        cluster.log()
+    );
+}

@@ -108,6 +108,30 @@ fn pages_that_nobody_takes_stop_the_read_at_its_window() {
 }
 
 #[test]
+fn pages_that_wait_hold_a_read_up_only_from_the_bytes_on_that_may_run_ahead() {
+    let transport = Arc::new(MemoryTransport::new(|request| {
+        ok(page_of(200, param(request, "page").unwrap(), 10))
+    }));
+    let mut spec = spec(by_page(Stop::Short));
+    spec.concurrency = 1;
+    spec.limits.ahead = 1024 * 1024;
+    let (_read, _bell) = begin(spec.clone(), Arc::clone(&transport) as Arc<dyn Transport>);
+    while transport.seen().len() < 20 {
+        std::thread::yield_now();
+    }
+    spec.limits.ahead = 1;
+    let held = Arc::new(MemoryTransport::new(|request| {
+        ok(page_of(200, param(request, "page").unwrap(), 10))
+    }));
+    let (_read, _bell) = begin(spec, Arc::clone(&held) as Arc<dyn Transport>);
+    while held.seen().len() < 3 {
+        std::thread::yield_now();
+    }
+    (0..1000).for_each(|_| std::thread::yield_now());
+    assert_eq!(held.seen().len(), 3);
+}
+
+#[test]
 fn status_404_past_the_end_is_an_end_page_without_content() {
     let transport = MemoryTransport::new(|request| match param(request, "page").unwrap() {
         page @ 1..=2 => ok(page_of(20, page, 10)),
