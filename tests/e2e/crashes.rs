@@ -220,7 +220,7 @@ fn the_third_crash_in_a_row_without_a_committed_page_disables_the_job_until_it_i
     });
     let why = "its runs were interrupted 3 times in a row without a committed page";
     assert_eq!(shop.status("error_message"), why);
-    assert_eq!(shop.status("action"), "you: SELECT sluice.resume_job('products')");
+    assert_eq!(shop.status("action"), "you: resume_job()");
     assert_eq!(
         shop.health("concat_ws(' ', status, reason)"),
         format!("unhealthy {why}")

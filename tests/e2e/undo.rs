@@ -35,7 +35,7 @@ fn the_latest_run_is_undone_exactly_and_the_job_is_paused() {
     shop.app.exec("CALL sluice.rollback_to('products')");
     assert_eq!(shop.db.text(STATE), states[1]);
     assert_eq!(shop.status("status"), "paused");
-    assert_eq!(shop.status("action"), "you: SELECT sluice.resume_job('products')");
+    assert_eq!(shop.status("action"), "you: resume_job()");
     assert_eq!(shop.run("concat_ws(' ', source, status)"), "rollback succeeded");
     let undone = format!("SELECT status FROM sluice.sync_runs WHERE id = {}", ids[2]);
     assert_eq!(shop.db.text(&undone), "rolled_back");
