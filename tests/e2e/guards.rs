@@ -210,7 +210,7 @@ fn half_the_rows_are_held() {
         class: "-",
         sqlstate: "-",
         health: "degraded",
-        action: "you: approve or discard",
+        action: "you: see hint",
         message: "too many rows would vanish",
     };
     meets(Fault::HalfRows { total: Total::Matching }, &held);
@@ -224,6 +224,8 @@ fn held() -> (Shop, String) {
     shop.api.misbehave(Fault::HalfRows { total: Total::Matching });
     shop.failing_sync();
     let run = shop.db.text("SELECT run_id FROM sluice.sync_held");
+    let hint = shop.status("hint");
+    assert!(hint.contains(&format!("CALL sluice.approve({run})")), "{hint}");
     (shop, run)
 }
 
