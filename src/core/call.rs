@@ -2,6 +2,7 @@
 
 use crate::class::Class;
 use crate::error::Explain;
+use crate::sql_text::quote;
 
 /// A call that cannot be served, and why.
 #[non_exhaustive]
@@ -13,13 +14,26 @@ pub enum CallError {
     Standby,
     #[error("\"{procedure}\" cannot run inside a transaction block")]
     InTransactionBlock { procedure: &'static str },
+    #[error("argument \"{argument}\" must not be null")]
+    NullArgument { argument: &'static str },
+    #[error("connection \"{name}\" already exists")]
+    ConnectionExists { name: String },
+    #[error("the name of a connection has 1 to 63 bytes")]
+    ConnectionName,
+    /// A job whose server was dropped.
+    #[error("the connection of job \"{job}\" was dropped")]
+    ConnectionGone { job: String, connection: String },
+    #[error("the owner of job \"{job}\" was dropped")]
+    OwnerGone { job: String },
+    #[error("a pg_sluice connection has no foreign tables")]
+    ForeignTable,
     #[error("job \"{name}\" does not exist")]
     UnknownJob { name: String, nearest: Option<String> },
     #[error("job \"{name}\" already exists")]
     JobExists { name: String },
     #[error("connection \"{name}\" does not exist")]
     UnknownConnection { name: String, nearest: Option<String> },
-    #[error("connection \"{name}\" is used by {jobs} jobs")]
+    #[error("connection \"{name}\" is used by {}", counted(*.jobs, "job"))]
     ConnectionInUse { name: String, jobs: i64, examples: String },
     #[error("run {run} does not exist")]
     UnknownRun { run: i64 },
@@ -112,6 +126,11 @@ impl Explain for CallError {
             | CallError::UnboundSecret { .. }
             | CallError::WrongOrigin { .. } => "55000",
             CallError::NotArmed { .. } => "SY009",
+            CallError::NullArgument { .. } => "22004",
+            CallError::ConnectionExists { .. } => "42710",
+            CallError::ConnectionName => "42602",
+            CallError::ConnectionGone { .. } | CallError::OwnerGone { .. } => "42704",
+            CallError::ForeignTable => "0A000",
             CallError::Standby => "25006",
             CallError::InTransactionBlock { .. } => "25001",
             CallError::UnknownJob { .. }
@@ -141,7 +160,10 @@ impl Explain for CallError {
                 "The procedure commits the request and then waits for a worker, which could not see it otherwise."
                     .into(),
             ),
-            CallError::ConnectionInUse { examples, .. } => Some(format!("Jobs: {examples}.")),
+            CallError::ConnectionInUse { jobs, examples, .. } => Some(in_use(*jobs, examples)),
+            CallError::ConnectionGone { connection, .. } => Some(format!("It was \"{connection}\".")),
+            CallError::OwnerGone { .. } => Some("A job runs for the role that made it.".into()),
+            CallError::ForeignTable => Some("A job writes to an ordinary table.".into()),
             CallError::NotHeld { status, .. } => Some(format!("Its status is {status}.")),
             CallError::Paused { reason, .. } | CallError::Disabled { reason, .. } => {
                 reason.as_ref().map(|reason| format!("Reason: {reason}."))
@@ -174,6 +196,12 @@ impl Explain for CallError {
             CallError::UnknownConnection { .. } => "Create it with sluice.create_connection(name, base_url).".into(),
             CallError::JobExists { .. } => "Choose another name, or change the job with sluice.alter_job.".into(),
             CallError::ConnectionInUse { .. } => "Drop these jobs first, or point them to another connection.".into(),
+            CallError::NullArgument { .. } => "Give a value, or leave the argument out where it has a default.".into(),
+            CallError::ConnectionExists { name } => format!("Choose another name, or change it: ALTER SERVER {} OPTIONS (SET base_url '…').", quote(name)),
+            CallError::ConnectionName => "For example: SELECT sluice.create_connection('shop', 'https://api.example.com/v1');".into(),
+            CallError::ConnectionGone { job, .. } => format!("Give it another: SELECT sluice.alter_job({0}, connection => '…'), then resume it: SELECT sluice.resume_job({0}).", literal(job)),
+            CallError::OwnerGone { job } => format!("Make it again as another role: SELECT sluice.drop_job({0}); SELECT sluice.create_job({0}, …);", literal(job)),
+            CallError::ForeignTable => "Make a job instead: SELECT sluice.create_job(name, connection, path).".into(),
             CallError::UnknownRun { .. } => "SELECT id, data_type, status FROM sluice.sync_runs shows the runs.".into(),
             CallError::NotHeld { .. } => "SELECT * FROM sluice.sync_held shows the runs that wait for a decision.".into(),
             CallError::Paused { name, .. } => format!("Resume it first: SELECT sluice.resume_job({}).", literal(name)),
@@ -199,6 +227,17 @@ impl Explain for CallError {
 /// A name as an SQL literal, so that a hint can be run as it stands.
 fn literal(name: &str) -> String {
     format!("'{}'", name.replace('\'', "''"))
+}
+
+/// `1 job`, `2 jobs`.
+pub fn counted(number: i64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+fn in_use(jobs: i64, examples: &str) -> String {
+    let more = if jobs > 3 { " and others" } else { "" };
+    format!("Used by: {examples}{more}.")
 }
 
 fn ended_detail(error: &EndedWith) -> String {

@@ -56,6 +56,19 @@ pub enum TargetError {
     MalformedUndo { table: String, reason: String },
 }
 
+/// What `pg_class.relkind` calls by a letter.
+fn relation_kind(kind: char) -> &'static str {
+    match kind {
+        'v' => "a view",
+        'm' => "a materialized view",
+        'f' => "a foreign table",
+        'S' => "a sequence",
+        'i' | 'I' => "an index",
+        'c' => "a composite type",
+        _ => "another kind of relation",
+    }
+}
+
 impl Explain for TargetError {
     fn class(&self) -> Class {
         match self {
@@ -98,7 +111,7 @@ impl Explain for TargetError {
             TargetError::ForeignCode { kind, name, .. } => Some(format!(
                 "Code that an ordinary role can add or change would run as superuser: {kind} {name}."
             )),
-            TargetError::NotATable { kind, .. } => Some(format!("Its relation kind is \"{kind}\".")),
+            TargetError::NotATable { kind, .. } => Some(format!("It is {}.", relation_kind(*kind))),
             TargetError::NoUniqueIndex { key, .. } => Some(format!("The key is ({}).", key.join(", "))),
             TargetError::RowSecurity { .. } => {
                 Some("Policies would filter or refuse rows without a word, so the target is not written at all.".into())

@@ -74,6 +74,13 @@ unsafe extern "C-unwind" fn set_sqlstate(_arg: *mut core::ffi::c_void) {
     });
 }
 
+/// Tells the session something good: a NOTICE with the next step as its hint.
+pub fn tell(message: String, hint: String) {
+    ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, "pg_sluice")
+        .set_hint(hint)
+        .report(PgLogLevel::NOTICE);
+}
+
 /// The value, or the error raised in this session.
 pub fn or_raise<T>(result: Result<T, Error>) -> T {
     match result {

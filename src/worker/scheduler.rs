@@ -160,7 +160,10 @@ fn start(database: u32, run_id: i64, job_id: i64) -> Result<bool> {
         return Ok(true);
     };
     let asked_for = run.source == RunSource::Rollback.as_str() || run.approved_by.is_some();
-    if !is_armed(&job) || ((job.paused || !job.enabled) && !asked_for) {
+    if !job.enabled && !asked_for {
+        return fail_disabled(&job, run_id).map(|()| true);
+    }
+    if !is_armed(&job) || (job.paused && !asked_for) {
         return Ok(true);
     }
     let Some(owner) = role::owner_of(job.target)? else {
@@ -196,6 +199,15 @@ fn give_up(job: &Job, run_id: i64) -> Result<()> {
     run::fail(run_id, RunStatus::Failed, &error.into(), now)?;
     state::note_failure(job.id, now)?;
     store::job::plan_after_failure(job, now, true)
+}
+
+/// A job that was disabled after the run was asked for: whoever waits for the run learns it.
+fn fail_disabled(job: &Job, run_id: i64) -> Result<()> {
+    let error = sluice_core::call::CallError::Disabled {
+        name: job.name.clone(),
+        reason: job.disabled_reason.clone(),
+    };
+    run::fail(run_id, RunStatus::Failed, &error.into(), clock::now())
 }
 
 /// The target is gone: no role to run as, nothing to write to. The run fails without a worker.
