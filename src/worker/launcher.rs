@@ -52,6 +52,9 @@ impl Launcher {
             self.probe(now);
         }
         self.start_schedulers(now);
+        if shmem::is_any_starved() {
+            self.warn_of_missing_slot(now);
+        }
         let next_probe = self.probed_at.plus(PROBE_INTERVAL);
         shmem::next_due()
             .min(next_probe)

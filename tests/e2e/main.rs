@@ -11,6 +11,7 @@ mod access; // who may do what
 mod arming; // restored and copied databases
 mod auth; // credentials: sent where they belong, and nowhere else
 mod bad_input; // what the remote gets wrong
+mod bad_target; // that cannot be written, or changes in mid-run
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod definitions; // reads under a definition, a table or a moment that is not the usual one
 mod dropping; // databases and the extension, in mid-run

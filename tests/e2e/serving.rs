@@ -2,7 +2,7 @@
 //! (F-P12, F-P13, F-P14, F-P17).
 
 use crate::scene::{PROMPT, SOON, Scene, create_job, make_role, run_status, workers_of};
-use sluice_e2e::{Cluster, Db, assert_table_equals_source, wait_until};
+use sluice_e2e::{Cluster, Db, assert_table_equals_source};
 
 /// Makes further jobs like `product`, into tables like its own.
 fn more_jobs(scene: &mut Scene, names: &[&str]) {

@@ -148,3 +148,8 @@ pub fn tidy(now: Timestamp) {
 fn is_alive(pid: i32) -> bool {
     signals::send(pid, 0)
 }
+
+/// Whether a scheduler found no background worker slot for a run, or none was found for a scheduler.
+pub fn is_any_starved() -> bool {
+    SHARED.share().databases.iter().any(|d| d.starved)
+}
