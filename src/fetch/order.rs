@@ -94,7 +94,11 @@ impl<P> Order<P> {
         }
         // Past a page that is known to fail nothing is worth asking for.
         let failed = self.done.values().find(|(_, outcome)| outcome.is_err());
-        let waiting = if self.ready_bytes < self.ahead { self.ready.len() } else { 0 };
+        let waiting = if self.ready_bytes < self.ahead {
+            self.ready.len()
+        } else {
+            0
+        };
         let through = self.through + waiting as u64;
         let through = failed.map_or(through, |(ask, _)| through.min(ask.number - 1));
         self.plan.as_mut()?.next_ask(through)

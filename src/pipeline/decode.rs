@@ -2,10 +2,10 @@
 
 use super::plan::Plan;
 use super::read::{MappingParts, ReadState};
+use sluice_core::Result;
 use sluice_core::data::{self, DecodedPage, Mapping, PageHash};
 use sluice_core::http::Response;
 use sluice_core::pagination::{Pagination, Source};
-use sluice_core::Result;
 use sluice_fetch::{Decode, PageFacts};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
