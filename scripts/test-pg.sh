@@ -42,5 +42,16 @@ for name in "$@"; do
     head -60 "$output/$name.diff"
   fi
 done
+# The reference is written from the comments in the catalog: a stale one fails.
+if [ "$#" = "$(find tests/pg_regress/sql -name '*.sql' | wc -l)" ]; then
+  [ -z "${UPDATE:-}" ] || scripts/reference.sh "$pg_config"
+  if scripts/reference.sh "$pg_config" check; then
+    passed=$((passed + 1))
+    echo "test reference ... ok"
+  else
+    failed=$((failed + 1))
+    echo "test reference ... FAILED"
+  fi
+fi
 echo "test result: $passed passed; $failed failed"
 [ "$failed" = 0 ]

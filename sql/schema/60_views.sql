@@ -122,7 +122,7 @@ WITH job AS MATERIALIZED (
     FROM sluice._visible_job AS j
     JOIN sluice._job_state AS t ON t.job_id = j.id
 ), standing AS MATERIALIZED (
-    SELECT j.id, j.name, j.next_run_at, j.last_success_at, j.paused_at, j.pause_reason, j.disabled_reason,
+    SELECT j.id, j.name, j.next_run_at, j.last_success_at, j.current_server IS NULL AS unconnected, j.server_name, j.paused_at, j.pause_reason, j.disabled_reason,
            r.id AS run_id, r.status AS run_status, r.source, r.records, r.pages, r.unconfirmed, r.started_at,
            r.finished_at, r.error_class, r.error_message, r.error_hint, r.held_reason, r.not_before,
            p.run_id IS NOT NULL AS live, p.phase, p.pages_done, p.pages_total, p.records_done, p.rate,
@@ -159,9 +159,10 @@ SELECT s.name AS data_type,
        CASE WHEN s.status = 'running' AND s.pages_total > s.pages_done AND s.pages_done > 0
             THEN date_trunc('second', (s.last_progress_at - s.started_at) * (s.pages_total - s.pages_done) / s.pages_done)
        END AS eta,
-       s.next_run_at,
+       date_trunc('second', s.next_run_at) AS next_run_at,
        CASE
            WHEN s.status = 'not_armed' THEN 'this database was restored, copied or upgraded'
+           WHEN s.unconnected THEN pg_catalog.format('connection "%s" was dropped', s.server_name)
            WHEN s.status = 'disabled' THEN coalesce(s.disabled_reason, s.error_message)
            WHEN s.status = 'paused' THEN coalesce(s.error_message, s.pause_reason)
            WHEN s.run_status = 'held' THEN coalesce(s.held_reason, s.error_message)
@@ -169,29 +170,54 @@ SELECT s.name AS data_type,
            ELSE s.error_message
        END AS error_message,
        CASE
-           WHEN s.status = 'not_armed' THEN 'you: SELECT sluice.arm()'
-           WHEN s.status IN ('disabled', 'paused') THEN pg_catalog.format('you: SELECT sluice.resume_job(%L)', s.name)
-           WHEN s.status = 'held' THEN pg_catalog.format('you: CALL sluice.approve(%s) or SELECT sluice.discard(%s)',
-                                                         s.run_id, s.run_id)
+           WHEN s.status = 'not_armed' THEN 'you: arm()'
+           WHEN s.unconnected THEN 'you: alter_job()'
+           WHEN s.status IN ('disabled', 'paused') THEN 'you: resume_job()'
+           WHEN s.status = 'held' THEN 'you: see hint'
            WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker') THEN 'wait'
            WHEN s.error_class IN ('network', 'timeout', 'server', 'rate_limit', 'empty') THEN 'remote'
            WHEN s.error_class IN ('database', 'resource', 'cancelled') THEN 'wait'
-           WHEN s.error_class IS NOT NULL THEN 'you: ' || coalesce(s.error_hint, 'see error_message')
+           WHEN s.error_class IS NOT NULL THEN 'you: see hint'
            ELSE 'nobody'
        END AS action,
        s.run_id,
        coalesce(s.pages_done, s.pages) AS current_page,
        coalesce(s.records_done, s.records) AS records_processed,
        nullif(s.pages_total, -1) AS pages_total,
-       s.error_class,
+       CASE WHEN s.unconnected THEN 'config' ELSE s.error_class END AS error_class,
        coalesce(s.last_progress_at, s.finished_at, s.started_at) AS last_activity_at,
        s.last_success_at,
-       coalesce(s.unconfirmed, 0) AS unconfirmed
+       coalesce(s.unconfirmed, 0) AS unconfirmed,
+       CASE
+           WHEN s.status = 'not_armed' THEN 'SELECT sluice.arm();'
+           WHEN s.unconnected THEN pg_catalog.format(
+               'SELECT sluice.alter_job(%1$L, connection => ''…''); SELECT sluice.resume_job(%1$L);', s.name)
+           WHEN s.status IN ('disabled', 'paused') THEN pg_catalog.format('SELECT sluice.resume_job(%L);', s.name)
+           WHEN s.status = 'held' THEN pg_catalog.format('CALL sluice.approve(%1$s); or SELECT sluice.discard(%1$s);', s.run_id)
+           WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker') THEN NULL
+           ELSE s.error_hint
+       END AS hint
 FROM standing AS s;
+
+-- A job without its connection would fail at each of its times; it rests until it is given another one.
+CREATE FUNCTION sluice._pause_without_connection() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE sluice._job AS j
+    SET paused_at = coalesce(j.paused_at, now()), updated_at = now(),
+        server_name = d.object_name, pause_reason = format('connection "%s" was dropped', d.object_name)
+    FROM pg_event_trigger_dropped_objects() AS d
+    WHERE d.classid = 'pg_foreign_server'::regclass AND d.objid = j.server_oid;
+END
+$$;
+CREATE EVENT TRIGGER sluice_connection_dropped ON sql_drop WHEN TAG IN ('DROP SERVER', 'DROP FOREIGN DATA WRAPPER', 'DROP OWNED')
+EXECUTE FUNCTION sluice._pause_without_connection();
 
 CREATE VIEW sluice.sync_connection_health WITH (security_barrier) AS
 WITH judged AS (
-    SELECT j.name, j.enabled, j.disabled_reason, j.run_every, t.read_records, t.consecutive_failures,
+    SELECT j.name, j.enabled AND j.current_server IS NOT NULL AS enabled,
+           CASE WHEN j.current_server IS NULL THEN pg_catalog.format('connection "%s" was dropped', j.server_name)
+                ELSE j.disabled_reason END AS disabled_reason, j.run_every, t.read_records, t.consecutive_failures,
            t.last_success_at, t.last_failure_at, t.updated_at, r.status, r.finished_at, r.error_class,
            r.error_message, r.held_reason,
            t.last_success_at IS NOT NULL
@@ -224,7 +250,8 @@ SELECT s.name AS data_type,
        s.finished_at AS last_check_time,
        coalesce(s.read_records, 0) AS item_count,
        CASE WHEN s.health = 'healthy' THEN NULL
-            ELSE coalesce(s.held_reason, s.error_message, s.disabled_reason) END AS error_message,
+            WHEN NOT s.enabled THEN coalesce(s.disabled_reason, s.error_message)
+            ELSE coalesce(s.held_reason, s.error_message) END AS error_message,
        s.consecutive_failures,
        s.last_success_at AS last_success_time,
        s.last_failure_at AS last_failure_time,
@@ -306,8 +333,14 @@ WHERE pg_catalog.pg_has_role(s.owner_oid, 'USAGE')
 
 -- One jsonb for programs: the scheduler in numbers, and the jobs as sync_status shows them.
 CREATE FUNCTION sluice.get_sync_status(job text DEFAULT NULL) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-SELECT jsonb_build_object(
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF job IS NOT NULL AND NOT EXISTS (SELECT FROM sluice.sync_jobs AS j WHERE j.name = job) THEN
+        RAISE EXCEPTION 'job "%" does not exist', job USING
+            ERRCODE = 'undefined_object',
+            HINT = 'SELECT name FROM sluice.sync_jobs shows the jobs that you may see.';
+    END IF;
+    RETURN (SELECT jsonb_build_object(
     'scheduler', jsonb_build_object(
         'is_running', sluice._launcher_is_running(),
         'total_jobs', count(*),
@@ -316,5 +349,6 @@ SELECT jsonb_build_object(
         'failed', count(*) FILTER (WHERE s.error_class IS NOT NULL)),
     'jobs', coalesce(jsonb_agg(to_jsonb(s) ORDER BY s.data_type), '[]'::jsonb))
 FROM sluice.sync_status AS s
-WHERE get_sync_status.job IS NULL OR s.data_type = get_sync_status.job
+WHERE get_sync_status.job IS NULL OR s.data_type = get_sync_status.job);
+END
 $$;

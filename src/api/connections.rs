@@ -9,9 +9,10 @@ use crate::store::connection::{self, split_option};
 use crate::store::{job, role};
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::call::CallError;
+use sluice_core::call::{CallError, counted};
 use sluice_core::connection::{ConnectionFault, ConnectionOptions, options_of_document};
 use sluice_core::data;
+use sluice_core::job::LONGEST_NAME;
 use sluice_core::settings::Settings;
 use sluice_core::sql_text::quote;
 
@@ -27,6 +28,9 @@ fn validate(options: &[Option<String>], catalog_class: Oid) -> Result<()> {
     if catalog_class == catalog::foreign_server_class() {
         ConnectionOptions::parse(&given)?;
         return Ok(());
+    }
+    if catalog_class == catalog::foreign_table_class() {
+        return Err(CallError::ForeignTable.into());
     }
     match given.first() {
         None => Ok(()),
@@ -58,6 +62,7 @@ fn create_connection(name: &str, base_url: &str, options: default!(pgrx::JsonB, 
 }
 
 fn create(name: &str, base_url: &str, document: &str) -> Result<()> {
+    check_new_name(name)?;
     let mut options = vec![("base_url".to_string(), base_url.to_string())];
     options.extend(options_of_document(document)?);
     ConnectionOptions::parse(&options)?;
@@ -72,6 +77,16 @@ fn create(name: &str, base_url: &str, document: &str) -> Result<()> {
         list.join(", ")
     );
     spi::execute(&sql, &[]).map(drop)
+}
+
+fn check_new_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.len() > LONGEST_NAME {
+        return Err(CallError::ConnectionName.into());
+    }
+    if connection::exists(name)? {
+        return Err(CallError::ConnectionExists { name: name.into() }.into());
+    }
+    Ok(())
 }
 
 /// Drops a connection that no job uses.
@@ -151,7 +166,7 @@ fn records_step(question: &probe::Question) -> Step {
         Ok(records) => (
             "records".into(),
             Some(true),
-            Some(format!("{records} records on the first page")),
+            Some(format!("{} on the first page", counted(records as i64, "record"))),
             None,
         ),
         Err(error) => ("records".into(), Some(false), Some(error.to_string()), error.hint()),

@@ -2,7 +2,7 @@
 
 use super::connections::no_usage;
 use super::target::{Found, Wish, check_key, find_or_create, may_become_owner};
-use super::{caller_name, here, operable_job, own_job, require_server, wake};
+use super::{caller_name, given, here, operable_job, own_job, require_server, wake};
 use crate::pg::report::or_raise;
 use crate::pg::{identity, relation, shmem, spi};
 use crate::store::connection;
@@ -21,33 +21,39 @@ use sluice_core::target::TargetError;
 #[pg_extern(volatile, parallel_unsafe)]
 #[allow(clippy::too_many_arguments)] // the public signature
 fn create_job(
-    name: &str,
-    connection: &str,
-    path: &str,
+    name: Option<&str>,
+    connection: Option<&str>,
+    path: Option<&str>,
     target: default!(Option<&str>, "NULL"),
-    mode: default!(&str, "'replace'"),
-    key: default!(Option<Vec<String>>, "NULL"),
-    schedule: default!(&str, "'30 minutes'"),
-    priority: default!(&str, "'normal'"),
-    settings: default!(pgrx::JsonB, "'{}'"),
+    mode: default!(Option<&str>, "'replace'"),
+    key: default!(Option<Vec<Option<String>>>, "NULL"),
+    schedule: default!(Option<&str>, "'30 minutes'"),
+    priority: default!(Option<&str>, "'normal'"),
+    settings: default!(Option<pgrx::JsonB>, "'{}'"),
 ) -> i64 {
-    let document = settings.0.to_string();
-    let wish = Wish {
-        job: name,
-        connection,
-        path,
-        target,
-        key,
-        document: &document,
+    let asked = || {
+        let document = given("settings", settings)?.0.to_string();
+        let wish = Wish {
+            job: given("name", name)?,
+            connection: given("connection", connection)?,
+            path: given("path", path)?,
+            target,
+            key: key.map(named_columns).transpose()?,
+            document: &document,
+        };
+        let words = Words {
+            mode: given("mode", mode)?,
+            schedule: given("schedule", schedule)?,
+            priority: given("priority", priority)?,
+        };
+        create(&wish, &words)
     };
-    or_raise(create(
-        &wish,
-        &Words {
-            mode,
-            schedule,
-            priority,
-        },
-    ))
+    or_raise(asked())
+}
+
+/// The columns of a key; none of them may be NULL.
+fn named_columns(key: Vec<Option<String>>) -> Result<Vec<String>> {
+    key.into_iter().map(|column| given("key", column)).collect()
 }
 
 /// The arguments that are words of a fixed list.
@@ -111,26 +117,24 @@ fn seconds(schedule: Schedule) -> Option<f64> {
 
 /// What was made, what happens now, and how to follow it.
 fn tell(job: &Job, found: &Found) -> Result<()> {
-    let made = if found.created { "was created" } else { "is used" };
+    let made = if found.created {
+        "was created, owned by"
+    } else {
+        "is used, owned by"
+    };
     let owner = role::name_of(found.target.owner)?;
     let next = if job.every.is_some() {
-        "the first run starts now"
+        "its first run starts at the commit"
     } else {
-        "nothing runs until you ask for it"
+        "no run starts until one is asked for"
     };
-    let follow = format!(
-        "SELECT * FROM sluice.sync_status WHERE data_type = {};",
-        pgrx::spi::quote_literal(&job.name)
-    );
-    let ask = format!(
-        "CALL sluice.sync({}); runs it and waits",
-        pgrx::spi::quote_literal(&job.name)
-    );
-    ereport!(
-        PgLogLevel::NOTICE,
-        PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
-        format!("table {} {made}, owned by {owner}; {next}", found.target.full_name()),
-        format!("{ask}; {follow} follows it.")
+    let name = pgrx::spi::quote_literal(&job.name);
+    crate::pg::report::tell(
+        format!("table {} {made} {owner}; {next}", found.target.full_name()),
+        format!(
+            "Run it and wait: CALL sluice.sync({name}); or follow it: SELECT * FROM sluice.sync_status WHERE data_type = \
+             {name};"
+        ),
     );
     Ok(())
 }
@@ -139,28 +143,28 @@ fn tell(job: &Job, found: &Found) -> Result<()> {
 #[pg_extern(volatile, parallel_unsafe)]
 #[allow(clippy::too_many_arguments)] // the public signature
 fn alter_job(
-    name: &str,
+    name: Option<&str>,
     connection: default!(Option<&str>, "NULL"),
     path: default!(Option<&str>, "NULL"),
     mode: default!(Option<&str>, "NULL"),
-    key: default!(Option<Vec<String>>, "NULL"),
+    key: default!(Option<Vec<Option<String>>>, "NULL"),
     schedule: default!(Option<&str>, "NULL"),
     priority: default!(Option<&str>, "NULL"),
     settings: default!(Option<pgrx::JsonB>, "NULL"),
 ) {
-    let settings = settings.map(|document| document.0);
-    or_raise(alter(
-        name,
-        &Change {
+    let asked = || {
+        let change = Change {
             connection,
             path,
             mode,
-            key,
+            key: key.map(named_columns).transpose()?,
             schedule,
             priority,
-            settings,
-        },
-    ));
+            settings: settings.map(|document| document.0),
+        };
+        alter(given("name", name)?, &change)
+    };
+    or_raise(asked());
 }
 
 struct Change<'a> {
@@ -202,6 +206,9 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     }
     let rescheduled = alter_schedule(&mut job, change)?;
     if let Some(settings) = &change.settings {
+        if !settings.is_object() {
+            Settings::parse(&settings.to_string())?;
+        }
         job.settings = merged(&job.settings, settings);
         Settings::parse(&job.settings)?;
     }
@@ -258,11 +265,12 @@ fn remove(name: &str, drop_target: bool) -> Result<()> {
 
 /// Keeps a job from running until it is resumed. A run that is under way ends at its checkpoint.
 #[pg_extern(volatile, parallel_unsafe)]
-fn pause_job(name: &str, reason: default!(Option<&str>, "NULL")) {
-    or_raise(pause(name, reason));
+fn pause_job(name: Option<&str>, reason: default!(Option<&str>, "NULL")) {
+    or_raise(given("name", name).and_then(|name| pause(name, reason)));
 }
 
 fn pause(name: &str, reason: Option<&str>) -> Result<()> {
+    require_server()?;
     let job = operable_job(name)?;
     job::pause(job.id, reason)?;
     stop(&job)
@@ -275,7 +283,12 @@ fn resume_job(name: &str) {
 }
 
 fn resume(name: &str) -> Result<()> {
+    require_server()?;
     let job = operable_job(name)?;
+    require_connection(&job)?;
+    if !role::exists(job.owner)? {
+        return Err(CallError::OwnerGone { job: job.name }.into());
+    }
     job::resume(job.id)?;
     state::forget_crashes(job.id)?;
     if job.every.is_some() {
@@ -283,6 +296,18 @@ fn resume(name: &str) -> Result<()> {
     }
     wake();
     Ok(())
+}
+
+/// Refuses to let a job run whose connection was dropped.
+pub fn require_connection(job: &Job) -> Result<()> {
+    if connection::by_oid(job.server)?.is_some() {
+        return Ok(());
+    }
+    Err(CallError::ConnectionGone {
+        job: job.name.clone(),
+        connection: job.server_name.clone(),
+    }
+    .into())
 }
 
 /// Ends the open run of a job: marked in its row, and its worker told.

@@ -20,6 +20,11 @@ use crate::store::role::{self, Level};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 
+/// The value of an argument that must not be NULL.
+fn given<T>(argument: &'static str, value: Option<T>) -> Result<T> {
+    value.ok_or_else(|| CallError::NullArgument { argument }.into())
+}
+
 /// Refuses calls that need our processes where there are none.
 fn require_server() -> Result<()> {
     if catalog::in_recovery() {

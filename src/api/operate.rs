@@ -1,7 +1,7 @@
 //! Starting, stopping and deciding: what operators call.
 
-use super::jobs::stop;
-use super::{caller_name, may_operate, operable_job, require_server, wake};
+use super::jobs::{require_connection, stop};
+use super::{caller_name, given, may_operate, operable_job, require_server, wake};
 use crate::pg::FunctionCallInfo;
 use crate::pg::procedure::{self, Procedure};
 use crate::pg::report::or_raise;
@@ -10,7 +10,7 @@ use crate::store::job::{self, Job};
 use crate::store::run;
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::call::CallError;
+use sluice_core::call::{CallError, counted};
 use sluice_core::run::{RunSource, RunStatus};
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,8 @@ const NOTICE_EVERY: Duration = Duration::from_secs(2);
 
 /// Asks for a run at commit; the running run's id where one is running.
 #[pg_extern(volatile, parallel_unsafe)]
-fn start_sync(job: &str, from_page: default!(Option<i64>, "NULL")) -> i64 {
-    or_raise(start(job, from_page))
+fn start_sync(job: Option<&str>, from_page: default!(Option<i64>, "NULL")) -> i64 {
+    or_raise(given("job", job).and_then(|job| start(job, from_page)))
 }
 
 fn start(name: &str, from_page: Option<i64>) -> Result<i64> {
@@ -32,6 +32,7 @@ fn start(name: &str, from_page: Option<i64>) -> Result<i64> {
     }
     let job = operable_job(name)?;
     refuse_at_rest(&job)?;
+    require_connection(&job)?;
     let id = run::request(job.id, RunSource::Manual, &caller_name()?, None)?;
     wake();
     Ok(id)
@@ -130,8 +131,9 @@ fn held_run(id: i64) -> Result<run::Run> {
 #[pg_extern(sql = "
 CREATE PROCEDURE sluice.sync(job text) LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
-fn sync(job: &str, call: FunctionCallInfo) {
+fn sync(job: Option<&str>, call: FunctionCallInfo) {
     or_raise(procedure::run(call, "sluice.sync", |procedure| {
+        let job = given("job", job)?;
         let id = start(job, None)?;
         procedure.commit();
         wait(procedure, id, job)
@@ -142,9 +144,10 @@ fn sync(job: &str, call: FunctionCallInfo) {
 #[pg_extern(sql = "
 CREATE PROCEDURE sluice.approve(run bigint) LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 ")]
-fn approve(run: i64, call: FunctionCallInfo) {
+fn approve(run: Option<i64>, call: FunctionCallInfo) {
     or_raise(procedure::run(call, "sluice.approve", |procedure| {
         require_server()?;
+        let run = given("run", run)?;
         let held = held_run(run)?;
         let job = job::by_id(held.job)?.ok_or(CallError::UnknownRun { run })?;
         wait_until_free(procedure, &job)?;
@@ -176,6 +179,7 @@ pub fn wait_until_free(procedure: &Procedure, job: &Job) -> Result<()> {
 pub fn wait(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
     let _cancel = CancelWithCaller { run: id };
     let mut told = Instant::now();
+    let mut last = String::new();
     loop {
         let (status, error) = run::ending(id)?.ok_or(CallError::UnknownRun { run: id })?;
         procedure.commit();
@@ -199,7 +203,7 @@ pub fn wait(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
         }
         if told.elapsed() >= NOTICE_EVERY {
             told = Instant::now();
-            tell_progress(id);
+            tell_progress(id, &mut last);
         }
         latch::wait(SLICE);
     }
@@ -230,28 +234,36 @@ fn follow(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
 fn summary(id: i64) -> Result<String> {
     let c = run::counts(id)?;
     Ok(format!(
-        "run {id}: {} pages, {} records; {} inserted, {} updated, {} deleted, {} unchanged",
-        c.pages, c.records, c.inserted, c.updated, c.deleted, c.unchanged
+        "run {id}: {}, {}; {} inserted, {} updated, {} deleted, {} unchanged",
+        counted(c.pages, "page"),
+        counted(c.records, "record"),
+        c.inserted,
+        c.updated,
+        c.deleted,
+        c.unchanged
     ))
 }
 
-fn tell_progress(id: i64) {
+/// Tells how far the run is, if that is news.
+fn tell_progress(id: i64, last: &mut String) {
     let here = bgworker::my_database();
-    if let Some(slot) = shmem::slots().into_iter().find(|s| s.database == here && s.run == id) {
-        let p = slot.progress;
-        let of = if p.pages_total > 0 {
-            format!(" of {}", p.pages_total)
-        } else {
-            String::new()
-        };
-        procedure::notice(&format!(
-            "{}: page {}{of}, {} records",
-            p.phase.as_str(),
-            p.pages_done,
-            p.records_done
-        ));
-    } else {
-        procedure::notice("waiting for a worker");
+    let slot = shmem::slots().into_iter().find(|s| s.database == here && s.run == id);
+    let news = slot.map_or_else(
+        || "waiting for a worker".to_string(),
+        |slot| {
+            let p = slot.progress;
+            let of = if p.pages_total > 0 {
+                format!(" of {}", p.pages_total)
+            } else {
+                String::new()
+            };
+            let records = counted(p.records_done, "record");
+            format!("{}: page {}{of}, {records}", p.phase.as_str(), p.pages_done)
+        },
+    );
+    if news != *last {
+        procedure::notice(&news);
+        *last = news;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Going back: what would change, and having a worker do it.
 
 use super::operate::{wait, wait_until_free};
-use super::{caller_name, jobs, operable_job, require_server, wake};
+use super::{caller_name, given, jobs, operable_job, require_server, wake};
 use crate::pg::FunctionCallInfo;
 use crate::pg::procedure;
 use crate::pg::report::or_raise;
@@ -19,7 +19,7 @@ LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 fn rollback_to(name: Option<&str>, to: Option<i64>, resume: Option<bool>, call: FunctionCallInfo) {
     or_raise(procedure::run(call, "sluice.rollback_to", |procedure| {
         require_server()?;
-        let job = operable_job(name.unwrap_or_default())?;
+        let job = operable_job(given("job", name)?)?;
         undo::rollback_target(&job, to)?;
         let resume = resume.unwrap_or(false);
         let reason = "a rollback is under way";
@@ -42,8 +42,8 @@ fn rollback_to(name: Option<&str>, to: Option<i64>, resume: Option<bool>, call: 
             procedure.commit();
         } else if ended.is_ok() {
             procedure::notice(&format!(
-                "the job is paused; SELECT sluice.resume_job('{}') lets it go on",
-                job.name
+                "the job is paused; SELECT sluice.resume_job({}) lets it go on",
+                pgrx::spi::quote_literal(&job.name)
             ));
         }
         ended
@@ -55,7 +55,7 @@ fn rollback_to(name: Option<&str>, to: Option<i64>, resume: Option<bool>, call: 
 #[pg_extern(stable, parallel_unsafe)]
 #[allow(clippy::type_complexity)] // the columns of a table function
 fn preview_rollback(
-    job: &str,
+    job: Option<&str>,
     run: default!(Option<i64>, "NULL"),
 ) -> TableIterator<
     'static,
@@ -68,7 +68,7 @@ fn preview_rollback(
         name!(what, String),
     ),
 > {
-    TableIterator::new(or_raise(preview(job, run)))
+    TableIterator::new(or_raise(given("job", job).and_then(|job| preview(job, run))))
 }
 
 type Undone = (Option<i64>, Option<TimestampWithTimeZone>, i64, i64, i64, String);

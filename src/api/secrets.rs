@@ -1,6 +1,6 @@
 //! Secrets come in, sealed, and never go out.
 
-use super::caller_name;
+use super::{caller_name, given};
 use crate::pg::report::or_raise;
 use crate::pg::{identity, key_file};
 use crate::store::role::{self, Level};
@@ -14,9 +14,11 @@ use sluice_core::url_policy::parse_origin;
 /// Seals a value under a name of the caller. An error inside does not put the statement, and with it the value, into
 /// the server's log.
 #[pg_extern(volatile, parallel_unsafe)]
-fn set_secret(name: &str, value: &str, origin: default!(Option<&str>, "NULL")) {
+fn set_secret(name: Option<&str>, value: Option<&str>, origin: default!(Option<&str>, "NULL")) {
     let hidden = [("log_min_error_statement", "panic")];
-    identity::with_settings(&hidden, || or_raise(set(name, value, origin)));
+    identity::with_settings(&hidden, || {
+        or_raise(given("name", name).and_then(|name| set(name, given("value", value)?, origin)));
+    });
 }
 
 fn set(name: &str, value: &str, origin: Option<&str>) -> Result<()> {
@@ -56,8 +58,8 @@ fn set(name: &str, value: &str, origin: Option<&str>) -> Result<()> {
 
 /// Forgets a secret of the caller; an admin may forget anybody's by its owner's name.
 #[pg_extern(volatile, parallel_unsafe)]
-fn drop_secret(name: &str, owner: default!(Option<&str>, "NULL")) {
-    or_raise(forget(name, owner));
+fn drop_secret(name: Option<&str>, owner: default!(Option<&str>, "NULL")) {
+    or_raise(given("name", name).and_then(|name| forget(name, owner)));
 }
 
 fn forget(name: &str, owner: Option<&str>) -> Result<()> {

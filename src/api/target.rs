@@ -2,14 +2,14 @@
 
 use super::connections::question;
 use crate::pg::Oid;
-use crate::pg::relation::{self, Target};
+use crate::pg::relation::{self, RelationKind, Target};
 use crate::pg::{identity, spi};
 use crate::pipeline::probe;
 use crate::store::role;
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::data::{self, InferredColumn, unique_members};
-use sluice_core::job::JobFault;
+use sluice_core::job::{JobFault, TargetName};
 use sluice_core::settings::Settings;
 use sluice_core::sql_text::quote;
 use sluice_core::target::TargetError;
@@ -36,34 +36,34 @@ pub struct Wish<'a> {
 /// Finds the target by name, or makes it. All of it as the caller.
 pub fn find_or_create(wish: &Wish, settings: &Settings) -> Result<Found> {
     let name = match wish.target {
-        Some(target) => qualified(target)?,
-        None => quote(wish.job),
+        Some(target) => TargetName::parse(target)?,
+        None => TargetName::of_table(wish.job),
     };
-    match resolve(&name)? {
+    match resolve(&name.to_string())? {
         Some(oid) => existing(wish, oid),
         None => create(wish, settings, &name),
     }
 }
 
-/// A possibly qualified name as it was given, with each of its parts quoted.
-fn qualified(name: &str) -> Result<String> {
-    let parts: Vec<String> = spi::value("SELECT pg_catalog.parse_ident($1)", &[name.into()])?.unwrap_or_default();
-    Ok(parts.iter().map(|part| quote(part)).collect::<Vec<_>>().join("."))
-}
-
-/// The relation that a possibly qualified name means to the caller.
+/// The relation that a quoted, possibly qualified name means to the caller.
 fn resolve(name: &str) -> Result<Option<Oid>> {
     spi::value::<Oid>("SELECT pg_catalog.to_regclass($1)::oid", &[name.into()])
 }
 
 fn existing(wish: &Wish, oid: Oid) -> Result<Found> {
     let target = relation::read_target(oid).ok_or(TargetError::Missing { oid: oid.to_u32() })?;
+    if let RelationKind::Other(kind) = target.kind {
+        return Err(TargetError::NotATable {
+            table: target.full_name(),
+            kind,
+        }
+        .into());
+    }
     let key = match &wish.key {
         Some(key) => key.clone(),
         None if target.primary_key.is_empty() => {
-            return Err(JobFault::KeyNeeded {
-                name: wish.job.into(),
-                proposed: Vec::new(),
+            return Err(JobFault::TableWithoutKey {
+                table: target.full_name(),
             }
             .into());
         }
@@ -115,7 +115,7 @@ pub fn check_key(target: &Target, key: &[String]) -> Result<()> {
 }
 
 /// Makes the table from the first page: a column for each member, a primary key on the key's columns.
-fn create(wish: &Wish, settings: &Settings, name: &str) -> Result<Found> {
+fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> {
     let asked = question(wish.connection, wish.path, wish.document)?;
     let response = probe::first_page(&asked)?;
     let located = data::locate(&response.body, &settings.records)?;
@@ -135,9 +135,9 @@ fn create(wish: &Wish, settings: &Settings, name: &str) -> Result<Found> {
     };
     sluice_core::job::check_key(&key)?;
     if let Some(column) = key.iter().find(|k| !columns.iter().any(|c| c.name == **k)) {
-        return Err(TargetError::UnknownColumn {
-            table: name.to_string(),
+        return Err(JobFault::KeyNotInRecords {
             column: column.clone(),
+            members: columns.into_iter().map(|c| c.name).collect(),
         }
         .into());
     }
@@ -152,7 +152,7 @@ fn create(wish: &Wish, settings: &Settings, name: &str) -> Result<Found> {
     })
 }
 
-fn create_table(name: &str, columns: &[InferredColumn], key: &[String], settings: &Settings) -> Result<Oid> {
+fn create_table(name: &TargetName, columns: &[InferredColumn], key: &[String], settings: &Settings) -> Result<Oid> {
     let column = |c: &InferredColumn| format!("{} {}", quote(&c.name), c.ty.sql());
     let list: Vec<String> = columns.iter().map(column).collect();
     let keys: Vec<String> = key.iter().map(|k| quote(k)).collect();
@@ -173,7 +173,7 @@ fn create_table(name: &str, columns: &[InferredColumn], key: &[String], settings
         }
         .into()
     };
-    resolve(name)?.ok_or_else(missing)
+    resolve(&name.to_string())?.ok_or_else(missing)
 }
 
 /// The settings with each column's place in a record: a column's name may differ from the member's.

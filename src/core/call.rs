@@ -2,6 +2,7 @@
 
 use crate::class::Class;
 use crate::error::Explain;
+use crate::sql_text::quote;
 
 /// A call that cannot be served, and why.
 #[non_exhaustive]
@@ -13,13 +14,26 @@ pub enum CallError {
     Standby,
     #[error("\"{procedure}\" cannot run inside a transaction block")]
     InTransactionBlock { procedure: &'static str },
+    #[error("argument \"{argument}\" must not be null")]
+    NullArgument { argument: &'static str },
+    #[error("connection \"{name}\" already exists")]
+    ConnectionExists { name: String },
+    #[error("the name of a connection has 1 to 63 bytes")]
+    ConnectionName,
+    /// A job whose server was dropped.
+    #[error("the connection of job \"{job}\" was dropped")]
+    ConnectionGone { job: String, connection: String },
+    #[error("the owner of job \"{job}\" was dropped")]
+    OwnerGone { job: String },
+    #[error("a pg_sluice connection has no foreign tables")]
+    ForeignTable,
     #[error("job \"{name}\" does not exist")]
     UnknownJob { name: String, nearest: Option<String> },
     #[error("job \"{name}\" already exists")]
     JobExists { name: String },
     #[error("connection \"{name}\" does not exist")]
     UnknownConnection { name: String, nearest: Option<String> },
-    #[error("connection \"{name}\" is used by {jobs} jobs")]
+    #[error("connection \"{name}\" is used by {}", counted(*.jobs, "job"))]
     ConnectionInUse { name: String, jobs: i64, examples: String },
     #[error("run {run} does not exist")]
     UnknownRun { run: i64 },
@@ -81,17 +95,14 @@ pub struct EndedWith {
     pub hint: Option<String>,
 }
 
-/// The SQLSTATEs that an ended run can carry over; others become 58000.
-fn carried(sqlstate: Option<&str>) -> &'static str {
-    const KNOWN: [&str; 27] = [
-        "08001", "08006", "0A000", "22003", "22007", "22008", "22023", "22032", "22P02", "22P05", "23502", "23503",
-        "23505", "23514", "28000", "40001", "40P01", "42501", "42703", "42804", "42P01", "42P10", "53400", "54000",
-        "55P03", "57014", "22001",
-    ];
-    KNOWN
-        .into_iter()
-        .find(|known| Some(*known) == sqlstate)
-        .unwrap_or("58000")
+impl CallError {
+    /// The SQLSTATE of the error that a run ended with, as its row tells it.
+    pub fn carried_sqlstate(&self) -> Option<&str> {
+        match self {
+            CallError::RunEnded { error, .. } => error.sqlstate.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 impl Explain for CallError {
@@ -115,6 +126,11 @@ impl Explain for CallError {
             | CallError::UnboundSecret { .. }
             | CallError::WrongOrigin { .. } => "55000",
             CallError::NotArmed { .. } => "SY009",
+            CallError::NullArgument { .. } => "22004",
+            CallError::ConnectionExists { .. } => "42710",
+            CallError::ConnectionName => "42602",
+            CallError::ConnectionGone { .. } | CallError::OwnerGone { .. } => "42704",
+            CallError::ForeignTable => "0A000",
             CallError::Standby => "25006",
             CallError::InTransactionBlock { .. } => "25001",
             CallError::UnknownJob { .. }
@@ -130,7 +146,8 @@ impl Explain for CallError {
             CallError::Stopped | CallError::RunTimeout { .. } => "57014",
             CallError::RunLimit { .. } => "54000",
             CallError::FromPage => "0A000",
-            CallError::RunEnded { error, .. } => carried(error.sqlstate.as_deref()),
+            // What the run ended with takes its place where that is known: see `carried_sqlstate`.
+            CallError::RunEnded { .. } => "58000",
         }
     }
 
@@ -143,7 +160,10 @@ impl Explain for CallError {
                 "The procedure commits the request and then waits for a worker, which could not see it otherwise."
                     .into(),
             ),
-            CallError::ConnectionInUse { examples, .. } => Some(format!("Jobs: {examples}.")),
+            CallError::ConnectionInUse { jobs, examples, .. } => Some(in_use(*jobs, examples)),
+            CallError::ConnectionGone { connection, .. } => Some(format!("It was \"{connection}\".")),
+            CallError::OwnerGone { .. } => Some("A job runs for the role that made it.".into()),
+            CallError::ForeignTable => Some("A job writes to an ordinary table.".into()),
             CallError::NotHeld { status, .. } => Some(format!("Its status is {status}.")),
             CallError::Paused { reason, .. } | CallError::Disabled { reason, .. } => {
                 reason.as_ref().map(|reason| format!("Reason: {reason}."))
@@ -176,26 +196,48 @@ impl Explain for CallError {
             CallError::UnknownConnection { .. } => "Create it with sluice.create_connection(name, base_url).".into(),
             CallError::JobExists { .. } => "Choose another name, or change the job with sluice.alter_job.".into(),
             CallError::ConnectionInUse { .. } => "Drop these jobs first, or point them to another connection.".into(),
+            CallError::NullArgument { .. } => "Give a value, or leave the argument out where it has a default.".into(),
+            CallError::ConnectionExists { name } => format!("Choose another name, or change it: ALTER SERVER {} OPTIONS (SET base_url '…').", quote(name)),
+            CallError::ConnectionName => "For example: SELECT sluice.create_connection('shop', 'https://api.example.com/v1');".into(),
+            CallError::ConnectionGone { job, .. } => format!("Give it another: SELECT sluice.alter_job({0}, connection => '…'), then resume it: SELECT sluice.resume_job({0}).", literal(job)),
+            CallError::OwnerGone { job } => format!("Make it again as another role: SELECT sluice.drop_job({0}); SELECT sluice.create_job({0}, …);", literal(job)),
+            CallError::ForeignTable => "Make a job instead: SELECT sluice.create_job(name, connection, path).".into(),
             CallError::UnknownRun { .. } => "SELECT id, data_type, status FROM sluice.sync_runs shows the runs.".into(),
             CallError::NotHeld { .. } => "SELECT * FROM sluice.sync_held shows the runs that wait for a decision.".into(),
-            CallError::Paused { name, .. } => format!("Resume it first: SELECT sluice.resume_job('{name}')."),
-            CallError::Disabled { name, .. } => format!("Mend the cause, then resume it: SELECT sluice.resume_job('{name}')."),
+            CallError::Paused { name, .. } => format!("Resume it first: SELECT sluice.resume_job({}).", literal(name)),
+            CallError::Disabled { name, .. } => format!("Mend the cause, then resume it: SELECT sluice.resume_job({}).", literal(name)),
             CallError::NotArmed { .. } => "If this database shall call the remote, arm it: SELECT sluice.arm().".into(),
             CallError::NothingToRollBack { .. } | CallError::NotRollbackTarget { .. } => "SELECT id, status, finished_at FROM sluice.sync_runs shows the published runs; undo sets are kept for undo.keep_runs runs.".into(),
             CallError::UnknownRole { .. } => "SELECT rolname FROM pg_roles shows the roles.".into(),
             CallError::UnknownLevel { .. } => "The levels are monitor, writer, operator and admin.".into(),
-            CallError::WrongOrigin { name, .. } => format!("Set a secret for this origin: SELECT sluice.set_secret('{name}_2', '…', origin => …)."),
+            CallError::WrongOrigin { name, .. } => format!("Set a secret for this origin: SELECT sluice.set_secret({}, '…', origin => …).", literal(&format!("{name}_2"))),
             CallError::UnknownSecret { hint, .. } | CallError::NoKey { hint, .. } | CallError::Denied { hint, .. } => hint.clone(),
-            CallError::RunEnded { error, job, .. } => error.hint.clone().unwrap_or_else(|| format!("SELECT * FROM sluice.sync_status WHERE data_type = '{job}' says what happens next.")),
+            CallError::RunEnded { error, job, .. } => error.hint.clone().unwrap_or_else(|| format!("SELECT * FROM sluice.sync_status WHERE data_type = {} says what happens next.", literal(job))),
             CallError::WorkerDidNotStart { .. } => "The server's log says why; often the target's owner lacks CONNECT on the database.".into(),
             CallError::Stopped => "It goes on at its checkpoint at the next scheduled time, or with sluice.start_sync.".into(),
             CallError::RunTimeout { .. } => "It goes on at its checkpoint with the next run; the limit is the setting timeouts.run.".into(),
             CallError::RunLimit { what, .. } => format!("Raise or remove the setting limits.{what}."),
-            CallError::UnboundSecret { name } => format!("Set it with one: SELECT sluice.set_secret('{name}', '…', origin => 'https://…')."),
+            CallError::UnboundSecret { name } => format!("Set it with one: SELECT sluice.set_secret({}, '…', origin => 'https://…').", literal(name)),
             CallError::FromPage => "Leave from_page out: the run goes on at its checkpoint.".into(),
         };
         Some(hint)
     }
+}
+
+/// A name as an SQL literal, so that a hint can be run as it stands.
+fn literal(name: &str) -> String {
+    format!("'{}'", name.replace('\'', "''"))
+}
+
+/// `1 job`, `2 jobs`.
+pub fn counted(number: i64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+fn in_use(jobs: i64, examples: &str) -> String {
+    let more = if jobs > 3 { " and others" } else { "" };
+    format!("Used by: {examples}{more}.")
 }
 
 fn ended_detail(error: &EndedWith) -> String {
@@ -203,5 +245,31 @@ fn ended_detail(error: &EndedWith) -> String {
     match &error.detail {
         Some(detail) => format!("{message}. {detail}"),
         None => format!("{message}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn a_run_ends_its_caller_with_its_own_sqlstate() {
+        let ended = |sqlstate: Option<&str>| {
+            let error = EndedWith {
+                sqlstate: sqlstate.map(str::to_owned),
+                ..EndedWith::default()
+            };
+            Error::from(CallError::RunEnded {
+                run: 1,
+                job: "shop".into(),
+                status: "failed".into(),
+                error,
+            })
+        };
+        for code in ["22032", "28000", "P0001", "SY003"] {
+            assert_eq!(ended(Some(code)).sqlstate(), code);
+        }
+        assert_eq!(ended(None).sqlstate(), "58000");
     }
 }

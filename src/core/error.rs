@@ -115,6 +115,19 @@ impl DatabaseError {
             _ => Class::Database,
         }
     }
+
+    /// The next step: PostgreSQL's own hint, else what its SQLSTATE means for a run.
+    fn hint(&self) -> Option<String> {
+        let text = match self.sqlstate.as_str() {
+            "22001" | "22003" => "Give the column a wider type, or map another member.",
+            "40001" | "40P01" | "55P03" | "55006" => "Another session held what the run needed; it is tried again.",
+            "42501" => "Give the run-as role, the target's owner, this right.",
+            s if s.starts_with("23") => "Mend the record at the remote, or change the constraint that refuses it.",
+            s if s.starts_with("53") => "The server is short of what it names; the run is tried again.",
+            _ => return self.hint.clone(),
+        };
+        self.hint.clone().or_else(|| Some(text.into()))
+    }
 }
 
 impl Error {
@@ -140,6 +153,7 @@ impl Error {
     pub fn sqlstate(&self) -> &str {
         match self {
             Error::Database(e) => &e.sqlstate,
+            Error::Call(e) => e.carried_sqlstate().unwrap_or_else(|| e.sqlstate()),
             other => other.explain().map_or("XX000", Explain::sqlstate),
         }
     }
@@ -153,7 +167,7 @@ impl Error {
 
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::Database(e) => e.hint.clone(),
+            Error::Database(e) => e.hint(),
             other => other.explain().and_then(Explain::hint),
         }
     }

@@ -23,6 +23,9 @@ pub enum TargetError {
     NothingToMakeItFrom { table: String },
     #[error(transparent)]
     KeptBack(#[from] KeptBack),
+    /// The target went away under a run.
+    #[error("target \"{table}\" was dropped during the work")]
+    Dropped { table: String },
     #[error("target table with OID {oid} does not exist")]
     Missing { oid: u32 },
     #[error("\"{table}\" cannot be a target: it is not a table")]
@@ -53,6 +56,19 @@ pub enum TargetError {
     MalformedUndo { table: String, reason: String },
 }
 
+/// What `pg_class.relkind` calls by a letter.
+fn relation_kind(kind: char) -> &'static str {
+    match kind {
+        'v' => "a view",
+        'm' => "a materialized view",
+        'f' => "a foreign table",
+        'S' => "a sequence",
+        'i' | 'I' => "an index",
+        'c' => "a composite type",
+        _ => "another kind of relation",
+    }
+}
+
 impl Explain for TargetError {
     fn class(&self) -> Class {
         match self {
@@ -72,7 +88,7 @@ impl Explain for TargetError {
     fn sqlstate(&self) -> &'static str {
         match self {
             TargetError::KeptBack(kept) => kept.sqlstate(),
-            TargetError::Missing { .. } | TargetError::Gone { .. } => "42P01",
+            TargetError::Missing { .. } | TargetError::Gone { .. } | TargetError::Dropped { .. } => "42P01",
             TargetError::SuperuserJobsOff { .. } | TargetError::ForeignCode { .. } => "42501",
             TargetError::NothingToMakeItFrom { .. } => "22032",
             TargetError::NotATable { .. } => "42809",
@@ -95,7 +111,7 @@ impl Explain for TargetError {
             TargetError::ForeignCode { kind, name, .. } => Some(format!(
                 "Code that an ordinary role can add or change would run as superuser: {kind} {name}."
             )),
-            TargetError::NotATable { kind, .. } => Some(format!("Its relation kind is \"{kind}\".")),
+            TargetError::NotATable { kind, .. } => Some(format!("It is {}.", relation_kind(*kind))),
             TargetError::NoUniqueIndex { key, .. } => Some(format!("The key is ({}).", key.join(", "))),
             TargetError::RowSecurity { .. } => {
                 Some("Policies would filter or refuse rows without a word, so the target is not written at all.".into())
@@ -127,6 +143,7 @@ impl Explain for TargetError {
                 "Create the table yourself and name it as the target, or check \"records\" and the path.".into()
             }
             TargetError::Missing { .. } => "Create the table again, or drop the job.".into(),
+            TargetError::Dropped { .. } => "Drop the job, and make it again with a target that is there.".into(),
             TargetError::NotATable { .. } => "Use an ordinary or a partitioned table.".into(),
             TargetError::NoUniqueIndex { table, key } => format!(
                 "Add a primary key or a unique index that is neither partial nor deferrable: \

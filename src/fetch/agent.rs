@@ -37,10 +37,10 @@ pub(crate) fn agent(settings: AgentSettings) -> ureq::Agent {
 
 fn config(settings: &AgentSettings) -> Config {
     let Timeouts { connect, request } = settings.timeouts;
-    // The resolver decides by address; where no address can be allowed, ureq refuses by scheme too.
-    let https_only = !settings.policy.plain_http && settings.policy.allowed_networks.is_empty();
     Config::builder()
-        .https_only(https_only)
+        // The resolver decides about http:// by address. Refused here, nobody would hear which address it was, and that
+        // it may be allowed.
+        .https_only(false)
         .http_status_as_error(false)
         .ip_family(IpFamily::Any)
         .tls_config(tls())
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn every_setting_of_the_agent_is_as_we_want_it() {
         let config = config(&settings(AddressPolicy::default()));
-        assert!(config.https_only());
+        assert!(!config.https_only(), "the resolver decides");
         assert!(!config.http_status_as_error());
         assert!(matches!(config.ip_family(), IpFamily::Any));
         assert!(config.proxy().is_none());
@@ -169,20 +169,5 @@ mod tests {
         assert!(tls.use_sni() && tls.client_cert().is_none());
         assert!(matches!(tls.root_certs(), RootCerts::WebPki));
         assert!(matches!(tls.provider(), TlsProvider::Rustls));
-    }
-
-    #[test]
-    fn plain_http_is_possible_only_where_the_policy_can_allow_it() {
-        let only = |policy| config(&settings(policy)).https_only();
-        assert!(only(AddressPolicy::default()));
-        assert!(!only(AddressPolicy {
-            plain_http: true,
-            ..AddressPolicy::default()
-        }));
-        let networks = vec!["127.0.0.0/8".parse().unwrap()];
-        assert!(!only(AddressPolicy {
-            allowed_networks: networks,
-            ..AddressPolicy::default()
-        }));
     }
 }

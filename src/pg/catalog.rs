@@ -64,6 +64,11 @@ pub fn foreign_server_class() -> pg_sys::Oid {
     pg_sys::ForeignServerRelationId
 }
 
+/// The catalog class of foreign tables.
+pub fn foreign_table_class() -> pg_sys::Oid {
+    pg_sys::ForeignTableRelationId
+}
+
 /// The cluster's own number, as `pg_controldata` shows it.
 pub fn system_identifier() -> i64 {
     // SAFETY: reads shared memory that is set at the server's start.

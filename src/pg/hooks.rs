@@ -24,7 +24,22 @@ pub fn install() {
     }
 }
 
-#[pg_guard]
+unsafe extern "C-unwind" {
+    /// The server's own, without the guard that pgrx puts around its binding.
+    fn standard_ProcessUtility(
+        statement: *mut pg_sys::PlannedStmt,
+        query: *const core::ffi::c_char,
+        read_only_tree: bool,
+        context: pg_sys::ProcessUtilityContext::Type,
+        params: pg_sys::ParamListInfo,
+        environment: *mut pg_sys::QueryEnvironment,
+        receiver: *mut pg_sys::DestReceiver,
+        completion: *mut pg_sys::QueryCompletion,
+    );
+}
+
+/// Every command of the cluster comes through here. It is passed on without a guard: one would catch the command's
+/// error and raise a poorer one, without position, context and objects, and with XX000 for SQLSTATEs of other people.
 #[allow(clippy::too_many_arguments)] // the server's signature
 unsafe extern "C-unwind" fn process_utility(
     statement: *mut pg_sys::PlannedStmt,
@@ -36,36 +51,28 @@ unsafe extern "C-unwind" fn process_utility(
     receiver: *mut pg_sys::DestReceiver,
     completion: *mut pg_sys::QueryCompletion,
 ) {
-    // SAFETY: the statement is the server's and lives over this call.
-    if let Some(database) = unsafe { database_to_clear((*statement).utilityStmt) } {
-        clear(database);
-    }
-    // SAFETY: passes on exactly what came; errors of the command unwind through the guard.
+    // SAFETY: passes on exactly what came. An error of the command jumps over this frame, which owns nothing.
     unsafe {
-        match FORMER {
-            Some(next) => pg_sys::submodules::ffi::pg_guard_ffi_boundary(|| {
-                next(
-                    statement,
-                    query,
-                    read_only_tree,
-                    context,
-                    params,
-                    environment,
-                    receiver,
-                    completion,
-                )
-            }),
-            None => pg_sys::standard_ProcessUtility(
-                statement,
-                query,
-                read_only_tree,
-                context,
-                params,
-                environment,
-                receiver,
-                completion,
-            ),
-        }
+        make_room((*statement).utilityStmt);
+        let next = FORMER.unwrap_or(standard_ProcessUtility);
+        next(
+            statement,
+            query,
+            read_only_tree,
+            context,
+            params,
+            environment,
+            receiver,
+            completion,
+        );
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn make_room(command: *mut pg_sys::Node) {
+    // SAFETY: the command is the server's and lives over this call.
+    if let Some(database) = unsafe { database_to_clear(command) } {
+        clear(database);
     }
 }
 
@@ -100,12 +107,17 @@ unsafe fn database_to_clear(node: *mut pg_sys::Node) -> Option<u32> {
             }
             pg_sys::NodeTag::T_DropStmt => {
                 let statement = &*(node as *mut pg_sys::DropStmt);
-                let ours = statement.removeType == pg_sys::ObjectType::OBJECT_EXTENSION && names_us(statement.objects);
+                // The schema belongs to the extension: dropping one drops the other.
+                let ours = match statement.removeType {
+                    pg_sys::ObjectType::OBJECT_EXTENSION => names(statement.objects, c"pg_sluice"),
+                    pg_sys::ObjectType::OBJECT_SCHEMA => names(statement.objects, c"sluice"),
+                    _ => false,
+                };
                 ours.then(bgworker::my_database)
             }
             pg_sys::NodeTag::T_AlterExtensionStmt => {
                 let name = (*(node as *mut pg_sys::AlterExtensionStmt)).extname;
-                is_us(name).then(bgworker::my_database)
+                is(name, c"pg_sluice").then(bgworker::my_database)
             }
             _ => None,
         }
@@ -121,9 +133,9 @@ unsafe fn named(name: *const core::ffi::c_char) -> Option<u32> {
     catalog::database_oid(name)
 }
 
-unsafe fn is_us(name: *const core::ffi::c_char) -> bool {
+unsafe fn is(name: *const core::ffi::c_char, wanted: &CStr) -> bool {
     // SAFETY: a C string of the parse tree, or null.
-    !name.is_null() && unsafe { CStr::from_ptr(name) } == c"pg_sluice"
+    !name.is_null() && unsafe { CStr::from_ptr(name) } == wanted
 }
 
 unsafe fn option(options: *mut pg_sys::List, name: &CStr) -> Option<*mut pg_sys::DefElem> {
@@ -135,12 +147,12 @@ unsafe fn option(options: *mut pg_sys::List, name: &CStr) -> Option<*mut pg_sys:
     }
 }
 
-unsafe fn names_us(objects: *mut pg_sys::List) -> bool {
-    // SAFETY: DROP EXTENSION's objects are String nodes.
+unsafe fn names(objects: *mut pg_sys::List, wanted: &CStr) -> bool {
+    // SAFETY: the objects of DROP EXTENSION and DROP SCHEMA are String nodes.
     unsafe {
         elements(objects).any(|element| {
             let node = element as *mut pg_sys::Node;
-            (*node).type_ == pg_sys::NodeTag::T_String && is_us((*(node as *mut pg_sys::String)).sval)
+            (*node).type_ == pg_sys::NodeTag::T_String && is((*(node as *mut pg_sys::String)).sval, wanted)
         })
     }
 }

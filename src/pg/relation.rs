@@ -4,7 +4,7 @@
 
 use pgrx::{PgRelation, pg_sys};
 use sluice_core::error::{Result, TargetError};
-use sluice_core::sql_text::KeyColumn;
+use sluice_core::sql_text::{KeyColumn, quote};
 use std::ffi::CStr;
 
 /// A table as a job writes it.
@@ -229,9 +229,15 @@ impl Target {
         Ok(self.column(name).ok_or_else(missing)?)
     }
 
-    /// For people: schema and name with a dot.
+    /// For people: schema and name with a dot, each quoted where PostgreSQL would ask for it.
     pub fn full_name(&self) -> String {
-        format!("{}.{}", self.schema, self.name)
+        let shown = |name: &str| pgrx::spi::quote_identifier(name);
+        format!("{}.{}", shown(&self.schema), shown(&self.name))
+    }
+
+    /// For statements.
+    pub fn sql_name(&self) -> String {
+        format!("{}.{}", quote(&self.schema), quote(&self.name))
     }
 
     /// Everything about the table that changes what a page becomes: a skip of an equal page is void when it differs.

@@ -1,8 +1,10 @@
 //! Our errors as PostgreSQL reports, and PostgreSQL's reports as our errors.
 
+use pgrx::pg_sys;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::prelude::*;
 use sluice_core::error::{DatabaseError, Error, InternalError};
+use std::cell::{Cell, UnsafeCell};
 
 /// The report that raises `error`: its SQLSTATE, detail and hint included.
 pub fn report(error: &Error) -> ErrorReport {
@@ -19,8 +21,64 @@ pub fn report(error: &Error) -> ErrorReport {
 
 /// Raises `error` in this session; never comes back.
 pub fn raise(error: &Error) -> ! {
+    let code = sqlstate_code(error.sqlstate());
+    if PgSqlErrorCode::from(code) as i32 != code {
+        put_sqlstate(code);
+    }
     report(error).report(PgLogLevel::ERROR);
     unreachable!("an ERROR does not return")
+}
+
+unsafe extern "C-unwind" {
+    fn errcode(code: core::ffi::c_int) -> core::ffi::c_int;
+}
+
+thread_local! {
+    /// The context that gives the next error its SQLSTATE. It outlives the unwinding, as no value on a stack would.
+    static CONTEXT: UnsafeCell<pg_sys::ErrorContextCallback> = const {
+        UnsafeCell::new(pg_sys::ErrorContextCallback {
+            previous: std::ptr::null_mut(),
+            callback: Some(set_sqlstate),
+            arg: std::ptr::null_mut(),
+        })
+    };
+    static SQLSTATE: Cell<i32> = const { Cell::new(0) };
+}
+
+/// Has the error that is about to be raised carry a SQLSTATE of ours. pgrx turns those that it does not know into
+/// XX000; a context callback of the server is asked after that, and may set another.
+fn put_sqlstate(code: i32) {
+    SQLSTATE.set(code);
+    CONTEXT.with(|context| {
+        // SAFETY: the server walks this list only in this thread and while it reports an error; the callback takes the
+        // context out of it again, and so does whoever catches the error.
+        unsafe {
+            (*context.get()).previous = pg_sys::error_context_stack;
+            pg_sys::error_context_stack = context.get();
+        }
+    });
+}
+
+unsafe extern "C-unwind" fn set_sqlstate(_arg: *mut core::ffi::c_void) {
+    let code = SQLSTATE.replace(0);
+    CONTEXT.with(|context| {
+        // SAFETY: called by the server while it reports an error, which is when errcode may be.
+        unsafe {
+            if pg_sys::error_context_stack == context.get() {
+                pg_sys::error_context_stack = (*context.get()).previous;
+            }
+            if code != 0 {
+                errcode(code);
+            }
+        }
+    });
+}
+
+/// Tells the session something good: a NOTICE with the next step as its hint.
+pub fn tell(message: String, hint: String) {
+    ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, "pg_sluice")
+        .set_hint(hint)
+        .report(PgLogLevel::NOTICE);
 }
 
 /// The value, or the error raised in this session.

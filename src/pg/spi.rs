@@ -3,10 +3,12 @@
 //! The statements are our own fixed texts; values are always parameters. A failure inside a statement is an ERROR that
 //! unwinds to the caller's transaction; what remains as a `Result` is misuse of SPI, an internal error.
 
+use crate::pg::catalog;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiError, SpiHeapTupleData};
 use sluice_core::Result;
+use sluice_core::call::CallError;
 use sluice_core::error::{Error, InternalError};
 
 /// One row of an answer.
@@ -27,6 +29,7 @@ impl Row<'_> {
 
 /// All rows of an answer, each turned into a value by `read`.
 pub fn rows<T>(sql: &str, args: &[DatumWithOid], mut read: impl FnMut(&Row) -> Result<T>) -> Result<Vec<T>> {
+    refuse_on_a_standby()?;
     Spi::connect_mut(|client| {
         let table = client.update(sql, None, args).map_err(misuse)?;
         let mut out = Vec::with_capacity(table.len());
@@ -49,10 +52,19 @@ pub fn value<T: FromDatum + IntoDatum>(sql: &str, args: &[DatumWithOid]) -> Resu
 
 /// Runs a statement; how many rows it touched.
 pub fn execute(sql: &str, args: &[DatumWithOid]) -> Result<u64> {
+    refuse_on_a_standby()?;
     Spi::connect_mut(|client| {
         let table = client.update(sql, None, args).map_err(misuse)?;
         Ok(table.len() as u64)
     })
+}
+
+/// Our statements take a transaction id, which a standby has none of. It shows what is there through the views.
+fn refuse_on_a_standby() -> Result<()> {
+    if catalog::in_recovery() {
+        return Err(CallError::Standby.into());
+    }
+    Ok(())
 }
 
 fn misuse(error: SpiError) -> Error {

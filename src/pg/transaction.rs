@@ -49,11 +49,13 @@ fn begin() {
     unsafe {
         pg_sys::SetCurrentStatementStartTimestamp();
         pg_sys::StartTransactionCommand();
-        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
     }
+    // Before the snapshot: after it a transaction cannot leave the role's own read-only mode or isolation any more.
     if PINNED.get() {
         pin();
     }
+    // SAFETY: inside the transaction that was started above; `commit` pops it.
+    unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot()) };
 }
 
 thread_local! {
@@ -76,6 +78,8 @@ fn pin() {
         ("bytea_output", "hex"),
         ("standard_conforming_strings", "on"),
         ("transform_null_equals", "off"),
+        ("default_transaction_isolation", "read committed"),
+        ("transaction_isolation", "read committed"),
         ("default_transaction_read_only", "off"),
         ("transaction_read_only", "off"),
         ("lock_timeout", lock_timeout.as_str()),

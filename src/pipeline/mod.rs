@@ -90,6 +90,6 @@ fn sync(work: &Work, plan: &Plan) -> Result<Ended> {
     if read.direct {
         publish::settle_direct(work, plan, &read)
     } else {
-        publish::by_difference(work, plan, &read)
+        publish::by_difference(work, plan, &mut read)
     }
 }

@@ -38,7 +38,9 @@ enum Verdict {
 }
 
 /// Publishes a read of a `replace` job by its difference from what the target holds.
-pub fn by_difference(work: &Work, plan: &Plan, read: &ReadState) -> Result<Ended> {
+pub fn by_difference(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<Ended> {
+    // What the read declared and how long it paused is known only now that it is complete.
+    read.state = transaction::run(|| state::load(work.job, clock::now()))?;
     publish(work, plan, read, read.generation, Approval::Needed)
 }
 
@@ -132,7 +134,12 @@ impl Publishing<'_> {
             .mapping(|_| false)
             .map(Arc::new)
             .ok_or(data::DataError::NoColumns)?;
-        self.finish(&mapping, 0, 0)?;
+        self.finish(&Publication {
+            mapping: &mapping,
+            rows: 0,
+            unconfirmed: 0,
+            duplicates: 0,
+        })?;
         Ok(Verdict::Published)
     }
 
@@ -191,7 +198,12 @@ impl Publishing<'_> {
                 ..Counts::default()
             },
         )?;
-        self.finish(mapping, signed(compared.distinct), unconfirmed)?;
+        self.finish(&Publication {
+            mapping,
+            rows: signed(compared.distinct),
+            unconfirmed,
+            duplicates: signed(compared.duplicates),
+        })?;
         failpoint::hit("publish.before_commit");
         Ok(())
     }
@@ -225,18 +237,8 @@ impl Publishing<'_> {
         Ok(signed(waiting.len() as u64))
     }
 
-    fn finish(&self, mapping: &Mapping, rows: i64, unconfirmed: i64) -> Result<()> {
-        finish_published(
-            self.work,
-            self.plan,
-            self.read,
-            self.generation,
-            &Publication {
-                mapping,
-                rows,
-                unconfirmed,
-            },
-        )
+    fn finish(&self, publication: &Publication) -> Result<()> {
+        finish_published(self.work, self.plan, self.read, self.generation, publication)
     }
 }
 
@@ -245,6 +247,8 @@ struct Publication<'a> {
     mapping: &'a Mapping,
     rows: i64,
     unconfirmed: i64,
+    /// Keys that came more than once.
+    duplicates: i64,
 }
 
 /// The last writes of a publishing transaction: position, run, held runs that are out of date, the next run.
@@ -264,7 +268,7 @@ fn finish_published(
         rows: publication.rows,
         version: publication.mapping.version().0.to_vec(),
         // Keys that came twice leave open which of them the target holds.
-        skip_valid: read.state.duplicates == 0,
+        skip_valid: publication.duplicates == 0,
         verified: read.verifying,
         now,
     })?;
@@ -322,6 +326,7 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
             mapping: &mapping,
             rows,
             unconfirmed: 0,
+            duplicates: read_now.state.duplicates,
         },
     )?;
     failpoint::hit("publish.before_commit");

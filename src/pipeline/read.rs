@@ -138,7 +138,7 @@ fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<S
 
 /// Whether the target holds no row at all, seen as the run-as role.
 fn is_empty(plan: &Plan) -> Result<bool> {
-    let sql = format!("SELECT NOT EXISTS (SELECT FROM {})", plan.target.full_name());
+    let sql = format!("SELECT NOT EXISTS (SELECT FROM {})", plan.target.sql_name());
     Ok(crate::pg::spi::value::<bool>(&sql, &[])?.unwrap_or(false))
 }
 

@@ -56,6 +56,12 @@ pub fn by_name(name: &str) -> Result<Server> {
     .into())
 }
 
+/// Whether a server of this name exists, of whatever wrapper.
+pub fn exists(name: &str) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_foreign_server WHERE srvname = $1)";
+    Ok(value::<bool>(sql, &[name.into()])?.unwrap_or(false))
+}
+
 /// Whether `role` may use the server.
 pub fn may_use(role: Oid, server: Oid) -> Result<bool> {
     let sql = "SELECT pg_catalog.has_server_privilege($1, $2, 'USAGE')";

@@ -199,7 +199,7 @@ pub fn arm_all(system: i64, database: Oid) -> Result<i64> {
 
 /// How many jobs use a connection, and some of their names.
 pub fn using_server(server: Oid) -> Result<(i64, String)> {
-    let sql = "SELECT count(*), coalesce((array_agg(name ORDER BY name))[1:3]::text, '') FROM sluice._job \
+    let sql = "SELECT count(*), coalesce(array_to_string((array_agg(name ORDER BY name))[1:3], ', '), '') FROM sluice._job \
                WHERE server_oid = $1";
     let found = row(sql, &[server.into()], |r| Ok((r.need::<i64>(1)?, r.need::<String>(2)?)))?;
     Ok(found.unwrap_or((0, String::new())))

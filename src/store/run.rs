@@ -82,6 +82,12 @@ pub fn approve(run: &Run, by: &str) -> Result<bool> {
     Ok(execute(sql, &[run.id.into(), by.into(), run.job.into()])? == 1)
 }
 
+/// An interrupted run waits for another worker.
+pub fn wait_again(id: i64, not_before: Timestamp) -> Result<()> {
+    let sql = "UPDATE sluice._run SET status = 'scheduled', not_before = $2, finished_at = NULL WHERE id = $1";
+    execute(sql, &[id.into(), TimestampWithTimeZone::from(not_before).into()]).map(drop)
+}
+
 /// Runs that wait for a worker, the most urgent first: (run, job, seconds until it may start).
 pub fn waiting() -> Result<Vec<(i64, i64, f64)>> {
     let sql = include_str!("../../sql/query/waiting_runs.sql");

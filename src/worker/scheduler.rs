@@ -47,13 +47,14 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
     if !transaction::run(|| Ok(catalog::extension_exists()))? {
         return Ok(Timestamp::NEVER);
     }
+    let mut smooth = true;
     for dead in transaction::run(run::dead)? {
         if !has_worker(database, dead.job) {
-            isolated("closing a run", || close_dead(&dead, now));
+            smooth &= isolated("closing a run", || close_dead(&dead, now)).is_some();
         }
     }
     for job in transaction::run(store::job::all)? {
-        isolated("planning a job", || plan(&job, now));
+        smooth &= isolated("planning a job", || plan(&job, now)).is_some();
     }
     let mut next = transaction::run(|| next_planned(now))?;
     for (run, job, delay) in transaction::run(run::waiting)? {
@@ -61,11 +62,11 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
         if at > now {
             next = next.min(at);
         } else if !has_worker(database, job) {
-            let started = isolated("starting a worker", || start(database, run, job)).unwrap_or(true);
-            next = if started { next } else { next.min(now.plus(RETRY)) };
+            smooth &= isolated("starting a worker", || start(database, run, job)).unwrap_or(false);
         }
     }
-    Ok(next)
+    // What failed is tried again soon, but not at once, which would be for ever.
+    Ok(if smooth { next } else { now.plus(RETRY) })
 }
 
 /// Work on one job that must not keep the others from theirs.
@@ -99,8 +100,12 @@ fn close_dead(dead: &run::Run, now: Timestamp) -> Result<()> {
     }
 }
 
-/// Asks for the run that continues an interrupted one.
+/// Asks for the run that continues an interrupted one. A run that a person has approved goes on as itself: another one
+/// would read again, and be held again.
 fn go_on(dead: &run::Run, at: Timestamp) -> Result<()> {
+    if dead.approved_by.is_some() {
+        return run::wait_again(dead.id, at);
+    }
     if dead.source == RunSource::Rollback.as_str() {
         return run::request_rollback(dead.job, "scheduler", dead.rollback_to, dead.rollback_resume).map(drop);
     }
@@ -155,7 +160,10 @@ fn start(database: u32, run_id: i64, job_id: i64) -> Result<bool> {
         return Ok(true);
     };
     let asked_for = run.source == RunSource::Rollback.as_str() || run.approved_by.is_some();
-    if !is_armed(&job) || ((job.paused || !job.enabled) && !asked_for) {
+    if !job.enabled && !asked_for {
+        return fail_disabled(&job, run_id).map(|()| true);
+    }
+    if !is_armed(&job) || (job.paused && !asked_for) {
         return Ok(true);
     }
     let Some(owner) = role::owner_of(job.target)? else {
@@ -191,6 +199,15 @@ fn give_up(job: &Job, run_id: i64) -> Result<()> {
     run::fail(run_id, RunStatus::Failed, &error.into(), now)?;
     state::note_failure(job.id, now)?;
     store::job::plan_after_failure(job, now, true)
+}
+
+/// A job that was disabled after the run was asked for: whoever waits for the run learns it.
+fn fail_disabled(job: &Job, run_id: i64) -> Result<()> {
+    let error = sluice_core::call::CallError::Disabled {
+        name: job.name.clone(),
+        reason: job.disabled_reason.clone(),
+    };
+    run::fail(run_id, RunStatus::Failed, &error.into(), clock::now())
 }
 
 /// The target is gone: no role to run as, nothing to write to. The run fails without a worker.

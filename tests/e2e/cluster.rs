@@ -16,6 +16,9 @@ use std::time::Duration;
 /// How long a start, a stop or a crash recovery may take on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// A quarter of the key that each test server seals its secrets with.
+const KEY: &str = "0123456789abcdef";
+
 /// How a server is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -32,6 +35,8 @@ pub struct Cluster {
     folder: PathBuf,
     port: u16,
     postmaster: Option<Child>,
+    /// Variables that the postmaster gets beside those of the test.
+    environment: Vec<(String, String)>,
 }
 
 impl Cluster {
@@ -44,17 +49,35 @@ impl Cluster {
     pub fn with(settings: &[(&str, &str)]) -> Cluster {
         let folder = new_folder();
         copy_template(&folder.join("data"));
-        write_key(&folder);
-        let mut cluster = Cluster {
-            folder,
-            port: free_port(),
-            postmaster: None,
-        };
-        cluster.configure_base();
+        let mut cluster = Cluster::of_folder(folder);
         for (name, value) in settings {
             cluster.configure(name, value);
         }
         cluster.start_again();
+        cluster
+    }
+
+    /// A server with pg_sluice preloaded whose environment has further variables.
+    pub fn with_environment(variables: &[(&str, String)]) -> Cluster {
+        let mut cluster = Cluster::with(&[]);
+        cluster.environment = variables
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.clone()))
+            .collect();
+        cluster.restart();
+        cluster
+    }
+
+    /// A stopped server with the data directory that lies in this folder, and a key.
+    pub(crate) fn of_folder(folder: PathBuf) -> Cluster {
+        write_key(&folder);
+        let cluster = Cluster {
+            folder,
+            port: free_port(),
+            postmaster: None,
+            environment: Vec::new(),
+        };
+        cluster.configure_base();
         cluster
     }
 
@@ -211,6 +234,7 @@ impl Cluster {
             .arg("-D")
             .arg(self.data())
             .env("HOME", "/tmp")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir("/tmp");
         postgres
             .stdin(std::process::Stdio::null())
@@ -287,6 +311,6 @@ fn write_key(folder: &Path) {
         .mode(0o600)
         .open(&path)
         .expect("our own folder");
-    file.write_all(&[b'5'; 64]).expect("our own file");
+    file.write_all(KEY.repeat(4).as_bytes()).expect("our own file");
     give_to_server_user(&path);
 }

@@ -69,7 +69,13 @@ fn a_crash_while_a_first_load_is_settled_asks_no_page_again() {
 
 #[test]
 fn a_crash_while_the_remote_is_waited_for_goes_on() {
-    crash_at("pages.waiting", 3, PAGES);
+    let mut shop = Shop::with_job(1_000, PAGES);
+    let committed = shop.start_and_hold_at(6);
+    shop.api.clear_log();
+    shop.db.failpoint("pages.waiting", "kill9");
+    shop.recover();
+    shop.api.release();
+    assert_goes_on(&mut shop, &committed);
 }
 
 /// Loads 1,000 products with a crash at a point after some hits.
@@ -125,6 +131,19 @@ fn a_crash_of_the_scheduler_while_it_closes_a_run_closes_it_once() {
     shop.api.clear_log();
     let worker = shop.worker();
     shop.db.exec(&format!("SELECT pg_terminate_backend({worker})"));
+    shop.api.release();
+    assert_goes_on(&mut shop, &committed);
+}
+
+#[test]
+fn a_scheduler_that_is_killed_while_it_closes_a_run_loses_nothing() {
+    let mut shop = Shop::with_job(1_000, PAGES);
+    let committed = shop.start_and_hold_at(6);
+    shop.db.failpoint("scheduler.interrupted", "kill9");
+    shop.api.clear_log();
+    let worker = shop.worker();
+    shop.db.exec(&format!("SELECT pg_terminate_backend({worker})"));
+    shop.recover();
     shop.api.release();
     assert_goes_on(&mut shop, &committed);
 }
@@ -189,6 +208,11 @@ fn the_third_crash_in_a_row_without_a_committed_page_disables_the_job_until_it_i
         wait_until(&mut shop.db, "the crash is counted", SOON, |db| {
             db.number("SELECT crashes FROM sluice._job_state") == crash
         });
+        if crash == 2 {
+            let delay =
+                "SELECT extract(epoch FROM not_before - created_at)::int FROM sluice._run WHERE status = 'scheduled'";
+            assert!((55..=65).contains(&shop.db.number(delay)));
+        }
         shop.api.release();
     }
     wait_until(&mut shop.db, "the job is disabled", SOON, |db| {

@@ -14,6 +14,7 @@ mod db;
 mod folder;
 mod installation;
 mod processes;
+mod replica;
 mod reply;
 mod wait;
 

@@ -2,8 +2,28 @@
 //!
 //! Run one: `make test-e2e ONLY=a_name` (see CONTRIBUTING.md).
 
+mod failure; // how a run fails: what is told where
 mod harness; // the harness itself, on a server without pg_sluice
-mod shop; // what the scenarios below have in common: a server, an API, a role, a connection
+mod scene;
+mod shop; // what the scenarios below have in common: a server, an API, a role, a connection // a database of its own on a server, a role that owns the target, a job
 
+mod access; // who may do what
+mod arming; // restored and copied databases
+mod auth; // credentials: sent where they belong, and nowhere else
+mod bad_input; // what the remote gets wrong
 mod crashes; // processes that die in mid-run, and what must not be lost
+mod definitions; // reads under a definition, a table or a moment that is not the usual one
+mod dropping; // databases and the extension, in mid-run
 mod first_load; // the first load, and what people see of it
+mod gone; // which missing rows are removed, and when
+mod guards; // answers that must never destroy data
+mod hostile_owner; // whose code never runs with more rights than its own
+mod modes; // upsert, the other paginations, targets that were there before
+mod owner_settings; // which change nothing about the rows
+mod refresh; // a refresh: what readers see, what is written, what is left alone
+mod roles; // who a run acts as, several databases, names of every kind
+mod serving; // launcher, scheduler, workers
+mod standby; // quiet until it is promoted
+mod stopping; // prompt, whatever a run is doing
+mod undo; // taking published runs back
+mod waiting; // for the remote, holding nothing

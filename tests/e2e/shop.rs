@@ -72,6 +72,8 @@ impl Shop {
         self.app.exec(&format!(
             "SELECT sluice.create_job('{name}', 'shop', '{path}', key => '{{id}}', schedule => 'manual', settings => '{settings}')"
         ));
+        // To make the table it has looked at the first page.
+        self.api.clear_log();
     }
 
     /// Runs the job `products` to its end, which must be good.

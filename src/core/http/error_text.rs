@@ -114,13 +114,23 @@ pub(super) fn hint(error: &HttpError) -> Option<&'static str> {
             limit: SizeLimit::Body(_),
             ..
         } => "Make page_size smaller, or raise sluice.max_response_bytes.",
+        TooLarge {
+            limit: SizeLimit::Ratio(_),
+            ..
+        } => {
+            "A compressed page never grows so much: where the remote is trusted, raise sluice.max_decompression_ratio."
+        }
+        TooLarge {
+            limit: SizeLimit::Head, ..
+        } => "The remote must answer with fewer or smaller header fields.",
         BadEncoding { .. } => "Only gzip is asked for and understood.",
         PaginationLoop { .. } => "Check pagination.type and its parameter: the remote seems to ignore it.",
         MissingTotal { .. } => "Check pagination.total, or use another pagination.stop.",
         TooManyPages { .. } => "Raise limits.pages, or make page_size larger.",
         BadHeader { .. } => "Header names are tokens, and values are printable ASCII without line breaks.",
         NoThread => "The operating system's limit on threads or memory was reached.",
-        Broken { .. } | TooLarge { .. } | Panicked { .. } => return None,
+        Broken { .. } => "It is tried again by itself; where it lasts, look at the remote and what lies between.",
+        Panicked { .. } => return None,
     };
     Some(text)
 }

@@ -15,9 +15,15 @@ pub enum JobFault {
     /// The server's wrapper is not ours.
     #[error("server {} is not a pg_sluice connection", quoted(.name))]
     NotAConnection { name: String },
-    /// No key was given and the target has none; `proposed` are columns that are unique in the first page.
+    /// No key was given for a table that is to be made; `proposed` are columns that are unique in the first page.
     #[error("job {} needs a key", quoted(.name))]
     KeyNeeded { name: String, proposed: Vec<String> },
+    /// No key was given and the table that is there has no primary key. `table` is its full name.
+    #[error("table {table} has no primary key")]
+    TableWithoutKey { table: String },
+    /// A key for a table that is to be made; `members` are the first page's.
+    #[error("the records have no member {} for the key", quoted(.column))]
+    KeyNotInRecords { column: String, members: Vec<String> },
     #[error("argument \"key\" names no column")]
     EmptyKey,
     #[error("argument \"key\" names column {} twice", quoted(.column))]
@@ -36,8 +42,10 @@ impl Explain for JobFault {
         match self {
             JobFault::NotAConnection { .. } => "42809",
             JobFault::TargetTaken { .. } => "55000",
+            JobFault::KeyNotInRecords { .. } => "42703",
             JobFault::Path { .. }
             | JobFault::KeyNeeded { .. }
+            | JobFault::TableWithoutKey { .. }
             | JobFault::EmptyKey
             | JobFault::KeyColumnTwice { .. } => "22023",
         }
@@ -48,6 +56,8 @@ impl Explain for JobFault {
             JobFault::Path { fault, .. } => Some(fault.detail().to_owned()),
             JobFault::NotAConnection { .. } => Some("Its foreign data wrapper is another one.".to_owned()),
             JobFault::KeyNeeded { proposed, .. } => Some(key_proposal(proposed)),
+            JobFault::TableWithoutKey { .. } => Some("Rows can be told apart only by a key.".to_owned()),
+            JobFault::KeyNotInRecords { members, .. } => Some(format!("The first page has: {}.", members.join(", "))),
             JobFault::TargetTaken { .. } => Some(
                 "Two jobs would remove each other's rows, since a job removes what its remote no longer has."
                     .to_owned(),
@@ -64,6 +74,12 @@ impl Explain for JobFault {
                 let column = proposed.first().map_or("id", String::as_str);
                 format!("For example: key => ARRAY['{}']", column.replace('\'', "''"))
             }
+            JobFault::TableWithoutKey { table } => format!(
+                "ALTER TABLE {table} ADD PRIMARY KEY (…); or name the columns of a unique index: key => ARRAY['id']"
+            ),
+            JobFault::KeyNotInRecords { .. } => {
+                "Name members of the records; capitals count. \"columns\" in the settings gives others.".to_owned()
+            }
             JobFault::EmptyKey => "For example: key => ARRAY['id']; leave it away to use the primary key.".to_owned(),
             JobFault::KeyColumnTwice { .. } => "Name each column once.".to_owned(),
             JobFault::TargetTaken { .. } => "Give another target, or drop the other job.".to_owned(),
@@ -72,7 +88,7 @@ impl Explain for JobFault {
 }
 
 fn key_proposal(proposed: &[String]) -> String {
-    let needed = "The target has no primary key, and rows can be told apart only by a key.";
+    let needed = "The table is made from the data, and rows can be told apart only by a key.";
     match proposed {
         [] => format!("{needed} No single member is unique in the first page."),
         columns => format!("{needed} Unique in the first page: {}.", columns.join(", ")),

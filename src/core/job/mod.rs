@@ -5,6 +5,7 @@
 
 mod fault;
 mod path;
+mod target_name;
 
 use std::fmt;
 
@@ -12,6 +13,7 @@ use crate::connection::{ConfigError, Subject, found, nearest};
 
 pub use fault::JobFault;
 pub use path::{JobPath, PathFault};
+pub use target_name::TargetName;
 
 /// The longest name of a job or a column, in bytes: that of PostgreSQL's identifiers.
 pub const LONGEST_NAME: usize = 63;

@@ -25,10 +25,14 @@ impl Refusal {
             Refusal::NotPublic("loopback") => {
                 Some("To allow it: ALTER SYSTEM SET sluice.allowed_networks = '127.0.0.0/8'; SELECT pg_reload_conf();")
             }
+            Refusal::NotPublic("private") => Some(
+                "To allow it, name its network (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or a part of one): \
+                 ALTER SYSTEM SET sluice.allowed_networks = '…'; SELECT pg_reload_conf();",
+            ),
             Refusal::NotPublic(_) => Some(
                 "To allow it, name its network: ALTER SYSTEM SET sluice.allowed_networks = '…'; SELECT pg_reload_conf();",
             ),
-            Refusal::Metadata => None,
+            Refusal::Metadata => Some("Give the address of an API: no setting allows this one."),
         }
     }
 }

@@ -6,8 +6,8 @@ use sluice_core::sql_text::{TableKind, TargetText};
 
 /// Takes the writer's lock on the target and fails if it is not the same table any more, or hides rows from the writer.
 pub(super) fn lock_same(target: &Target, fingerprint: &str) -> Result<()> {
-    let now = lock_target(target.oid).ok_or(TargetError::Missing {
-        oid: target.oid.to_u32(),
+    let now = lock_target(target.oid).ok_or_else(|| TargetError::Dropped {
+        table: target.full_name(),
     })?;
     if now.fingerprint() != fingerprint || (&now.schema, &now.name) != (&target.schema, &target.name) {
         return Err(TargetError::ShapeChanged {

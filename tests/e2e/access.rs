@@ -1,0 +1,260 @@
+//! Who may do what: the matrix of DESIGN section 8, and that nothing is granted beside it.
+
+use crate::scene::{Scene, create_job, make_role};
+use sluice_e2e::{Cluster, Db};
+
+const LEVELS: [&str; 4] = ["monitor", "writer", "operator", "admin"];
+const VIEWS: [&str; 10] = [
+    "sync_status",
+    "sync_jobs",
+    "sync_runs",
+    "sync_held",
+    "sync_progress",
+    "sync_connection_health",
+    "sync_connections",
+    "sync_metadata",
+    "sync_undo",
+    "sync_secrets",
+];
+
+/// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
+const FUNCTIONS: [(&str, &str); 25] = [
+    ("alter_job", "wa"),
+    ("approve", "woa"),
+    ("arm", "a"),
+    ("create_connection", "wa"),
+    ("create_job", "wa"),
+    ("discard", "woa"),
+    ("drop_connection", "wa"),
+    ("drop_job", "wa"),
+    ("drop_secret", "wa"),
+    ("force_sync_all", "woa"),
+    ("get_sync_status", "mwoa"),
+    ("grant_access", "a"),
+    ("grant_secret", "wa"),
+    ("pause_job", "woa"),
+    ("preview_rollback", "woa"),
+    ("resume_job", "woa"),
+    ("revoke_access", "a"),
+    ("rollback_to", "woa"),
+    ("set_secret", "wa"),
+    ("start_sync", "woa"),
+    ("stop_sync", "woa"),
+    ("sync", "woa"),
+    ("test_connection", "wa"),
+    ("pg_sluice_handler", ""),
+    ("pg_sluice_validator", ""),
+];
+
+/// A scene with one role a level, a second writer, and a stranger; `alice` and `bob` have a job each, which has run.
+fn scene() -> (Cluster, Scene) {
+    let cluster = Cluster::start();
+    let mut scene = Scene::on(&cluster);
+    for level in LEVELS {
+        make_role(&mut scene.admin, &format!("a_{level}"));
+        scene
+            .admin
+            .exec(&format!("SELECT sluice.grant_access('a_{level}', '{level}')"));
+    }
+    make_role(&mut scene.admin, "stranger");
+    for writer in ["alice", "bob"] {
+        make_role(&mut scene.admin, writer);
+        scene.admin.exec(&format!(
+            "SELECT sluice.grant_access('{writer}', 'writer'); GRANT USAGE ON FOREIGN SERVER shop TO {writer}; \
+             CREATE SCHEMA {writer} AUTHORIZATION {writer}"
+        ));
+        let mut db = cluster.db_as(writer, &scene.database);
+        db.exec(&format!("CREATE TABLE {writer}.{writer} {}", crate::scene::PRODUCT));
+        db.exec(&create_job(writer, "{}").replace("app.", &format!("{writer}.")));
+        db.exec(&format!("CALL sluice.sync('{writer}')"));
+        db.exec(&format!(
+            "SELECT sluice.set_secret('token_of_{writer}', 'x', origin => '{}')",
+            scene.api.url()
+        ));
+    }
+    (cluster, scene)
+}
+
+#[test]
+fn each_level_may_execute_what_the_matrix_says_and_nothing_else() {
+    let (_cluster, mut scene) = scene();
+    let named = "SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'sluice'::regnamespace AND proname !~ '^_' ORDER BY 1";
+    let there: Vec<String> = scene.admin.rows(named).rows.into_iter().flatten().flatten().collect();
+    let mut known: Vec<&str> = FUNCTIONS
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| there.iter().any(|t| t == name))
+        .collect();
+    known.sort_unstable();
+    assert_eq!(there, known, "a new function needs a line in the matrix");
+    for (name, levels) in FUNCTIONS {
+        for level in LEVELS {
+            let may = format!(
+                "SELECT bool_and(has_function_privilege('a_{level}', p.oid, 'EXECUTE')) FROM pg_proc p \
+                 WHERE p.pronamespace = 'sluice'::regnamespace AND p.proname = '{name}'"
+            );
+            if let Some(may) = scene.admin.value(&may) {
+                assert_eq!(may == "t", levels.contains(&level[..1]), "{name} as {level}");
+            }
+        }
+        let stranger = format!(
+            "SELECT bool_or(has_function_privilege('stranger', p.oid, 'EXECUTE')) FROM pg_proc p \
+             WHERE p.pronamespace = 'sluice'::regnamespace AND p.proname = '{name}'"
+        );
+        assert_ne!(
+            scene.admin.value(&stranger).as_deref(),
+            Some("t"),
+            "{name} as a stranger"
+        );
+    }
+}
+
+#[test]
+fn nothing_of_ours_is_granted_to_everybody_and_no_table_to_anybody() {
+    let (_cluster, mut scene) = scene();
+    let everybody = scene.admin.rows(
+        "SELECT 'function', p.oid::regprocedure::text FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a \
+         WHERE p.pronamespace = 'sluice'::regnamespace AND a.grantee = 0 \
+         UNION ALL SELECT 'relation', c.oid::regclass::text FROM pg_class c, aclexplode(c.relacl) a \
+         WHERE c.relnamespace = 'sluice'::regnamespace AND a.grantee = 0 \
+         UNION ALL SELECT 'schema', n.nspname FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname = 'sluice' AND a.grantee = 0 \
+         UNION ALL SELECT 'wrapper', w.fdwname FROM pg_foreign_data_wrapper w, aclexplode(w.fdwacl) a WHERE w.fdwname = 'pg_sluice' AND a.grantee = 0",
+    );
+    assert!(everybody.rows.is_empty(), "{everybody}");
+    let tables = scene.admin.rows(
+        "SELECT c.relname, a.grantee::regrole, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a \
+         WHERE c.relnamespace = 'sluice'::regnamespace AND a.grantee <> c.relowner \
+           AND NOT (c.relkind = 'v' AND c.relname LIKE 'sync\\_%' AND a.privilege_type = 'SELECT')",
+    );
+    assert!(tables.rows.is_empty(), "{tables}");
+}
+
+#[test]
+fn our_tables_cannot_be_read_written_or_given_triggers_by_any_level() {
+    let (cluster, mut scene) = scene();
+    let tables: Vec<String> = scene
+        .admin
+        .rows("SELECT tablename FROM pg_tables WHERE schemaname = 'sluice'")
+        .rows
+        .into_iter()
+        .flatten()
+        .flatten()
+        .collect();
+    for role in ["a_monitor", "a_writer", "a_operator", "a_admin", "alice"] {
+        let mut db = cluster.db_as(role, &scene.database);
+        db.exec(&format!(
+            "CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
+        ));
+        for table in &tables {
+            for sql in [
+                format!("SELECT FROM sluice.{table}"),
+                format!("INSERT INTO sluice.{table} DEFAULT VALUES"),
+                format!("DELETE FROM sluice.{table}"),
+                format!("TRUNCATE sluice.{table}"),
+                format!("CREATE TRIGGER t BEFORE INSERT ON sluice.{table} FOR EACH ROW EXECUTE FUNCTION pg_temp.f()"),
+                format!("COPY sluice.{table} TO STDOUT"),
+                format!("ALTER TABLE sluice.{table} ADD COLUMN x int"),
+            ] {
+                assert_eq!(db.error(&sql).sqlstate, "42501", "{role}: {sql}");
+            }
+        }
+    }
+}
+
+#[test]
+fn writers_see_their_own_rows_and_monitors_and_operators_see_all() {
+    let (cluster, scene) = scene();
+    let seen = |db: &mut Db, view: &str, column: &str| -> Vec<String> {
+        let sql = format!("SELECT DISTINCT {column} FROM sluice.{view} WHERE {column} ~ 'alice|bob' ORDER BY 1");
+        db.rows(&sql).rows.into_iter().flatten().flatten().collect()
+    };
+    for view in VIEWS {
+        let column = match view {
+            "sync_jobs" | "sync_secrets" => "name",
+            "sync_connections" => continue,
+            _ => "data_type",
+        };
+        let filled = !["sync_held", "sync_progress"].contains(&view);
+        let names = |role: &str| seen(&mut cluster.db_as(role, &scene.database), view, column);
+        let of = |name: &str| {
+            if view == "sync_secrets" {
+                format!("token_of_{name}")
+            } else {
+                name.to_string()
+            }
+        };
+        let expected =
+            |people: &[&str]| -> Vec<String> { people.iter().filter(|_| filled).map(|name| of(name)).collect() };
+        assert_eq!(names("alice"), expected(&["alice"]), "{view} as alice");
+        assert_eq!(names("a_writer"), expected(&[]), "{view} as another writer");
+        if view != "sync_secrets" {
+            for role in ["a_monitor", "a_operator", "a_admin"] {
+                assert_eq!(names(role), expected(&["alice", "bob"]), "{view} as {role}");
+            }
+        }
+        let error = cluster
+            .db_as("stranger", &scene.database)
+            .error(&format!("SELECT * FROM sluice.{view}"));
+        assert_eq!(error.sqlstate, "42501", "{view}: {error}");
+    }
+    let mut db = cluster.db_as("alice", &scene.database);
+    assert_eq!(
+        db.text("SELECT jsonb_path_query_array(sluice.get_sync_status(), '$.jobs[*].data_type')"),
+        "[\"alice\"]"
+    );
+}
+
+/// Calls on the job of bob, each with what it needs.
+const ON_A_JOB: [&str; 8] = [
+    "SELECT sluice.start_sync('bob')",
+    "CALL sluice.sync('bob')",
+    "SELECT sluice.stop_sync('bob')",
+    "SELECT sluice.pause_job('bob')",
+    "SELECT sluice.resume_job('bob')",
+    "SELECT * FROM sluice.preview_rollback('bob')",
+    "CALL sluice.rollback_to('bob', resume => true)",
+    "SELECT sluice.stop_sync('bob')",
+];
+
+#[test]
+fn a_writer_cannot_touch_the_job_of_another_and_an_operator_runs_it_but_does_not_change_it() {
+    let (cluster, scene) = scene();
+    let mut alice = cluster.db_as("alice", &scene.database);
+    let changes = [
+        "SELECT sluice.alter_job('bob', path => '/other')",
+        "SELECT sluice.drop_job('bob', drop_target => true)",
+    ];
+    for sql in ON_A_JOB.iter().chain(&changes) {
+        let error = alice.error(sql);
+        assert_eq!(
+            (error.sqlstate.as_str(), error.message.as_str()),
+            ("42501", "permission denied for job \"bob\""),
+            "{sql}"
+        );
+    }
+    assert_eq!(alice.number("SELECT sluice.force_sync_all()"), 1, "only her own");
+    let mut operator = cluster.db_as("a_operator", &scene.database);
+    for sql in changes {
+        assert_eq!(operator.error(sql).sqlstate, "42501", "{sql}");
+    }
+    for sql in ON_A_JOB {
+        operator.exec(sql);
+    }
+    // A job writes as the table's owner: who cannot become that role cannot make one for it.
+    let stolen = create_job("stolen", "{}").replace("app.stolen", "bob.bob");
+    let error = alice.error(&stolen);
+    assert_eq!(error.sqlstate, "42501", "{error}");
+    let mut monitor = cluster.db_as("a_monitor", &scene.database);
+    for sql in ON_A_JOB.iter().chain(&changes) {
+        assert_eq!(monitor.error(sql).sqlstate, "42501", "{sql}");
+    }
+}
+
+#[test]
+fn a_revoked_level_takes_everything_back() {
+    let (_cluster, mut scene) = scene();
+    for level in LEVELS {
+        scene.admin.exec(&format!("SELECT sluice.revoke_access('a_{level}')"));
+        scene.admin.exec(&format!("DROP ROLE a_{level}"));
+    }
+}

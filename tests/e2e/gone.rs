@@ -1,0 +1,136 @@
+//! What counts as gone, by pagination and settings.
+
+use crate::shop::{PAGES, PAGES_WITHOUT_TOTAL, Shop};
+use sample_api::{Fault, Rule, Total};
+
+fn count(shop: &mut Shop) -> i64 {
+    shop.db.number("SELECT count(*) FROM app.products")
+}
+
+#[test]
+fn without_a_total_a_row_goes_after_two_complete_reads_and_counts_as_unconfirmed_between() {
+    let mut shop = Shop::loaded(1_000, PAGES_WITHOUT_TOTAL);
+    shop.api.remove_ids(&[11, 500, 999]);
+    shop.sync();
+    assert_eq!((count(&mut shop), shop.status("unconfirmed").as_str()), (1_000, "3"));
+    shop.sync();
+    assert_eq!((count(&mut shop), shop.status("unconfirmed").as_str()), (997, "0"));
+    assert_eq!(shop.run("deleted"), "3");
+    shop.assert_equal();
+}
+
+#[test]
+fn a_row_that_comes_back_between_two_reads_is_not_removed() {
+    let mut shop = Shop::loaded(300, PAGES_WITHOUT_TOTAL);
+    shop.api
+        .misbehave(Rule::new(Fault::body(r#"{"data": []}"#)).page(3).times(1));
+    shop.sync();
+    assert_eq!((count(&mut shop), shop.status("unconfirmed").as_str()), (300, "100"));
+    shop.sync();
+    assert_eq!((count(&mut shop), shop.status("unconfirmed").as_str()), (300, "0"));
+    // Missing anew: that is the first time again.
+    shop.api.remove_ids(&[250]);
+    shop.sync();
+    assert_eq!((count(&mut shop), shop.status("unconfirmed").as_str()), (300, "1"));
+}
+
+#[test]
+fn with_an_equal_total_one_read_is_enough() {
+    let mut shop = Shop::loaded(1_000, PAGES);
+    shop.api.remove_ids(&[11, 500, 999]);
+    shop.sync();
+    shop.assert_equal();
+    assert_eq!((count(&mut shop), shop.status("unconfirmed").as_str()), (997, "0"));
+}
+
+#[test]
+fn a_total_that_differs_from_the_keys_suppresses_removals() {
+    let mut shop = Shop::loaded(1_000, PAGES);
+    // A fifth of the rows is missing, and the API says that all are there.
+    shop.api.misbehave(Rule::new(Fault::HalfPage).page(3));
+    for _ in 0..3 {
+        shop.sync();
+        assert_eq!(count(&mut shop), 1_000);
+    }
+    assert_eq!(shop.status("unconfirmed"), "50");
+    shop.api.clear_faults();
+    shop.sync();
+    assert_eq!(shop.status("unconfirmed"), "0");
+    shop.assert_equal();
+}
+
+#[test]
+fn without_confirmation_one_read_is_enough() {
+    let settings = PAGES_WITHOUT_TOTAL.replacen('{', r#"{"confirm_deletes": false, "#, 1);
+    let mut shop = Shop::loaded(1_000, &settings);
+    shop.api.remove_ids(&[11, 500, 999]);
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
+fn a_key_that_comes_twice_suppresses_removals_however_often_a_row_is_missing() {
+    let mut shop = Shop::loaded(500, PAGES_WITHOUT_TOTAL);
+    // The collection moved under the read: 150 is met again where 250 should be.
+    let twice = Fault::AlterRecord {
+        id: 250,
+        member: "id".to_string(),
+        value: Some("150".to_string()),
+    };
+    shop.api.misbehave(Rule::new(twice));
+    for _ in 0..3 {
+        shop.sync();
+        assert_eq!((count(&mut shop), shop.run("deleted").as_str()), (500, "0"));
+    }
+    shop.api.clear_faults();
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
+fn a_page_that_comes_twice_ends_the_run_and_changes_nothing() {
+    let mut shop = Shop::loaded(500, PAGES_WITHOUT_TOTAL);
+    shop.api.misbehave(Rule::new(Fault::RepeatPage(2)).page(3).times(1));
+    let error = shop.failing_sync();
+    assert_eq!(shop.run("error_class"), "pagination_loop", "{error}");
+    shop.assert_equal();
+    shop.api.remove_ids(&[499, 500]);
+    shop.sync();
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
+fn rows_are_kept_where_the_job_says_so() {
+    let settings = PAGES.replacen('{', r#"{"on_missing": "keep", "#, 1);
+    let mut shop = Shop::loaded(500, &settings);
+    shop.api.remove_ids(&[1, 2, 3]);
+    for _ in 0..2 {
+        shop.sync();
+        assert_eq!((count(&mut shop), shop.status("unconfirmed").as_str()), (500, "0"));
+    }
+}
+
+#[test]
+fn half_the_rows_with_a_matching_total_are_held_even_though_the_total_is_proof() {
+    let mut shop = Shop::loaded(500, PAGES);
+    shop.api.misbehave(Fault::HalfRows { total: Total::Matching });
+    let error = shop.failing_sync();
+    assert_eq!(shop.run("status"), "held", "{error}");
+    assert_eq!(count(&mut shop), 500);
+}
+
+#[test]
+fn an_answer_in_one_piece_is_proof() {
+    let mut shop = Shop::open(300);
+    shop.create_job(
+        "products",
+        "/none/products",
+        r#"{"records": "$.data", "pagination": {"type": "none"}}"#,
+    );
+    shop.sync();
+    shop.api.remove_ids(&[1, 150, 300]);
+    shop.sync();
+    shop.assert_equal();
+    assert_eq!(shop.run("deleted"), "3");
+}

@@ -1,0 +1,294 @@
+//! The other mode and the other ways to page, and targets that were there before.
+
+use crate::shop::{PAGES, Shop};
+use sample_api::{Fault, LastPage, PastEnd, Rule};
+
+/// Every scheme but page numbers: the path and its settings.
+const OFFSET: (&str, &str) = (
+    "/offset/products",
+    r#"{"records": "$.data", "page_size": 100, "commit_every": {"pages": 1},
+        "pagination": {"type": "offset", "limit_param": "limit", "total": "$.meta.total"}}"#,
+);
+const LINK: (&str, &str) = (
+    "/link/products",
+    r#"{"records": "$.data", "params": {"per_page": "100"}, "commit_every": {"pages": 1}, "pagination": {"type": "link_header"}}"#,
+);
+const NONE: (&str, &str) = (
+    "/none/products",
+    r#"{"records": "$.data", "pagination": {"type": "none"}}"#,
+);
+
+/// Loads, refreshes and removes by one scheme.
+fn follows(scheme: (&str, &str)) -> Shop {
+    let mut shop = Shop::open(730);
+    shop.create_job("products", scheme.0, scheme.1);
+    shop.sync();
+    shop.assert_equal();
+    shop.api.change(10.0, 5);
+    shop.api.remove(2.0, 6);
+    shop.api.add(9);
+    // Without a total a missing row goes with the second read.
+    shop.sync();
+    shop.sync();
+    shop.assert_equal();
+    shop
+}
+
+#[test]
+fn offset_pagination_follows_the_source() {
+    follows(OFFSET);
+}
+
+#[test]
+fn link_header_pagination_follows_the_source() {
+    follows(LINK);
+}
+
+#[test]
+fn an_answer_in_one_piece_follows_the_source() {
+    follows(NONE);
+}
+
+#[test]
+fn a_server_that_clamps_the_page_size_loses_no_row() {
+    let mut shop = Shop::open(730);
+    shop.api.set(|settings| settings.max_page_size = 40);
+    shop.create_job("products", OFFSET.0, OFFSET.1);
+    shop.sync();
+    shop.assert_equal();
+    assert_eq!(
+        shop.db.number("SELECT count(*) FROM sluice._page WHERE records > 0"),
+        19
+    );
+    // The clamp changes in the middle of the next read.
+    shop.api.hold_page(5);
+    shop.start();
+    assert!(shop.api.wait_until_held(5, crate::shop::SOON));
+    shop.api.set(|settings| settings.max_page_size = 30);
+    shop.api.release();
+    shop.wait_for_run("succeeded");
+    shop.assert_equal();
+}
+
+#[test]
+fn a_last_link_that_names_an_empty_page_ends_the_read() {
+    let mut shop = Shop::open(500);
+    shop.api.set(|settings| settings.last_page = LastPage::NamesAnEmptyPage);
+    shop.create_job("products", LINK.0, LINK.1);
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
+fn a_404_past_the_end_ends_the_read_where_the_job_says_so() {
+    let mut shop = Shop::open(500);
+    shop.api.set(|settings| settings.past_end = PastEnd::NotFound);
+    let settings = r#"{"records": "$.data", "page_size": 100, "pagination": {"type": "page", "size_param": "per_page", "stop": "not_found"}}"#;
+    shop.create_job("products", "/page/products", settings);
+    shop.sync();
+    shop.assert_equal();
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
+fn a_link_read_goes_on_at_its_next_link_after_a_crash() {
+    let mut shop = Shop::open(1_000);
+    shop.create_job("products", LINK.0, LINK.1);
+    let committed = shop.start_and_hold_at(5);
+    shop.api.clear_log();
+    let worker = shop.worker();
+    sluice_e2e::kill9(worker);
+    shop.recover();
+    shop.api.release();
+    shop.wait_for_run("succeeded");
+    shop.assert_none_asked_again(&committed);
+    assert_eq!(shop.api.pages_asked()[0], 5);
+    shop.assert_equal();
+}
+
+#[test]
+fn an_offset_read_goes_on_at_its_next_offset_after_a_crash() {
+    let mut shop = Shop::open(1_000);
+    shop.create_job("products", OFFSET.0, OFFSET.1);
+    let committed = shop.start_and_hold_at(5);
+    shop.api.clear_log();
+    let worker = shop.worker();
+    sluice_e2e::kill9(worker);
+    shop.recover();
+    shop.api.release();
+    shop.wait_for_run("succeeded");
+    shop.assert_none_asked_again(&committed);
+    shop.assert_equal();
+}
+
+#[test]
+fn a_link_to_another_server_is_not_followed() {
+    let mut shop = Shop::open(300);
+    let other = sample_api::SampleApi::start(sample_api::Options {
+        products: 300,
+        ..Default::default()
+    });
+    shop.create_job("products", LINK.0, LINK.1);
+    let link = format!("<{}/link/products?page=2>; rel=\"next\"", other.url());
+    let headers = Fault::Headers(vec![("Link".to_string(), link)]);
+    shop.api.misbehave(Rule::new(headers).page(1));
+    let error = shop.failing_sync();
+    assert_eq!(other.requests().len(), 0, "{error}");
+    assert_eq!(shop.run("error_class"), "config", "{error}");
+}
+
+/// An upsert job of 500 products after its first load.
+fn upsert() -> Shop {
+    let mut shop = Shop::open(500);
+    shop.app.exec(&format!(
+        "SELECT sluice.create_job('products', 'shop', '/page/products', mode => 'upsert', key => '{{id}}',
+                                  schedule => 'manual', settings => '{PAGES}')"
+    ));
+    shop.sync();
+    shop.assert_equal();
+    shop
+}
+
+#[test]
+fn upsert_writes_what_differs_and_removes_nothing() {
+    let mut shop = upsert();
+    shop.db
+        .exec("CREATE TABLE app.before AS SELECT id, xmin::text AS version FROM app.products");
+    shop.api.remove_ids(&[1, 2, 3]);
+    let changed = shop.api.change(10.0, 4).len();
+    shop.api.add(7);
+    shop.sync();
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 507);
+    assert_eq!(
+        shop.run("concat_ws(' ', inserted, updated, deleted)"),
+        format!("7 {changed} 0")
+    );
+    let rewritten = "SELECT count(*) FROM app.products p JOIN app.before b USING (id) WHERE p.xmin::text <> b.version";
+    assert_eq!(shop.db.number(rewritten), changed as i64);
+    shop.db.exec("DELETE FROM app.products WHERE id <= 3");
+    shop.assert_equal();
+    shop.sync();
+    assert_eq!(shop.run("concat_ws(' ', status, inserted, updated)"), "succeeded 0 0");
+}
+
+#[test]
+fn an_upsert_that_was_interrupted_goes_on_and_can_be_undone_as_a_whole() {
+    let mut shop = upsert();
+    let old = shop
+        .db
+        .text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p");
+    shop.api.change(50.0, 4);
+    shop.api.clear_log();
+    let committed = shop.start_and_hold_at(4);
+    shop.api.clear_log();
+    let worker = shop.worker();
+    sluice_e2e::kill9(worker);
+    shop.recover();
+    shop.api.release();
+    shop.wait_for_run("succeeded");
+    shop.assert_none_asked_again(&committed);
+    shop.assert_equal();
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    assert_eq!(
+        shop.db
+            .text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p"),
+        old
+    );
+}
+
+#[test]
+fn an_upsert_is_undone_and_redone() {
+    let mut shop = upsert();
+    let old = shop
+        .db
+        .text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p");
+    shop.api.change(10.0, 4);
+    shop.api.add(5);
+    shop.sync();
+    shop.app.exec("CALL sluice.rollback_to('products', resume => true)");
+    assert_eq!(
+        shop.db
+            .text("SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p"),
+        old
+    );
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
+fn an_empty_answer_to_an_upsert_changes_nothing() {
+    let mut shop = upsert();
+    shop.api.misbehave(Fault::body(r#"{"data": [], "meta": {"total": 0}}"#));
+    let outcome = shop.app.try_rows("CALL sluice.sync('products')");
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 500, "{outcome:?}");
+    shop.api.clear_faults();
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
+fn a_key_of_two_columns_matches_rows_by_both() {
+    let mut shop = Shop::open(400);
+    shop.app.exec(
+        "CREATE TABLE products (category text, id bigint, price numeric, extra text DEFAULT 'x', PRIMARY KEY (category, id))",
+    );
+    let settings = PAGES.replacen(
+        '{',
+        r#"{"columns": {"id": "$.id", "category": "$.category", "price": "$.price"}, "#,
+        1,
+    );
+    shop.app.exec(&format!(
+        "SELECT sluice.create_job('products', 'shop', '/page/products', schedule => 'manual', settings => '{settings}')"
+    ));
+    assert_eq!(shop.db.text("SELECT key FROM sluice.sync_jobs"), "{category,id}");
+    shop.sync();
+    shop.db.exec("UPDATE app.products SET extra = 'kept'");
+    let changed = shop.api.change(10.0, 1).len();
+    shop.api.remove_ids(&[9, 10]);
+    shop.sync();
+    let sums =
+        "SELECT concat_ws(' ', count(*), sum(id), (sum(price) * 100)::bigint, count(*) FILTER (WHERE extra = 'kept'))
+                FROM app.products";
+    let truth = shop.api.checksum();
+    let expected = format!("{} {} {} 398", truth.count, truth.sum_id, truth.sum_price_cents);
+    assert_eq!(shop.db.text(sums), expected, "{changed} changed");
+    assert_eq!(shop.run("deleted"), "2");
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 400);
+}
+
+#[test]
+fn names_that_need_quotes_work_everywhere() {
+    let mut shop = Shop::open(300);
+    shop.db.exec("GRANT CREATE ON DATABASE postgres TO app");
+    shop.app.exec(
+        r#"CREATE SCHEMA "My ""schema"" – ü"; CREATE TABLE "My ""schema"" – ü"."select from; --" (
+               "Id%" bigint PRIMARY KEY, "user" text, "price in ""€""" numeric, "a'b\c" text)"#,
+    );
+    let settings = PAGES.replacen(
+        '{',
+        r#"{"columns": {"Id%": "$.id", "user": "$.name", "price in \"€\"": "$.price", "a''b\\c": "$.sku"}, "#,
+        1,
+    );
+    shop.app.exec(&format!(
+        r#"SELECT sluice.create_job('products', 'shop', '/page/products', target => '"My ""schema"" – ü"."select from; --"',
+                                    schedule => 'manual', settings => '{settings}')"#
+    ));
+    shop.sync();
+    shop.api.change(10.0, 2);
+    shop.api.remove_ids(&[1, 2]);
+    shop.sync();
+    let truth = shop.api.checksum();
+    let sums = r#"SELECT concat_ws(' ', count(*), sum("Id%"), (sum("price in ""€""") * 100)::bigint, count("user"), count("a'b\c"))
+                  FROM "My ""schema"" – ü"."select from; --""#;
+    let expected = format!("298 {} {} 298 298", truth.sum_id, truth.sum_price_cents);
+    assert_eq!(shop.db.text(sums), expected);
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    assert_eq!(
+        shop.db
+            .number(r#"SELECT count(*) FROM "My ""schema"" – ü"."select from; --""#),
+        0
+    );
+}

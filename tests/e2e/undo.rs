@@ -1,0 +1,259 @@
+//! Taking published runs back.
+
+use crate::shop::{PAGES, Shop};
+use sluice_e2e::kill9;
+
+const STATE: &str =
+    "SELECT count(*) || ' ' || coalesce(md5(string_agg(p::text, ',' ORDER BY id)), '-') FROM app.products p";
+
+/// A job of 1,000 products with a first load and further runs that changed, removed and added; the table's state after
+/// each run, the first load first, and the runs' ids.
+fn history(runs: u64) -> (Shop, Vec<String>, Vec<i64>) {
+    let mut shop = Shop::loaded(1_000, PAGES);
+    let mut states = vec![shop.db.text(STATE)];
+    for round in 1..=runs {
+        shop.api.change(5.0, round);
+        shop.api.remove(2.0, round + 100);
+        shop.api.add(15);
+        shop.sync();
+        shop.assert_equal();
+        states.push(shop.db.text(STATE));
+    }
+    let ids = shop.db.rows("SELECT id FROM sluice.sync_runs ORDER BY id").rows;
+    let ids = ids
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|id| id.parse().expect("an id"))
+        .collect();
+    (shop, states, ids)
+}
+
+#[test]
+fn the_latest_run_is_undone_exactly_and_the_job_is_paused() {
+    let (mut shop, states, ids) = history(2);
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    assert_eq!(shop.db.text(STATE), states[1]);
+    assert_eq!(shop.status("status"), "paused");
+    assert_eq!(shop.status("action"), "you: SELECT sluice.resume_job('products')");
+    assert_eq!(shop.run("concat_ws(' ', source, status)"), "rollback succeeded");
+    let undone = format!("SELECT status FROM sluice.sync_runs WHERE id = {}", ids[2]);
+    assert_eq!(shop.db.text(&undone), "rolled_back");
+    let refused = shop.app.error("SELECT sluice.start_sync('products')");
+    assert_eq!(refused.sqlstate, "55000", "{refused}");
+
+    shop.app.exec("SELECT sluice.resume_job('products')");
+    shop.sync();
+    shop.assert_equal();
+    assert_eq!(shop.db.text(STATE), states[2]);
+}
+
+#[test]
+fn rolling_back_twice_goes_two_runs_back() {
+    let (mut shop, states, _) = history(2);
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    assert_eq!(shop.db.text(STATE), states[0]);
+}
+
+#[test]
+fn several_runs_are_undone_to_the_state_after_a_given_one() {
+    let (mut shop, states, ids) = history(4);
+    shop.app.exec(&format!(
+        "CALL sluice.rollback_to('products', {}, resume => true)",
+        ids[1]
+    ));
+    assert_eq!(shop.db.text(STATE), states[1]);
+    assert_eq!(shop.status("status"), "idle");
+    shop.sync();
+    assert_eq!(shop.db.text(STATE), states[4]);
+    shop.assert_equal();
+}
+
+#[test]
+fn a_rollback_goes_over_the_first_load() {
+    let (mut shop, _, _) = history(0);
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 0);
+    shop.app.exec("SELECT sluice.resume_job('products')");
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
+fn after_a_rollback_the_next_run_removes_what_has_gone_since() {
+    let (mut shop, states, ids) = history(2);
+    shop.app.exec(&format!(
+        "CALL sluice.rollback_to('products', {}, resume => true)",
+        ids[0]
+    ));
+    assert_eq!(shop.db.text(STATE), states[0]);
+    shop.api.remove_ids(&[10, 20, 30]);
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
+fn rows_that_were_edited_since_are_left_and_reported() {
+    let (mut shop, _, _) = history(0);
+    shop.api.change_ids(&[1, 2, 3]);
+    shop.api.add(3);
+    shop.sync();
+    shop.db
+        .exec("UPDATE app.products SET name = 'mine' WHERE id IN (2, 1002); DELETE FROM app.products WHERE id = 1003");
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    let kept = "SELECT string_agg(id::text, ',' ORDER BY id) FROM app.products WHERE name = 'mine'";
+    assert_eq!(shop.db.text(kept), "2,1002");
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products WHERE id > 1000"), 1);
+    let message = shop.run("error_message");
+    assert!(message.contains("left") && message.contains("1002"), "{message}");
+    assert_eq!(shop.run("concat_ws(' ', status, updated, deleted)"), "succeeded 2 1");
+}
+
+#[test]
+fn rows_of_a_first_load_that_were_edited_since_are_left_and_reported() {
+    let (mut shop, _, _) = history(0);
+    shop.db
+        .exec("UPDATE app.products SET name = 'mine' WHERE id IN (7, 8); INSERT INTO app.products (id) VALUES (5000)");
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    let kept = "SELECT string_agg(id::text, ',' ORDER BY id) FROM app.products";
+    assert_eq!(shop.db.text(kept), "7,8,5000");
+    assert!(
+        shop.run("error_message").starts_with("2 rows"),
+        "{}",
+        shop.run("error_message")
+    );
+}
+
+#[test]
+fn the_preview_says_what_the_rollback_then_does() {
+    let (mut shop, _, ids) = history(2);
+    let before = shop.db.text(STATE);
+    let preview = format!("FROM sluice.preview_rollback('products', {})", ids[0]);
+    let runs = format!("SELECT string_agg(run_id::text, ',' ORDER BY run_id) {preview}");
+    assert_eq!(shop.app.text(&runs), format!("{},{}", ids[1], ids[2]));
+    let rows = format!("SELECT concat_ws(' ', inserted, updated, deleted) {preview} WHERE run_id IS NULL");
+    let foreseen = shop.app.text(&rows);
+    assert_eq!(shop.db.text(STATE), before, "a preview wrote");
+    shop.app
+        .exec(&format!("CALL sluice.rollback_to('products', {})", ids[0]));
+    assert_eq!(shop.run("concat_ws(' ', inserted, updated, deleted)"), foreseen);
+}
+
+#[test]
+fn a_crash_in_the_middle_of_a_rollback_changes_nothing_and_it_goes_on() {
+    for point in ["rollback.applied", "rollback.before_commit"] {
+        let (mut shop, states, ids) = history(2);
+        shop.db.failpoint(point, "kill9");
+        let call = shop.cluster.db_as("app", "postgres");
+        let call = call.call(&format!("CALL sluice.rollback_to('products', {})", ids[0]));
+        shop.recover();
+        assert!(call.finish().0.is_err(), "the caller outlived the crash");
+        let seen = shop.db.text(STATE);
+        assert!(
+            seen == states[2] || seen == states[0],
+            "{point}: half a rollback is visible"
+        );
+        shop.wait_for_run("succeeded");
+        assert_eq!(shop.db.text(STATE), states[0], "{point}");
+        assert_eq!(shop.status("status"), "paused");
+        shop.app.exec("SELECT sluice.resume_job('products')");
+        shop.sync();
+        shop.assert_equal();
+    }
+}
+
+#[test]
+fn an_error_in_the_middle_of_a_rollback_leaves_everything_as_it_was() {
+    let (mut shop, states, _) = history(1);
+    shop.db.failpoint("rollback.before_commit", "error");
+    let error = shop.app.error("CALL sluice.rollback_to('products')");
+    assert_eq!(shop.db.text(STATE), states[1], "{error}");
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    assert_eq!(shop.db.text(STATE), states[0]);
+}
+
+#[test]
+fn undo_sets_beyond_the_kept_runs_are_refused_by_name() {
+    let settings = PAGES.replacen('{', r#"{"undo": {"keep_runs": 2}, "#, 1);
+    let mut shop = Shop::loaded(300, &settings);
+    let first = shop.run("id");
+    for round in 0..4 {
+        shop.api.change(10.0, round);
+        shop.sync();
+    }
+    let refused = shop.app.error(&format!("CALL sluice.rollback_to('products', {first})"));
+    assert_eq!(refused.sqlstate, "55000", "{refused}");
+    assert_eq!(shop.status("status"), "idle", "a refused rollback paused the job");
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    assert_eq!(
+        shop.db
+            .number("SELECT count(*) FROM sluice.sync_runs WHERE status = 'rolled_back'"),
+        2
+    );
+}
+
+#[test]
+fn an_interrupted_first_load_is_undone_as_a_whole_after_further_runs() {
+    let mut shop = Shop::with_job(1_000, PAGES);
+    shop.start_and_hold_at(6);
+    kill9(shop.worker());
+    shop.recover();
+    shop.api.release();
+    shop.wait_for_run("succeeded");
+    for round in 0..2 {
+        shop.api.change(30.0, round);
+        shop.sync();
+    }
+    for _ in 0..3 {
+        shop.app.exec("CALL sluice.rollback_to('products')");
+    }
+    assert_eq!(
+        shop.db.number("SELECT count(*) FROM app.products"),
+        0,
+        "{}",
+        shop.run("error_message")
+    );
+    shop.app.exec("SELECT sluice.resume_job('products')");
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
+fn a_refresh_that_crashed_while_it_was_published_is_undone_as_a_whole() {
+    let mut shop = Shop::loaded(1_000, PAGES);
+    let old = shop.db.text(STATE);
+    shop.api.change(10.0, 1);
+    shop.api.remove(3.0, 2);
+    shop.db.failpoint("publish.before_commit", "kill9");
+    shop.start();
+    shop.recover();
+    shop.wait_for_run("succeeded");
+    shop.assert_equal();
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    assert_eq!(shop.db.text(STATE), old);
+}
+
+#[test]
+fn a_rollback_ends_the_run_that_is_under_way_first() {
+    let (mut shop, states, _) = history(1);
+    shop.api.change(20.0, 50);
+    shop.start_and_hold_at(5);
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    assert_eq!(shop.db.text(STATE), states[0]);
+    shop.api.release();
+    shop.app.exec("SELECT sluice.resume_job('products')");
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
+fn a_rollback_over_a_truncated_table_reports_what_it_cannot_restore() {
+    let (mut shop, _, _) = history(1);
+    shop.db.exec("TRUNCATE app.products");
+    let outcome = shop.app.try_rows("CALL sluice.rollback_to('products')");
+    assert!(outcome.is_ok(), "{outcome:?}");
+    // Rows that the undone run had removed come back; those that others removed since stay away.
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 20);
+}

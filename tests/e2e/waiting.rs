@@ -1,0 +1,68 @@
+//! While the remote is waited for, no transaction is open, no snapshot is held, and no table or row is locked (P2).
+
+use crate::scene::Scene;
+use sluice_e2e::{Cluster, Db};
+
+const WORKER: &str =
+    "FROM pg_stat_activity AS a WHERE a.backend_type = 'sluice worker' AND a.datname = current_database()";
+
+/// Whether the worker holds nothing that others could wait for, but its job's own lock.
+fn holds_nothing(db: &mut Db) {
+    let activity = db.rows(&format!("SELECT xact_start, backend_xid, backend_xmin {WORKER}"));
+    assert_eq!(activity.rows, [[None, None, None]], "{activity}");
+    let locks = db.rows(&format!(
+        "SELECT locktype, mode, classid::regclass FROM pg_locks WHERE pid IN (SELECT pid {WORKER}) AND locktype <> 'virtualxid'"
+    ));
+    let job = ["object", "ExclusiveLock", "sluice._job"].map(|text| Some(text.to_string()));
+    assert_eq!(locks.rows, [job], "{locks}");
+}
+
+#[test]
+fn a_run_that_waits_for_the_remote_holds_no_transaction_no_snapshot_and_no_lock() {
+    let mut scene = Scene::on(Cluster::shared());
+    scene.job();
+    scene.hang_at_page_3();
+    holds_nothing(&mut scene.admin);
+    // What the longest transaction would stand in the way of.
+    for sql in [
+        "ALTER TABLE app.product ADD COLUMN note text",
+        "VACUUM FULL app.product",
+        "TRUNCATE app.product",
+    ] {
+        scene.admin.exec(sql);
+    }
+    scene.app.exec("SELECT sluice.stop_sync('product')");
+}
+
+#[test]
+fn a_refresh_that_waits_for_the_remote_holds_no_transaction_no_snapshot_and_no_lock() {
+    let mut scene = Scene::on(Cluster::shared());
+    scene.job();
+    scene.sync();
+    scene.api.clear_log();
+    scene.hang_at_page_3();
+    holds_nothing(&mut scene.admin);
+    scene.app.exec("SELECT sluice.stop_sync('product')");
+}
+
+#[test]
+fn a_call_that_waits_for_a_run_holds_no_snapshot() {
+    let cluster = Cluster::start();
+    let mut scene = Scene::on(&cluster);
+    scene.job();
+    scene.api.hold_page(3);
+    let call = cluster
+        .db_as("app", &scene.database)
+        .call("CALL sluice.sync('product')");
+    scene.wait_for_pages(2);
+    for _ in 0..20 {
+        let held = "SELECT backend_xmin FROM pg_stat_activity WHERE query LIKE 'CALL sluice.sync%'";
+        let rows = scene.admin.rows(held);
+        assert_eq!(rows.rows.len(), 1);
+    }
+    scene.admin_waits("no snapshot is held", |db| {
+        db.is_true("SELECT backend_xmin IS NULL FROM pg_stat_activity WHERE query LIKE 'CALL sluice.sync%' AND pid <> pg_backend_pid()")
+    });
+    scene.api.release();
+    call.finish().0.expect("the run succeeds");
+}

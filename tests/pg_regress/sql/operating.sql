@@ -1,0 +1,58 @@
+-- Operating jobs: what is refused, and what each refusal says. No run starts here.
+SET client_min_messages = warning;
+CREATE EXTENSION pg_sluice;
+RESET client_min_messages;
+SELECT sluice.create_connection('shop', 'http://127.0.0.1:1');
+CREATE TABLE products (id bigint PRIMARY KEY, sku text);
+SELECT sluice.create_job('products', 'shop', '/products', schedule => 'manual');
+SELECT sluice.pause_job('products', 'maintenance');
+SELECT data_type, status, percent, rate, eta, next_run_at, error_message, action FROM sluice.sync_status;
+SELECT sluice.start_sync('products');
+CALL sluice.sync('products');
+SELECT sluice.force_sync_all();
+SELECT sluice.stop_sync('products');
+SELECT sluice.stop_sync();
+SELECT sluice.resume_job('products');
+-- Names that are not there.
+SELECT sluice.start_sync('product');
+SELECT sluice.start_sync(NULL);
+SELECT sluice.stop_sync('product');
+SELECT sluice.pause_job('product');
+SELECT sluice.resume_job('product');
+CALL sluice.sync('product');
+CALL sluice.sync(NULL);
+SELECT sluice.get_sync_status('product');
+SELECT (sluice.get_sync_status() -> 'scheduler') - 'is_running';
+SELECT sluice.get_sync_status('products') -> 'jobs' -> 0 ->> 'status';
+SELECT sluice.start_sync('products', 3);
+-- Procedures commit, so they cannot be part of a transaction.
+BEGIN;
+CALL sluice.sync('products');
+ROLLBACK;
+BEGIN;
+CALL sluice.rollback_to('products');
+ROLLBACK;
+BEGIN;
+CALL sluice.approve(1);
+ROLLBACK;
+-- Nothing to decide, nothing to undo.
+CALL sluice.approve(1);
+CALL sluice.approve(NULL);
+SELECT sluice.discard(1);
+SELECT * FROM sluice.preview_rollback('products');
+SELECT * FROM sluice.preview_rollback('products', 1);
+SELECT * FROM sluice.preview_rollback('product');
+CALL sluice.rollback_to('products');
+CALL sluice.rollback_to('products', 1);
+CALL sluice.rollback_to(NULL);
+SELECT * FROM sluice.sync_runs;
+-- A job that is not armed here.
+UPDATE sluice._job SET armed_system = 0;
+SELECT data_type, status, percent, rate, eta, next_run_at, error_message, action FROM sluice.sync_status;
+SELECT sluice.start_sync('products');
+-- An SQLSTATE of our own can be caught by its code.
+DO $$ BEGIN PERFORM sluice.start_sync('products'); EXCEPTION WHEN SQLSTATE 'SY009' THEN RAISE NOTICE 'not armed'; END $$;
+SELECT sluice.nonsense();
+SELECT sluice.arm();
+SELECT sluice.arm();
+SELECT data_type, status, percent, rate, eta, next_run_at, error_message, action FROM sluice.sync_status;
