@@ -48,7 +48,8 @@ def connect():
         CREATE SCHEMA AUTHORIZATION app;
         CREATE EXTENSION pg_sluice;
         SELECT sluice.grant_access('app', 'writer');
-        CREATE SERVER debian FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url '{URL}');
+        CREATE SERVER debian FOREIGN DATA WRAPPER pg_sluice
+          OPTIONS (base_url '{URL}');
         GRANT USAGE ON FOREIGN SERVER debian TO app;""", "postgres")
 
 

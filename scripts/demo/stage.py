@@ -9,7 +9,7 @@ import textwrap
 import time
 
 WIDTH = 92
-FORMAT = ["-P", "pager=off", "-P", "footer=off", "-P", "null=∅", "-P", "linestyle=unicode", "-P", "border=1"]
+FORMAT = ["-P", "pager=off", "-P", "footer=off", "-P", "linestyle=unicode", "-P", "border=1"]
 
 
 class Failed(Exception):
@@ -131,7 +131,7 @@ def bar(done, of):
 
 def play(story):
     """Runs a story; its exit status says whether all of it is true."""
-    sys.stdout.reconfigure(line_buffering=True)
+    sys.stdout.reconfigure(line_buffering=True, encoding="utf-8")
     try:
         story()
     except Failed as failed:

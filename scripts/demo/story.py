@@ -48,10 +48,15 @@ def connect():
         CREATE SCHEMA AUTHORIZATION app;
         CREATE EXTENSION pg_sluice;
         SELECT sluice.grant_access('app', 'writer');
-        CREATE SERVER shop FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url '{API}');
+        CREATE SERVER shop FOREIGN DATA WRAPPER pg_sluice
+          OPTIONS (base_url '{API}');
         GRANT USAGE ON FOREIGN SERVER shop TO app;""", "postgres")
     stage.say("From here on everything is typed by that role.")
-    stage.run("SELECT check_name, ok, detail FROM sluice.test_connection('shop', '/page/products');")
+    stage.run("SELECT check_name, ok, detail FROM sluice.test_connection('shop', '/page/products',"
+              "\n  '{\"records\": \"$.data\"}');")
+    wrong = stage.value("SELECT count(*) FROM sluice.test_connection('shop', '/page/products', "
+                        "'{\"records\": \"$.data\"}') WHERE NOT ok")
+    stage.claim("the connection works", wrong == "0")
 
 
 def first_load():
@@ -138,7 +143,7 @@ def roll_back():
     stage.run("CALL sluice.sync('products');")
     stage.claim("the wrong prices are in the table", in_step())
     stage.say("Every published run can be undone. What would happen:")
-    stage.run("SELECT run_id, updated, what FROM sluice.preview_rollback('products');")
+    stage.run("SELECT run_id, what FROM sluice.preview_rollback('products');")
     stage.run("CALL sluice.rollback_to('products');")
     now = stage.value("SELECT md5(string_agg(p::text, '|' ORDER BY id)) FROM products AS p")
     stage.claim("every row is as it was before that refresh", now == good)
