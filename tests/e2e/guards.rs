@@ -210,7 +210,7 @@ fn half_the_rows_are_held() {
         class: "-",
         sqlstate: "-",
         health: "degraded",
-        action: "you: see hint",
+        action: "you: approve or discard",
         message: "too many rows would vanish",
     };
     meets(Fault::HalfRows { total: Total::Matching }, &held);
