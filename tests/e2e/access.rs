@@ -142,9 +142,7 @@ fn our_tables_cannot_be_read_written_or_given_triggers_by_any_level() {
         .collect();
     for role in ["a_monitor", "a_writer", "a_operator", "a_admin", "alice"] {
         let mut db = cluster.db_as(role, &scene.database);
-        db.exec(&format!(
-            "CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
-        ));
+        db.exec("CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'");
         for table in &tables {
             for sql in [
                 format!("SELECT FROM sluice.{table}"),
