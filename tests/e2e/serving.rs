@@ -181,7 +181,7 @@ fn a_job_whose_owner_was_dropped_is_disabled_and_the_others_run() {
 }
 
 #[test]
-fn a_job_whose_connection_was_dropped_fails_with_its_name_and_the_others_run() {
+fn a_job_whose_connection_was_dropped_is_paused_with_its_name_and_the_others_run() {
     let mut scene = Scene::on(Cluster::shared());
     scene.job();
     scene.app.exec("CREATE TABLE elsewhere (LIKE product INCLUDING ALL)");
@@ -194,14 +194,11 @@ fn a_job_whose_connection_was_dropped_fails_with_its_name_and_the_others_run() {
         .exec(&create_job("elsewhere", "{}").replace("'shop'", "'other'"));
     scene.admin.exec("DROP SERVER other CASCADE");
     let error = scene.app.error("CALL sluice.sync('elsewhere')");
-    assert_eq!(error.sqlstate, "42704", "{error}");
-    assert!(
-        error
-            .detail
-            .as_deref()
-            .is_some_and(|detail| detail.starts_with("connection \"other\" does not exist")),
-        "{error}"
-    );
+    assert_eq!(error.sqlstate, "55000", "{error}");
+    let detail = error.detail.clone().unwrap_or_default();
+    assert!(detail.contains("connection \"other\" was dropped"), "{error}");
+    let status = "SELECT concat_ws(' ', status, error_class) FROM sluice.sync_status WHERE data_type = 'elsewhere'";
+    assert_eq!(scene.app.text(status), "paused config");
     scene.sync();
     assert_eq!(run_status(&mut scene.app), "succeeded");
 }
