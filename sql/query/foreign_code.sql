@@ -1,8 +1,19 @@
 -- Code that somebody other than a superuser can add to or change under a write to this table. A worker that writes as
 -- superuser must find none. Each row: what it is, its name, and the statement that mends it.
-WITH RECURSIVE relation AS (
-    SELECT c.oid, c.relowner, c.relacl FROM pg_catalog.pg_class AS c
-    WHERE c.oid = $1 OR c.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree($1) AS t)
+WITH RECURSIVE reached (oid) AS (
+    SELECT $1
+    UNION
+    SELECT f.oid FROM reached AS r
+    CROSS JOIN LATERAL (
+        SELECT i.inhrelid AS oid FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = r.oid
+        UNION ALL
+        -- A foreign key's action writes to the referencing table; its deferred triggers run as whoever commits.
+        SELECT k.conrelid FROM pg_catalog.pg_constraint AS k
+        WHERE k.contype = 'f' AND k.confrelid = r.oid
+          AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))
+    ) AS f
+), relation AS (
+    SELECT c.oid, c.relowner, c.relacl FROM pg_catalog.pg_class AS c JOIN reached AS x ON x.oid = c.oid
 ), member (role) AS (
     SELECT m.member FROM pg_catalog.pg_auth_members AS m JOIN relation AS r ON r.relowner = m.roleid
     UNION
@@ -19,18 +30,33 @@ WITH RECURSIVE relation AS (
       AND (d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
                AND d.objid IN (SELECT a.oid FROM pg_catalog.pg_attrdef AS a JOIN relation AS r ON r.oid = a.adrelid)
            OR d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass
-               AND d.objid IN (SELECT k.oid FROM pg_catalog.pg_constraint AS k JOIN relation AS r ON r.oid = k.conrelid)
+               AND d.objid IN (SELECT k.oid FROM pg_catalog.pg_constraint AS k JOIN relation AS r ON r.oid = k.conrelid
+                               UNION ALL
+                               SELECT k.oid FROM pg_catalog.pg_constraint AS k
+                               JOIN pg_catalog.pg_attribute AS a ON a.atttypid = k.contypid
+                               JOIN relation AS r ON r.oid = a.attrelid)
            OR d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
                AND d.objid IN (SELECT i.indexrelid FROM pg_catalog.pg_index AS i JOIN relation AS r ON r.oid = i.indrelid))
 )
-SELECT 'grant of TRIGGER' AS kind,
+SELECT 'grant of ' || a.privilege_type AS kind,
        pg_catalog.format('%s to %s', r.oid::pg_catalog.regclass,
                          CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(a.grantee)::text END) AS name,
-       pg_catalog.format('REVOKE TRIGGER ON %s FROM %s', r.oid::pg_catalog.regclass,
+       pg_catalog.format('REVOKE %s ON %s FROM %s', a.privilege_type, r.oid::pg_catalog.regclass,
                          CASE WHEN a.grantee = 0 THEN 'PUBLIC'
                               ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END) AS remedy
 FROM relation AS r CROSS JOIN LATERAL pg_catalog.aclexplode(r.relacl) AS a
-WHERE a.privilege_type = 'TRIGGER' AND (a.grantee = 0 OR a.grantee IN (SELECT o.oid FROM ordinary AS o))
+WHERE a.privilege_type IN ('TRIGGER', 'REFERENCES')
+  AND (a.grantee = 0 OR a.grantee IN (SELECT o.oid FROM ordinary AS o))
+UNION ALL
+SELECT 'grant of REFERENCES', pg_catalog.format('%s.%I to %s', r.oid::pg_catalog.regclass, c.attname,
+                         CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(a.grantee)::text END),
+       pg_catalog.format('REVOKE REFERENCES (%I) ON %s FROM %s', c.attname, r.oid::pg_catalog.regclass,
+                         CASE WHEN a.grantee = 0 THEN 'PUBLIC'
+                              ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END)
+FROM relation AS r
+JOIN pg_catalog.pg_attribute AS c ON c.attrelid = r.oid AND NOT c.attisdropped
+CROSS JOIN LATERAL pg_catalog.aclexplode(c.attacl) AS a
+WHERE a.privilege_type = 'REFERENCES' AND (a.grantee = 0 OR a.grantee IN (SELECT o.oid FROM ordinary AS o))
 UNION ALL
 SELECT 'owner', pg_catalog.format('%s of %s', o.rolname, r.oid::pg_catalog.regclass),
        pg_catalog.format('ALTER TABLE %s OWNER TO %I', r.oid::pg_catalog.regclass, pg_catalog.pg_get_userbyid(t.relowner))

@@ -69,7 +69,9 @@ SELECT r.id,
        r.error_class,
        r.sqlstate,
        r.error_message,
-       r.error_detail,
+       -- Details of bad records quote them: they are for those who may read the data.
+       CASE WHEN pg_catalog.pg_has_role(j.owner_oid, 'USAGE')
+                 OR left(r.sqlstate, 2) NOT IN ('21', '22', '23', 'P0') THEN r.error_detail END AS error_detail,
        r.error_hint,
        r.unconfirmed,
        r.held_reason,

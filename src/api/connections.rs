@@ -1,6 +1,6 @@
 //! Connections: the wrapper's validator, and the calls for applications.
 
-use super::require_server;
+use super::{given, require_server};
 use crate::pg::Oid;
 use crate::pg::report::or_raise;
 use crate::pg::{catalog, identity, spi};
@@ -57,8 +57,12 @@ fn option(options: Option<Vec<String>>, name: &str) -> Option<String> {
 
 /// Makes a connection: CREATE SERVER with the caller's rights.
 #[pg_extern(volatile, parallel_unsafe)]
-fn create_connection(name: &str, base_url: &str, options: default!(pgrx::JsonB, "'{}'")) {
-    or_raise(create(name, base_url, &options.0.to_string()));
+fn create_connection(name: Option<&str>, base_url: Option<&str>, options: default!(Option<pgrx::JsonB>, "'{}'")) {
+    let asked = || {
+        let document = given("options", options)?.0.to_string();
+        create(given("name", name)?, given("base_url", base_url)?, &document)
+    };
+    or_raise(asked());
 }
 
 fn create(name: &str, base_url: &str, document: &str) -> Result<()> {
@@ -91,8 +95,8 @@ fn check_new_name(name: &str) -> Result<()> {
 
 /// Drops a connection that no job uses.
 #[pg_extern(volatile, parallel_unsafe)]
-fn drop_connection(name: &str) {
-    or_raise(remove(name));
+fn drop_connection(name: Option<&str>) {
+    or_raise(given("name", name).and_then(remove));
 }
 
 fn remove(name: &str) -> Result<()> {
@@ -113,9 +117,9 @@ fn remove(name: &str) -> Result<()> {
 #[pg_extern(volatile, parallel_unsafe)]
 #[allow(clippy::type_complexity)] // the columns of a table function
 fn test_connection(
-    connection: &str,
-    path: default!(&str, "'/'"),
-    settings: default!(pgrx::JsonB, "'{}'"),
+    connection: Option<&str>,
+    path: default!(Option<&str>, "'/'"),
+    settings: default!(Option<pgrx::JsonB>, "'{}'"),
 ) -> TableIterator<
     'static,
     (
@@ -125,7 +129,11 @@ fn test_connection(
         name!(hint, Option<String>),
     ),
 > {
-    TableIterator::new(or_raise(test(connection, path, &settings.0.to_string())))
+    let asked = || {
+        let document = given("settings", settings)?.0.to_string();
+        test(given("connection", connection)?, given("path", path)?, &document)
+    };
+    TableIterator::new(or_raise(asked()))
 }
 
 type Step = (String, Option<bool>, Option<String>, Option<String>);

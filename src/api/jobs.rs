@@ -214,6 +214,15 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     }
     job::update(&job)?;
     state::void_skip(job.id)?;
+    let reads_otherwise = change.connection.is_some()
+        || change.path.is_some()
+        || change.mode.is_some()
+        || change.key.is_some()
+        || change.settings.is_some();
+    if reads_otherwise {
+        // What is held was read under the former definition: approving it would publish another collection.
+        run::supersede_held(job.id, 0)?;
+    }
     if rescheduled {
         let now = crate::pg::clock::now();
         job::plan_after_success(&job, now, now)?;
@@ -246,8 +255,8 @@ fn merged(stored: &str, given: &serde_json::Value) -> String {
 
 /// Drops a job with its history; its table stays unless asked for.
 #[pg_extern(volatile, parallel_unsafe)]
-fn drop_job(name: &str, drop_target: default!(bool, "false")) {
-    or_raise(remove(name, drop_target));
+fn drop_job(name: Option<&str>, drop_target: default!(Option<bool>, "false")) {
+    or_raise(given("name", name).and_then(|name| remove(name, given("drop_target", drop_target)?)));
 }
 
 fn remove(name: &str, drop_target: bool) -> Result<()> {
@@ -278,8 +287,8 @@ fn pause(name: &str, reason: Option<&str>) -> Result<()> {
 
 /// Lets a paused or disabled job run again; one with a schedule runs at once.
 #[pg_extern(volatile, parallel_unsafe)]
-fn resume_job(name: &str) {
-    or_raise(resume(name));
+fn resume_job(name: Option<&str>) {
+    or_raise(given("name", name).and_then(resume));
 }
 
 fn resume(name: &str) -> Result<()> {

@@ -103,8 +103,8 @@ fn start_all() -> Result<i64> {
 
 /// Drops a held run: what it read is forgotten.
 #[pg_extern(volatile, parallel_unsafe)]
-fn discard(run: i64) {
-    or_raise(drop_held(run));
+fn discard(run: Option<i64>) {
+    or_raise(given("run", run).and_then(drop_held));
 }
 
 fn drop_held(id: i64) -> Result<()> {

@@ -86,8 +86,8 @@ fn forget(name: &str, owner: Option<&str>) -> Result<()> {
 /// Lets servers of another role name a secret of the caller. It must be bound to an origin: that is what limits where
 /// it can be sent.
 #[pg_extern(volatile, parallel_unsafe)]
-fn grant_secret(name: &str, role: &str) {
-    or_raise(grant(name, role));
+fn grant_secret(name: Option<&str>, role: Option<&str>) {
+    or_raise(given("name", name).and_then(|name| grant(name, given("role", role)?)));
 }
 
 fn grant(name: &str, role_name: &str) -> Result<()> {

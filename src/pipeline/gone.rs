@@ -36,7 +36,13 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
     let job = plan.job.id;
     let now = page::of_generation(job, generation)?;
     let before = match read.state.published_generation {
-        Some(published) if published != generation => page::of_generation(job, published)?,
+        Some(published) if published != generation => {
+            // An upsert's pages have no keys in the store: the job proves no row gone that only they brought.
+            let stored = page::known_stored(job, published)?;
+            let mut pages = page::of_generation(job, published)?;
+            pages.retain(|(_, hash, _)| stored.contains_key(hash));
+            pages
+        }
         _ => Vec::new(),
     };
     let same_mapping = read.state.published_version.as_deref() == Some(mapping.version().0.as_slice());

@@ -89,7 +89,11 @@ pub fn resume_or_begin(work: &Work, plan: &Plan) -> Result<ReadState> {
         .idle
         .is_none_or(|idle| idle <= plan.settings.max_pause.as_secs_f64());
     let same = state.definition.as_deref() == Some(definition.as_str());
-    let resumed = state.reading && same && (fresh || state.complete);
+    // Whoever emptied the target took away what the published pages, or the first half of this load, are taken for.
+    let emptied =
+        (state.published_rows > 0 || state.reading && state.direct && state.page_number > 1) && is_empty(plan)?;
+    let lost_half = emptied && state.direct && plan.mode == Mode::Replace;
+    let resumed = state.reading && same && (fresh || state.complete) && !lost_half;
     let state = if resumed {
         state
     } else {
@@ -97,9 +101,11 @@ pub fn resume_or_begin(work: &Work, plan: &Plan) -> Result<ReadState> {
     };
     run::set_generation(work.run, state.generation)?;
     let mapping = known_mapping(plan, &state);
-    let verifying = !state.skip_valid || plan.settings.verify == Verify::Always || is_verification_due(plan, &state);
+    let verifying =
+        emptied || !state.skip_valid || plan.settings.verify == Verify::Always || is_verification_due(plan, &state);
     let known = match (state.published_generation, &mapping) {
-        (Some(published), Some(_)) if !verifying || !state.direct => page::known(work.job, published)?,
+        (Some(published), Some(_)) if !state.direct => page::known_stored(work.job, published)?,
+        (Some(published), Some(_)) if !verifying => page::known(work.job, published)?,
         _ => HashMap::new(),
     };
     Ok(ReadState {

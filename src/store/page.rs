@@ -84,6 +84,20 @@ pub fn known(job: i64, generation: i64) -> Result<HashMap<Vec<u8>, u64>> {
         .collect())
 }
 
+/// The same, as far as the contents are stored: an upsert writes a ledger and no bodies.
+pub fn known_stored(job: i64, generation: i64) -> Result<HashMap<Vec<u8>, u64>> {
+    let sql = "SELECT p.hash, p.records FROM sluice._page AS p \
+               JOIN sluice._page_body AS b ON b.job_id = p.job_id AND b.hash = p.hash \
+               WHERE p.job_id = $1 AND p.generation = $2";
+    let found = rows(sql, &[job.into(), generation.into()], |r| {
+        Ok((r.need::<Vec<u8>>(1)?, r.need::<i64>(2)?))
+    })?;
+    Ok(found
+        .into_iter()
+        .map(|(hash, records)| (hash, u64::try_from(records).unwrap_or(0)))
+        .collect())
+}
+
 /// The compressed body of a page.
 pub fn body(job: i64, hash: &[u8]) -> Result<Option<Vec<u8>>> {
     let sql = "SELECT body FROM sluice._page_body WHERE job_id = $1 AND hash = $2";

@@ -236,7 +236,8 @@ pub fn undo(job: i64, after: i64, by: i64) -> Result<Option<String>> {
 
 /// How a run ended: status and error.
 pub fn ending(id: i64) -> Result<Option<(String, EndedWith)>> {
-    let sql = "SELECT status, sqlstate, error_message, error_detail, error_hint FROM sluice._run WHERE id = $1";
+    let sql = "SELECT status, sqlstate, coalesce(error_message, held_reason), error_detail, error_hint FROM sluice._run \
+               WHERE id = $1";
     row(sql, &[id.into()], |r| {
         let error = EndedWith {
             sqlstate: r.get(2)?,

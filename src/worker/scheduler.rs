@@ -175,12 +175,19 @@ fn start(database: u32, run_id: i64, job_id: i64) -> Result<bool> {
         RunAs::Assumed(owner.oid)
     };
     let wanted = shmem::reservation(database, job_id, run_id, run_as);
-    if run::count_attempt(run_id)? > ATTEMPTS {
-        return give_up(&job, run_id).map(|()| true);
-    }
     let Some(slot) = shmem::reserve(wanted, &job.name, settings::max_workers()) else {
+        shmem::set_starved(database);
         return Ok(true); // every worker is busy: the one that ends first wakes us
     };
+    // Only now: waiting for a slot is no attempt, however often it was looked for one.
+    match run::count_attempt(run_id) {
+        Ok(attempts) if attempts <= ATTEMPTS => {}
+        counted => {
+            shmem::release(slot);
+            counted?;
+            return give_up(&job, run_id).map(|()| true);
+        }
+    }
     if bgworker::start_worker(slot, &job.name) {
         return Ok(true);
     }

@@ -126,8 +126,10 @@ const START_GRACE: Duration = Duration::from_secs(60);
 /// sessions that are gone.
 pub fn tidy(now: Timestamp) {
     let mut shared = SHARED.exclusive();
+    let mut freed = Vec::new();
     for slot in shared.slots.iter_mut() {
         if slot.state == SlotState::Reserved && now.since(slot.reserved_at) > START_GRACE {
+            freed.push(slot.database);
             *slot = FREE_SLOT;
         } else if slot.stop && slot.pid > 0 && now.since(slot.stop_asked_at) >= STOP_GRACE {
             signals::send(slot.pid, signals::TERMINATE);
@@ -135,6 +137,7 @@ pub fn tidy(now: Timestamp) {
         }
     }
     for database in shared.databases.iter_mut().filter(|d| d.oid != 0) {
+        database.dirty |= !freed.is_empty() && (database.starved || freed.contains(&database.oid));
         if database.scheduler_pid == -1 && now.since(database.scheduler_since) > START_GRACE {
             database.scheduler_pid = 0;
         }

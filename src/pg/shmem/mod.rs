@@ -41,7 +41,7 @@ pub struct Database {
     pub scheduler_since: Timestamp,
     /// The session that drops, renames or copies the database (or drops the extension); 0: none.
     pub blocked_by: i32,
-    /// No background worker slot was free for its scheduler or a worker.
+    /// No background worker slot was free for its scheduler, or no worker for one of its runs.
     pub starved: bool,
 }
 

@@ -26,7 +26,7 @@ pub fn set_due(oid: u32, at: Timestamp) {
     }
 }
 
-/// A worker could not be started: no background worker slot was free.
+/// A worker could not be started: every one is busy, or no background worker slot was free.
 pub fn set_starved(oid: u32) {
     if let Some(database) = SHARED.exclusive().database(oid) {
         database.starved = true;

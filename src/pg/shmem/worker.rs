@@ -32,6 +32,10 @@ pub fn leave_worker(slot: usize, pid: i32) {
     if let Some(database) = shared.database(oid) {
         database.dirty = true;
     }
+    // The workers are the cluster's: another database may wait for this one.
+    for database in shared.databases.iter_mut().filter(|d| d.oid != 0 && d.starved) {
+        database.dirty = true;
+    }
     shared.wake_launcher();
 }
 
