@@ -34,6 +34,10 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>) -> Resul
 fn fail(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<()> {
     let status = status_after(work, error)?;
     run::fail(work.run, status, error, now)?;
+    // An approved run that could not be published keeps its pages, and waits for a decision again.
+    if run::hold_again(work.run)? {
+        return job::plan_after_failure(job, now, false);
+    }
     if status == RunStatus::Stopped {
         return job::plan_after_failure(job, now, false);
     }

@@ -203,6 +203,13 @@ pub fn hold(id: i64, job: i64, reason: &str, now: Timestamp) -> Result<()> {
     .map(drop)
 }
 
+/// Takes an approval back that came to nothing; whether there was one.
+pub fn hold_again(id: i64) -> Result<bool> {
+    let sql = "UPDATE sluice._run SET status = 'held', approved_by = NULL, approved_at = NULL \
+               WHERE id = $1 AND approved_by IS NOT NULL";
+    Ok(execute(sql, &[id.into()])? == 1)
+}
+
 /// A newer run was published or held: what waits for approval is out of date.
 pub fn supersede_held(job: i64, by: i64) -> Result<()> {
     let sql = "UPDATE sluice._run SET status = 'superseded' WHERE job_id = $1 AND id <> $2 AND status = 'held'";

@@ -243,6 +243,17 @@ fn an_approved_run_is_published_without_a_request() {
 }
 
 #[test]
+fn an_approved_run_that_cannot_be_published_waits_for_a_decision_again() {
+    let (mut shop, run) = held();
+    shop.db.failpoint("publish.applied", "error");
+    let error = shop.app.error(&format!("CALL sluice.approve({run})"));
+    assert!(error.message.contains("ended as held"), "{error}");
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 500);
+    shop.app.exec(&format!("CALL sluice.approve({run})"));
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 250);
+}
+
+#[test]
 fn an_approved_run_can_be_undone() {
     let (mut shop, run) = held();
     let before = shop
