@@ -205,8 +205,21 @@ pub fn wait(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
             told = Instant::now();
             tell_progress(id, &mut last);
         }
-        latch::wait(SLICE);
+        if latch::wait_for_cancel(SLICE) {
+            latch::uninterrupted(|| forget(procedure, id))?;
+            latch::check_interrupts();
+        }
     }
+}
+
+/// The caller is cancelled, and its run with it: one that still waits for a worker would run later otherwise.
+fn forget(procedure: &Procedure, id: i64) -> Result<()> {
+    if let Some(found) = run::by_id(id)? {
+        run::ask_stop(found.job, &caller_name()?)?;
+        wake();
+        procedure.commit();
+    }
+    Ok(())
 }
 
 /// An interrupted run goes on as another: that one is waited for.

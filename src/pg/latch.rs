@@ -18,6 +18,31 @@ pub fn wait(limit: Duration) {
     pgrx::check_for_interrupts!();
 }
 
+/// Waits as [`wait`] does, but leaves a cancellation to the caller: whether there is one.
+pub fn wait_for_cancel(limit: Duration) -> bool {
+    let flags = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+    // SAFETY: MyLatch is this process's own latch; the flags are set by this process's signal handlers only.
+    let cancelled = unsafe {
+        pg_sys::WaitLatch(pg_sys::MyLatch, flags as i32, millis(limit), pg_sys::PG_WAIT_EXTENSION);
+        pg_sys::ResetLatch(pg_sys::MyLatch);
+        pg_sys::QueryCancelPending != 0 || pg_sys::ProcDiePending != 0
+    };
+    if !cancelled {
+        pgrx::check_for_interrupts!();
+    }
+    cancelled
+}
+
+/// Does short work that a cancellation which has come must not keep from its end. An ERROR in it resets the hold.
+pub fn uninterrupted<R>(body: impl FnOnce() -> R) -> R {
+    // SAFETY: a counter of this process, as HOLD_INTERRUPTS and RESUME_INTERRUPTS change it.
+    unsafe { pg_sys::InterruptHoldoffCount += 1 };
+    let done = body();
+    // SAFETY: as above.
+    unsafe { pg_sys::InterruptHoldoffCount -= 1 };
+    done
+}
+
 /// Serves interrupts between two pieces of work.
 pub fn check_interrupts() {
     pgrx::check_for_interrupts!();

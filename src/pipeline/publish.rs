@@ -176,7 +176,16 @@ impl Publishing<'_> {
             p.pages_done = 0;
         });
         let mut total = Outcome::default();
-        for hashes in compared.fresh.chunks(PAGES_PER_BATCH) {
+        // Removed first and written after it: keys are compared as text here, and the table may hold two spellings equal
+        // (numeric 1 and 1.0, char(n), a collation without case). What the read has under another spelling comes back.
+        let unconfirmed = self.remove(&applier, compared, removals, &mut total)?;
+        let pages_now: Vec<Vec<u8>> = if total.deleted > 0 {
+            let pages = page::of_generation(self.work.job, self.generation)?;
+            pages.into_iter().filter(|p| p.2 > 0).map(|p| p.1).collect()
+        } else {
+            compared.fresh.clone()
+        };
+        for hashes in pages_now.chunks(PAGES_PER_BATCH) {
             let pages = decoded(self.work.job, hashes, mapping)?;
             let outcome = applier.merge(&pages.iter().collect::<Vec<_>>(), self.keep_undo())?;
             keep_undo_set(self.work, &outcome)?;
@@ -184,7 +193,6 @@ impl Publishing<'_> {
             shmem::update_progress(self.work.slot, |p| p.pages_done += hashes.len() as i64);
         }
         failpoint::hit("publish.applied");
-        let unconfirmed = self.remove(&applier, compared, removals, &mut total)?;
         let unchanged = compared
             .records
             .saturating_sub(total.inserted + total.updated + compared.duplicates);
