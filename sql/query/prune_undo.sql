@@ -3,7 +3,8 @@ WITH published AS (
     FROM sluice._run AS r
     WHERE r.job_id = $1 AND r.status = 'succeeded' AND r.source <> 'rollback'
 ), oldest AS (
-    SELECT coalesce(min(id), 0) AS id FROM published
+    -- None to be kept: every published run is older than that.
+    SELECT coalesce(min(id), 9223372036854775807) AS id FROM published
     WHERE place <= $2 AND (place = 1 OR finished_at IS NULL OR finished_at > now() - make_interval(days => $3::integer))
 )
 DELETE FROM sluice._undo AS u USING oldest AS o

@@ -3,10 +3,11 @@
 use super::operate::{wait, wait_until_free};
 use super::{caller_name, given, jobs, operable_job, require_server, wake};
 use crate::pg::FunctionCallInfo;
-use crate::pg::procedure;
+use crate::pg::procedure::{self, Procedure};
 use crate::pg::report::or_raise;
 use crate::pipeline::preview;
-use crate::store::{job, run, undo};
+use crate::store::job::{self, Job};
+use crate::store::{run, undo};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
@@ -22,22 +23,13 @@ fn rollback_to(name: Option<&str>, to: Option<i64>, resume: Option<bool>, call: 
         let job = operable_job(given("job", name)?)?;
         undo::rollback_target(&job, to)?;
         let resume = resume.unwrap_or(false);
-        let reason = "a rollback is under way";
         if !job.paused {
-            job::pause(job.id, Some(reason))?;
+            job::pause(job.id, Some("a rollback is under way"))?;
         }
-        jobs::stop(&job)?;
-        wait_until_free(procedure, &job)?;
-        let asked = run::request_rollback(job.id, &caller_name()?, to, resume)?;
-        let id = asked.ok_or(CallError::NothingToRollBack {
-            name: job.name.clone(),
-            detail: "Another run of it began at the same moment.".into(),
-        })?;
-        wake();
-        procedure.commit();
-        let ended = wait(procedure, id, &job.name);
-        if resume && !job.paused {
-            job::resume(job.id)?;
+        let ended = roll_back(procedure, &job, to, resume);
+        if !job.paused && (resume || ended.is_err()) {
+            // A rollback that came to nothing leaves the job as it was.
+            job::unpause(job.id)?;
             wake();
             procedure.commit();
         } else if ended.is_ok() {
@@ -48,6 +40,20 @@ fn rollback_to(name: Option<&str>, to: Option<i64>, resume: Option<bool>, call: 
         }
         ended
     }));
+}
+
+/// Ends what the job is doing, has a worker roll it back, and waits for that.
+fn roll_back(procedure: &Procedure, job: &Job, to: Option<i64>, resume: bool) -> Result<()> {
+    jobs::stop(job)?;
+    wait_until_free(procedure, job)?;
+    let asked = run::request_rollback(job.id, &caller_name()?, to, resume)?;
+    let id = asked.ok_or(CallError::NothingToRollBack {
+        name: job.name.clone(),
+        detail: "Another run of it began at the same moment.".into(),
+    })?;
+    wake();
+    procedure.commit();
+    wait(procedure, id, &job.name)
 }
 
 /// What a rollback would change: the runs that it undoes, newest first, with what each did; the last row, without a run,

@@ -50,12 +50,24 @@ fn resolve(name: &str) -> Result<Option<Oid>> {
     spi::value::<Oid>("SELECT pg_catalog.to_regclass($1)::oid", &[name.into()])
 }
 
+fn is_temporary(oid: Oid) -> Result<bool> {
+    let sql = "SELECT c.relpersistence OPERATOR(pg_catalog.=) 't' FROM pg_catalog.pg_class AS c \
+               WHERE c.oid OPERATOR(pg_catalog.=) $1";
+    Ok(spi::value::<bool>(sql, &[oid.into()])?.unwrap_or(false))
+}
+
 fn existing(wish: &Wish, oid: Oid) -> Result<Found> {
     let target = relation::read_target(oid).ok_or(TargetError::Missing { oid: oid.to_u32() })?;
     if let RelationKind::Other(kind) = target.kind {
         return Err(TargetError::NotATable {
             table: target.full_name(),
             kind,
+        }
+        .into());
+    }
+    if is_temporary(oid)? {
+        return Err(TargetError::Temporary {
+            table: target.full_name(),
         }
         .into());
     }

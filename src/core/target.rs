@@ -19,6 +19,8 @@ pub enum TargetError {
         name: String,
         remedy: String,
     },
+    #[error("\"{table}\" cannot be a target: it is a temporary table")]
+    Temporary { table: String },
     #[error("table \"{table}\" cannot be made: the first page has no records")]
     NothingToMakeItFrom { table: String },
     #[error(transparent)]
@@ -91,7 +93,7 @@ impl Explain for TargetError {
             TargetError::Missing { .. } | TargetError::Gone { .. } | TargetError::Dropped { .. } => "42P01",
             TargetError::SuperuserJobsOff { .. } | TargetError::ForeignCode { .. } => "42501",
             TargetError::NothingToMakeItFrom { .. } => "22032",
-            TargetError::NotATable { .. } => "42809",
+            TargetError::NotATable { .. } | TargetError::Temporary { .. } => "42809",
             TargetError::NoUniqueIndex { .. } => "42P10",
             TargetError::UnknownColumn { .. } => "42703",
             TargetError::GeneratedColumn { .. } | TargetError::IdentityColumn { .. } => "428C9",
@@ -111,6 +113,7 @@ impl Explain for TargetError {
             TargetError::ForeignCode { kind, name, .. } => Some(format!(
                 "Code that an ordinary role can add or change would run as superuser: {kind} {name}."
             )),
+            TargetError::Temporary { .. } => Some("A worker has a session of its own and would not see it.".into()),
             TargetError::NotATable { kind, .. } => Some(format!("It is {}.", relation_kind(*kind))),
             TargetError::NoUniqueIndex { key, .. } => Some(format!("The key is ({}).", key.join(", "))),
             TargetError::RowSecurity { .. } => {
@@ -144,7 +147,9 @@ impl Explain for TargetError {
             }
             TargetError::Missing { .. } => "Create the table again, or drop the job.".into(),
             TargetError::Dropped { .. } => "Drop the job, and make it again with a target that is there.".into(),
-            TargetError::NotATable { .. } => "Use an ordinary or a partitioned table.".into(),
+            TargetError::NotATable { .. } | TargetError::Temporary { .. } => {
+                "Use an ordinary or a partitioned table.".into()
+            }
             TargetError::NoUniqueIndex { table, key } => format!(
                 "Add a primary key or a unique index that is neither partial nor deferrable: \
                  CREATE UNIQUE INDEX ON {table} ({}).",
