@@ -220,6 +220,13 @@ fn a_superusers_table_with_an_ordinary_roles_trigger_is_refused() {
             "config"
         );
     };
+    // A foreign key's action would write to the referencing table, and its triggers would run.
+    refused(
+        &mut scene,
+        "grant of REFERENCES public.official to app",
+        "REVOKE REFERENCES ON public.official FROM app;",
+    );
+    scene.admin.exec("REVOKE REFERENCES ON official FROM app");
     refused(
         &mut scene,
         "grant of TRIGGER public.official to app",
@@ -235,4 +242,29 @@ fn a_superusers_table_with_an_ordinary_roles_trigger_is_refused() {
     assert_eq!(scene.admin.number("SELECT count(*) FROM public.official"), 0);
     scene.admin.exec("DROP TRIGGER trap ON official");
     scene.admin.exec("CALL sluice.sync('official')");
+}
+
+#[test]
+fn a_superusers_table_with_an_ordinary_roles_cascade_is_refused() {
+    let cluster = Cluster::start();
+    let mut scene = Scene::on(&cluster);
+    scene
+        .admin
+        .exec(&format!("CREATE TABLE public.official {}", crate::scene::PRODUCT));
+    scene
+        .admin
+        .exec("GRANT ALL ON public.official TO app; GRANT USAGE ON SCHEMA public TO app");
+    scene
+        .app
+        .exec("CREATE TABLE app.child (id bigint REFERENCES public.official ON DELETE CASCADE)");
+    scene
+        .admin
+        .exec("REVOKE ALL ON public.official FROM app; GRANT SELECT ON public.official TO app");
+    scene
+        .admin
+        .exec(&create_job("official", "{}").replace("app.official", "public.official"));
+    let error = scene.admin.error("CALL sluice.sync('official')");
+    assert_eq!(error.sqlstate, "42501", "{error}");
+    assert!(error.to_string().contains("app.child"), "{error}");
+    assert!(scene.api.requests().is_empty());
 }

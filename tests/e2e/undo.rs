@@ -141,6 +141,20 @@ fn the_preview_says_what_the_rollback_then_does() {
 }
 
 #[test]
+fn a_rollback_that_comes_to_nothing_leaves_the_job_as_it_was() {
+    let (mut shop, states, ids) = history(2);
+    shop.db.failpoint("rollback.applied", "error");
+    let call = format!("CALL sluice.rollback_to('products', {})", ids[0]);
+    let error = shop.app.error(&call);
+    assert!(error.message.contains("ended as"), "{error}");
+    assert_eq!(shop.db.text(STATE), states[2]);
+    assert_eq!(shop.status("status"), "idle");
+    shop.app.exec(&call);
+    assert_eq!(shop.db.text(STATE), states[0]);
+    assert_eq!(shop.status("status"), "paused");
+}
+
+#[test]
 fn a_crash_in_the_middle_of_a_rollback_changes_nothing_and_it_goes_on() {
     for point in ["rollback.applied", "rollback.before_commit"] {
         let (mut shop, states, ids) = history(2);
