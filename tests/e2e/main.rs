@@ -4,14 +4,15 @@
 
 mod failure; // how a run fails: what is told where
 mod harness; // the harness itself, on a server without pg_sluice
-mod scene;
-mod shop; // what the scenarios below have in common: a server, an API, a role, a connection // a database of its own on a server, a role that owns the target, a job
+mod scene; // a database of its own on a server, a role that owns the target, a job
+mod shop; // a server of its own, an API, a role, a connection
 
 mod access; // who may do what
 mod arming; // restored and copied databases
 mod auth; // credentials: sent where they belong, and nowhere else
 mod bad_input; // what the remote gets wrong
 mod bad_target; // that cannot be written, or changes in mid-run
+mod changes_between; // two runs: the rows, the job, the caller's patience
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod definitions; // reads under a definition, a table or a moment that is not the usual one
 mod dropping; // databases and the extension, in mid-run
