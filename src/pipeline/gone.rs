@@ -23,6 +23,8 @@ pub struct Compared {
     pub records: u64,
     pub distinct: u64,
     pub duplicates: u64,
+    /// The ledger has every page from the first to the last.
+    pub gapless: bool,
     /// Keys of this job's rows that the read does not have.
     pub gone: Vec<Vec<u8>>,
     /// How many of them the complete read before did not have either.
@@ -61,6 +63,7 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
     } else {
         compare_keys(&keys, &now, &before, &missing_before)?
     };
+    compared.gapless = (1..).zip(&now).all(|(expected, (number, ..))| *number == expected);
     compared.records = now
         .iter()
         .map(|(_, _, records)| u64::try_from(*records).unwrap_or(0))

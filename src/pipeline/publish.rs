@@ -157,7 +157,7 @@ impl Publishing<'_> {
         ReadFacts {
             found: Found::Pages,
             complete: true,
-            gapless: true,
+            gapless: compared.gapless,
             longest_pause: Duration::from_secs_f64(state.longest_pause.max(0.0)),
             proof: self.plan.settings.pagination == Pagination::None || self.read.next_page <= 2,
             declared_first: declared(state.total_first),
