@@ -115,6 +115,7 @@ fn spec(question: &Question) -> ReadSpec {
         pagination: s.pagination.clone(),
         page_size: s.page_size,
         concurrency: 1,
+        caller_computes: false,
         min_delay: Duration::ZERO,
         retry: RetryPolicy {
             attempts: 1,
