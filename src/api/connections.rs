@@ -1,6 +1,6 @@
 //! Connections: the wrapper's validator, and the calls for applications.
 
-use super::{given, require_server};
+use super::{given, require_library};
 use crate::pg::Oid;
 use crate::pg::report::or_raise;
 use crate::pg::{catalog, identity, spi};
@@ -66,6 +66,7 @@ fn create_connection(name: Option<&str>, base_url: Option<&str>, options: defaul
 }
 
 fn create(name: &str, base_url: &str, document: &str) -> Result<()> {
+    catalog::require_primary()?;
     check_new_name(name)?;
     let mut options = vec![("base_url".to_string(), base_url.to_string())];
     options.extend(options_of_document(document)?);
@@ -100,6 +101,7 @@ fn drop_connection(name: Option<&str>) {
 }
 
 fn remove(name: &str) -> Result<()> {
+    catalog::require_primary()?;
     let server = connection::by_name(name)?;
     let (jobs, examples) = job::using_server(server.oid)?;
     if jobs > 0 {
@@ -139,7 +141,7 @@ fn test_connection(
 type Step = (String, Option<bool>, Option<String>, Option<String>);
 
 fn test(name: &str, path: &str, document: &str) -> Result<Vec<Step>> {
-    require_server()?;
+    require_library()?;
     let question = question(name, path, document)?;
     let mut steps: Vec<Step> = probe::steps(&question)?
         .into_iter()

@@ -4,7 +4,7 @@ use super::connections::no_usage;
 use super::target::{Found, Wish, check_key, find_or_create, may_become_owner};
 use super::{caller_name, given, here, operable_job, own_job, require_server, wake};
 use crate::pg::report::or_raise;
-use crate::pg::{identity, relation, shmem, spi};
+use crate::pg::{catalog, identity, relation, shmem, spi};
 use crate::store::connection;
 use crate::store::job::{self, Job};
 use crate::store::{role, run, state};
@@ -264,6 +264,7 @@ fn remove(name: &str, drop_target: bool) -> Result<()> {
     stop(&job)?;
     job::delete(job.id)?;
     if drop_target && let Some(target) = relation::read_target(job.target) {
+    catalog::require_primary()?;
         spi::execute(
             &format!("DROP TABLE {}.{}", quote(&target.schema), quote(&target.name)),
             &[],

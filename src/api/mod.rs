@@ -27,9 +27,12 @@ fn given<T>(argument: &'static str, value: Option<T>) -> Result<T> {
 
 /// Refuses calls that need our processes where there are none.
 fn require_server() -> Result<()> {
-    if catalog::in_recovery() {
-        return Err(CallError::Standby.into());
-    }
+    catalog::require_primary()?;
+    require_library()
+}
+
+/// Refuses calls where the library was not loaded at the server's start.
+fn require_library() -> Result<()> {
     if !shmem::is_ready() {
         return Err(CallError::NotPreloaded.into());
     }

@@ -5,7 +5,7 @@ use super::{caller_name, given, may_operate, operable_job, require_server, wake}
 use crate::pg::FunctionCallInfo;
 use crate::pg::procedure::{self, Procedure};
 use crate::pg::report::or_raise;
-use crate::pg::{bgworker, clock, latch, shmem};
+use crate::pg::{bgworker, catalog, clock, identity, latch, shmem};
 use crate::store::job::{self, Job};
 use crate::store::run;
 use pgrx::prelude::*;
@@ -108,6 +108,7 @@ fn discard(run: Option<i64>) {
 }
 
 fn drop_held(id: i64) -> Result<()> {
+    catalog::require_primary()?;
     let held = held_run(id)?;
     run::finish(held.id, RunStatus::Discarded, clock::now())
 }

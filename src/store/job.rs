@@ -1,6 +1,6 @@
 //! `sluice._job`: what users define.
 
-use super::{execute, row, rows, state, value};
+use super::{execute, returning, row, rows, state, value};
 use crate::pg::Oid;
 use crate::pg::clock::Timestamp;
 use crate::pg::spi::Row;
@@ -133,7 +133,7 @@ pub fn insert(job: &Job, owner_name: &str) -> Result<i64> {
         system.into(),
         database.into(),
     ];
-    Ok(value::<i64>(sql, &args)?.expect("INSERT … RETURNING gives the id"))
+    Ok(returning(sql, &args, |r| r.need(1))?.expect("INSERT … RETURNING gives the id"))
 }
 
 /// Stores what `alter_job` may change.
@@ -200,7 +200,7 @@ pub fn follow_names(job: &Job, schema: &str, table: &str, server: &str) -> Resul
 /// Stamps every job that is not armed here, looking its objects up again by name; how many.
 pub fn arm_all(system: i64, database: Oid) -> Result<i64> {
     let sql = include_str!("../../sql/query/arm_jobs.sql");
-    Ok(value::<i64>(sql, &[system.into(), database.into()])?.unwrap_or(0))
+    Ok(returning(sql, &[system.into(), database.into()], |r| r.need(1))?.unwrap_or(0))
 }
 
 /// How many jobs use a connection, and some of their names.
