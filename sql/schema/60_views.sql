@@ -277,17 +277,22 @@ SELECT s.srvname::text AS name,
        pg_catalog.pg_get_userbyid(s.srvowner)::text AS owner,
        sluice._origin(s.srvoptions) AS origin,
        coalesce(sluice._option(s.srvoptions, 'auth'), 'none') AS auth,
-       CASE WHEN last.error_class = 'auth' THEN 'reauth_required' ELSE 'connected' END AS state,
+       CASE WHEN last.error_class = 'auth' THEN 'reauth_required' WHEN last.answered THEN 'connected' END AS state,
        NULL::timestamptz AS token_expires_at,
-       last.ok_at AS last_ok_at
+       ok.at AS last_ok_at
 FROM pg_catalog.pg_foreign_server AS s
 JOIN pg_catalog.pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw AND w.fdwname = 'pg_sluice'
 LEFT JOIN LATERAL (
-    SELECT max(t.last_success_at) AS ok_at,
-           (SELECT r.error_class FROM sluice._run AS r JOIN sluice._job AS k ON k.id = r.job_id
-            WHERE k.server_oid = s.oid AND r.finished_at IS NOT NULL ORDER BY r.id DESC LIMIT 1) AS error_class
-    FROM sluice._job AS j JOIN sluice._job_state AS t ON t.job_id = j.id
+    SELECT max(t.last_success_at) AS at FROM sluice._job AS j JOIN sluice._job_state AS t ON t.job_id = j.id
     WHERE j.server_oid = s.oid
+) AS ok ON true
+-- What the last run that asked the remote says of the connection.
+LEFT JOIN LATERAL (
+    SELECT r.error_class, coalesce(r.error_class, '') NOT IN ('network', 'timeout', 'server', 'config') AS answered
+    FROM sluice._run AS r JOIN sluice._job AS j ON j.id = r.job_id
+    WHERE j.server_oid = s.oid AND r.finished_at IS NOT NULL AND r.source <> 'rollback'
+      AND (r.pages > 0 OR r.error_class NOT IN ('database', 'resource', 'internal', 'cancelled'))
+    ORDER BY r.id DESC LIMIT 1
 ) AS last ON true
 WHERE pg_catalog.has_server_privilege(s.oid, 'USAGE')
    OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
