@@ -102,12 +102,12 @@ fn drop_connection(name: Option<&str>) {
 fn remove(name: &str) -> Result<()> {
     catalog::require_primary()?;
     let server = connection::by_name(name)?;
-    let (jobs, examples) = job::using_server(server.oid)?;
+    let (jobs, seen) = job::using_server(server.oid, identity::current_user())?;
     if jobs > 0 {
         return Err(CallError::ConnectionInUse {
             name: name.into(),
             jobs,
-            examples,
+            seen,
         }
         .into());
     }
