@@ -10,7 +10,7 @@ use crate::store::job::{self, Job};
 use crate::store::run;
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::call::{CallError, counted};
+use sluice_core::call::{CallError, EndedWith, counted};
 use sluice_core::run::{RunSource, RunStatus};
 use std::time::{Duration, Instant};
 

@@ -242,11 +242,10 @@ pub fn undo(job: i64, after: i64, by: i64) -> Result<Option<String>> {
     Ok(returning(sql, &[job.into(), after.into(), by.into()], |r| r.get(1))?.flatten())
 }
 
-/// How a run ended: status and error.
-pub fn ending(id: i64) -> Result<Option<(String, EndedWith)>> {
-    let sql = "SELECT status, sqlstate, coalesce(error_message, held_reason), error_detail, error_hint FROM sluice._run \
-               WHERE id = $1";
-    row(sql, &[id.into()], |r| {
+/// How a run ended: status and error, as far as `reader` may read it.
+pub fn ending(id: i64, reader: Oid) -> Result<Option<(String, EndedWith)>> {
+    let sql = include_str!("../../sql/query/run_ending.sql");
+    row(sql, &[id.into(), reader.into()], |r| {
         let error = EndedWith {
             sqlstate: r.get(2)?,
             message: r.get(3)?,
@@ -266,10 +265,10 @@ pub fn prune(job: i64, keep: i64) -> Result<u64> {
 }
 
 /// Notes what a rollback left alone.
-pub fn note_left(id: i64, message: &str) -> Result<()> {
+pub fn note_left(id: i64, message: &str, keys: &str) -> Result<()> {
     execute(
-        "UPDATE sluice._run SET error_message = $2 WHERE id = $1",
-        &[id.into(), message.into()],
+        "UPDATE sluice._run SET error_message = $2, error_detail = $3 WHERE id = $1",
+        &[id.into(), message.into(), keys.into()],
     )
     .map(drop)
 }
@@ -301,6 +300,12 @@ pub fn counts(id: i64) -> Result<Counts> {
         })
     })?;
     Ok(found.unwrap_or_default())
+}
+
+/// How many rows the first load brought that a rollback to the state after run `after` takes back.
+pub fn loaded_first(job: i64, after: i64) -> Result<i64> {
+    let sql = include_str!("../../sql/query/rows_of_first_load.sql");
+    Ok(value::<i64>(sql, &[job.into(), after.into()])?.unwrap_or(0))
 }
 
 /// What a rollback to the state after run `after` would take back, newest first.
