@@ -16,3 +16,9 @@ fn set_failpoint(name: &str, action: &str, skip: default!(i32, 0)) {
         Err(CallError::UnknownLevel { level: action.into() }.into())
     });
 }
+
+/// How often a failpoint was reached since it was set.
+#[pg_extern(name = "_failpoint_hits", volatile, parallel_unsafe)]
+fn failpoint_hits(name: &str) -> i64 {
+    i64::from(failpoint::hits(name))
+}

@@ -5,7 +5,7 @@ use super::{caller_name, given, may_operate, operable_job, require_server, wake}
 use crate::pg::FunctionCallInfo;
 use crate::pg::procedure::{self, Procedure};
 use crate::pg::report::or_raise;
-use crate::pg::{bgworker, catalog, clock, identity, latch, shmem};
+use crate::pg::{bgworker, catalog, clock, failpoint, identity, latch, shmem};
 use crate::store::job::{self, Job};
 use crate::store::run;
 use pgrx::prelude::*;
@@ -176,18 +176,18 @@ pub fn wait_until_free(procedure: &Procedure, job: &Job) -> Result<()> {
         procedure.commit();
         latch::wait(SLICE);
     }
+    failpoint::hit("call.free");
     Ok(())
 }
 
 /// Waits until a run has ended, telling how far it is; its error where it did not end well. A caller that is cancelled
 /// cancels the run.
 pub fn wait(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
-    let _cancel = CancelWithCaller { run: id };
     let mut told = Instant::now();
     let mut last = String::new();
     loop {
-        let (status, error) = ending(id)?;
-        procedure.commit();
+        // A cancellation is met below and nowhere else, so that it always takes the run along.
+        let (status, error) = latch::uninterrupted(|| look(procedure, id))?;
         match status.as_str() {
             "scheduled" | "running" | "publishing" => {}
             "succeeded" => {
@@ -217,11 +217,21 @@ pub fn wait(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
     }
 }
 
-/// The caller is cancelled, and its run with it: one that still waits for a worker would run later otherwise.
+/// How the run stands.
+fn look(procedure: &Procedure, id: i64) -> Result<(String, EndedWith)> {
+    let found = ending(id)?;
+    procedure.commit();
+    failpoint::hit("call.looked");
+    Ok(found)
+}
+
+/// The caller is cancelled or its session ended, and its run with it: one that still waits for a worker would run later
+/// otherwise. A run that has ended meanwhile has left its job to others.
 fn forget(procedure: &Procedure, id: i64) -> Result<()> {
-    if let Some(found) = run::by_id(id)? {
-        run::ask_stop(found.job, &caller_name()?)?;
-        wake();
+    let Some(found) = run::by_id(id)? else { return Ok(()) };
+    let is_open = RunStatus::parse(&found.status).is_some_and(RunStatus::is_open);
+    if let Some(job) = job::by_id(found.job)?.filter(|_| is_open) {
+        stop(&job)?;
         procedure.commit();
     }
     Ok(())
@@ -250,7 +260,7 @@ fn follow(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
 }
 
 /// How a run stands, as far as the caller may read it.
-fn ending(id: i64) -> Result<(String, EndedWith)> {
+pub fn ending(id: i64) -> Result<(String, EndedWith)> {
     Ok(run::ending(id, identity::current_user())?.ok_or(CallError::UnknownRun { run: id })?)
 }
 
@@ -287,24 +297,5 @@ fn tell_progress(id: i64, last: &mut String) {
     if news != *last {
         procedure::notice(&news);
         *last = news;
-    }
-}
-
-/// Asks the run to stop when the waiting caller is cancelled: an ERROR unwinds through here.
-struct CancelWithCaller {
-    run: i64,
-}
-
-impl Drop for CancelWithCaller {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let here = bgworker::my_database();
-            if let Some(slot) = shmem::slots()
-                .into_iter()
-                .find(|s| s.database == here && s.run == self.run)
-            {
-                shmem::stop_job(here, slot.job);
-            }
-        }
     }
 }

@@ -1,16 +1,16 @@
 //! Going back: what would change, and having a worker do it.
 
-use super::operate::{wait, wait_until_free};
+use super::operate::{ending, wait, wait_until_free};
 use super::{caller_name, given, jobs, operable_job, require_server, wake};
 use crate::pg::FunctionCallInfo;
 use crate::pg::procedure::{self, Procedure};
 use crate::pg::report::or_raise;
 use crate::pipeline::preview;
-use crate::store::job::{self, Job};
+use crate::store::job::Job;
 use crate::store::{run, undo};
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::call::{CallError, counted};
+use sluice_core::call::counted;
 
 /// Puts a job's rows and position back to what they were after a run; NULL: before the latest published one.
 #[pg_extern(sql = "
@@ -23,37 +23,35 @@ fn rollback_to(name: Option<&str>, to: Option<i64>, resume: Option<bool>, call: 
         let job = operable_job(given("job", name)?)?;
         undo::rollback_target(&job, to)?;
         let resume = resume.unwrap_or(false);
-        if !job.paused {
-            job::pause(job.id, Some("a rollback is under way"))?;
+        let id = occupy(procedure, &job, to, resume)?;
+        wait(procedure, id, &job.name)?;
+        // What was left alone or left out.
+        if let Some(told) = ending(id)?.1.message {
+            procedure::notice(&told);
         }
-        let ended = roll_back(procedure, &job, to, resume);
-        if !job.paused && (resume || ended.is_err()) {
-            // A rollback that came to nothing leaves the job as it was.
-            job::unpause(job.id)?;
-            wake();
-            procedure.commit();
-        } else if ended.is_ok() {
+        if !job.paused && !resume {
             procedure::notice(&format!(
                 "the job is paused; SELECT sluice.resume_job({}) lets it go on",
                 pgrx::spi::quote_literal(&job.name)
             ));
         }
-        ended
+        Ok(())
     }));
 }
 
-/// Ends what the job is doing, has a worker roll it back, and waits for that.
-fn roll_back(procedure: &Procedure, job: &Job, to: Option<i64>, resume: bool) -> Result<()> {
-    jobs::stop(job)?;
-    wait_until_free(procedure, job)?;
-    let asked = run::request_rollback(job.id, &caller_name()?, to, resume)?;
-    let id = asked.ok_or(CallError::NothingToRollBack {
-        name: job.name.clone(),
-        detail: "Another run of it began at the same moment.".into(),
-    })?;
-    wake();
-    procedure.commit();
-    wait(procedure, id, &job.name)
+/// Ends what the job is doing and puts the rollback in its place; the rollback's run. The job is paused by the worker,
+/// in the transaction that takes the rows back: whatever becomes of this call before that, nothing is left to undo.
+fn occupy(procedure: &Procedure, job: &Job, to: Option<i64>, resume: bool) -> Result<i64> {
+    loop {
+        jobs::stop(job)?;
+        wait_until_free(procedure, job)?;
+        if let Some(id) = run::request_rollback(job.id, &caller_name()?, to, resume)? {
+            wake();
+            procedure.commit();
+            return Ok(id);
+        }
+        // Another run of it began at the same moment: that one is ended, too.
+    }
 }
 
 /// What a rollback would change: the runs that it undoes, newest first, with what each did; the last row, without a run,

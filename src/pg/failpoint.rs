@@ -9,7 +9,7 @@
 pub fn hit(_name: &str) {}
 
 #[cfg(feature = "failpoints")]
-pub use armed::{hit, request, set};
+pub use armed::{hit, hits, request, set};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -97,6 +97,13 @@ mod armed {
             None => return false,
         }
         true
+    }
+
+    /// How often a point that is set was reached; 0 for one that is not.
+    pub fn hits(name: &str) -> u32 {
+        let name = stored(name);
+        let shared = SHARED.share();
+        shared.0.iter().find(|p| p.name == name).map_or(0, |p| p.hits)
     }
 
     /// A point of the program: does what it was set to.

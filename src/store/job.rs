@@ -187,12 +187,6 @@ pub fn pause(id: i64, reason: Option<&str>) -> Result<()> {
     execute(sql, &[id.into(), reason.into()]).map(drop)
 }
 
-/// Takes back a pause, and nothing else.
-pub fn unpause(id: i64) -> Result<()> {
-    let sql = "UPDATE sluice._job SET paused_at = NULL, pause_reason = NULL, updated_at = now() WHERE id = $1";
-    execute(sql, &[id.into()]).map(drop)
-}
-
 /// Takes back a pause and a disabling.
 pub fn resume(id: i64) -> Result<()> {
     let sql = "UPDATE sluice._job SET paused_at = NULL, pause_reason = NULL, enabled = true, disabled_reason = NULL, \

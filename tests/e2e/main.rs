@@ -12,6 +12,7 @@ mod arming; // restored and copied databases
 mod auth; // credentials: sent where they belong, and nowhere else
 mod bad_input; // what the remote gets wrong
 mod bad_target; // that cannot be written, or changes in mid-run
+mod cancelled_calls; // what a call leaves behind whose caller is cancelled, ended or killed
 mod changes_between; // two runs: the rows, the job, the caller's patience
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod definitions; // reads under a definition, a table or a moment that is not the usual one

@@ -22,7 +22,7 @@ SELECT p.oid::regprocedure AS routine,
        has_function_privilege('golden_writer', p.oid, 'EXECUTE') AS writer,
        has_function_privilege('golden_operator', p.oid, 'EXECUTE') AS operator,
        has_function_privilege('golden_admin', p.oid, 'EXECUTE') AS admin
-FROM pg_proc AS p WHERE p.pronamespace = 'sluice'::regnamespace AND p.proname <> '_failpoint' ORDER BY p.proname COLLATE "C", 1;
+FROM pg_proc AS p WHERE p.pronamespace = 'sluice'::regnamespace AND p.proname NOT IN ('_failpoint', '_failpoint_hits') ORDER BY p.proname COLLATE "C", 1;
 -- Tables and views.
 SELECT c.oid::regclass AS relation,
        has_table_privilege('pg_monitor', c.oid, 'SELECT') AS pg_monitor,
