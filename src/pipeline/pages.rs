@@ -25,7 +25,7 @@ const MOST_AHEAD: u64 = 64 * 1024 * 1024;
 
 /// Reads all pages from the checkpoint on. On success the read is complete and everything is committed.
 pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<()> {
-    let spec = spec(plan, read)?;
+    let spec = transaction::run(|| spec(plan, read))?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     let decoder = Arc::new(Decoder::new(plan, read));
     let (mut bell, rope) = latch::bell().map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
@@ -152,7 +152,7 @@ fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
             ahead: s.commit_every.bytes.min(MOST_AHEAD),
         },
         policy: plan.policy.clone(),
-        start: read.position()?,
+        start: read.position(plan.job.id)?,
         seed: clock::random_seed(),
     })
 }

@@ -60,8 +60,8 @@ pub struct ReadState {
 }
 
 impl ReadState {
-    /// Where the fetch threads begin; None: at the first page.
-    pub fn position(&self) -> Result<Option<Position>> {
+    /// Where the fetch threads begin, in the caller's transaction; None: at the first page.
+    pub fn position(&self, job: i64) -> Result<Option<Position>> {
         if self.next_page <= 1 {
             return Ok(None);
         }
@@ -70,6 +70,7 @@ impl ReadState {
             token: Some(PageToken(self.next_token.clone().ok_or_else(corrupt)?)),
             total_seen: self.state.total_last.and_then(|total| u64::try_from(total).ok()),
             records: u64::try_from(self.records_before).unwrap_or(0),
+            before: page::seen(job, self.generation)?,
         }))
     }
 }

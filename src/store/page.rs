@@ -6,6 +6,7 @@ use super::{execute, rows, value};
 use crate::pg::clock::Timestamp;
 use pgrx::datum::TimestampWithTimeZone;
 use sluice_core::Result;
+use sluice_core::pagination::{PageToken, Seen};
 use std::collections::HashMap;
 
 /// The ledger entry of a page.
@@ -96,6 +97,18 @@ pub fn known_stored(job: i64, generation: i64) -> Result<HashMap<Vec<u8>, u64>> 
         .into_iter()
         .map(|(hash, records)| (hash, u64::try_from(records).unwrap_or(0)))
         .collect())
+}
+
+/// A read's pages so far, by which one that comes again is recognised.
+pub fn seen(job: i64, generation: i64) -> Result<Vec<Seen>> {
+    let sql = "SELECT token_in, records, hash FROM sluice._page WHERE job_id = $1 AND generation = $2";
+    rows(sql, &[job.into(), generation.into()], |r| {
+        Ok(Seen {
+            token: PageToken(r.need(1)?),
+            records: u64::try_from(r.need::<i64>(2)?).unwrap_or(0),
+            digest: r.need::<Vec<u8>>(3)?.try_into().unwrap_or_default(),
+        })
+    })
 }
 
 /// The compressed body of a page.

@@ -123,6 +123,23 @@ fn an_offset_read_goes_on_at_its_next_offset_after_a_crash() {
 }
 
 #[test]
+fn a_link_back_to_a_page_that_came_before_the_read_was_resumed_is_a_loop() {
+    let mut shop = Shop::open(1_000);
+    shop.create_job("products", LINK.0, LINK.1);
+    shop.start_and_hold_at(5);
+    shop.app.exec("SELECT sluice.stop_sync('products')");
+    shop.wait_for_run("stopped");
+    shop.api.release();
+    let second = shop.db.text("SELECT token_out FROM sluice._page WHERE number = 1");
+    let back = Fault::Headers(vec![("Link".to_string(), format!("<{second}>; rel=\"next\""))]);
+    shop.api.misbehave(Rule::new(back).page(6));
+    let error = shop.failing_sync();
+    assert_eq!(shop.run("error_class"), "pagination_loop", "{error}");
+    // The sixth page names the second one: neither it nor what follows is taken.
+    assert_eq!(shop.db.number("SELECT max(number) FROM sluice._page"), 5);
+}
+
+#[test]
 fn a_link_to_another_server_is_not_followed() {
     let mut shop = Shop::open(300);
     let other = sample_api::SampleApi::start(sample_api::Options {

@@ -50,4 +50,14 @@ pub struct Position {
     pub total_seen: Option<u64>,
     /// Records of the pages before.
     pub records: u64,
+    /// Those pages: one of them must not come again.
+    pub before: Vec<Seen>,
+}
+
+/// A page that came earlier in the generation, as the ledger has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub token: PageToken,
+    pub records: u64,
+    pub digest: [u8; 32],
 }

@@ -31,7 +31,7 @@ use url::Url;
 use crate::data::path::SingularQuery;
 use crate::http::{Headers, HttpError};
 
-pub use ask::{Answer, Ask, Position, Verdict};
+pub use ask::{Answer, Ask, Position, Seen, Verdict};
 pub use plan::ReadPlan;
 
 /// How a job's collection is paged.

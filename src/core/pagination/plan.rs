@@ -50,8 +50,14 @@ impl ReadPlan {
             pace: Pace::new(page_size),
             records: start.records,
             total: start.total_seen,
-            seen_tokens: HashSet::new(),
-            seen_pages: HashSet::new(),
+            // Only a page with records is a repeated one: empty pages all look the same.
+            seen_pages: start
+                .before
+                .iter()
+                .filter(|p| p.records > 0)
+                .map(|p| p.digest)
+                .collect(),
+            seen_tokens: start.before.iter().map(|p| token_hash(&p.token)).collect(),
             finished: false,
         })
     }

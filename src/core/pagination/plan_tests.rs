@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::simulation::{Reader, Remote, Scheme};
-use super::{Answer, Ask, PageToken, Pagination, Position, ReadPlan, Source, Stop, Verdict};
+use super::{Answer, Ask, PageToken, Pagination, Position, ReadPlan, Seen, Source, Stop, Verdict};
 use crate::class::Class;
 use crate::error::Explain;
 use crate::http::HttpError;
@@ -347,6 +347,50 @@ fn the_page_after_a_link_is_fetched_while_this_one_is_decoded() {
         plan.answered(answer(&third, 5)),
         Ok(Verdict::Page { last: true, next: None })
     );
+}
+
+fn linked(name: &str) -> PageToken {
+    PageToken(format!("https://h.example/{name}"))
+}
+
+/// Where a read of links goes on that has had the pages at `tokens`, each with the records of its token's bytes.
+fn position_after(tokens: &[&str], next: &str) -> Position {
+    let seen = |token: &&str| Seen {
+        token: linked(token),
+        records: 5,
+        digest: digest_of(token),
+    };
+    Position {
+        number: tokens.len() as u64 + 1,
+        token: Some(linked(next)),
+        before: tokens.iter().map(seen).collect(),
+        ..Position::default()
+    }
+}
+
+fn digest_of(text: &str) -> [u8; 32] {
+    blake3::hash(text.as_bytes()).into()
+}
+
+#[test]
+fn a_resumed_read_knows_the_links_and_the_pages_that_came_before_it() {
+    let start = position_after(&["", "a", "b"], "c");
+    let mut plan = ReadPlan::new(&Pagination::LinkHeader, None, start.clone()).unwrap();
+    let fourth = plan.next_ask(9).unwrap();
+    let back = Answer {
+        next: Some(linked("a")),
+        ..answer(&fourth, 5)
+    };
+    assert_eq!(plan.answered(back), Err(HttpError::PaginationLoop { page: 4 }));
+
+    let mut plan = ReadPlan::new(&Pagination::LinkHeader, None, start).unwrap();
+    let fourth = plan.next_ask(9).unwrap();
+    let same_page = Answer {
+        next: Some(linked("d")),
+        digest: Some(digest_of("b")),
+        ..answer(&fourth, 5)
+    };
+    assert_eq!(plan.answered(same_page), Err(HttpError::PaginationLoop { page: 4 }));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, Ask, PageToken, Pagination, Position, ReadPlan, Source, Stop, Verdict};
+use super::{Answer, Ask, PageToken, Pagination, Position, ReadPlan, Seen, Source, Stop, Verdict};
 use crate::http::HttpError;
 use crate::retry::SplitMix64;
 
@@ -157,17 +157,25 @@ impl<'a> Reader<'a> {
     fn take(&mut self, plan: &mut ReadPlan, ask: Ask) -> Result<u64, HttpError> {
         let (answer, records) = self.remote.answer(&ask, self.page_size);
         let total = answer.total;
+        let seen = Seen {
+            token: ask.token.clone(),
+            records: answer.records,
+            digest: answer.digest.unwrap_or_default(),
+        };
         match plan.answered(answer)? {
             Verdict::Stale => Ok(0),
             Verdict::End => Ok(1),
             Verdict::Page { last, next } => {
                 assert_eq!(last, next.is_none());
                 self.delivered.extend(&records);
+                let mut before = std::mem::take(&mut self.position.before);
+                before.push(seen);
                 self.position = Position {
                     number: ask.number + 1,
                     token: next,
                     total_seen: total.or(self.position.total_seen),
                     records: self.delivered.len() as u64,
+                    before,
                 };
                 Ok(1)
             }

@@ -61,6 +61,7 @@ fn a_read_goes_on_where_an_earlier_one_stopped() {
         token: Some(PageToken("4".into())),
         total_seen: None,
         records: 30,
+        before: Vec::new(),
     });
     let (pages, failure) = read(spec, Arc::new(transport));
     assert_eq!((failure, numbers(&pages)), (None, (30..95).collect::<Vec<_>>()));
