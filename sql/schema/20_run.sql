@@ -32,6 +32,10 @@ CREATE TABLE sluice._run (
     error_hint      text,
     -- Why the run was held, and who decided.
     held_reason     text,
+    -- What a held read declared and how long it paused: later reads of the job have figures of their own.
+    total_first     bigint,
+    total_last      bigint,
+    longest_pause   double precision,
     approved_by     text,
     approved_at     timestamptz,
     -- For source 'rollback': the run to go back to (NULL: before the latest published run), and whether the job goes on.

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 /// The read of a held run, as publishing needs it.
 pub fn of_generation(work: &Work, plan: &Plan, generation: i64) -> Result<ReadState> {
-    let state = state::load(work.job, clock::now())?;
+    let mut state = state::load(work.job, clock::now())?;
+    (state.total_first, state.total_last, state.longest_pause) = run::held_facts(work.run)?;
     let pages = page::of_generation(work.job, generation)?;
     Ok(ReadState {
         generation,

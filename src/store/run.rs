@@ -196,12 +196,21 @@ pub fn fail(id: i64, status: RunStatus, error: &Error, now: Timestamp) -> Result
 /// Holds a run for a person's decision; older held runs of the job are superseded.
 pub fn hold(id: i64, job: i64, reason: &str, now: Timestamp) -> Result<()> {
     supersede_held(job, id)?;
-    let sql = "UPDATE sluice._run SET status = 'held', finished_at = $3, held_reason = $2 WHERE id = $1";
+    let sql = "UPDATE sluice._run AS r SET status = 'held', finished_at = $3, held_reason = $2, \
+               total_first = t.total_first, total_last = t.total_last, longest_pause = t.longest_pause \
+               FROM sluice._job_state AS t WHERE r.id = $1 AND t.job_id = r.job_id";
     execute(
         sql,
         &[id.into(), reason.into(), TimestampWithTimeZone::from(now).into()],
     )
     .map(drop)
+}
+
+/// What the read of a held run declared on its first and on its last page, and its longest pause in seconds.
+pub fn held_facts(id: i64) -> Result<(Option<i64>, Option<i64>, f64)> {
+    let sql = "SELECT total_first, total_last, coalesce(longest_pause, 0) FROM sluice._run WHERE id = $1";
+    let facts = row(sql, &[id.into()], |r| Ok((r.get(1)?, r.get(2)?, r.need(3)?)))?;
+    Ok(facts.unwrap_or_default())
 }
 
 /// Takes an approval back that came to nothing; whether there was one.

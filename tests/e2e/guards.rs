@@ -254,6 +254,20 @@ fn an_approved_run_that_cannot_be_published_waits_for_a_decision_again() {
 }
 
 #[test]
+fn an_approved_run_is_judged_by_what_it_read_itself() {
+    let (mut shop, run) = held();
+    // A later read of the whole collection, which declares another total, gets no further than its third page.
+    shop.api.clear_faults();
+    shop.start_and_hold_at(3);
+    shop.app.exec("SELECT sluice.stop_sync('products')");
+    shop.wait_for_run("stopped");
+    shop.api.release();
+    assert_eq!(shop.db.number("SELECT total_first FROM sluice._job_state"), 500);
+    shop.app.exec(&format!("CALL sluice.approve({run})"));
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 250);
+}
+
+#[test]
 fn an_approved_run_can_be_undone() {
     let (mut shop, run) = held();
     let before = shop
