@@ -9,9 +9,11 @@ use crate::class::Class;
 pub use crate::connection::ConfigError;
 use crate::connection::ConnectionFault;
 pub use crate::data::DataError;
+use crate::data::excerpt;
 pub use crate::http::HttpError;
 use crate::job::JobFault;
 pub use crate::target::TargetError;
+use std::fmt;
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -97,6 +99,39 @@ pub struct DatabaseError {
     pub message: String,
     pub detail: Option<String>,
     pub hint: Option<String>,
+    /// What was being written, where that is one record.
+    pub record: Option<Box<RefusedRecord>>,
+}
+
+/// A record that PostgreSQL refused, which itself names at most a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedRecord {
+    pub page: i64,
+    /// Counted from 1 within its page.
+    pub record: u64,
+    /// The values of its key's columns, as they came.
+    pub key: Vec<String>,
+    /// The columns without whose values it would not have been refused so.
+    pub columns: Vec<String>,
+    /// The value of the column, where it is one.
+    pub value: Option<String>,
+}
+
+impl fmt::Display for RefusedRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = self.key.join(", ");
+        write!(f, "Record {} of page {}, key {key}", self.record, self.page)?;
+        let columns: Vec<String> = self.columns.iter().map(|c| format!("\"{c}\"")).collect();
+        match columns.len() {
+            0 => {}
+            1 => write!(f, ", column {}", columns[0])?,
+            _ => write!(f, ", columns {}", columns.join(", "))?,
+        }
+        match &self.value {
+            Some(value) => write!(f, ": the value is {value}."),
+            None => f.write_str("."),
+        }
+    }
 }
 
 impl DatabaseError {
@@ -116,12 +151,25 @@ impl DatabaseError {
         }
     }
 
+    /// PostgreSQL's detail, after the record where it is known. A failing row can be long and is only begun.
+    fn detail(&self) -> Option<String> {
+        let told = self.detail.as_deref();
+        match &self.record {
+            None => told.map(str::to_owned),
+            Some(record) => Some(match told {
+                None => record.to_string(),
+                Some(told) => format!("{record} {}", excerpt(told)),
+            }),
+        }
+    }
+
     /// The next step: PostgreSQL's own hint, else what its SQLSTATE means for a run.
     fn hint(&self) -> Option<String> {
         let text = match self.sqlstate.as_str() {
             "22001" | "22003" => "Give the column a wider type, or map another member.",
             "40001" | "40P01" | "55P03" | "55006" => "Another session held what the run needed; it is tried again.",
             "42501" => "Give the run-as role, the target's owner, this right.",
+            s if s.starts_with("22") => "Mend the record at the remote, or map another member.",
             s if s.starts_with("23") => "Mend the record at the remote, or change the constraint that refuses it.",
             s if s.starts_with("53") => "The server is short of what it names; the run is tried again.",
             _ => return self.hint.clone(),
@@ -160,7 +208,7 @@ impl Error {
 
     pub fn detail(&self) -> Option<String> {
         match self {
-            Error::Database(e) => e.detail.clone(),
+            Error::Database(e) => e.detail(),
             other => other.explain().and_then(Explain::detail),
         }
     }

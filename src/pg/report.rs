@@ -105,6 +105,7 @@ pub fn from_caught(caught: CaughtError) -> Error {
             message: r.message().to_string(),
             detail: r.detail().map(str::to_string),
             hint: r.hint().map(str::to_string),
+            record: None,
         }),
         CaughtError::RustPanic { ereport, .. } => Error::Internal(InternalError::Panic {
             message: ereport.message().to_string(),

@@ -5,9 +5,10 @@
 
 use super::Work;
 use super::apply::{Applier, KeepUndo, Outcome};
-use super::decode::{Arrived, Decoder};
+use super::decode::{Arrived, Content, Decoder};
 use super::plan::Plan;
 use super::read::ReadState;
+use super::refused::{self, Suspect, Writing};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::{failpoint, relation, transaction};
 use crate::store::run::Counts;
@@ -132,11 +133,29 @@ impl<'a> Writer<'a> {
                     pause(delay)?;
                     delay *= 2;
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.name_record(error, read, &batch)),
             }
         }
         self.advance(read, &batch, last);
         Ok(())
+    }
+
+    /// The error with the record that it is about, where PostgreSQL refused one.
+    fn name_record(&self, error: Error, read: &ReadState, batch: &Batch) -> Error {
+        let (Some(applier), Some(mapping)) = (&self.applier, self.decoder.mapping()) else {
+            return error;
+        };
+        let write = |page: &DecodedPage| match read.copy {
+            true => applier.copy(&[page]),
+            false => applier.merge(&[page], KeepUndo::No),
+        };
+        let writing = Writing {
+            target: &self.plan.target,
+            mapping: &mapping,
+            write: &write,
+        };
+        let suspects: Vec<Suspect> = batch.pages.iter().filter_map(|(fetched, _)| suspect(fetched)).collect();
+        refused::named(error, &suspects, &writing)
     }
 
     /// Limits of a run are met before the batch that would exceed them is written.
@@ -267,10 +286,22 @@ pub fn keep_undo_set(work: &Work, outcome: &Outcome) -> Result<()> {
     )
 }
 
-/// What the page store keeps of a page; None where it has that already, or keeps nothing.
+/// A page that PostgreSQL may have refused; None where nothing of it was to be written.
+fn suspect(fetched: &FetchedPage<Arrived>) -> Option<Suspect<'_>> {
+    let fresh = fetched.page.as_ref()?.fresh.as_ref()?;
+    Some(Suspect {
+        number: signed(fetched.number),
+        text: fresh.content.text()?.into_owned(),
+        page: &fresh.page,
+    })
+}
+
+/// What the page store keeps of a page; None where it has that already.
 fn body(fetched: &FetchedPage<Arrived>) -> Option<page::Body<'_>> {
     let arrived = fetched.page.as_ref()?;
-    let (body, keys) = arrived.fresh.as_ref()?.stored.as_ref()?;
+    let Content::Stored { body, keys } = &arrived.fresh.as_ref()?.content else {
+        return None;
+    };
     Some(page::Body {
         hash: &arrived.hash.0,
         records: signed(arrived.records),

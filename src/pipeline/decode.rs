@@ -7,6 +7,7 @@ use sluice_core::data::{self, DecodedPage, Mapping, PageHash};
 use sluice_core::http::Response;
 use sluice_core::pagination::{Pagination, Source};
 use sluice_fetch::{Decode, PageFacts};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -23,9 +24,29 @@ pub struct Arrived {
 /// The content of a page that is new.
 pub struct Fresh {
     pub page: DecodedPage,
-    /// Compressed records text and keys; None where no store keeps them.
-    pub stored: Option<(Vec<u8>, Vec<u8>)>,
+    pub content: Content,
 }
+
+/// The text of a page's records.
+pub enum Content {
+    /// Compressed, with its keys: as the page store keeps both.
+    Stored { body: Vec<u8>, keys: Vec<u8> },
+    /// As it came, where no store keeps it.
+    Plain(String),
+}
+
+impl Content {
+    /// None where the compressed text is damaged.
+    pub fn text(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Content::Stored { body, .. } => Some(data::decompress_text(body, MOST_TEXT).ok()?.into()),
+            Content::Plain(text) => Some(text.into()),
+        }
+    }
+}
+
+/// The text of one page never unpacks to more than this.
+const MOST_TEXT: usize = 1 << 30;
 
 /// Decodes the pages of one read.
 pub struct Decoder {
@@ -109,15 +130,19 @@ impl Decode for Decoder {
 impl Decoder {
     fn fresh(&self, text: &str, hash: PageHash, mapping: &Mapping) -> Result<Arrived> {
         let page = data::decode(text, mapping)?;
-        let stored = self
-            .store
-            .then(|| (data::compress(text.as_bytes()), data::compress(&page.keys)));
+        let content = match self.store {
+            true => Content::Stored {
+                body: data::compress(text.as_bytes()),
+                keys: data::compress(&page.keys),
+            },
+            false => Content::Plain(text.to_owned()),
+        };
         let records = u64::from(page.records);
         Ok(Arrived {
             hash,
             records,
             bytes: text.len() as u64,
-            fresh: Some(Fresh { page, stored }),
+            fresh: Some(Fresh { page, content }),
         })
     }
 }

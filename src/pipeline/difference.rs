@@ -13,6 +13,8 @@ const REACH: usize = 125_000;
 /// A batch is applied when it has so many records, or bytes of rows.
 const BATCH_RECORDS: u64 = 10_000;
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// And when so much text was looked through: in a batch that PostgreSQL refuses it is gone through once more.
+const BATCH_TEXT: usize = 16 * 1024 * 1024;
 
 pub struct Difference<'a> {
     job: i64,
@@ -29,15 +31,16 @@ pub struct Difference<'a> {
 #[derive(Default)]
 pub struct Share {
     pub pages: Vec<DecodedPage>,
-    /// How many of the read's pages they stand for.
-    pub of_pages: i64,
+    /// The read's pages that they are taken from.
+    pub hashes: Vec<Vec<u8>>,
+    text_bytes: usize,
 }
 
 impl Share {
     fn is_full(&self) -> bool {
         let records: u64 = self.pages.iter().map(|p| u64::from(p.records)).sum();
         let bytes: usize = self.pages.iter().map(|p| p.rows.len()).sum();
-        records >= BATCH_RECORDS || bytes >= BATCH_BYTES
+        records >= BATCH_RECORDS || bytes >= BATCH_BYTES || self.text_bytes >= BATCH_TEXT
     }
 }
 
@@ -62,15 +65,16 @@ impl<'a> Difference<'a> {
                 break;
             };
             latch::check_interrupts();
-            share.of_pages += 1;
             self.fresh_seen += records;
             self.look_ahead()?;
             let text = body_text(self.job, hash)?;
+            share.hashes.push(hash.clone());
+            share.text_bytes += text.len();
             if let Some(new) = self.former.without(&text)? {
                 share.pages.push(data::decode(&new, self.mapping)?);
             }
         }
-        Ok((share.of_pages > 0).then_some(share))
+        Ok((!share.hashes.is_empty()).then_some(share))
     }
 
     /// Takes published pages in until they reach far enough past the present one.

@@ -42,11 +42,23 @@ fn fail(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<()> {
         return job::plan_after_failure(job, now, false);
     }
     state::note_failure(work.job, now)?;
-    // The pages of a read that loops lead nowhere: the next one begins anew.
-    if error.class() == Class::PaginationLoop {
+    if leads_nowhere(work, error, now)? {
         state::end_read(work.job)?;
     }
     job::plan_after_failure(job, now, !error.class().is_recoverable())
+}
+
+/// Whether the pages of the read must not be gone on with: they loop, or they are all there and cannot be published as
+/// they are. What a record has wrong may be mended when it is asked for again.
+fn leads_nowhere(work: &Work, error: &Error, now: Timestamp) -> Result<bool> {
+    Ok(match error.class() {
+        Class::PaginationLoop => true,
+        Class::Data => {
+            let state = state::load(work.job, now)?;
+            state.complete && !state.direct
+        }
+        _ => false,
+    })
 }
 
 /// A run that somebody asked to end is stopped, whatever error that showed as.

@@ -185,6 +185,21 @@ impl KeyReader<'_> {
     }
 }
 
+/// The numbers that stored pages have in a read, and the texts of their records.
+pub fn numbers_and_texts(job: i64, generation: i64, hashes: &[Vec<u8>]) -> Result<Vec<(i64, String)>> {
+    let pages = page::of_generation(job, generation)?;
+    let number = |hash: &Vec<u8>| {
+        pages
+            .iter()
+            .find(|(_, other, _)| other == hash)
+            .map_or(0, |page| page.0)
+    };
+    hashes
+        .iter()
+        .map(|hash| Ok((number(hash), body_text(job, hash)?)))
+        .collect()
+}
+
 /// The records text of a stored page.
 pub fn body_text(job: i64, hash: &[u8]) -> Result<String> {
     let packed = page::body(job, hash)?.ok_or_else(lost)?;

@@ -8,8 +8,8 @@
 //!
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
 //! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `batch` writes and commits;
-//! `gone` finds what vanished, `difference` what changed; `publish` makes a read visible; `rollback` takes runs back;
-//! `finish` ends a run's row.
+//! `refused` names the record that PostgreSQL would not take; `gone` finds what vanished, `difference` what changed;
+//! `publish` makes a read visible; `rollback` takes runs back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod apply;
@@ -24,6 +24,7 @@ pub mod preview;
 pub mod probe;
 mod publish;
 mod read;
+mod refused;
 mod rollback;
 mod secrets;
 

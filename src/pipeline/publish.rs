@@ -8,6 +8,7 @@ use super::difference::Difference;
 use super::gone::{self, Compared};
 use super::plan::Plan;
 use super::read::{self, MappingParts, ReadState};
+use super::refused;
 use super::{Ended, Work};
 use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
@@ -21,6 +22,7 @@ use sluice_core::run::RunStatus;
 use sluice_core::settings::OnMissing;
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Error, Result};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +72,7 @@ fn publish(work: &Work, plan: &Plan, read: &ReadState, generation: i64, approval
             read,
             generation,
             approval,
+            writing: RefCell::default(),
         };
         match transaction::run(|| publishing.once()) {
             Ok(Verdict::Published) => break,
@@ -84,7 +87,7 @@ fn publish(work: &Work, plan: &Plan, read: &ReadState, generation: i64, approval
                 })?;
                 delay *= 2;
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(publishing.name_record(error)),
         }
     }
     transaction::run(|| tidy(work, plan))?;
@@ -98,6 +101,8 @@ struct Publishing<'a> {
     read: &'a ReadState,
     generation: i64,
     approval: Approval,
+    /// The pages that are being written.
+    writing: RefCell<Vec<Vec<u8>>>,
 }
 
 impl Publishing<'_> {
@@ -183,12 +188,14 @@ impl Publishing<'_> {
         });
         let mut difference = Difference::new(self.work.job, mapping, compared);
         while let Some(share) = difference.next()? {
+            let of_pages = share.hashes.len() as i64;
+            self.writing.replace(share.hashes);
             if !share.pages.is_empty() {
                 let outcome = applier.merge(&share.pages.iter().collect::<Vec<_>>(), self.keep_undo())?;
                 keep_undo_set(self.work, &outcome)?;
                 add(&mut total, &outcome);
             }
-            shmem::update_progress(self.work.slot, |p| p.pages_done += share.of_pages);
+            shmem::update_progress(self.work.slot, |p| p.pages_done += of_pages);
         }
         failpoint::hit("publish.applied");
         let unchanged = compared
@@ -212,6 +219,12 @@ impl Publishing<'_> {
         })?;
         failpoint::hit("publish.before_commit");
         Ok(())
+    }
+
+    /// The error with the record that it is about, where PostgreSQL refused one.
+    fn name_record(&self, error: Error) -> Error {
+        let Some(mapping) = self.mapping() else { return error };
+        refused::named_in_store(error, self.plan, &mapping, (self.generation, &self.writing.borrow()))
     }
 
     fn keep_undo(&self) -> KeepUndo {

@@ -24,6 +24,7 @@ mod hostile_owner; // whose code never runs with more rights than its own
 mod modes; // upsert, the other paginations, targets that were there before
 mod owner_settings; // which change nothing about the rows
 mod refresh; // a refresh: what readers see, what is written, what is left alone
+mod refused_records; // what PostgreSQL would not take: which record, which column
 mod roles; // who a run acts as, several databases, names of every kind
 mod serving; // launcher, scheduler, workers
 mod standby; // quiet until it is promoted

@@ -48,4 +48,5 @@ pub use misfit::Misfit;
 pub use page::{Located, PageHash, content_hash, content_hash_bytes, hash, locate, locate_with};
 pub use path::{PathError, SingularQuery, Step};
 pub use pick::pick;
+pub use records::value_shown;
 pub use tuple::{fields, key_fields, split_keys, split_rows};

@@ -1,7 +1,9 @@
 //! Records with all their members, for looking at data whose mapping is not known yet.
 
-use super::error::DataError;
+use super::error::{DataError, excerpt};
 use super::kind::{JsonKind, trim};
+use super::path::SingularQuery;
+use super::pick::pick;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::collections::HashMap;
@@ -50,6 +52,14 @@ pub(crate) fn for_each_record<'a>(
         );
     }
     Ok(seen)
+}
+
+/// What a query selects in one record (counted from 1) of an array, as it may stand in a message.
+pub fn value_shown(records_text: &str, record: u64, query: &SingularQuery) -> Option<String> {
+    let records: Vec<&RawValue> = serde_json::from_str(trim(records_text)).ok()?;
+    let place = usize::try_from(record.checked_sub(1)?).ok()?;
+    let picked = pick(records.get(place)?.get(), &[query]).ok()?;
+    picked.first().copied().flatten().map(excerpt)
 }
 
 struct AllMembers;
