@@ -90,11 +90,14 @@ fn preview(name: &str, to: Option<i64>) -> Result<Vec<Undone>> {
     let all = preview::rollback(&job, after)?;
     let left = all.left.len() as i64;
     let back = (all.reinserted as i64, all.restored as i64, all.removed as i64 + loaded);
-    let what = format!(
+    let mut what = format!(
         "in all; {} changed by others since {} left",
         counted(left, "row"),
         if left == 1 { "is" } else { "are" }
     );
+    if let Some(dropped) = preview::dropped_message(&all.dropped) {
+        what = format!("{what}; {dropped}, and which rows with it were changed by others is seen by the rollback only");
+    }
     shown.push((None, None, back.0, back.1, back.2, what));
     Ok(shown)
 }

@@ -264,8 +264,8 @@ impl TargetText {
         )
     }
 
-    /// For each incoming row that is there: its address, locked, whether it is still as it came, and its key.
-    pub fn find_as_sent(&self) -> String {
+    /// For each incoming row that is there: its address, whether it is still as it came, and its key.
+    pub fn find_as_sent(&self, locking: Locking) -> String {
         let payload: Vec<String> = self.payload().cloned().collect();
         let what = format!("o.ctid AS row_id, o.tableoid AS part, {}", self.key_and(&payload));
         let stored = list(1..=payload.len(), |i| format!("o.v{i}"));
@@ -273,7 +273,7 @@ impl TargetText {
         let same = format!("ROW({stored})::pg_catalog.record OPERATOR(pg_catalog.*=) ROW({sent})::pg_catalog.record");
         let same = if payload.is_empty() { "true".into() } else { same };
         let keys = list(1..=self.key.len(), |i| format!("o.k{i}"));
-        let probe = self.probe_mapped(&what, "FOR UPDATE");
+        let probe = self.probe_mapped(&what, locking.tail());
         format!("SELECT o.row_id, o.part, {same}, {keys} FROM {INCOMING} AS s CROSS JOIN {probe}")
     }
 
@@ -285,11 +285,8 @@ impl TargetText {
             UndoOp::Updated => Self::row_hash("o", &self.mapped),
             UndoOp::Deleted => "NULL::pg_catalog.int8".into(),
         };
-        let tail = match locking {
-            Locking::Locked => "FOR UPDATE",
-            Locking::Unlocked => "OFFSET 0",
-        };
-        let probe = self.probe_key(&format!("o.ctid AS row_id, o.tableoid AS part, {hash} AS hash"), tail);
+        let what = format!("o.ctid AS row_id, o.tableoid AS part, {hash} AS hash");
+        let probe = self.probe_key(&what, locking.tail());
         format!(
             "SELECT s.ordinal, o.row_id, o.part, coalesce(o.hash OPERATOR(pg_catalog.=) s.hash, false) \
              FROM {UNDO} AS s CROSS JOIN {probe}"
@@ -333,6 +330,16 @@ impl TargetText {
 pub enum Locking {
     Locked,
     Unlocked,
+}
+
+impl Locking {
+    /// What ends the look-up; without a lock, something that keeps it from being flattened.
+    fn tail(self) -> &'static str {
+        match self {
+            Locking::Locked => "FOR UPDATE",
+            Locking::Unlocked => "OFFSET 0",
+        }
+    }
 }
 
 /// What a run did to a row, as its undo set calls it.

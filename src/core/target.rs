@@ -54,6 +54,8 @@ pub enum TargetError {
     MalformedBatch { table: String, column: usize },
     #[error("a decoded batch for target \"{table}\" ends early")]
     TruncatedBatch { table: String, records: u64, found: usize },
+    #[error("target \"{table}\" has lost column \"{column}\", by which a run's rows are found")]
+    UndoKeyDropped { table: String, column: String },
     #[error("an undo set for target \"{table}\" is not well formed")]
     MalformedUndo { table: String, reason: String },
 }
@@ -95,7 +97,7 @@ impl Explain for TargetError {
             TargetError::NothingToMakeItFrom { .. } => "22032",
             TargetError::NotATable { .. } | TargetError::Temporary { .. } => "42809",
             TargetError::NoUniqueIndex { .. } => "42P10",
-            TargetError::UnknownColumn { .. } => "42703",
+            TargetError::UnknownColumn { .. } | TargetError::UndoKeyDropped { .. } => "42703",
             TargetError::GeneratedColumn { .. } | TargetError::IdentityColumn { .. } => "428C9",
             TargetError::RowSecurity { .. } | TargetError::NoInsertPrivilege { .. } => "42501",
             TargetError::ShapeChanged { .. } | TargetError::KeyAltered { .. } => "55000",
@@ -127,6 +129,7 @@ impl Explain for TargetError {
             TargetError::TruncatedBatch { records, found, .. } => {
                 Some(format!("It says {records} records, and {found} could be read."))
             }
+            TargetError::UndoKeyDropped { .. } => Some("It was in the key when the run wrote them.".into()),
             TargetError::MalformedUndo { reason, .. } => Some(format!("{reason}.")),
             _ => None,
         }
@@ -156,6 +159,9 @@ impl Explain for TargetError {
                 key.join(", ")
             ),
             TargetError::UnknownColumn { .. } => "Add the column, or take it out of the job's \"columns\".".into(),
+            TargetError::UndoKeyDropped { .. } => {
+                "Add the column again with its values and a unique index, or roll back to a later run.".into()
+            }
             TargetError::GeneratedColumn { .. } => "Take the column out of the job's \"columns\".".into(),
             TargetError::IdentityColumn { table, column } => format!(
                 "Take the column out of the job's \"columns\", or let it be set: \

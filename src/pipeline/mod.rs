@@ -70,15 +70,16 @@ pub fn run(work: &Work) -> Result<()> {
         return Ok(());
     };
     let started = crate::pg::clock::now();
-    let outcome = transaction::run(|| plan::load(work.job)).and_then(|plan| {
+    let task = plan::task(&run);
+    let outcome = transaction::run(|| plan::load(work.job, &task)).and_then(|plan| {
         bgworker::report_activity(&format!("syncing {}", plan.job.name));
-        work_on(work, &run, &plan)
+        work_on(work, &task, &plan)
     });
     transaction::run(|| finish::settle(work, started, &outcome))
 }
 
-fn work_on(work: &Work, run: &crate::store::run::Run, plan: &Plan) -> Result<Ended> {
-    match plan::task(run) {
+fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
+    match *task {
         Task::RollBack { to, resume } => rollback::run(work, plan, to, resume),
         Task::Approve { generation } => publish::approved(work, plan, generation),
         Task::Sync => sync(work, plan),

@@ -66,7 +66,7 @@ pub fn task(run: &Run) -> Task {
 }
 
 /// Gathers a job's plan as the run-as role, and refuses what cannot work.
-pub fn load(job_id: i64) -> Result<Plan> {
+pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     let job = store::job::by_id(job_id)?.ok_or_else(|| CallError::UnknownJob {
         name: job_id.to_string(),
         nearest: None,
@@ -85,7 +85,7 @@ pub fn load(job_id: i64) -> Result<Plan> {
     check_rights(&job, &server, &target, &settings)?;
     check_target(&target, &job.key)?;
     let (options, auth, policy) = connection_parts(&server)?;
-    let (candidates, columns_given) = candidates(&target, &settings)?;
+    let (candidates, columns_given) = candidates(&target, &settings, task)?;
     Ok(Plan {
         job,
         mode,
@@ -186,10 +186,19 @@ fn check_target(target: &Target, key: &[String]) -> Result<()> {
 }
 
 /// The columns that the job names, or every column that can be written with the member of its name.
+/// A rollback works with those that are left.
 #[allow(clippy::type_complexity)] // name, where its value is, what stands in for a missing one
-fn candidates(target: &Target, settings: &Settings) -> Result<(Vec<(String, SingularQuery, Option<String>)>, bool)> {
+fn candidates(
+    target: &Target,
+    settings: &Settings,
+    task: &Task,
+) -> Result<(Vec<(String, SingularQuery, Option<String>)>, bool)> {
+    let rolls_back = matches!(task, Task::RollBack { .. });
     if let Some(columns) = &settings.columns {
-        let named = columns.iter().map(|c| {
+        let wanted = columns
+            .iter()
+            .filter(|c| !rolls_back || target.column(&c.name).is_some());
+        let named = wanted.map(|c| {
             target.expect_column(&c.name)?;
             Ok((c.name.clone(), c.query.clone(), c.default.clone()))
         });

@@ -1,5 +1,6 @@
 //! What a rollback would do, seen from a session and without writing anything.
 
+pub use super::apply::dropped_message;
 use super::apply::{Reverted, preview_revert};
 use super::rollback;
 use crate::pg::relation;

@@ -1,6 +1,6 @@
 //! Takes published runs back: the rows as they were, and the position with them, in one transaction.
 
-use super::apply::{self, Reverted, UndoText};
+use super::apply::{self, Applier, Reverted, SentKeys, UndoText};
 use super::batch::{current_target, signed};
 use super::plan::Plan;
 use super::read::MappingParts;
@@ -8,12 +8,12 @@ use super::{Ended, Work, gone};
 use crate::pg::clock;
 use crate::pg::relation::Target;
 use crate::pg::shmem::Phase;
-use crate::pg::{failpoint, latch, transaction};
+use crate::pg::{failpoint, latch, spi, transaction};
 use crate::store::run::{self, Counts};
 use crate::store::undo::{self, UndoBatch};
 use crate::store::{job, page, state};
 use sluice_core::Result;
-use sluice_core::data;
+use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::error::{Error, InternalError};
 use sluice_core::run::RunStatus;
 
@@ -33,12 +33,19 @@ fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
     let after = undo::rollback_target(&plan.job, to)?;
     let target = current_target(plan)?;
     let mut total = Reverted::default();
-    for batch in undo::after(work.job, after)? {
+    let batches = undo::after(work.job, after)?;
+    let mut sent = Sent::new(plan, &target);
+    if batches.iter().any(|batch| sent.is_needed_for(batch)) {
+        // Rows are compared before they are locked: nobody may write between.
+        let lock = format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", target.sql_name());
+        spi::execute(&lock, &[])?;
+    }
+    for batch in batches {
         latch::check_interrupts();
         let done = if batch.first_load {
             unload(plan, &target)?
         } else {
-            apply::revert(&target, &text(&batch)?)?
+            apply::revert(&target, &text(&batch)?, sent.by(&batch)?)?
         };
         add(&mut total, done);
     }
@@ -54,9 +61,10 @@ fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
             ..Counts::default()
         },
     )?;
-    if !total.left.is_empty() {
-        let message = format!("{} rows were changed by others since and left", total.left.len());
-        run::note_left(work.run, &message, &left_keys(&total.left))?;
+    let told = [left_message(&total), apply::dropped_message(&total.dropped)];
+    let told: Vec<String> = told.into_iter().flatten().collect();
+    if !told.is_empty() {
+        run::note_left(work.run, &told.join("; "), left_keys(&total.left).as_deref())?;
     }
     if !resume {
         job::pause(work.job, Some(&format!("rolled back by run {}", work.run)))?;
@@ -85,19 +93,13 @@ fn lost() -> Error {
 
 /// Takes a first load back: the rows that its pages brought, as far as they are still as they came.
 fn unload(plan: &Plan, target: &Target) -> Result<Reverted> {
-    let state = state::load(plan.job.id, clock::now())?;
-    let mapped = state.mapped.map(|(columns, _)| columns);
-    let used = |name: &str| plan.columns_given || mapped.as_ref().is_none_or(|m| m.iter().any(|c| c == name));
-    let mapping = MappingParts::of(plan).mapping(used).ok_or(data::DataError::NoColumns)?;
-    let applier = apply::Applier::new(target, &mapping)?;
+    let mapping = mapping(plan)?;
+    let applier = Applier::new(target, &mapping)?;
     let mut reverted = Reverted::default();
     let hashes = page::of_first_load(plan.job.id)?;
     for chunk in hashes.chunks(PAGES_PER_BATCH) {
         latch::check_interrupts();
-        let mut pages = Vec::with_capacity(chunk.len());
-        for hash in chunk {
-            pages.push(data::decode(&gone::body_text(plan.job.id, hash)?, &mapping)?);
-        }
+        let pages = decoded(plan, chunk, &mapping)?;
         let (removed, left) = applier.remove_unchanged(&pages.iter().collect::<Vec<_>>())?;
         reverted.removed += removed;
         reverted.left.extend(left);
@@ -105,15 +107,89 @@ fn unload(plan: &Plan, target: &Target) -> Result<Reverted> {
     Ok(reverted)
 }
 
+/// How the job's pages become rows of the target as it is now.
+fn mapping(plan: &Plan) -> Result<Mapping> {
+    let state = state::load(plan.job.id, clock::now())?;
+    let mapped = state.mapped.map(|(columns, _)| columns);
+    let used = |name: &str| plan.columns_given || mapped.as_ref().is_none_or(|m| m.iter().any(|c| c == name));
+    Ok(MappingParts::of(plan).mapping(used).ok_or(data::DataError::NoColumns)?)
+}
+
+fn decoded(plan: &Plan, hashes: &[Vec<u8>], mapping: &Mapping) -> Result<Vec<DecodedPage>> {
+    let decode = |hash: &Vec<u8>| Ok(data::decode(&gone::body_text(plan.job.id, hash)?, mapping)?);
+    hashes.iter().map(decode).collect()
+}
+
+/// The rows that are still as a run's pages brought them, for undo sets that have lost a column.
+struct Sent<'a> {
+    plan: &'a Plan,
+    target: &'a Target,
+    /// Of the run that was asked for last: batches come run by run.
+    found: Option<(i64, SentKeys)>,
+}
+
+impl<'a> Sent<'a> {
+    fn new(plan: &'a Plan, target: &'a Target) -> Sent<'a> {
+        Sent {
+            plan,
+            target,
+            found: None,
+        }
+    }
+
+    fn is_needed_for(&self, batch: &UndoBatch) -> bool {
+        batch.columns.iter().any(|column| self.target.column(column).is_none())
+    }
+
+    fn by(&mut self, batch: &UndoBatch) -> Result<Option<&SentKeys>> {
+        if !self.is_needed_for(batch) {
+            return Ok(None);
+        }
+        if self.found.as_ref().is_none_or(|(run, _)| *run != batch.run) {
+            self.found = Some((batch.run, self.find(batch.run)?));
+        }
+        Ok(self.found.as_ref().map(|(_, keys)| keys))
+    }
+
+    fn find(&self, run: i64) -> Result<SentKeys> {
+        let mut keys = SentKeys::default();
+        let Some(generation) = run::by_id(run)?.and_then(|run| run.generation) else {
+            return Ok(keys);
+        };
+        let mapping = mapping(self.plan)?;
+        let applier = Applier::new(self.target, &mapping)?;
+        // An upsert's pages are not kept: its rows cannot be told from edited ones, and are left.
+        let stored = page::known_stored(self.plan.job.id, generation)?;
+        let pages = page::of_generation(self.plan.job.id, generation)?.into_iter();
+        let hashes: Vec<Vec<u8>> = pages
+            .map(|page| page.1)
+            .filter(|hash| stored.get(hash) > Some(&0))
+            .collect();
+        for chunk in hashes.chunks(PAGES_PER_BATCH) {
+            latch::check_interrupts();
+            let pages = decoded(self.plan, chunk, &mapping)?;
+            applier.find_sent(&pages.iter().collect::<Vec<_>>(), &mut keys)?;
+        }
+        Ok(keys)
+    }
+}
+
 fn add(total: &mut Reverted, more: Reverted) {
     total.restored += more.restored;
     total.removed += more.removed;
     total.reinserted += more.reinserted;
     total.left.extend(more.left);
+    total.dropped.extend(more.dropped);
+}
+
+/// What the run's row says of rows that were left alone.
+fn left_message(total: &Reverted) -> Option<String> {
+    let left = total.left.len();
+    (left > 0).then(|| format!("{left} rows were changed by others since and left"))
 }
 
 /// The keys of rows that were left alone. They are data: the views show them to those who may read it.
-fn left_keys(left: &[String]) -> String {
+fn left_keys(left: &[String]) -> Option<String> {
     let shown: Vec<&str> = left.iter().take(10).map(String::as_str).collect();
     let more = left.len().saturating_sub(shown.len());
     let more = if more > 0 {
@@ -121,5 +197,5 @@ fn left_keys(left: &[String]) -> String {
     } else {
         String::new()
     };
-    format!("Their keys: {}{more}.", shown.join("; "))
+    (!left.is_empty()).then(|| format!("Their keys: {}{more}.", shown.join("; ")))
 }

@@ -16,6 +16,7 @@ mod cancelled_calls; // what a call leaves behind whose caller is cancelled, end
 mod changes_between; // two runs: the rows, the job, the caller's patience
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod definitions; // reads under a definition, a table or a moment that is not the usual one
+mod dropped_columns; // a rollback of runs that wrote a column which is gone since
 mod dropping; // databases and the extension, in mid-run
 mod first_load; // the first load, and what people see of it
 mod gone; // which missing rows are removed, and when

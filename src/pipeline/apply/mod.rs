@@ -10,10 +10,12 @@
 //! it; everything here belongs to that transaction. Statements are prepared once an [`Applier`] and outlive
 //! transactions. The target's shape is looked at again, under the writer's lock, before each batch.
 
+mod dropped;
 mod shape;
 mod undo;
 mod write;
 
+pub use dropped::{SentKeys, dropped_message};
 pub use undo::{Reverted, UndoText, preview_revert, revert};
 
 use crate::pg::copy::copy_rows;
@@ -23,7 +25,7 @@ use crate::pg::statement::{Pinned, Planning, Session, Statement, session};
 use shape::{lock_same, refuse_columns, refuse_kind, target_text};
 use sluice_core::data::{DecodedPage, Mapping, fields, key_fields, split_keys, split_rows};
 use sluice_core::error::{Result, TargetError};
-use sluice_core::sql_text::{CHANGED, FOUND, GONE, INCOMING, TargetText};
+use sluice_core::sql_text::{CHANGED, FOUND, GONE, INCOMING, Locking, TargetText};
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use undo::Images;
@@ -107,7 +109,7 @@ impl Statements {
             upsert: Lazy::new(TargetText::upsert, Planning::Ordinary),
             upsert_returning: Lazy::new(TargetText::upsert_returning, Planning::Ordinary),
             find_gone: Lazy::new(TargetText::find_gone, Planning::Probe),
-            find_as_sent: Lazy::new(TargetText::find_as_sent, Planning::Probe),
+            find_as_sent: Lazy::new(|text| text.find_as_sent(Locking::Locked), Planning::Probe),
         }
     }
 }

@@ -5,7 +5,8 @@
 //! all columns for an inserted row (removing it would take local values along), of the mapped ones for an updated row
 //! (only those are put back). A row that is not ours any more is left and reported.
 
-use super::shape::{lock_same, target_text};
+use super::dropped::{SentKeys, fit};
+use super::shape::lock_same;
 use crate::pg::relation::Target;
 use crate::pg::rowset::{Field, Rowset, RowsetWriter};
 use crate::pg::statement::{Pinned, Planning, Session, Statement, session, time_zone};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sluice_core::data::FieldFormat;
 use sluice_core::error::{Result, TargetError};
 use sluice_core::sql_text::{FOUND, Locking, TargetText, UNDO, UndoOp};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The undo set of one batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,19 +27,19 @@ pub struct UndoText {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Payload {
+pub(super) struct Payload {
     /// The session's when the fingerprints were taken: text of timestamps depends on it.
     time_zone: String,
-    key: Vec<String>,
-    mapped: Vec<String>,
-    rows: Vec<Entry>,
+    pub key: Vec<String>,
+    pub mapped: Vec<String>,
+    pub rows: Vec<Entry>,
 }
 
-type Values = Vec<Option<String>>;
+pub(super) type Values = Vec<Option<String>>;
 
 /// Operation, key, fingerprint of what we wrote, former values.
 #[derive(Serialize, Deserialize)]
-struct Entry(UndoOp, Values, Option<String>, Option<Values>);
+pub(super) struct Entry(pub UndoOp, pub Values, pub Option<String>, pub Option<Values>);
 
 /// Collects the entries of a batch.
 pub(super) struct Images {
@@ -112,15 +113,22 @@ pub struct Reverted {
     pub reinserted: u64,
     /// Keys of rows that someone else has changed since, in the form `1` or `1, a`; they were left as they are.
     pub left: Vec<String>,
+    /// Columns whose former values could not be put back: the target no longer has them.
+    pub dropped: BTreeSet<String>,
 }
 
 /// Takes one batch back, in the caller's transaction and as the target's owner. The batches of a run, and the runs of a
-/// job, are to be taken back in the opposite order of their writing.
-pub fn revert(target: &Target, undo: &UndoText) -> Result<Reverted> {
+/// job, are to be taken back in the opposite order of their writing. `sent` stands in for fingerprints that a dropped
+/// column was part of.
+pub fn revert(target: &Target, undo: &UndoText, sent: Option<&SentKeys>) -> Result<Reverted> {
     lock_same(target, &target.fingerprint())?;
     let _exact = Pinned::exact_text();
-    let plan = RevertPlan::new(target, undo)?;
-    let mut reverted = Reverted::default();
+    let mut plan = RevertPlan::new(target, undo)?;
+    plan.sent = sent;
+    let mut reverted = Reverted {
+        dropped: std::mem::take(&mut plan.dropped),
+        ..Reverted::default()
+    };
     session(|session| {
         reverted.removed = plan.act(session, UndoOp::Inserted, &mut reverted.left)?;
         reverted.restored = plan.act(session, UndoOp::Updated, &mut reverted.left)?;
@@ -132,7 +140,8 @@ pub fn revert(target: &Target, undo: &UndoText) -> Result<Reverted> {
 /// What [`revert`] would do with these batches, the newest first, without writing or locking anything.
 ///
 /// A row that several batches changed is judged once, by the newest. Where a local edit lies between two of the batches
-/// `revert` stops at that edit and reports the row, which cannot be seen here.
+/// `revert` stops at that edit and reports the row, which cannot be seen here; nor can edits of rows that have lost a
+/// column since.
 pub fn preview_revert(target: &Target, newest_first: &[UndoText]) -> Result<Reverted> {
     let _exact = Pinned::exact_text();
     let mut fates: HashMap<Values, Fate> = HashMap::new();
@@ -145,6 +154,7 @@ pub fn preview_revert(target: &Target, newest_first: &[UndoText]) -> Result<Reve
         for Entry(op, key, ..) in &plan.rows {
             reverted.count(*op, fates.get(key).copied().unwrap_or(Fate::Absent), key);
         }
+        reverted.dropped.extend(plan.dropped);
     }
     Ok(reverted)
 }
@@ -197,6 +207,9 @@ struct RevertPlan<'a> {
     text: TargetText,
     time_zone: String,
     rows: Vec<Entry>,
+    dropped: BTreeSet<String>,
+    blind: Vec<UndoOp>,
+    sent: Option<&'a SentKeys>,
 }
 
 impl<'a> RevertPlan<'a> {
@@ -207,17 +220,27 @@ impl<'a> RevertPlan<'a> {
             reason: e.to_string(),
         };
         let payload: Payload = serde_json::from_str(&undo.payload).map_err(malformed)?;
-        let mut text = target_text(target, payload.mapped, &payload.key)?;
-        text.all.clone_from(&undo.columns);
-        for column in text.all.iter().chain(&text.mapped) {
-            target.expect_column(column)?;
-        }
+        let time_zone = payload.time_zone.clone();
+        let fitted = fit(target, payload, &undo.columns)?;
         Ok(RevertPlan {
             target,
-            text,
-            time_zone: payload.time_zone,
-            rows: payload.rows,
+            text: fitted.text,
+            time_zone,
+            rows: fitted.rows,
+            dropped: fitted.dropped,
+            blind: fitted.blind,
+            sent: None,
         })
+    }
+
+    /// Whether a found row still is as we left it.
+    fn is_ours(&self, op: UndoOp, row: &Values) -> bool {
+        let entry = number(row, 0).and_then(|ordinal| self.rows.get(ordinal));
+        match (entry, self.sent) {
+            (Some(Entry(_, key, ..)), Some(sent)) if self.blind.contains(&op) => sent.has(key),
+            (Some(_), None) if self.blind.contains(&op) => true,
+            _ => row.get(3).is_some_and(|ours| ours.as_deref() == Some("t")),
+        }
     }
 
     fn entries(&self, op: UndoOp) -> impl Iterator<Item = (usize, &Entry)> {
@@ -279,7 +302,10 @@ impl<'a> RevertPlan<'a> {
 
     fn judge(&self, session: &Session, op: UndoOp, fates: &mut HashMap<Values, Fate>) -> Result<()> {
         let found = self.find(session, op, Locking::Unlocked)?;
-        let found: HashMap<_, _> = found.iter().map(|row| (number(row, 0), is_ours(row))).collect();
+        let found: HashMap<_, _> = found
+            .iter()
+            .map(|row| (number(row, 0), self.is_ours(op, row)))
+            .collect();
         for (ordinal, Entry(_, key, ..)) in self.entries(op) {
             let fate = match (op, found.get(&Some(ordinal))) {
                 (UndoOp::Deleted, None) | (UndoOp::Inserted | UndoOp::Updated, Some(true)) => Fate::Ours,
@@ -294,7 +320,7 @@ impl<'a> RevertPlan<'a> {
     /// Removes inserted rows or restores updated ones that are still ours; returns how many.
     fn act(&self, session: &Session, op: UndoOp, left: &mut Vec<String>) -> Result<u64> {
         let found = self.find(session, op, Locking::Locked)?;
-        let ours: Vec<_> = found.iter().filter(|row| is_ours(row)).collect();
+        let ours: Vec<_> = found.iter().filter(|row| self.is_ours(op, row)).collect();
         let written = self.write_found(session, op, &ours)?;
         let present: HashSet<_> = found.iter().filter_map(|row| number(row, 0)).collect();
         for (ordinal, Entry(_, key, ..)) in self.entries(op) {
@@ -344,8 +370,4 @@ impl<'a> RevertPlan<'a> {
         left.extend(missed.map(|(_, Entry(_, key, ..))| shown(key)));
         Ok(written.len() as u64)
     }
-}
-
-fn is_ours(row: &Values) -> bool {
-    row.get(3).is_some_and(|ours| ours.as_deref() == Some("t"))
 }
