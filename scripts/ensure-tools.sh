@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that what building and testing need is there; installs Debian's packages where that is allowed.
 #
-# Needed: Rust, make, a C compiler, PostgreSQL with its headers, libclang (pgrx reads the headers with it).
+# Needed: Rust, make, a C compiler, Python, PostgreSQL with its headers, libclang (pgrx reads the headers with it).
 # cargo-pgrx is not needed: scripts/extension_sql does the one thing that a build wants of it, in half a minute
 # instead of the nine that compiling cargo-pgrx takes on two cores.
 . "$(dirname "$0")/env.sh"
@@ -27,6 +27,7 @@ look() {
   fi
   have_libclang || want libclang-dev libclang
   command -v cc >/dev/null || want gcc "a C compiler"
+  command -v python3 >/dev/null || want python3 Python
 }
 
 install_packages() {
@@ -46,7 +47,20 @@ install_packages() {
   PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config
 }
 
-command -v cargo >/dev/null || die "cargo is missing: install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or later from https://rustup.rs"
+# Rust comes from rustup, into the home of whoever builds: Debian's own is too old.
+check_rust() {
+  local wanted found
+  wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+  if ! command -v cargo >/dev/null; then
+    [ -z "${SUDO_USER:-}" ] || die "root has no cargo: run this as $SUDO_USER, without sudo, which is asked where root's rights are needed"
+    die "cargo is missing: install Rust $wanted or later from https://rustup.rs"
+  fi
+  found=$(cargo --version | cut -d' ' -f2)
+  [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -1)" = "$wanted" ] ||
+    die "cargo is $found: install Rust $wanted or later from https://rustup.rs"
+}
+
+check_rust
 grep -q "^pgrx = \"=$PGRX_VERSION\"" Cargo.toml || die "pgrx.toml pins pgrx $PGRX_VERSION, Cargo.toml another version"
 mkdir -p "$CARGO_TARGET_DIR"
 look
