@@ -16,14 +16,25 @@ have_libclang() {
   [ -n "${LIBCLANG_PATH:-}" ] || ldconfig -p 2>/dev/null | grep -q 'libclang[-.0-9]*\.so' || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null
 }
 
+# The PostgreSQL to install where there is none: our default, or another of ours where only that one is packaged.
+offered_major() {
+  local major
+  for major in $(majors); do
+    if apt-cache show "postgresql-server-dev-$major" >/dev/null 2>&1; then echo "$major"; return; fi
+  done
+  echo "$PG_MAJOR"
+}
+
 look() {
+  local offered
   missing=() packages=()
-  [ -n "$(pg_major)" ] || want "postgresql-$PG_MAJOR" "PostgreSQL $PG_MAJOR"
+  offered=$(offered_major)
+  [ -n "$(pg_major)" ] || want "postgresql-$offered" "PostgreSQL $offered"
   if [ -n "$(pg_major)" ]; then
     [ -x "$("$PG_CONFIG" --bindir)/postgres" ] || want "postgresql-$(pg_major)" "the server of PostgreSQL $(pg_major)"
     [ -f "$("$PG_CONFIG" --includedir-server)/postgres.h" ] || want "postgresql-server-dev-$(pg_major)" "its headers"
   else
-    want "postgresql-server-dev-$PG_MAJOR" "its headers"
+    want "postgresql-server-dev-$offered" "its headers"
   fi
   have_libclang || want libclang-dev libclang
   command -v cc >/dev/null || want gcc "a C compiler"
@@ -37,14 +48,14 @@ install_packages() {
     sudo -n true 2>/dev/null || return 1
     sudo=(sudo -n)
   fi
-  echo "installing: ${packages[*]}"
   "${sudo[@]}" apt-get update -qq </dev/null
+  look # now that the list of packages is there
+  echo "installing: ${packages[*]}"
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null >"$CARGO_TARGET_DIR/apt.log" 2>&1 || {
     tail -20 "$CARGO_TARGET_DIR/apt.log" >&2
     return 1
   }
-  # The default of env.sh is there now.
-  PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config
+  if [ -z "$(pg_major)" ]; then find_postgres; fi
 }
 
 # Rust comes from rustup, into the home of whoever builds: Debian's own is too old.

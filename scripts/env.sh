@@ -26,10 +26,21 @@ PGRX_VERSION=$(pin pgrx version)
 PG_MAJOR=$(pin postgres default)
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 
-# PG_CONFIG: what the caller says, else Debian's place for the default major, else the first on the PATH.
+# The majors that pg_sluice is built for, the default first.
+majors() { echo "$PG_MAJOR $(pin postgres majors | tr -d '[],')"; }
+
+# Without a PG_CONFIG of the caller: Debian's place for one of our majors, else the first on the PATH.
+find_postgres() {
+  local major
+  for major in $(majors); do
+    PG_CONFIG=/usr/lib/postgresql/$major/bin/pg_config
+    if [ -x "$PG_CONFIG" ]; then return; fi
+  done
+  PG_CONFIG=$(command -v pg_config || true)
+}
+
 if [ -z "${PG_CONFIG:-}" ]; then
-  PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config
-  [ -x "$PG_CONFIG" ] || PG_CONFIG=$(command -v pg_config || true)
+  find_postgres
 elif [ ! -x "$PG_CONFIG" ]; then
   die "PG_CONFIG=$PG_CONFIG: there is no such program"
 fi
