@@ -72,10 +72,16 @@ impl<D: Decode> PageWork<'_, D> {
         };
         self.shared.foresee(self.ask, next.as_ref());
         let (page, facts) = match meaning {
-            Meaning::Page => self.decode.decode(&response).map(|(page, facts)| (Some(page), facts))?,
+            Meaning::Page => self.decode(&response)?,
             Meaning::NoContent | Meaning::Absent => (None, PageFacts::default()),
         };
         Ok(Some(self.fetched(&response, page, facts, next)))
+    }
+
+    fn decode(&self, response: &Response) -> Result<(Option<D::Page>, PageFacts), Error> {
+        let _turn = self.shared.turns.take();
+        let (page, facts) = self.decode.decode(response)?;
+        Ok((Some(page), facts))
     }
 
     /// Sends until there is an answer for good. None: the page is not wanted any more.

@@ -27,6 +27,7 @@ pub mod probe;
 mod resolver;
 mod spec;
 pub mod transport;
+mod turns;
 
 pub use agent::AgentSettings;
 pub use memory::MemoryTransport;

@@ -15,11 +15,13 @@ use sluice_core::retry::SplitMix64;
 use crate::order::{Failed, Fetched, Order};
 use crate::pages::Poll;
 use crate::spec::ReadSpec;
+use crate::turns::Turns;
 
 pub(crate) struct Shared<P> {
     pub spec: ReadSpec,
     pub requests: AtomicU64,
     pub retries: AtomicU64,
+    pub turns: Turns,
     state: Mutex<State<P>>,
     changed: Condvar,
     wake: Arc<dyn Fn() + Send + Sync>,
@@ -67,6 +69,7 @@ impl<P: Send + 'static> Shared<P> {
             spec,
             requests: AtomicU64::new(0),
             retries: AtomicU64::new(0),
+            turns: Turns::beside_the_caller(),
             state: Mutex::new(state),
             changed: Condvar::new(),
             wake,
