@@ -28,12 +28,12 @@ offered_major() {
 look() {
   local offered
   missing=() packages=()
-  offered=$(offered_major)
-  [ -n "$(pg_major)" ] || want "postgresql-$offered" "PostgreSQL $offered"
   if [ -n "$(pg_major)" ]; then
     [ -x "$("$PG_CONFIG" --bindir)/postgres" ] || want "postgresql-$(pg_major)" "the server of PostgreSQL $(pg_major)"
     [ -f "$("$PG_CONFIG" --includedir-server)/postgres.h" ] || want "postgresql-server-dev-$(pg_major)" "its headers"
   else
+    offered=$(offered_major)
+    want "postgresql-$offered" "PostgreSQL $offered"
     want "postgresql-server-dev-$offered" "its headers"
   fi
   have_libclang || want libclang-dev libclang

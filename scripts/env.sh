@@ -75,7 +75,7 @@ write_to() {
   SUDO=()
   for folder in "$@"; do
     if [ -w "$folder" ]; then continue; fi
-    may_ask_sudo || die "$folder is not writable for $(id -un), and there is no sudo to ask; run it as a user who may write there"
+    may_ask_sudo || die "$folder is not writable for $(id -un), and sudo cannot be asked here; run it as a user who may write there"
     SUDO=(sudo)
   done
 }
