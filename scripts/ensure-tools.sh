@@ -39,6 +39,8 @@ look() {
   have_libclang || want libclang-dev libclang
   command -v cc >/dev/null || want gcc "a C compiler"
   command -v python3 >/dev/null || want python3 Python
+  # The scenarios end processes by it; the shell's own kill does not help them.
+  type -P kill >/dev/null || want procps "the program kill"
 }
 
 install_packages() {
