@@ -6,9 +6,22 @@ CREATE FUNCTION sluice._writer_level() RETURNS boolean LANGUAGE sql IMMUTABLE PA
 CREATE FUNCTION sluice._operator_level() RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
 CREATE FUNCTION sluice._admin_level() RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
 
+-- Errors about data quote it, in PostgreSQL's texts and in those of triggers.
+CREATE FUNCTION sluice._may_quote(sqlstate text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN left(sqlstate, 2) IN ('21', '22', '23', 'P0');
+
+-- An error's message: in full for those who have the rights of the job's owner, and may read the data. Our own messages
+-- of wrong answers and definitions quote nothing; their details do.
+CREATE FUNCTION sluice._told(message text, sqlstate text, error_class text, own boolean) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN own OR sqlstate = '22032' OR error_class IN ('config', 'auth') OR sluice._may_quote(sqlstate) IS NOT TRUE
+            THEN message
+            ELSE 'an error about data (' || sqlstate || '), whose text is for the job''s owner' END;
+
 -- The jobs that the current user may see, with what the catalogs say of them now.
 CREATE VIEW sluice._visible_job WITH (security_barrier) AS
 SELECT j.*,
+       pg_catalog.pg_has_role(j.owner_oid, 'USAGE') AS own,
        s.srvname::text AS current_server,
        pg_catalog.pg_get_userbyid(c.relowner)::text AS run_as,
        c.oid IS NOT NULL AS target_exists,
@@ -68,11 +81,9 @@ SELECT r.id,
        r.bytes,
        r.error_class,
        r.sqlstate,
-       r.error_message,
-       -- Details of bad records quote them: they are for those who may read the data.
-       CASE WHEN pg_catalog.pg_has_role(j.owner_oid, 'USAGE')
-                 OR left(r.sqlstate, 2) NOT IN ('21', '22', '23', 'P0') THEN r.error_detail END AS error_detail,
-       r.error_hint,
+       sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message,
+       CASE WHEN j.own OR NOT sluice._may_quote(r.sqlstate) THEN r.error_detail END AS error_detail,
+       CASE WHEN j.own OR left(r.sqlstate, 2) <> 'P0' THEN r.error_hint END AS error_hint,
        r.unconfirmed,
        r.held_reason,
        r.created_at
@@ -126,7 +137,8 @@ WITH job AS MATERIALIZED (
 ), standing AS MATERIALIZED (
     SELECT j.id, j.name, j.next_run_at, j.last_success_at, j.armed AND j.current_server IS NULL AS unconnected, j.server_name, j.paused_at, j.pause_reason, j.disabled_reason,
            r.id AS run_id, r.status AS run_status, r.source, r.records, r.pages, r.unconfirmed, r.started_at,
-           r.finished_at, r.error_class, r.error_message, r.error_hint, r.held_reason, r.not_before,
+           r.finished_at, r.error_class, sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message,
+           CASE WHEN j.own OR left(r.sqlstate, 2) <> 'P0' THEN r.error_hint END AS error_hint, r.held_reason, r.not_before,
            p.run_id IS NOT NULL AS live, p.phase, p.pages_done, p.pages_total, p.records_done, p.rate,
            p.last_progress_at,
            CASE
@@ -223,7 +235,7 @@ WITH judged AS (
            CASE WHEN j.armed AND j.current_server IS NULL THEN pg_catalog.format('connection "%s" was dropped', j.server_name)
                 ELSE j.disabled_reason END AS disabled_reason, j.run_every, t.read_records, t.consecutive_failures,
            t.last_success_at, t.last_failure_at, t.updated_at, r.status, r.finished_at, r.error_class,
-           r.error_message, r.held_reason,
+           sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message, r.held_reason,
            t.last_success_at IS NOT NULL
                AND t.last_success_at >= pg_catalog.now() - 3 * coalesce(j.run_every, interval '100 years') AS fresh
     FROM sluice._visible_job AS j
@@ -278,17 +290,22 @@ SELECT s.srvname::text AS name,
        pg_catalog.pg_get_userbyid(s.srvowner)::text AS owner,
        sluice._origin(s.srvoptions) AS origin,
        coalesce(sluice._option(s.srvoptions, 'auth'), 'none') AS auth,
-       CASE WHEN last.error_class = 'auth' THEN 'reauth_required' ELSE 'connected' END AS state,
+       CASE WHEN last.error_class = 'auth' THEN 'reauth_required' WHEN last.answered THEN 'connected' END AS state,
        NULL::timestamptz AS token_expires_at,
-       last.ok_at AS last_ok_at
+       ok.at AS last_ok_at
 FROM pg_catalog.pg_foreign_server AS s
 JOIN pg_catalog.pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw AND w.fdwname = 'pg_sluice'
 LEFT JOIN LATERAL (
-    SELECT max(t.last_success_at) AS ok_at,
-           (SELECT r.error_class FROM sluice._run AS r JOIN sluice._job AS k ON k.id = r.job_id
-            WHERE k.server_oid = s.oid AND r.finished_at IS NOT NULL ORDER BY r.id DESC LIMIT 1) AS error_class
-    FROM sluice._job AS j JOIN sluice._job_state AS t ON t.job_id = j.id
+    SELECT max(t.last_success_at) AS at FROM sluice._job AS j JOIN sluice._job_state AS t ON t.job_id = j.id
     WHERE j.server_oid = s.oid
+) AS ok ON true
+-- What the last run that asked the remote says of the connection.
+LEFT JOIN LATERAL (
+    SELECT r.error_class, coalesce(r.error_class, '') NOT IN ('network', 'timeout', 'server', 'config') AS answered
+    FROM sluice._run AS r JOIN sluice._job AS j ON j.id = r.job_id
+    WHERE j.server_oid = s.oid AND r.finished_at IS NOT NULL AND r.source <> 'rollback'
+      AND (r.pages > 0 OR r.error_class NOT IN ('database', 'resource', 'internal', 'cancelled'))
+    ORDER BY r.id DESC LIMIT 1
 ) AS last ON true
 WHERE pg_catalog.has_server_privilege(s.oid, 'USAGE')
    OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')

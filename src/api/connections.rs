@@ -1,6 +1,6 @@
 //! Connections: the wrapper's validator, and the calls for applications.
 
-use super::{given, require_server};
+use super::{given, require_library};
 use crate::pg::Oid;
 use crate::pg::report::or_raise;
 use crate::pg::{catalog, identity, spi};
@@ -9,9 +9,8 @@ use crate::store::connection::{self, split_option};
 use crate::store::{job, role};
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::call::{CallError, counted};
+use sluice_core::call::CallError;
 use sluice_core::connection::{ConnectionFault, ConnectionOptions, options_of_document};
-use sluice_core::data;
 use sluice_core::job::LONGEST_NAME;
 use sluice_core::settings::Settings;
 use sluice_core::sql_text::quote;
@@ -66,6 +65,7 @@ fn create_connection(name: Option<&str>, base_url: Option<&str>, options: defaul
 }
 
 fn create(name: &str, base_url: &str, document: &str) -> Result<()> {
+    catalog::require_primary()?;
     check_new_name(name)?;
     let mut options = vec![("base_url".to_string(), base_url.to_string())];
     options.extend(options_of_document(document)?);
@@ -100,13 +100,14 @@ fn drop_connection(name: Option<&str>) {
 }
 
 fn remove(name: &str) -> Result<()> {
+    catalog::require_primary()?;
     let server = connection::by_name(name)?;
-    let (jobs, examples) = job::using_server(server.oid)?;
+    let (jobs, seen) = job::using_server(server.oid, identity::current_user())?;
     if jobs > 0 {
         return Err(CallError::ConnectionInUse {
             name: name.into(),
             jobs,
-            examples,
+            seen,
         }
         .into());
     }
@@ -139,46 +140,12 @@ fn test_connection(
 type Step = (String, Option<bool>, Option<String>, Option<String>);
 
 fn test(name: &str, path: &str, document: &str) -> Result<Vec<Step>> {
-    require_server()?;
+    require_library()?;
     let question = question(name, path, document)?;
-    let mut steps: Vec<Step> = probe::steps(&question)?
-        .into_iter()
+    let steps = probe::steps(&question)?.into_iter();
+    Ok(steps
         .map(|step| (step.check.to_string(), step.ok, step.detail, step.hint))
-        .collect();
-    let reached = steps.iter().all(|(_, ok, ..)| *ok != Some(false));
-    let last = steps.len().min(RECORDS_STEP);
-    steps.insert(
-        last,
-        if reached {
-            records_step(&question)
-        } else {
-            not_tried("records")
-        },
-    );
-    Ok(steps)
-}
-
-/// Where the look at the records stands among the steps.
-const RECORDS_STEP: usize = 6;
-
-fn not_tried(check: &str) -> Step {
-    (check.into(), None, Some("not tried".into()), None)
-}
-
-fn records_step(question: &probe::Question) -> Step {
-    let looked = probe::first_page(question).and_then(|response| {
-        let located = data::locate(&response.body, &question.settings.records)?;
-        Ok(data::infer(located.text, u64::MAX)?.records)
-    });
-    match looked {
-        Ok(records) => (
-            "records".into(),
-            Some(true),
-            Some(format!("{} on the first page", counted(records as i64, "record"))),
-            None,
-        ),
-        Err(error) => ("records".into(), Some(false), Some(error.to_string()), error.hint()),
-    }
+        .collect())
 }
 
 /// What a probe of this connection asks, if the caller may use it.
@@ -187,7 +154,7 @@ pub fn question(name: &str, path: &str, document: &str) -> Result<probe::Questio
     if !connection::may_use(identity::current_user(), server.oid)? {
         return Err(no_usage(&server.name)?);
     }
-    probe::Question::of(&server, path, Settings::parse(document)?)
+    probe::Question::of(server, path, Settings::parse(document)?)
 }
 
 /// The error for a role without USAGE on a connection.

@@ -1,10 +1,10 @@
 //! Defining jobs: create, alter, drop, pause, resume.
 
 use super::connections::no_usage;
-use super::target::{Found, Wish, check_key, find_or_create, may_become_owner};
+use super::target::{Found, Wish, check_key, find_or_create, may_become_owner, warn_of_others};
 use super::{caller_name, given, here, operable_job, own_job, require_server, wake};
 use crate::pg::report::or_raise;
-use crate::pg::{identity, relation, shmem, spi};
+use crate::pg::{catalog, identity, relation, shmem, spi};
 use crate::store::connection;
 use crate::store::job::{self, Job};
 use crate::store::{role, run, state};
@@ -105,6 +105,7 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
     let id = job::insert(&new, &caller_name()?)?;
     wake();
     tell(&new, &found)?;
+    warn_of_others(&new, &found.target)?;
     Ok(id)
 }
 
@@ -213,6 +214,9 @@ fn alter(name: &str, change: &Change) -> Result<()> {
         Settings::parse(&job.settings)?;
     }
     job::update(&job)?;
+    if change.mode.is_some() {
+        warn_of_others(&job, &target)?;
+    }
     state::void_skip(job.id)?;
     let reads_otherwise = change.connection.is_some()
         || change.path.is_some()
@@ -260,6 +264,7 @@ fn drop_job(name: Option<&str>, drop_target: default!(Option<bool>, "false")) {
 }
 
 fn remove(name: &str, drop_target: bool) -> Result<()> {
+    catalog::require_primary()?;
     let job = own_job(name)?;
     stop(&job)?;
     job::delete(job.id)?;

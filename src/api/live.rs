@@ -1,9 +1,12 @@
 //! What shared memory knows: the views read it through these functions.
 
 use crate::pg::clock::Timestamp;
-use crate::pg::{bgworker, settings, shmem};
+use crate::pg::report::or_raise;
+use crate::pg::{bgworker, identity, settings, shmem};
+use crate::store::job;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
+use sluice_core::Result;
 
 type Worker = (
     i32,
@@ -18,7 +21,7 @@ type Worker = (
     TimestampWithTimeZone,
 );
 
-/// The workers of this database, as they report themselves.
+/// The workers of this database, as they report themselves, on jobs that the caller sees.
 #[pg_extern(name = "_workers", stable, parallel_unsafe)]
 #[allow(clippy::type_complexity)] // the columns of a table function
 fn workers() -> TableIterator<
@@ -36,19 +39,20 @@ fn workers() -> TableIterator<
         name!(last_progress_at, TimestampWithTimeZone),
     ),
 > {
-    TableIterator::new(running())
+    TableIterator::new(or_raise(running()))
 }
 
-fn running() -> Vec<Worker> {
+fn running() -> Result<Vec<Worker>> {
     if !shmem::is_ready() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
+    let seen = job::seen_by(identity::current_user())?;
     let here = bgworker::my_database();
     let slots = shmem::slots()
         .into_iter()
-        .filter(|slot| slot.database == here && slot.pid > 0);
+        .filter(|slot| slot.database == here && slot.pid > 0 && seen.contains(&slot.job));
     let time = |at: Timestamp| TimestampWithTimeZone::from(at);
-    slots
+    Ok(slots
         .map(|slot| {
             let p = slot.progress;
             let phase = p.phase.as_str().to_string();
@@ -58,7 +62,7 @@ fn running() -> Vec<Worker> {
                 slot.pid, slot.job, slot.run, phase, done.0, done.1, done.2, done.3, started, last,
             )
         })
-        .collect()
+        .collect())
 }
 
 /// Whether a run of this job would start if a worker were free.

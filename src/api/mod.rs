@@ -15,7 +15,7 @@ mod secrets;
 mod target;
 
 use crate::pg::{Oid, bgworker, catalog, identity, shmem, xact};
-use crate::store::job::Job;
+use crate::store::job::{self, Job};
 use crate::store::role::{self, Level};
 use sluice_core::Result;
 use sluice_core::call::CallError;
@@ -27,9 +27,12 @@ fn given<T>(argument: &'static str, value: Option<T>) -> Result<T> {
 
 /// Refuses calls that need our processes where there are none.
 fn require_server() -> Result<()> {
-    if catalog::in_recovery() {
-        return Err(CallError::Standby.into());
-    }
+    catalog::require_primary()?;
+    require_library()
+}
+
+/// Refuses calls where the library was not loaded at the server's start.
+fn require_library() -> Result<()> {
     if !shmem::is_ready() {
         return Err(CallError::NotPreloaded.into());
     }
@@ -38,8 +41,8 @@ fn require_server() -> Result<()> {
 
 /// The job of this name, if the caller may define it: its owner, or an admin.
 fn own_job(name: &str) -> Result<Job> {
-    let job = crate::store::job::by_name(name)?;
     let caller = identity::current_user();
+    let job = job::by_name(name, caller)?;
     if role::has_rights_of(caller, job.owner)? || role::has_level(caller, Level::Admin)? {
         return Ok(job);
     }
@@ -48,7 +51,7 @@ fn own_job(name: &str) -> Result<Job> {
 
 /// The job of this name, if the caller may operate it: its owner, an operator or an admin.
 fn operable_job(name: &str) -> Result<Job> {
-    let job = crate::store::job::by_name(name)?;
+    let job = job::by_name(name, identity::current_user())?;
     if may_operate(&job)? { Ok(job) } else { Err(denied(&job)) }
 }
 

@@ -5,12 +5,12 @@ use super::{caller_name, given, may_operate, operable_job, require_server, wake}
 use crate::pg::FunctionCallInfo;
 use crate::pg::procedure::{self, Procedure};
 use crate::pg::report::or_raise;
-use crate::pg::{bgworker, clock, latch, shmem};
+use crate::pg::{bgworker, catalog, clock, identity, latch, shmem};
 use crate::store::job::{self, Job};
 use crate::store::run;
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::call::{CallError, counted};
+use sluice_core::call::{CallError, EndedWith, counted};
 use sluice_core::run::{RunSource, RunStatus};
 use std::time::{Duration, Instant};
 
@@ -108,14 +108,19 @@ fn discard(run: Option<i64>) {
 }
 
 fn drop_held(id: i64) -> Result<()> {
+    catalog::require_primary()?;
     let held = held_run(id)?;
     run::finish(held.id, RunStatus::Discarded, clock::now())
 }
 
 /// The held run of this id, if the caller may decide about it.
 fn held_run(id: i64) -> Result<run::Run> {
-    let found = run::by_id(id)?.ok_or(CallError::UnknownRun { run: id })?;
-    let job = job::by_id(found.job)?.ok_or(CallError::UnknownRun { run: id })?;
+    let unknown = CallError::UnknownRun { run: id };
+    let Some(found) = run::by_id(id)? else {
+        return Err(unknown.into());
+    };
+    let seen = job::seen_by(identity::current_user())?.contains(&found.job);
+    let job = job::by_id(found.job)?.filter(|_| seen).ok_or(unknown)?;
     operable_job(&job.name)?;
     if found.status == RunStatus::Held.as_str() {
         return Ok(found);
@@ -181,7 +186,7 @@ pub fn wait(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
     let mut told = Instant::now();
     let mut last = String::new();
     loop {
-        let (status, error) = run::ending(id)?.ok_or(CallError::UnknownRun { run: id })?;
+        let (status, error) = ending(id)?;
         procedure.commit();
         match status.as_str() {
             "scheduled" | "running" | "publishing" => {}
@@ -227,12 +232,12 @@ fn follow(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
     procedure::notice(&format!(
         "run {id} was interrupted; waiting for the run that continues it"
     ));
-    let next = job::by_name(job).and_then(|job| run::open_of(job.id))?;
+    let next = job::by_name(job, identity::current_user()).and_then(|job| run::open_of(job.id))?;
     procedure.commit();
     match next {
         Some(next) => wait(procedure, next.id, job),
         None => {
-            let (status, error) = run::ending(id)?.ok_or(CallError::UnknownRun { run: id })?;
+            let (status, error) = ending(id)?;
             Err(CallError::RunEnded {
                 run: id,
                 job: job.into(),
@@ -242,6 +247,11 @@ fn follow(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
             .into())
         }
     }
+}
+
+/// How a run stands, as far as the caller may read it.
+fn ending(id: i64) -> Result<(String, EndedWith)> {
+    Ok(run::ending(id, identity::current_user())?.ok_or(CallError::UnknownRun { run: id })?)
 }
 
 fn summary(id: i64) -> Result<String> {

@@ -10,7 +10,7 @@ use crate::store::job::{self, Job};
 use crate::store::{run, undo};
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::call::CallError;
+use sluice_core::call::{CallError, counted};
 
 /// Puts a job's rows and position back to what they were after a run; NULL: before the latest published one.
 #[pg_extern(sql = "
@@ -57,7 +57,8 @@ fn roll_back(procedure: &Procedure, job: &Job, to: Option<i64>, resume: bool) ->
 }
 
 /// What a rollback would change: the runs that it undoes, newest first, with what each did; the last row, without a run,
-/// says what would be taken back in all, and how many rows would be left because others changed them since.
+/// says what would be taken back in all, and how many rows would be left because others changed them since. The rows of a
+/// first load are counted as they came: which of them others changed is looked at only when they are removed.
 #[pg_extern(stable, parallel_unsafe)]
 #[allow(clippy::type_complexity)] // the columns of a table function
 fn preview_rollback(
@@ -83,15 +84,18 @@ fn preview(name: &str, to: Option<i64>) -> Result<Vec<Undone>> {
     let job = operable_job(name)?;
     let after = undo::rollback_target(&job, to)?;
     let runs = run::undone_by_rollback(job.id, after)?;
+    let loaded = run::loaded_first(job.id, after)?;
     let mut shown: Vec<Undone> = runs
         .into_iter()
         .map(|(id, at, inserted, updated, deleted, what)| (Some(id), at, inserted, updated, deleted, what))
         .collect();
     let all = preview::rollback(&job, after)?;
-    let back = (all.reinserted as i64, all.restored as i64, all.removed as i64);
+    let left = all.left.len() as i64;
+    let back = (all.reinserted as i64, all.restored as i64, all.removed as i64 + loaded);
     let what = format!(
-        "in all, besides a first load: {} rows changed by others since are left",
-        all.left.len()
+        "in all; {} changed by others since {} left",
+        counted(left, "row"),
+        if left == 1 { "is" } else { "are" }
     );
     shown.push((None, None, back.0, back.1, back.2, what));
     Ok(shown)

@@ -2,7 +2,7 @@
 
 use super::{caller_name, given};
 use crate::pg::report::or_raise;
-use crate::pg::{identity, key_file};
+use crate::pg::{catalog, identity, key_file};
 use crate::store::role::{self, Level};
 use crate::store::secret::{self, Sealed};
 use pgrx::prelude::*;
@@ -22,6 +22,7 @@ fn set_secret(name: Option<&str>, value: Option<&str>, origin: default!(Option<&
 }
 
 fn set(name: &str, value: &str, origin: Option<&str>) -> Result<()> {
+    catalog::require_primary()?;
     check_secret_name(name)?;
     check_secret_value(name, value)?;
     let origin = origin.map(parse_origin).transpose()?;
@@ -63,6 +64,7 @@ fn drop_secret(name: Option<&str>, owner: default!(Option<&str>, "NULL")) {
 }
 
 fn forget(name: &str, owner: Option<&str>) -> Result<()> {
+    catalog::require_primary()?;
     let caller = identity::current_user();
     let owner = match owner {
         None => caller,
@@ -91,6 +93,7 @@ fn grant_secret(name: Option<&str>, role: Option<&str>) {
 }
 
 fn grant(name: &str, role_name: &str) -> Result<()> {
+    catalog::require_primary()?;
     let caller = identity::current_user();
     let found = secret::find(caller, name)?
         .filter(|s| s.owner == caller)

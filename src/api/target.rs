@@ -3,13 +3,14 @@
 use super::connections::question;
 use crate::pg::Oid;
 use crate::pg::relation::{self, RelationKind, Target};
-use crate::pg::{identity, spi};
+use crate::pg::{identity, report, spi};
 use crate::pipeline::probe;
+use crate::store::job::{self, Job};
 use crate::store::role;
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::data::{self, InferredColumn, unique_members};
-use sluice_core::job::{JobFault, TargetName};
+use sluice_core::job::{JobFault, Mode, TargetName};
 use sluice_core::settings::Settings;
 use sluice_core::sql_text::quote;
 use sluice_core::target::TargetError;
@@ -128,6 +129,7 @@ pub fn check_key(target: &Target, key: &[String]) -> Result<()> {
 
 /// Makes the table from the first page: a column for each member, a primary key on the key's columns.
 fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> {
+    require_schema(name)?;
     let asked = question(wish.connection, wish.path, wish.document)?;
     let response = probe::first_page(&asked)?;
     let located = data::locate(&response.body, &settings.records)?;
@@ -162,6 +164,55 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
         settings: with_columns(wish.document, &columns),
         created: true,
     })
+}
+
+/// Checks that the caller can make a table of this name, before the remote is asked what it would look like.
+fn require_schema(name: &TargetName) -> Result<()> {
+    let sql = "SELECT n.nspname::text, pg_catalog.has_schema_privilege(n.oid, 'CREATE') \
+               FROM pg_catalog.pg_namespace AS n \
+               WHERE n.nspname OPERATOR(pg_catalog.=) coalesce($1, pg_catalog.current_schema())";
+    let found = spi::row(sql, &[name.schema.clone().into()], |r| {
+        Ok((r.need::<String>(1)?, r.need::<bool>(2)?))
+    })?;
+    let missing = match (&name.schema, found) {
+        (_, Some((_, true))) => return Ok(()),
+        (_, Some((schema, false))) => return Err(no_create(&schema)?),
+        (Some(schema), None) => JobFault::UnknownSchema { schema: schema.clone() },
+        (None, None) => JobFault::NoSchema {
+            table: name.table.clone(),
+        },
+    };
+    Err(missing.into())
+}
+
+fn no_create(schema: &str) -> Result<sluice_core::Error> {
+    let role = role::name_of(identity::current_user())?;
+    Ok(CallError::Denied {
+        what: format!("schema \"{schema}\""),
+        detail: format!("The target is not there and would be made in it, and \"{role}\" lacks CREATE on it."),
+        hint: format!("GRANT CREATE ON SCHEMA {} TO {};", quote(schema), quote(&role)),
+    }
+    .into())
+}
+
+/// Warns where another job writes the same target, unless both only add and change rows.
+pub fn warn_of_others(job: &Job, target: &Target) -> Result<()> {
+    let replaces = |mode: &str| mode == Mode::Replace.as_str();
+    for (mode, name) in job::others_of_target(job, identity::current_user())? {
+        if !replaces(&mode) && !replaces(&job.mode) {
+            continue;
+        }
+        let other = name.map_or_else(|| "another job".to_string(), |name| format!("job \"{name}\""));
+        report::warn(
+            format!("table {} is the target of {other} too", target.full_name()),
+            "A job removes only rows that it has brought. Where both bring a row of the same key, the later run's values \
+             stand, and a row that one of them removes comes back when the other compares every row again (setting \
+             verify_every)."
+                .into(),
+            "Let the two bring different keys, or give each a target of its own.".into(),
+        );
+    }
+    Ok(())
 }
 
 fn create_table(name: &TargetName, columns: &[InferredColumn], key: &[String], settings: &Settings) -> Result<Oid> {

@@ -2,6 +2,7 @@
 
 use crate::class::Class;
 use crate::error::Explain;
+use crate::run::RunStatus;
 use crate::sql_text::quote;
 
 /// A call that cannot be served, and why.
@@ -34,7 +35,12 @@ pub enum CallError {
     #[error("connection \"{name}\" does not exist")]
     UnknownConnection { name: String, nearest: Option<String> },
     #[error("connection \"{name}\" is used by {}", counted(*.jobs, "job"))]
-    ConnectionInUse { name: String, jobs: i64, examples: String },
+    ConnectionInUse {
+        name: String,
+        jobs: i64,
+        /// Those that the caller sees.
+        seen: Vec<String>,
+    },
     #[error("run {run} does not exist")]
     UnknownRun { run: i64 },
     #[error("run {run} is not held")]
@@ -160,7 +166,7 @@ impl Explain for CallError {
                 "The procedure commits the request and then waits for a worker, which could not see it otherwise."
                     .into(),
             ),
-            CallError::ConnectionInUse { jobs, examples, .. } => Some(in_use(*jobs, examples)),
+            CallError::ConnectionInUse { jobs, seen, .. } => Some(in_use(*jobs, seen)),
             CallError::ConnectionGone { connection, .. } => Some(format!("It was \"{connection}\".")),
             CallError::OwnerGone { .. } => Some("A job runs for the role that made it.".into()),
             CallError::ForeignTable => Some("A job writes to an ordinary table.".into()),
@@ -212,6 +218,7 @@ impl Explain for CallError {
             CallError::UnknownLevel { .. } => "The levels are monitor, writer, operator and admin.".into(),
             CallError::WrongOrigin { name, .. } => format!("Set a secret for this origin: SELECT sluice.set_secret({}, '…', origin => …).", literal(&format!("{name}_2"))),
             CallError::UnknownSecret { hint, .. } | CallError::NoKey { hint, .. } | CallError::Denied { hint, .. } => hint.clone(),
+            CallError::RunEnded { run, status, .. } if status == RunStatus::Held.as_str() => format!("CALL sluice.approve({run}) publishes what it read, SELECT sluice.discard({run}) drops it."),
             CallError::RunEnded { error, job, .. } => error.hint.clone().unwrap_or_else(|| format!("SELECT * FROM sluice.sync_status WHERE data_type = {} says what happens next.", literal(job))),
             CallError::WorkerDidNotStart { .. } => "The server's log says why; often the target's owner lacks CONNECT on the database.".into(),
             CallError::Stopped => "It goes on at its checkpoint at the next scheduled time, or with sluice.start_sync.".into(),
@@ -235,9 +242,13 @@ pub fn counted(number: i64, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
-fn in_use(jobs: i64, examples: &str) -> String {
-    let more = if jobs > 3 { " and others" } else { "" };
-    format!("Used by: {examples}{more}.")
+fn in_use(jobs: i64, seen: &[String]) -> String {
+    let named = &seen[..seen.len().min(3)];
+    match named.len() {
+        0 => "The jobs belong to other roles.".into(),
+        shown if (shown as i64) < jobs => format!("Used by: {} and others.", named.join(", ")),
+        _ => format!("Used by: {}.", named.join(", ")),
+    }
 }
 
 fn ended_detail(error: &EndedWith) -> String {
@@ -252,6 +263,34 @@ fn ended_detail(error: &EndedWith) -> String {
 mod tests {
     use super::*;
     use crate::error::Error;
+
+    #[test]
+    fn a_held_run_names_both_ways_to_decide() {
+        let held = CallError::RunEnded {
+            run: 7,
+            job: "shop".into(),
+            status: "held".into(),
+            error: EndedWith::default(),
+        };
+        let hint = held.hint().unwrap();
+        assert!(
+            hint.contains("CALL sluice.approve(7)") && hint.contains("SELECT sluice.discard(7)"),
+            "{hint}"
+        );
+    }
+
+    #[test]
+    fn a_connection_in_use_names_only_jobs_that_the_caller_sees() {
+        let detail = |jobs, seen: &[&str]| {
+            let seen = seen.iter().map(|name| (*name).to_string()).collect();
+            let name = "shop".into();
+            CallError::ConnectionInUse { name, jobs, seen }.detail().unwrap()
+        };
+        assert_eq!(detail(2, &["a", "b"]), "Used by: a, b.");
+        assert_eq!(detail(4, &["a", "b", "c", "d"]), "Used by: a, b, c and others.");
+        assert_eq!(detail(2, &["a"]), "Used by: a and others.");
+        assert_eq!(detail(1, &[]), "The jobs belong to other roles.");
+    }
 
     #[test]
     fn a_run_ends_its_caller_with_its_own_sqlstate() {

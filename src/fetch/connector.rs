@@ -1,23 +1,24 @@
 //! Connections, checked once more.
 //!
-//! The chain is `Gate → TCP → Watch → TLS`. The gate stands directly before the sockets: whatever resolved the name,
+//! The chain is `Gate → TCP → Watch → Handshake`. The gate stands directly before the sockets: whatever resolved the name,
 //! and however the addresses came here, only a checked address is connected to. The chain has no proxy and no other
 //! way to a socket.
 
 use std::io::ErrorKind;
 
-use sluice_core::http::HttpError;
+use sluice_core::http::{HttpError, TlsProblem, remote};
 use sluice_core::url_policy::address::AddressPolicy;
 use ureq::Error;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, RustlsConnector, TcpConnector, Transport,
 };
+use url::Url;
 
 pub(crate) fn connector(policy: AddressPolicy) -> impl Connector<()> {
     Gate { policy }
         .chain(TcpConnector::default())
         .chain(Watch)
-        .chain(RustlsConnector::default())
+        .chain(Handshake(RustlsConnector::default()))
 }
 
 /// Lets only checked addresses pass.
@@ -42,6 +43,29 @@ impl Connector<()> for Gate {
         }
         Ok(None)
     }
+}
+
+/// TLS, whose failures are told apart from those of the connection below it: a peer that does not speak TLS closes the
+/// connection or says nothing at all.
+#[derive(Debug)]
+struct Handshake(RustlsConnector);
+
+impl<In: Transport> Connector<In> for Handshake {
+    type Out = <RustlsConnector as Connector<In>>::Out;
+
+    fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
+        self.0.connect(details, chained).map_err(|error| match error {
+            Error::Io(io) if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => Error::Io(io),
+            Error::Io(_) | Error::Timeout(_) => unanswered(details),
+            other => other,
+        })
+    }
+}
+
+fn unanswered(details: &ConnectionDetails) -> Error {
+    let remote = Url::parse(&details.uri.to_string()).map_or_else(|_| String::new(), |url| remote(&url));
+    let problem = TlsProblem::Handshake;
+    Error::Other(Box::new(HttpError::Tls { remote, problem }))
 }
 
 /// Wraps each connection in [`Watched`].

@@ -58,6 +58,7 @@ impl<P> State<P> {
 
 impl<P: Send + 'static> Shared<P> {
     pub fn new(spec: ReadSpec, wake: Arc<dyn Fn() + Send + Sync>) -> Shared<P> {
+        let turns = Turns::leaving(usize::from(spec.caller_computes));
         let state = State {
             order: Order::new(&spec),
             stopped: false,
@@ -69,7 +70,7 @@ impl<P: Send + 'static> Shared<P> {
             spec,
             requests: AtomicU64::new(0),
             retries: AtomicU64::new(0),
-            turns: Turns::beside_the_caller(),
+            turns,
             state: Mutex::new(state),
             changed: Condvar::new(),
             wake,

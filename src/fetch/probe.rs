@@ -5,6 +5,7 @@
 
 use std::time::SystemTime;
 
+use sluice_core::call::counted;
 use sluice_core::class::Class;
 use sluice_core::error::{Error, Explain};
 use sluice_core::http::status::{self, Meaning};
@@ -17,7 +18,7 @@ use crate::transport::Transport;
 /// One step on the way to a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probed {
-    /// resolve, address, connect, tls, auth, response or rate limit.
+    /// resolve, address, connect, tls, auth, response, records or rate limit.
     pub check: &'static str,
     /// None: not tried.
     pub ok: Option<bool>,
@@ -25,7 +26,12 @@ pub struct Probed {
     pub hint: Option<String>,
 }
 
-const CHECKS: [&str; 6] = ["resolve", "address", "connect", "tls", "auth", "response"];
+const CHECKS: [&str; 7] = ["resolve", "address", "connect", "tls", "auth", "response", "records"];
+const RATE_LIMIT: &str = "rate limit";
+const TLS: usize = 3;
+const AUTH: usize = 4;
+const RESPONSE: usize = 5;
+const RECORDS: usize = 6;
 
 /// The response that holds the first page, or the page where `spec.start` says.
 ///
@@ -35,21 +41,36 @@ pub fn first_page(spec: &ReadSpec, transport: &dyn Transport) -> Result<Response
     Ok(ask(spec, transport)?)
 }
 
-/// Every step in order, and the remote's rate limit where it tells one.
-pub fn steps(spec: &ReadSpec, transport: &dyn Transport) -> Vec<Probed> {
+/// Every step in order, and the remote's rate limit where it tells one. `count` finds the records of the one response.
+pub fn steps(
+    spec: &ReadSpec,
+    transport: &dyn Transport,
+    count: impl FnOnce(&Response) -> Result<u64, Error>,
+) -> Vec<Probed> {
     let outcome = ask(spec, transport);
-    let failed = outcome.as_ref().err().map(|error| (failed_step(error), error));
-    let mut steps: Vec<Probed> = CHECKS.iter().map(|check| probed(check, failed)).collect();
+    let limit = rate_limit(outcome.as_ref());
+    let records = outcome
+        .map_err(|error| (failed_step(&error), error.into()))
+        .and_then(|response| count(&response).map_err(|error| (RECORDS, error)));
+    let failed = records.as_ref().err().map(|(step, error)| (*step, error));
+    let mut steps: Vec<Probed> = (0..CHECKS.len()).map(|step| probed(step, failed)).collect();
     if spec.base.scheme() == "http" {
         // Nothing was encrypted, and nothing failed to be.
-        steps[3] = Probed {
-            check: "tls",
-            ok: None,
-            detail: Some("The base URL is http://.".to_owned()),
-            hint: None,
-        };
+        steps[TLS].ok = None;
+        steps[TLS].detail = Some("The base URL is http://.".to_owned());
     }
-    steps.push(rate_limit(outcome.as_ref()));
+    if let Ok(number) = records {
+        steps[RECORDS].detail = Some(format!("{} on the first page", counted(number as i64, "record")));
+    }
+    steps.push(limit);
+    steps
+}
+
+/// The steps where there is nothing to prove with who is asking: nothing is sent, and only that is told.
+pub fn without_credential(error: &Error) -> Vec<Probed> {
+    let untried = |check| Probed::untried(check);
+    let mut steps: Vec<Probed> = CHECKS.into_iter().map(untried).chain([untried(RATE_LIMIT)]).collect();
+    steps[AUTH] = probed(AUTH, Some((AUTH, error)));
     steps
 }
 
@@ -79,21 +100,28 @@ fn failed_step(error: &HttpError) -> usize {
         | HttpError::Timeout {
             phase: Phase::Connect, ..
         } => 2,
-        HttpError::Tls { .. } => 3,
-        other if other.class() == Class::Auth => 4,
-        _ => 5,
+        HttpError::Tls { .. } => TLS,
+        other if other.class() == Class::Auth => AUTH,
+        _ => RESPONSE,
     }
 }
 
-fn probed(check: &&'static str, failed: Option<(usize, &HttpError)>) -> Probed {
-    let step = CHECKS.iter().position(|c| c == check).unwrap_or_default();
-    match failed {
-        Some((at, _)) if step > at => Probed {
+impl Probed {
+    fn untried(check: &'static str) -> Probed {
+        Probed {
             check,
             ok: None,
             detail: Some("not tried".to_owned()),
             hint: None,
-        },
+        }
+    }
+}
+
+/// How a step went, where another or the same one failed, or none did.
+fn probed(step: usize, failed: Option<(usize, &Error)>) -> Probed {
+    let check = CHECKS[step];
+    match failed {
+        Some((at, _)) if step > at => Probed::untried(check),
         Some((at, error)) if step == at => {
             let facts = error.detail().map_or(String::new(), |detail| format!(". {detail}"));
             Probed {
@@ -115,7 +143,7 @@ fn probed(check: &&'static str, failed: Option<(usize, &HttpError)>) -> Probed {
 /// What is left of the remote's budget, in the fields that many APIs send.
 fn rate_limit(outcome: Result<&Response, &HttpError>) -> Probed {
     let of = |ok, detail: String| Probed {
-        check: "rate limit",
+        check: RATE_LIMIT,
         ok,
         detail: Some(detail),
         hint: None,
@@ -130,7 +158,7 @@ fn rate_limit(outcome: Result<&Response, &HttpError>) -> Probed {
             _ => of(Some(true), "The remote tells none.".to_owned()),
         },
         Err(error) if error.class() == Class::RateLimit => of(Some(false), error.to_string()),
-        Err(_) => of(None, "not tried".to_owned()),
+        Err(_) => Probed::untried(RATE_LIMIT),
     }
 }
 

@@ -69,6 +69,8 @@ pub struct ReadSpec {
     pub page_size: Option<u64>,
     /// Requests at a time; 0 counts as 1.
     pub concurrency: usize,
+    /// Whether taking the pages is much work too: then one processor is left to it.
+    pub caller_computes: bool,
     /// Least time between the starts of two requests.
     pub min_delay: Duration,
     pub retry: RetryPolicy,
@@ -94,6 +96,7 @@ impl ReadSpec {
             pagination: Pagination::None,
             page_size: None,
             concurrency: 8,
+            caller_computes: true,
             min_delay: Duration::ZERO,
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),

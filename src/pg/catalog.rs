@@ -1,6 +1,8 @@
 //! Small looks into the system catalogs that need no SQL.
 
 use pgrx::pg_sys;
+use sluice_core::Result;
+use sluice_core::call::CallError;
 use std::ffi::{CStr, CString};
 
 /// A database that could hold jobs.
@@ -75,8 +77,16 @@ pub fn system_identifier() -> i64 {
     unsafe { pg_sys::GetSystemIdentifier() as i64 }
 }
 
+/// Refuses what writes where nothing can be written.
+pub fn require_primary() -> Result<()> {
+    if in_recovery() {
+        return Err(CallError::Standby.into());
+    }
+    Ok(())
+}
+
 /// Whether the server is a standby.
-pub fn in_recovery() -> bool {
+fn in_recovery() -> bool {
     // SAFETY: reads shared memory.
     unsafe { pg_sys::RecoveryInProgress() }
 }

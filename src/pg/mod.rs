@@ -19,6 +19,7 @@ pub mod relation;
 pub mod report;
 pub mod rowset;
 pub mod settings;
+mod settings_check;
 pub mod shmem;
 pub mod signals;
 pub mod spi;

@@ -81,6 +81,14 @@ pub fn tell(message: String, hint: String) {
         .report(PgLogLevel::NOTICE);
 }
 
+/// Warns the session of something that works otherwise than one might think.
+pub fn warn(message: String, detail: String, hint: String) {
+    ErrorReport::new(PgSqlErrorCode::ERRCODE_WARNING, message, "pg_sluice")
+        .set_detail(detail)
+        .set_hint(hint)
+        .report(PgLogLevel::WARNING);
+}
+
 /// The value, or the error raised in this session.
 pub fn or_raise<T>(result: Result<T, Error>) -> T {
     match result {

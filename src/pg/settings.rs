@@ -1,8 +1,10 @@
 //! The settings `sluice.*`: what the whole server decides. What one job decides is in its settings document.
 
+use crate::pg::settings_check;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
-use std::ffi::CString;
+use sluice_core::url_policy::lists::{Networks, parse_hosts, parse_networks};
+use std::ffi::{CStr, CString};
 use std::time::Duration;
 
 /// On: an installed extension is meant to work.
@@ -15,7 +17,7 @@ static MAX_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(3);
 static KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// Empty: public addresses only.
 static ALLOWED_NETWORKS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
-/// Empty: no host is exempt from the address check.
+/// Empty: every host, under the address check.
 static ALLOWED_HOSTS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 /// On: a superuser's tables are written while no ordinary role could add code to them.
 static ALLOW_SUPERUSER_JOBS: GucSetting<bool> = GucSetting::<bool>::new(true);
@@ -73,33 +75,45 @@ fn define_switches() {
         GucContext::Sighup,
         GucFlags::default(),
     );
-    GucRegistry::define_string_guc(
+    define_checked(
         c"sluice.key_file",
         c"The file with the key that seals secrets: 32 raw bytes or 64 hexadecimal digits.",
         c"Owned by the server's user, mode 0600 or stricter, not below the data directory.",
         &KEY_FILE,
-        GucContext::Sighup,
-        GucFlags::SUPERUSER_ONLY,
+        settings_check::key_file,
     );
 }
 
 fn define_network() {
-    GucRegistry::define_string_guc(
+    define_checked(
         c"sluice.allowed_networks",
         c"Networks that are not public and may be called all the same, as a comma-separated list of CIDR blocks.",
         c"Addresses that serve cloud metadata stay refused.",
         &ALLOWED_NETWORKS,
-        GucContext::Sighup,
-        GucFlags::SUPERUSER_ONLY,
+        settings_check::networks,
     );
-    GucRegistry::define_string_guc(
+    define_checked(
         c"sluice.allowed_hosts",
-        c"Host names that may resolve to addresses that are not public, as a comma-separated list.",
-        c"",
+        c"The only hosts that may be called, as a comma-separated list of names and *.name; empty: every host.",
+        c"Their addresses are checked all the same.",
         &ALLOWED_HOSTS,
-        GucContext::Sighup,
-        GucFlags::SUPERUSER_ONLY,
+        settings_check::hosts,
     );
+}
+
+/// A setting of superusers with a format of its own.
+fn define_checked(
+    name: &'static CStr,
+    short: &'static CStr,
+    long: &'static CStr,
+    setting: &'static GucSetting<Option<CString>>,
+    check: settings_check::Check,
+) {
+    let (context, flags) = (GucContext::Sighup, GucFlags::SUPERUSER_ONLY);
+    // SAFETY: the checks are guarded, and the library is never unloaded.
+    unsafe {
+        GucRegistry::define_string_guc_with_hooks(name, short, long, setting, context, flags, Some(check), None, None);
+    }
 }
 
 fn define_limits() {
@@ -170,14 +184,14 @@ pub fn key_file() -> Option<String> {
     Some(text(&KEY_FILE)).filter(|path| !path.is_empty())
 }
 
-/// `sluice.allowed_networks`, as it was written.
-pub fn allowed_networks() -> Vec<String> {
-    list(&ALLOWED_NETWORKS)
+/// `sluice.allowed_networks`; its check lets nothing else pass.
+pub fn allowed_networks() -> Networks {
+    parse_networks(&text(&ALLOWED_NETWORKS)).unwrap_or_default()
 }
 
-/// `sluice.allowed_hosts`, as it was written.
+/// `sluice.allowed_hosts`; its check lets nothing else pass.
 pub fn allowed_hosts() -> Vec<String> {
-    list(&ALLOWED_HOSTS)
+    parse_hosts(&text(&ALLOWED_HOSTS)).unwrap_or_default()
 }
 
 pub fn max_response_bytes() -> u64 {
@@ -206,13 +220,4 @@ fn text(setting: &GucSetting<Option<CString>>) -> String {
         .get()
         .map(|value| value.to_string_lossy().into_owned())
         .unwrap_or_default()
-}
-
-fn list(setting: &GucSetting<Option<CString>>) -> Vec<String> {
-    text(setting)
-        .split(',')
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty())
-        .map(str::to_string)
-        .collect()
 }

@@ -2,13 +2,15 @@
 //!
 //! The statements are our own fixed texts; values are always parameters. A failure inside a statement is an ERROR that
 //! unwinds to the caller's transaction; what remains as a `Result` is misuse of SPI, an internal error.
+//!
+//! Reading takes no transaction id, so that waiting uses none up and a standby answers too. Only what writes, a
+//! statement with RETURNING or FOR UPDATE included, takes one.
 
 use crate::pg::catalog;
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
-use pgrx::spi::{SpiError, SpiHeapTupleData};
+use pgrx::spi::{SpiError, SpiHeapTupleData, SpiTupleTable};
 use sluice_core::Result;
-use sluice_core::call::CallError;
 use sluice_core::error::{Error, InternalError};
 
 /// One row of an answer.
@@ -28,16 +30,9 @@ impl Row<'_> {
 }
 
 /// All rows of an answer, each turned into a value by `read`.
-pub fn rows<T>(sql: &str, args: &[DatumWithOid], mut read: impl FnMut(&Row) -> Result<T>) -> Result<Vec<T>> {
-    refuse_on_a_standby()?;
-    Spi::connect_mut(|client| {
-        let table = client.update(sql, None, args).map_err(misuse)?;
-        let mut out = Vec::with_capacity(table.len());
-        for tuple in table {
-            out.push(read(&Row(tuple))?);
-        }
-        Ok(out)
-    })
+pub fn rows<T>(sql: &str, args: &[DatumWithOid], read: impl FnMut(&Row) -> Result<T>) -> Result<Vec<T>> {
+    let _now = Snapshot::take();
+    Spi::connect(|client| collect(client.select(sql, None, args).map_err(misuse)?, read))
 }
 
 /// The first row of an answer, if there is one.
@@ -50,21 +45,50 @@ pub fn value<T: FromDatum + IntoDatum>(sql: &str, args: &[DatumWithOid]) -> Resu
     Ok(row(sql, args, |r| r.get::<T>(1))?.flatten())
 }
 
-/// Runs a statement; how many rows it touched.
+/// Runs a statement that writes; how many rows it touched.
 pub fn execute(sql: &str, args: &[DatumWithOid]) -> Result<u64> {
-    refuse_on_a_standby()?;
+    catalog::require_primary()?;
     Spi::connect_mut(|client| {
         let table = client.update(sql, None, args).map_err(misuse)?;
         Ok(table.len() as u64)
     })
 }
 
-/// Our statements take a transaction id, which a standby has none of. It shows what is there through the views.
-fn refuse_on_a_standby() -> Result<()> {
-    if catalog::in_recovery() {
-        return Err(CallError::Standby.into());
+/// Runs a statement that writes or locks; the first row that it returns, if there is one.
+pub fn returning<T>(sql: &str, args: &[DatumWithOid], read: impl FnMut(&Row) -> Result<T>) -> Result<Option<T>> {
+    catalog::require_primary()?;
+    let returned = Spi::connect_mut(|client| collect(client.update(sql, None, args).map_err(misuse)?, read))?;
+    Ok(returned.into_iter().next())
+}
+
+fn collect<T>(table: SpiTupleTable, mut read: impl FnMut(&Row) -> Result<T>) -> Result<Vec<T>> {
+    let mut out = Vec::with_capacity(table.len());
+    for tuple in table {
+        out.push(read(&Row(tuple))?);
     }
-    Ok(())
+    Ok(out)
+}
+
+/// What is committed now, and what this transaction has written, for one read. A read-only statement takes no snapshot
+/// of its own, and a procedure that has just committed has none.
+struct Snapshot;
+
+impl Snapshot {
+    fn take() -> Snapshot {
+        // SAFETY: inside a transaction; taken off again when the value is dropped.
+        unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot()) };
+        Snapshot
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        // An error takes it off with its transaction.
+        if !std::thread::panicking() {
+            // SAFETY: `take` pushed it, and what was pushed since has been popped.
+            unsafe { pg_sys::PopActiveSnapshot() };
+        }
+    }
 }
 
 fn misuse(error: SpiError) -> Error {

@@ -30,7 +30,17 @@ pub struct Compared {
     /// How many of them the complete read before did not have either.
     pub confirmed: HashSet<Vec<u8>>,
     /// Pages that must be applied, in order.
-    pub fresh: Vec<Vec<u8>>,
+    pub fresh: Vec<Page>,
+    /// Published pages that the read does not have, in order, where their records need not be looked at again.
+    pub dropped: Vec<Page>,
+}
+
+impl Compared {
+    /// Has all pages of the read applied, whatever the published ones were.
+    pub fn apply_all(&mut self, pages: Vec<Page>) {
+        self.fresh = pages.into_iter().filter(|p| p.2 > 0).collect();
+        self.dropped.clear();
+    }
 }
 
 /// Compares the read of `generation` with the published one.
@@ -68,17 +78,25 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
         .iter()
         .map(|(_, _, records)| u64::try_from(*records).unwrap_or(0))
         .sum();
-    let known: HashSet<&[u8]> = before.iter().map(|(_, hash, _)| hash.as_slice()).collect();
     // A key that comes twice makes the order of pages matter: then every page is applied.
-    let all = read.verifying || compared.duplicates > 0 || !same_mapping;
-    let fresh = now
-        .into_iter()
-        .filter(|(_, hash, records)| *records > 0 && (all || !known.contains(hash.as_slice())));
-    compared.fresh = fresh.map(|(_, hash, _)| hash).collect();
+    if read.verifying || compared.duplicates > 0 || !same_mapping {
+        compared.apply_all(now);
+    } else {
+        compared.fresh = not_among(&now, &before);
+        compared.dropped = not_among(&before, &now);
+    }
     Ok(compared)
 }
 
-type Page = (i64, Vec<u8>, i64);
+/// A page of a ledger: number, hash, records.
+pub type Page = (i64, Vec<u8>, i64);
+
+/// The pages with records whose content is in none of the others.
+fn not_among(pages: &[Page], others: &[Page]) -> Vec<Page> {
+    let known: HashSet<&[u8]> = others.iter().map(|(_, hash, _)| hash.as_slice()).collect();
+    let is_new = |(_, hash, records): &&Page| *records > 0 && !known.contains(hash.as_slice());
+    pages.iter().filter(is_new).cloned().collect()
+}
 
 fn same_pages(now: &[Page], before: &[Page]) -> bool {
     let hashes = |pages: &[Page]| {
@@ -101,11 +119,7 @@ fn unchanged(state: &State, missing_before: Vec<Vec<u8>>) -> Compared {
 
 fn compare_keys(keys: &KeyReader, now: &[Page], before: &[Page], missing: &[Vec<u8>]) -> Result<Compared> {
     let mut compared = Compared::default();
-    let in_now: HashSet<&[u8]> = now.iter().map(|(_, hash, _)| hash.as_slice()).collect();
-    let dropped: Vec<&Page> = before
-        .iter()
-        .filter(|(_, hash, _)| !in_now.contains(hash.as_slice()))
-        .collect();
+    let dropped = not_among(before, now);
     let total: i64 = now.iter().map(|(_, _, records)| *records).sum();
     let of = passes(u64::try_from(total).unwrap_or(0));
     let confirmed: HashSet<&[u8]> = missing.iter().map(Vec::as_slice).collect();

@@ -8,12 +8,14 @@
 //!
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
 //! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `batch` writes and commits;
-//! `gone` finds what vanished; `publish` makes a read visible; `rollback` takes runs back; `finish` ends a run's row.
+//! `gone` finds what vanished, `difference` what changed; `publish` makes a read visible; `rollback` takes runs back;
+//! `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod apply;
 mod batch;
 mod decode;
+mod difference;
 mod finish;
 mod gone;
 mod pages;

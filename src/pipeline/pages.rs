@@ -135,6 +135,7 @@ fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
         pagination: s.pagination.clone(),
         page_size: s.page_size,
         concurrency: s.concurrency.min(most).max(1) as usize,
+        caller_computes: read.direct,
         min_delay: s.min_delay.max(spacing),
         retry: RetryPolicy {
             attempts: s.retry.request_attempts,

@@ -100,18 +100,20 @@ pub fn load(job_id: i64) -> Result<Plan> {
 }
 
 /// A connection's options, its opened credential, and where it may go.
-pub fn connection_parts(server: &Server) -> Result<(ConnectionOptions, Auth, AddressPolicy)> {
+fn connection_parts(server: &Server) -> Result<(ConnectionOptions, Auth, AddressPolicy)> {
     let options = ConnectionOptions::parse(&server.options)?;
     let auth = secrets::auth(server, &options)?;
-    let policy = AddressPolicy {
-        allowed_networks: settings::allowed_networks()
-            .iter()
-            .filter_map(|n| n.parse().ok())
-            .collect(),
+    let policy = address_policy(&options);
+    Ok((options, auth, policy))
+}
+
+/// Where the requests of a connection may go.
+pub fn address_policy(options: &ConnectionOptions) -> AddressPolicy {
+    AddressPolicy {
+        allowed_networks: settings::allowed_networks(),
         allowed_hosts: settings::allowed_hosts(),
         plain_http: options.plain_http,
-    };
-    Ok((options, auth, policy))
+    }
 }
 
 /// USAGE on the server for the job's owner, and for the target's owner what the run will do to the target.

@@ -2,17 +2,18 @@
 //!
 //! The one stated exception to "no transaction while waiting for the network": the caller's own transaction is open.
 
-use super::plan::connection_parts;
+use super::plan::address_policy;
+use super::secrets;
 use crate::pg::{clock, latch, settings, signals};
 use crate::store::connection::Server;
 use sluice_core::Result;
 use sluice_core::connection::ConnectionOptions;
+use sluice_core::data::{self, SingularQuery};
 use sluice_core::error::{Error, HttpError, InternalError};
 use sluice_core::http::{Auth, Method, Response};
 use sluice_core::job::JobPath;
 use sluice_core::retry::RetryPolicy;
 use sluice_core::settings::Settings;
-use sluice_core::url_policy::address::AddressPolicy;
 use sluice_fetch::probe::{self, Probed};
 use sluice_fetch::{Limits, ReadSpec, Timeouts};
 use sluice_fetch::{Transport, UreqTransport};
@@ -20,23 +21,20 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
-/// What is asked, and as whom.
+/// What is asked, of whom.
 pub struct Question {
-    pub options: ConnectionOptions,
-    pub auth: Auth,
-    pub policy: AddressPolicy,
-    pub path: String,
-    pub settings: Settings,
+    server: Server,
+    options: ConnectionOptions,
+    path: String,
+    settings: Settings,
 }
 
 impl Question {
-    /// What is asked of this connection, with its opened credential.
-    pub fn of(server: &Server, path: &str, settings: Settings) -> Result<Question> {
-        let (options, auth, policy) = connection_parts(server)?;
+    pub fn of(server: Server, path: &str, settings: Settings) -> Result<Question> {
+        JobPath::parse(path)?;
         Ok(Question {
-            options,
-            auth,
-            policy,
+            options: ConnectionOptions::parse(&server.options)?,
+            server,
             path: path.to_string(),
             settings,
         })
@@ -48,24 +46,33 @@ const SLICE: Duration = Duration::from_millis(50);
 /// The first page of a collection.
 ///
 /// # Errors
-/// What the request met; a time-out where nothing came in `timeouts.probe`.
+/// A credential that cannot be opened, what the request met, or a time-out where nothing came in `timeouts.probe`.
 pub fn first_page(question: &Question) -> Result<Response> {
-    JobPath::parse(&question.path)?;
-    let spec = spec(question);
+    let spec = spec(question, secrets::auth(&question.server, &question.options)?);
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     ask(question, &transport, move |transport| {
         probe::first_page(&spec, transport)
     })
 }
 
-/// Each step on the way to the remote, as far as it went.
+/// Each step on the way to the remote, as far as it went, with one request. Without a credential none is sent.
 pub fn steps(question: &Question) -> Result<Vec<Probed>> {
-    JobPath::parse(&question.path)?;
-    let spec = spec(question);
+    let auth = match secrets::auth(&question.server, &question.options) {
+        Ok(auth) => auth,
+        Err(error) => return Ok(probe::without_credential(&error)),
+    };
+    let spec = spec(question, auth);
+    let place = question.settings.records.clone();
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     ask(question, &transport, move |transport| {
-        Ok(probe::steps(&spec, transport))
+        Ok(probe::steps(&spec, transport, |response| count(response, &place)))
     })
+}
+
+/// How many records a response holds at this place.
+fn count(response: &Response, place: &SingularQuery) -> Result<u64> {
+    let located = data::locate(&response.body, place)?;
+    Ok(data::infer(located.text, u64::MAX)?.records)
 }
 
 /// Runs `work` on a thread and waits on the latch, so that the caller can be cancelled.
@@ -103,7 +110,7 @@ fn ask<T: Send + 'static>(
     }
 }
 
-fn spec(question: &Question) -> ReadSpec {
+fn spec(question: &Question, auth: Auth) -> ReadSpec {
     let s = &question.settings;
     ReadSpec {
         base: question.options.base_url.clone(),
@@ -111,10 +118,11 @@ fn spec(question: &Question) -> ReadSpec {
         method: Method::Get,
         params: s.params.clone(),
         headers: s.headers.clone(),
-        auth: question.auth.clone(),
+        auth,
         pagination: s.pagination.clone(),
         page_size: s.page_size,
         concurrency: 1,
+        caller_computes: false,
         min_delay: Duration::ZERO,
         retry: RetryPolicy {
             attempts: 1,
@@ -130,7 +138,7 @@ fn spec(question: &Question) -> ReadSpec {
             pages: Some(1),
             ahead: 0,
         },
-        policy: question.policy.clone(),
+        policy: address_policy(&question.options),
         start: None,
         seed: clock::random_seed(),
     }

@@ -4,6 +4,7 @@
 
 use super::apply::{Applier, KeepUndo, Outcome};
 use super::batch::{current_target, keep_undo_set, signed};
+use super::difference::Difference;
 use super::gone::{self, Compared};
 use super::plan::Plan;
 use super::read::{self, MappingParts, ReadState};
@@ -13,7 +14,7 @@ use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, latch, transaction};
 use crate::store::run::{self, Counts};
 use crate::store::{job, missing, page, state, undo};
-use sluice_core::data::{self, DecodedPage, Mapping};
+use sluice_core::data::{self, Mapping};
 use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Removals};
 use sluice_core::pagination::Pagination;
 use sluice_core::run::RunStatus;
@@ -23,8 +24,6 @@ use sluice_core::{Class, Error, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Pages that are decoded and applied together.
-const PAGES_PER_BATCH: usize = 10;
 /// Keys that are removed by one statement.
 const KEYS_PER_DELETE: usize = 10_000;
 /// How often a publish is tried that a lock, a deadlock or a serialization failure threw back.
@@ -107,7 +106,7 @@ impl Publishing<'_> {
             // Not one record has ever come: nothing to map, nothing to publish but that.
             return self.decide_without_mapping();
         };
-        let compared = gone::compare(self.plan, self.read, self.generation, &mapping)?;
+        let mut compared = gone::compare(self.plan, self.read, self.generation, &mapping)?;
         let live = self.live(&compared);
         let facts = self.facts(&compared);
         state::note_read(self.work.job, signed(compared.records))?;
@@ -119,7 +118,7 @@ impl Publishing<'_> {
                 Decision::RollBack(kept) => return Ok(Verdict::KeptBack(TargetError::from(kept).into())),
             },
         };
-        self.apply(&mapping, &compared, removals)?;
+        self.apply(&mapping, &mut compared, removals)?;
         Ok(Verdict::Published)
     }
 
@@ -169,28 +168,27 @@ impl Publishing<'_> {
         }
     }
 
-    fn apply(&self, mapping: &Arc<Mapping>, compared: &Compared, removals: Removals) -> Result<()> {
+    fn apply(&self, mapping: &Arc<Mapping>, compared: &mut Compared, removals: Removals) -> Result<()> {
         let applier = Applier::new(&current_target(self.plan)?, mapping)?;
-        shmem::update_progress(self.work.slot, |p| {
-            p.pages_total = signed(compared.fresh.len() as u64);
-            p.pages_done = 0;
-        });
         let mut total = Outcome::default();
         // Removed first and written after it: keys are compared as text here, and the table may hold two spellings equal
         // (numeric 1 and 1.0, char(n), a collation without case). What the read has under another spelling comes back.
         let unconfirmed = self.remove(&applier, compared, removals, &mut total)?;
-        let pages_now: Vec<Vec<u8>> = if total.deleted > 0 {
-            let pages = page::of_generation(self.work.job, self.generation)?;
-            pages.into_iter().filter(|p| p.2 > 0).map(|p| p.1).collect()
-        } else {
-            compared.fresh.clone()
-        };
-        for hashes in pages_now.chunks(PAGES_PER_BATCH) {
-            let pages = decoded(self.work.job, hashes, mapping)?;
-            let outcome = applier.merge(&pages.iter().collect::<Vec<_>>(), self.keep_undo())?;
-            keep_undo_set(self.work, &outcome)?;
-            add(&mut total, &outcome);
-            shmem::update_progress(self.work.slot, |p| p.pages_done += hashes.len() as i64);
+        if total.deleted > 0 && applier.key_is_loose() {
+            compared.apply_all(page::of_generation(self.work.job, self.generation)?);
+        }
+        shmem::update_progress(self.work.slot, |p| {
+            p.pages_total = signed(compared.fresh.len() as u64);
+            p.pages_done = 0;
+        });
+        let mut difference = Difference::new(self.work.job, mapping, compared);
+        while let Some(share) = difference.next()? {
+            if !share.pages.is_empty() {
+                let outcome = applier.merge(&share.pages.iter().collect::<Vec<_>>(), self.keep_undo())?;
+                keep_undo_set(self.work, &outcome)?;
+                add(&mut total, &outcome);
+            }
+            shmem::update_progress(self.work.slot, |p| p.pages_done += share.of_pages);
         }
         failpoint::hit("publish.applied");
         let unchanged = compared
@@ -339,15 +337,6 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
     )?;
     failpoint::hit("publish.before_commit");
     Ok(Verdict::Published)
-}
-
-fn decoded(job: i64, hashes: &[Vec<u8>], mapping: &Mapping) -> Result<Vec<DecodedPage>> {
-    let mut pages = Vec::with_capacity(hashes.len());
-    for hash in hashes {
-        latch::check_interrupts();
-        pages.push(data::decode(&gone::body_text(job, hash)?, mapping)?);
-    }
-    Ok(pages)
 }
 
 fn add(total: &mut Outcome, more: &Outcome) {

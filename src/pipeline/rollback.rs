@@ -55,7 +55,8 @@ fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
         },
     )?;
     if !total.left.is_empty() {
-        run::note_left(work.run, &left_message(&total))?;
+        let message = format!("{} rows were changed by others since and left", total.left.len());
+        run::note_left(work.run, &message, &left_keys(&total.left))?;
     }
     if !resume {
         job::pause(work.job, Some(&format!("rolled back by run {}", work.run)))?;
@@ -111,18 +112,14 @@ fn add(total: &mut Reverted, more: Reverted) {
     total.left.extend(more.left);
 }
 
-/// What the run's row says of rows that were left alone.
-fn left_message(total: &Reverted) -> String {
-    let shown: Vec<&str> = total.left.iter().take(10).map(String::as_str).collect();
-    let more = total.left.len().saturating_sub(shown.len());
+/// The keys of rows that were left alone. They are data: the views show them to those who may read it.
+fn left_keys(left: &[String]) -> String {
+    let shown: Vec<&str> = left.iter().take(10).map(String::as_str).collect();
+    let more = left.len().saturating_sub(shown.len());
     let more = if more > 0 {
         format!(" and {more} more")
     } else {
         String::new()
     };
-    format!(
-        "{} rows were changed by others since and left: {}{more}",
-        total.left.len(),
-        shown.join("; ")
-    )
+    format!("Their keys: {}{more}.", shown.join("; "))
 }

@@ -1,12 +1,13 @@
 //! `sluice._job`: what users define.
 
-use super::{execute, row, rows, state, value};
+use super::{execute, returning, row, rows, state, value};
 use crate::pg::Oid;
 use crate::pg::clock::Timestamp;
 use crate::pg::spi::Row;
 use pgrx::datum::TimestampWithTimeZone;
 use sluice_core::Result;
 use sluice_core::call::CallError;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// A job's definition as it is stored.
@@ -67,27 +68,49 @@ fn read(r: &Row) -> Result<Job> {
     })
 }
 
-/// The job of this name, or the error that names the nearest one.
-pub fn by_name(name: &str) -> Result<Job> {
+/// Whether role $1 sees job j: what the view `_visible_job` says of the current user.
+const SEEN: &str = "(pg_has_role($1, j.owner_oid, 'USAGE') OR pg_has_role($1, 'pg_monitor', 'USAGE') \
+     OR has_function_privilege($1, 'sluice._monitor_level()', 'EXECUTE') \
+     OR has_function_privilege($1, 'sluice._operator_level()', 'EXECUTE'))";
+
+/// The job of this name, or the error that names the nearest one. A job that `seer` does not see is not there.
+pub fn by_name(name: &str, seer: Oid) -> Result<Job> {
     let found = row(
-        &format!("SELECT {COLUMNS} FROM sluice._job AS j WHERE j.name = $1"),
-        &[name.into()],
+        &format!("SELECT {COLUMNS} FROM sluice._job AS j WHERE j.name = $2 AND {SEEN}"),
+        &[seer.into(), name.into()],
         read,
     )?;
     match found {
         Some(job) => Ok(job),
         None => Err(CallError::UnknownJob {
             name: name.into(),
-            nearest: nearest(name)?,
+            nearest: nearest(name, seer)?,
         }
         .into()),
     }
 }
 
-fn nearest(name: &str) -> Result<Option<String>> {
-    let names: Vec<String> = rows("SELECT name FROM sluice._job", &[], |r| r.need(1))?;
+fn nearest(name: &str, seer: Oid) -> Result<Option<String>> {
+    let sql = format!("SELECT j.name FROM sluice._job AS j WHERE {SEEN}");
+    let names: Vec<String> = rows(&sql, &[seer.into()], |r| r.need(1))?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     Ok(sluice_core::connection::nearest(name, &names).map(str::to_string))
+}
+
+/// The jobs that a role sees.
+pub fn seen_by(seer: Oid) -> Result<HashSet<i64>> {
+    let sql = format!("SELECT j.id FROM sluice._job AS j WHERE {SEEN}");
+    Ok(rows(&sql, &[seer.into()], |r| r.need(1))?.into_iter().collect())
+}
+
+/// The other jobs that write a target: the mode of each, and its name where `seer` sees it.
+pub fn others_of_target(job: &Job, seer: Oid) -> Result<Vec<(String, Option<String>)>> {
+    let sql = format!(
+        "SELECT j.mode, CASE WHEN {SEEN} THEN j.name END FROM sluice._job AS j \
+         WHERE j.target_oid = $2 AND j.name <> $3 ORDER BY j.id"
+    );
+    let args = [seer.into(), job.target.into(), job.name.as_str().into()];
+    rows(&sql, &args, |r| Ok((r.need(1)?, r.get(2)?)))
 }
 
 pub fn by_id(id: i64) -> Result<Option<Job>> {
@@ -133,7 +156,7 @@ pub fn insert(job: &Job, owner_name: &str) -> Result<i64> {
         system.into(),
         database.into(),
     ];
-    Ok(value::<i64>(sql, &args)?.expect("INSERT … RETURNING gives the id"))
+    Ok(returning(sql, &args, |r| r.need(1))?.expect("INSERT … RETURNING gives the id"))
 }
 
 /// Stores what `alter_job` may change.
@@ -200,15 +223,17 @@ pub fn follow_names(job: &Job, schema: &str, table: &str, server: &str) -> Resul
 /// Stamps every job that is not armed here, looking its objects up again by name; how many.
 pub fn arm_all(system: i64, database: Oid) -> Result<i64> {
     let sql = include_str!("../../sql/query/arm_jobs.sql");
-    Ok(value::<i64>(sql, &[system.into(), database.into()])?.unwrap_or(0))
+    Ok(returning(sql, &[system.into(), database.into()], |r| r.need(1))?.unwrap_or(0))
 }
 
-/// How many jobs use a connection, and some of their names.
-pub fn using_server(server: Oid) -> Result<(i64, String)> {
-    let sql = "SELECT count(*), coalesce(array_to_string((array_agg(name ORDER BY name))[1:3], ', '), '') FROM sluice._job \
-               WHERE server_oid = $1";
-    let found = row(sql, &[server.into()], |r| Ok((r.need::<i64>(1)?, r.need::<String>(2)?)))?;
-    Ok(found.unwrap_or((0, String::new())))
+/// How many jobs use a connection, and the names of those that `seer` sees.
+pub fn using_server(server: Oid, seer: Oid) -> Result<(i64, Vec<String>)> {
+    let sql = format!(
+        "SELECT count(*), coalesce(array_agg(j.name ORDER BY j.name) FILTER (WHERE {SEEN}), '{{}}') \
+         FROM sluice._job AS j WHERE j.server_oid = $2"
+    );
+    let found = row(&sql, &[seer.into(), server.into()], |r| Ok((r.need(1)?, r.need(2)?)))?;
+    Ok(found.unwrap_or_default())
 }
 
 /// Seconds until the job is due; negative when its time has passed, None where nothing is planned.

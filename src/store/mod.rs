@@ -34,6 +34,10 @@ fn execute(sql: &str, args: &[DatumWithOid]) -> Result<u64> {
     identity::elevated(|| spi::execute(sql, args))
 }
 
+fn returning<T>(sql: &str, args: &[DatumWithOid], read: impl FnMut(&spi::Row) -> Result<T>) -> Result<Option<T>> {
+    identity::elevated(|| spi::returning(sql, args, read))
+}
+
 /// The jobs table's own oid: the class of the locks that say "this job is running".
 pub fn jobs_table() -> Result<crate::pg::Oid> {
     value("SELECT 'sluice._job'::pg_catalog.regclass::oid", &[])

@@ -1,6 +1,7 @@
 //! `sluice._run`: one execution of a job. States and who moves them: `sluice_core::run`.
 
-use super::{execute, row, rows, value};
+use super::{execute, returning, row, rows, value};
+use crate::pg::Oid;
 use crate::pg::clock::Timestamp;
 use crate::pg::spi::Row;
 use pgrx::datum::TimestampWithTimeZone;
@@ -62,8 +63,8 @@ pub fn request(job: i64, source: RunSource, by: &str, not_before: Option<Timesta
                ON CONFLICT (job_id) WHERE status IN ('scheduled', 'running', 'publishing') \
                DO UPDATE SET not_before = NULL RETURNING id";
     let at = not_before.map(TimestampWithTimeZone::from);
-    let id = value::<i64>(sql, &[job.into(), source.as_str().into(), by.into(), at.into()])?;
-    Ok(id.expect("INSERT … RETURNING gives the id"))
+    let args = [job.into(), source.as_str().into(), by.into(), at.into()];
+    Ok(returning(sql, &args, |r| r.need(1))?.expect("INSERT … RETURNING gives the id"))
 }
 
 /// Asks for a rollback; None where the job is occupied.
@@ -71,7 +72,7 @@ pub fn request_rollback(job: i64, by: &str, to: Option<i64>, resume: bool) -> Re
     let sql = "INSERT INTO sluice._run (job_id, source, requested_by, status, rollback_to, rollback_resume) \
                VALUES ($1, 'rollback', $2, 'scheduled', $3, $4) \
                ON CONFLICT (job_id) WHERE status IN ('scheduled', 'running', 'publishing') DO NOTHING RETURNING id";
-    value::<i64>(sql, &[job.into(), by.into(), to.into(), resume.into()])
+    returning(sql, &[job.into(), by.into(), to.into(), resume.into()], |r| r.need(1))
 }
 
 /// Releases a held run for publishing; false where another run occupies the job.
@@ -113,7 +114,7 @@ pub fn start(id: i64, now: Timestamp) -> Result<bool> {
 /// Counts a worker that is started for the run; how many there were.
 pub fn count_attempt(id: i64) -> Result<i32> {
     let sql = "UPDATE sluice._run SET attempt = attempt + 1 WHERE id = $1 RETURNING attempt";
-    Ok(value::<i32>(sql, &[id.into()])?.unwrap_or(0))
+    Ok(returning(sql, &[id.into()], |r| r.need(1))?.unwrap_or(0))
 }
 
 pub fn set_generation(id: i64, generation: i64) -> Result<()> {
@@ -238,14 +239,13 @@ pub fn published_after(job: i64, after: i64) -> Result<Vec<i64>> {
 /// Marks runs as undone, and where their job stood before the oldest of them; None where that was not kept.
 pub fn undo(job: i64, after: i64, by: i64) -> Result<Option<String>> {
     let sql = include_str!("../../sql/query/undo_runs.sql");
-    value::<String>(sql, &[job.into(), after.into(), by.into()])
+    Ok(returning(sql, &[job.into(), after.into(), by.into()], |r| r.get(1))?.flatten())
 }
 
-/// How a run ended: status and error.
-pub fn ending(id: i64) -> Result<Option<(String, EndedWith)>> {
-    let sql = "SELECT status, sqlstate, coalesce(error_message, held_reason), error_detail, error_hint FROM sluice._run \
-               WHERE id = $1";
-    row(sql, &[id.into()], |r| {
+/// How a run ended: status and error, as far as `reader` may read it.
+pub fn ending(id: i64, reader: Oid) -> Result<Option<(String, EndedWith)>> {
+    let sql = include_str!("../../sql/query/run_ending.sql");
+    row(sql, &[id.into(), reader.into()], |r| {
         let error = EndedWith {
             sqlstate: r.get(2)?,
             message: r.get(3)?,
@@ -265,10 +265,10 @@ pub fn prune(job: i64, keep: i64) -> Result<u64> {
 }
 
 /// Notes what a rollback left alone.
-pub fn note_left(id: i64, message: &str) -> Result<()> {
+pub fn note_left(id: i64, message: &str, keys: &str) -> Result<()> {
     execute(
-        "UPDATE sluice._run SET error_message = $2 WHERE id = $1",
-        &[id.into(), message.into()],
+        "UPDATE sluice._run SET error_message = $2, error_detail = $3 WHERE id = $1",
+        &[id.into(), message.into(), keys.into()],
     )
     .map(drop)
 }
@@ -300,6 +300,12 @@ pub fn counts(id: i64) -> Result<Counts> {
         })
     })?;
     Ok(found.unwrap_or_default())
+}
+
+/// How many rows the first load brought that a rollback to the state after run `after` takes back.
+pub fn loaded_first(job: i64, after: i64) -> Result<i64> {
+    let sql = include_str!("../../sql/query/rows_of_first_load.sql");
+    Ok(value::<i64>(sql, &[job.into(), after.into()])?.unwrap_or(0))
 }
 
 /// What a rollback to the state after run `after` would take back, newest first.

@@ -1,6 +1,6 @@
 //! `sluice._secret`: sealed values. Nothing here opens one.
 
-use super::{execute, row, value};
+use super::{execute, returning, row, value};
 use crate::pg::Oid;
 use crate::pg::clock;
 use pgrx::datum::Uuid;
@@ -42,7 +42,7 @@ pub fn find(owner: Oid, name: &str) -> Result<Option<Sealed>> {
 /// The id that a new secret gets, or the existing one's id and version.
 pub fn slot(owner: Oid, name: &str) -> Result<([u8; 16], i32)> {
     let sql = "SELECT id, version FROM sluice._secret WHERE owner_oid = $1 AND name = $2 FOR UPDATE";
-    let found = row(sql, &[owner.into(), name.into()], |r| {
+    let found = returning(sql, &[owner.into(), name.into()], |r| {
         Ok((*r.need::<Uuid>(1)?.as_bytes(), r.need::<i32>(2)?))
     })?;
     match found {

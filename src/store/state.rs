@@ -1,6 +1,6 @@
 //! `sluice._job_state`: the durable position of a job. One row, changed in the same commit as the rows it speaks of.
 
-use super::{execute, row, rows, value};
+use super::{execute, returning, row, rows, value};
 use crate::pg::clock::Timestamp;
 use crate::pg::spi::Row;
 use pgrx::datum::TimestampWithTimeZone;
@@ -74,7 +74,7 @@ fn stamp(time: Timestamp) -> TimestampWithTimeZone {
 pub fn begin_read(job: i64, definition: &str, direct: bool, now: Timestamp) -> Result<i64> {
     let sql = include_str!("../../sql/query/begin_read.sql");
     let args = [job.into(), definition.into(), direct.into(), stamp(now).into()];
-    Ok(value::<i64>(sql, &args)?.expect("UPDATE … RETURNING of an existing row"))
+    Ok(returning(sql, &args, |r| r.need(1))?.expect("UPDATE … RETURNING of an existing row"))
 }
 
 /// Keeps the columns that the first page had.
@@ -195,7 +195,7 @@ pub fn void_skip(job: i64) -> Result<()> {
 /// Counts an interrupted run; how many there were without a committed page between them.
 pub fn count_crash(job: i64) -> Result<i32> {
     let sql = "UPDATE sluice._job_state SET crashes = crashes + 1 WHERE job_id = $1 RETURNING crashes";
-    Ok(value::<i32>(sql, &[job.into()])?.unwrap_or(1))
+    Ok(returning(sql, &[job.into()], |r| r.need(1))?.unwrap_or(1))
 }
 
 pub fn forget_crashes(job: i64) -> Result<()> {

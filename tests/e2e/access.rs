@@ -1,6 +1,6 @@
 //! Who may do what: the matrix of DESIGN section 8, and that nothing is granted beside it.
 
-use crate::scene::{Scene, create_job, make_role};
+use crate::scene::{SOON, Scene, create_job, make_role};
 use sluice_e2e::{Cluster, Db};
 
 const LEVELS: [&str; 4] = ["monitor", "writer", "operator", "admin"];
@@ -224,9 +224,12 @@ fn a_writer_cannot_touch_the_job_of_another_and_an_operator_runs_it_but_does_not
     ];
     for sql in ON_A_JOB.iter().chain(&changes) {
         let error = alice.error(sql);
+        let as_if_absent = alice.error(&sql.replace("'bob'", "'bab'"));
+        assert_eq!(error.message, "job \"bob\" does not exist", "{sql}");
+        assert_eq!(as_if_absent.message, "job \"bab\" does not exist", "{sql}");
         assert_eq!(
-            (error.sqlstate.as_str(), error.message.as_str()),
-            ("42501", "permission denied for job \"bob\""),
+            (&error.sqlstate, &error.detail, &error.hint),
+            (&as_if_absent.sqlstate, &as_if_absent.detail, &as_if_absent.hint),
             "{sql}"
         );
     }
@@ -246,6 +249,73 @@ fn a_writer_cannot_touch_the_job_of_another_and_an_operator_runs_it_but_does_not
     for sql in ON_A_JOB.iter().chain(&changes) {
         assert_eq!(monitor.error(sql).sqlstate, "42501", "{sql}");
     }
+}
+
+#[test]
+fn runs_and_workers_of_jobs_that_one_does_not_see_are_not_there() {
+    let (cluster, mut scene) = scene();
+    let mut alice = cluster.db_as("alice", &scene.database);
+    let run = scene
+        .admin
+        .text("SELECT max(id) FROM sluice.sync_runs WHERE data_type = 'bob'");
+    for sql in ["SELECT sluice.discard({run})", "CALL sluice.approve({run})"] {
+        let error = alice.error(&sql.replace("{run}", &run));
+        assert_eq!(error.message, format!("run {run} does not exist"), "{error}");
+    }
+    scene.api.hold_page(1);
+    let mut bob = cluster.db_as("bob", &scene.database);
+    bob.exec("SELECT sluice.start_sync('bob')");
+    assert!(scene.api.wait_until_held(1, SOON));
+    for (db, workers) in [(&mut alice, 0), (&mut bob, 1), (&mut scene.admin, 1)] {
+        assert_eq!(db.number("SELECT count(*) FROM sluice._workers()"), workers);
+    }
+    bob.exec("SELECT sluice.stop_sync('bob')");
+}
+
+#[test]
+fn what_an_error_quotes_of_the_data_is_shown_to_those_who_may_read_it() {
+    let (cluster, scene) = scene();
+    let mut bob = cluster.db_as("bob", &scene.database);
+    bob.exec(
+        "CREATE FUNCTION bob.refuse() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE 'no % here', NEW.name USING DETAIL = NEW.name, HINT = NEW.name; END $$;
+         CREATE TRIGGER refuse BEFORE UPDATE ON bob.bob FOR EACH ROW EXECUTE FUNCTION bob.refuse()",
+    );
+    scene.api.change_ids(&[1]);
+    let name = "SELECT name FROM bob.bob WHERE id = 1";
+    let name = bob.text(name);
+    let told = bob.error("CALL sluice.sync('bob')");
+    assert!(told.to_string().contains(&name), "{told}");
+    let texts = "SELECT concat_ws(' ', r, s, h) FROM sluice.sync_runs AS r JOIN sluice.sync_status AS s USING (data_type)
+         JOIN sluice.sync_connection_health AS h USING (data_type) WHERE r.data_type = 'bob' ORDER BY r.id DESC LIMIT 1";
+    assert!(bob.text(texts).contains(&name), "the owner sees it");
+    for role in ["a_monitor", "a_operator", "a_admin"] {
+        let mut db = cluster.db_as(role, &scene.database);
+        let seen = db.text(texts);
+        assert!(!seen.contains(&name) && seen.contains("P0001"), "{role}: {seen}");
+    }
+    let told = cluster
+        .db_as("a_operator", &scene.database)
+        .error("CALL sluice.sync('bob')");
+    assert!(!told.to_string().contains(&name), "{told}");
+    assert_eq!(told.sqlstate, "P0001", "{told}");
+
+    // What is wrong with an answer as a whole quotes nothing, but for its detail.
+    bob.exec("DROP TRIGGER refuse ON bob.bob");
+    bob.exec("CALL sluice.sync('bob')");
+    let body = b"<html>canary</html>".to_vec();
+    let headers = Vec::new();
+    scene.api.misbehave(sample_api::Fault::Answer {
+        status: 200,
+        headers,
+        body,
+    });
+    bob.error("CALL sluice.sync('bob')");
+    let last = "SELECT sqlstate || ' ' || error_message || coalesce(' ' || error_detail, '') FROM sluice.sync_runs
+         WHERE data_type = 'bob' ORDER BY id DESC LIMIT 1";
+    assert!(bob.text(last).contains("canary"), "{}", bob.text(last));
+    let seen = cluster.db_as("a_monitor", &scene.database).text(last);
+    assert_eq!(seen, "22032 the answer is an HTML page, not JSON");
 }
 
 #[test]

@@ -77,7 +77,10 @@ fn a_key_is_sent_in_the_query_and_appears_nowhere() {
 #[test]
 fn a_wrong_secret_costs_one_request_and_is_mended_by_setting_it() {
     let mut shop = guarded(Auth::Bearer("right".into()), "ADD auth 'bearer', ADD secret 'token'");
+    let state = "SELECT coalesce(state, 'not known') FROM sluice.sync_connections";
+    assert_eq!(shop.db.text(state), "not known");
     load(&mut shop, "right");
+    assert_eq!(shop.db.text(state), "connected");
     shop.app.exec("SELECT sluice.set_secret('token', 'wrong')");
     shop.api.clear_log();
     let error = shop.failing_sync();
@@ -87,15 +90,31 @@ fn a_wrong_secret_costs_one_request_and_is_mended_by_setting_it() {
     assert_eq!(shop.run("concat_ws(' ', status, error_class)"), "failed auth");
     assert_eq!(shop.health("status"), "unhealthy");
     assert!(shop.status("action").starts_with("you: "), "{}", shop.status("action"));
-    assert_eq!(
-        shop.db.text("SELECT state FROM sluice.sync_connections"),
-        "reauth_required"
-    );
+    assert_eq!(shop.db.text(state), "reauth_required");
     assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 300);
 
     shop.app.exec("SELECT sluice.set_secret('token', 'right')");
     shop.sync();
-    assert_eq!(shop.db.text("SELECT state FROM sluice.sync_connections"), "connected");
+    assert_eq!(shop.db.text(state), "connected");
+}
+
+#[test]
+fn a_look_at_a_connection_costs_one_request_and_none_without_its_secret() {
+    let mut shop = guarded(Auth::Bearer("right".into()), "ADD auth 'bearer', ADD secret 'token'");
+    let look = "SELECT string_agg(check_name || ' ' || coalesce(ok::text, '-'), ', ') \
+                FROM sluice.test_connection('shop', '/page/products', '{\"records\": \"$.data\"}')";
+    let untried = "resolve -, address -, connect -, tls -, auth false, response -, records -, rate limit -";
+    assert_eq!(shop.app.text(look), untried);
+    assert_eq!(shop.api.requests().len(), 0);
+    shop.app.exec("SELECT sluice.set_secret('token', 'wrong')");
+    let refused = "resolve true, address true, connect true, tls -, auth false, response -, records -, rate limit -";
+    assert_eq!(shop.app.text(look), refused);
+    shop.app.exec("SELECT sluice.set_secret('token', 'right')");
+    shop.api.clear_log();
+    let passed =
+        "resolve true, address true, connect true, tls -, auth true, response true, records true, rate limit true";
+    assert_eq!(shop.app.text(look), passed);
+    assert_eq!(shop.api.requests().len(), 1);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The other mode and the other ways to page, and targets that were there before.
 
 use crate::shop::{PAGES, Shop};
-use sample_api::{Fault, LastPage, PastEnd, Rule};
+use sample_api::{Fault, LastPage, Options, PastEnd, Rule, SampleApi};
 
 /// Every scheme but page numbers: the path and its settings.
 const OFFSET: (&str, &str) = (
@@ -291,4 +291,40 @@ fn names_that_need_quotes_work_everywhere() {
             .number(r#"SELECT count(*) FROM "My ""schema"" – ü"."select from; --""#),
         0
     );
+}
+
+#[test]
+fn two_jobs_that_replace_parts_of_one_table_leave_each_others_rows() {
+    let mut shop = Shop::open(300);
+    let other = SampleApi::start(Options {
+        products: 300,
+        ..Options::default()
+    });
+    shop.api.remove_ids(&(151..=300).collect::<Vec<_>>());
+    other.remove_ids(&(1..=150).collect::<Vec<_>>());
+    shop.db.exec(&format!(
+        "CREATE SERVER second FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url '{}');
+         GRANT USAGE ON FOREIGN SERVER second TO app",
+        other.url()
+    ));
+    shop.create_job("products", "/page/products", PAGES);
+    shop.app.take_notices();
+    shop.app.exec(&format!(
+        "SELECT sluice.create_job('rest', 'second', '/page/products', target => 'products', schedule => 'manual',
+                                  settings => '{PAGES}')"
+    ));
+    let told = shop.app.take_notices().join("\n");
+    assert!(told.contains("is the target of job \"products\" too"), "{told}");
+    let count = "SELECT count(*) || ' ' || sum(id) FROM app.products";
+    for _ in 0..2 {
+        shop.sync();
+        shop.app.exec("CALL sluice.sync('rest')");
+        assert_eq!(shop.db.text(count), "300 45150");
+    }
+    shop.api.remove_ids(&[1]);
+    other.remove_ids(&[300]);
+    shop.sync();
+    assert_eq!(shop.db.text(count), "299 45149");
+    shop.app.exec("CALL sluice.sync('rest')");
+    assert_eq!(shop.db.text(count), "298 44849");
 }

@@ -1,12 +1,16 @@
 //! A streaming standby runs nothing, shows everything, and goes on with the work when it is promoted (F-O12).
 
-use crate::scene::{PROMPT, SOON, Scene, run_status};
+use crate::scene::{PRODUCT, PROMPT, SOON, Scene, create_job, run_status};
 use sluice_e2e::{Cluster, assert_table_equals_source, wait_until};
 
 #[test]
 fn a_promoted_standby_goes_on_at_the_next_page_by_itself() {
     let mut primary = Cluster::start();
     let mut scene = Scene::on(&primary);
+    scene.app.exec(&format!("CREATE TABLE loaded {PRODUCT}"));
+    scene.app.exec(&create_job("loaded", "{}"));
+    scene.app.exec("CALL sluice.sync('loaded')");
+    scene.api.clear_log();
     scene.job();
     scene.hang_at_page_3();
     let standby = primary.standby();
@@ -14,11 +18,18 @@ fn a_promoted_standby_goes_on_at_the_next_page_by_itself() {
 
     // Nothing runs there, everything can be read, nothing can be asked for.
     assert!(db.pids("sluice launcher").is_empty());
-    assert_eq!(db.text("SELECT name FROM sluice.sync_jobs"), "product");
+    let jobs = "SELECT string_agg(name, ',' ORDER BY name) FROM sluice.sync_jobs";
+    assert_eq!(db.text(jobs), "loaded,product");
     for view in views(&mut db) {
         db.exec(&format!("SELECT * FROM sluice.{view}"));
     }
     db.exec("SELECT sluice.get_sync_status()");
+    let preview = "SELECT deleted FROM sluice.preview_rollback('loaded') WHERE run_id IS NULL";
+    assert_eq!(db.number(preview), scene.api.truth().len() as i64);
+    let look = "SELECT bool_and(ok IS NOT false) FROM sluice.test_connection('shop', '/page/products', '{\"records\": \"$.data\"}')";
+    assert!(db.is_true(look));
+    let unknown = db.error("SELECT * FROM sluice.preview_rollback('load')");
+    assert_eq!(unknown.sqlstate, "42704", "{unknown}");
     let writing = [
         "SELECT sluice.start_sync('product')",
         "CALL sluice.sync('product')",
@@ -35,6 +46,7 @@ fn a_promoted_standby_goes_on_at_the_next_page_by_itself() {
         "SELECT sluice.arm()",
         "SELECT sluice.set_secret('token', 'value')",
         "SELECT sluice.drop_secret('token')",
+        "SELECT sluice.grant_secret('token', 'app')",
         "SELECT sluice.create_connection('other', 'https://api.example.com')",
         "SELECT sluice.drop_connection('shop')",
     ];

@@ -105,8 +105,8 @@ fn rows_that_were_edited_since_are_left_and_reported() {
     let kept = "SELECT string_agg(id::text, ',' ORDER BY id) FROM app.products WHERE name = 'mine'";
     assert_eq!(shop.db.text(kept), "2,1002");
     assert_eq!(shop.db.number("SELECT count(*) FROM app.products WHERE id > 1000"), 1);
-    let message = shop.run("error_message");
-    assert!(message.contains("left") && message.contains("1002"), "{message}");
+    let told = shop.run("concat_ws(': ', error_message, error_detail)");
+    assert!(told.contains("left") && told.contains("1002"), "{told}");
     assert_eq!(shop.run("concat_ws(' ', status, updated, deleted)"), "succeeded 2 1");
 }
 
@@ -137,6 +137,17 @@ fn the_preview_says_what_the_rollback_then_does() {
     assert_eq!(shop.db.text(STATE), before, "a preview wrote");
     shop.app
         .exec(&format!("CALL sluice.rollback_to('products', {})", ids[0]));
+    assert_eq!(shop.run("concat_ws(' ', inserted, updated, deleted)"), foreseen);
+}
+
+#[test]
+fn the_preview_counts_the_rows_of_a_first_load() {
+    let (mut shop, _, _) = history(0);
+    let foreseen = shop
+        .app
+        .text("SELECT concat_ws(' ', inserted, updated, deleted) FROM sluice.preview_rollback('products') WHERE run_id IS NULL");
+    assert_eq!(foreseen, "0 0 1000");
+    shop.app.exec("CALL sluice.rollback_to('products')");
     assert_eq!(shop.run("concat_ws(' ', inserted, updated, deleted)"), foreseen);
 }
 

@@ -46,6 +46,34 @@ fn a_refresh_that_waits_for_the_remote_holds_no_transaction_no_snapshot_and_no_l
 }
 
 #[test]
+fn a_call_that_waits_for_a_run_uses_no_transaction_ids() {
+    let cluster = Cluster::start();
+    let mut scene = Scene::on(&cluster);
+    scene.job();
+    scene.api.hold_page(3);
+    let call = cluster
+        .db_as("app", &scene.database)
+        .call("CALL sluice.sync('product')");
+    scene.wait_for_pages(2);
+    let before = scene.admin.number(NEXT_XID);
+    let looked = scene.admin.number(LOOKS);
+    scene.admin_waits("the call has looked ten times", |db| db.number(LOOKS) > looked + 10);
+    scene
+        .admin
+        .exec("SELECT sluice.get_sync_status(); SELECT * FROM sluice.sync_status");
+    let used = scene.admin.number(NEXT_XID) - before;
+    assert_eq!(used, 0, "transaction ids used while waiting");
+    scene.api.release();
+    call.finish().0.expect("the run succeeds");
+}
+
+/// The next transaction id that will be given out.
+const NEXT_XID: &str = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text";
+/// The number of the waiting call's transaction: each look is one.
+const LOOKS: &str = "SELECT split_part(l.virtualxid, '/', 2) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid) \
+     WHERE l.locktype = 'virtualxid' AND a.query LIKE 'CALL sluice.sync%'";
+
+#[test]
 fn a_call_that_waits_for_a_run_holds_no_snapshot() {
     let cluster = Cluster::start();
     let mut scene = Scene::on(&cluster);

@@ -163,10 +163,8 @@ fn of_jobs() -> Vec<ConfigError> {
         },
         JobFault::EmptyKey,
         JobFault::KeyColumnTwice { column: name() },
-        JobFault::TargetTaken {
-            target: "public.products".into(),
-            job: name(),
-        },
+        JobFault::UnknownSchema { schema: name() },
+        JobFault::NoSchema { table: name() },
     ];
     faults.extend(PathFault::ALL.map(path));
     faults.into_iter().map(ConfigError::from).collect()
@@ -270,7 +268,7 @@ fn variant(error: &ConfigError) -> (&'static str, &'static str, &'static [&'stat
         ConfigError::Job(fault) => (
             "job",
             variants!(fault, JobFault:
-            Path NotAConnection KeyNeeded TableWithoutKey KeyNotInRecords EmptyKey KeyColumnTwice TargetTaken),
+            Path NotAConnection KeyNeeded TableWithoutKey KeyNotInRecords EmptyKey KeyColumnTwice UnknownSchema NoSchema),
         ),
         ConfigError::Secret(fault) => (
             "secret",

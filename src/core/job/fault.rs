@@ -28,9 +28,12 @@ pub enum JobFault {
     EmptyKey,
     #[error("argument \"key\" names column {} twice", quoted(.column))]
     KeyColumnTwice { column: String },
-    /// `target` is the table's full name.
-    #[error("{target} is already the target of job {}", quoted(.job))]
-    TargetTaken { target: String, job: String },
+    /// The schema of a table that is to be made.
+    #[error("schema {} does not exist", quoted(.schema))]
+    UnknownSchema { schema: String },
+    /// No schema was given for a table that is to be made, and the search path has none.
+    #[error("no schema has been selected to make table {} in", quoted(.table))]
+    NoSchema { table: String },
 }
 
 impl Explain for JobFault {
@@ -41,7 +44,7 @@ impl Explain for JobFault {
     fn sqlstate(&self) -> &'static str {
         match self {
             JobFault::NotAConnection { .. } => "42809",
-            JobFault::TargetTaken { .. } => "55000",
+            JobFault::UnknownSchema { .. } | JobFault::NoSchema { .. } => "3F000",
             JobFault::KeyNotInRecords { .. } => "42703",
             JobFault::Path { .. }
             | JobFault::KeyNeeded { .. }
@@ -58,10 +61,8 @@ impl Explain for JobFault {
             JobFault::KeyNeeded { proposed, .. } => Some(key_proposal(proposed)),
             JobFault::TableWithoutKey { .. } => Some("Rows can be told apart only by a key.".to_owned()),
             JobFault::KeyNotInRecords { members, .. } => Some(format!("The first page has: {}.", members.join(", "))),
-            JobFault::TargetTaken { .. } => Some(
-                "Two jobs would remove each other's rows, since a job removes what its remote no longer has."
-                    .to_owned(),
-            ),
+            JobFault::UnknownSchema { .. } => Some("The target is not there and would be made in it.".to_owned()),
+            JobFault::NoSchema { .. } => Some("No schema of the search path exists.".to_owned()),
             JobFault::EmptyKey | JobFault::KeyColumnTwice { .. } => None,
         }
     }
@@ -82,7 +83,10 @@ impl Explain for JobFault {
             }
             JobFault::EmptyKey => "For example: key => ARRAY['id']; leave it away to use the primary key.".to_owned(),
             JobFault::KeyColumnTwice { .. } => "Name each column once.".to_owned(),
-            JobFault::TargetTaken { .. } => "Give another target, or drop the other job.".to_owned(),
+            JobFault::UnknownSchema { schema } => {
+                format!("CREATE SCHEMA {}; or name a target in another schema.", quoted(schema))
+            }
+            JobFault::NoSchema { table } => format!("Name one: target => 'public.{}'.", quoted(table)),
         })
     }
 }

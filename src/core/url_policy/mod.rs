@@ -7,6 +7,7 @@
 pub mod address;
 mod fault;
 pub mod join;
+pub mod lists;
 
 use std::net::IpAddr;
 

@@ -139,6 +139,11 @@ impl Applier {
         })
     }
 
+    /// Whether keys that PostgreSQL takes for equal may differ in their bytes.
+    pub fn key_is_loose(&self) -> bool {
+        self.key_is_loose
+    }
+
     /// Puts pages into an empty or append-only target. A key that is there already is PostgreSQL's 23505.
     pub fn copy(&self, pages: &[&DecodedPage]) -> Result<Outcome> {
         self.lock_shape()?;

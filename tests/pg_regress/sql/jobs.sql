@@ -35,6 +35,18 @@ SELECT sluice.create_job('p', 'shop', '/products', target => 'products', key => 
 SELECT sluice.create_job('p', 'shop', '/products', target => 'products', key => '{}');
 SELECT sluice.create_job('p', 'shop', '/products', target => 'products', key => '{id,id}');
 SELECT sluice.create_job('p', 'shop', '/products', target => 'products', key => '{NULL}');
+-- A table that could not be made is told before the remote is asked.
+SELECT sluice.create_job('p', 'shop', '/products', target => 'nosuch.p', key => '{id}');
+SET search_path = nosuch;
+SELECT sluice.create_job('p', 'shop', '/products', key => '{id}');
+RESET search_path;
+-- Two jobs may write one table; what that means is told where one of them removes rows.
+SELECT sluice.create_job('again', 'shop', '/products', target => 'products', mode => 'upsert', schedule => 'manual');
+SELECT sluice.alter_job('products', mode => 'upsert');
+SELECT sluice.create_job('third', 'shop', '/products', target => 'products', mode => 'upsert', schedule => 'manual');
+SELECT sluice.drop_job('third');
+SELECT sluice.alter_job('products', mode => 'replace');
+SELECT sluice.drop_job('again');
 -- A table that is to be made asks the remote, and nothing is left behind where it does not answer.
 SELECT sluice.create_job('p', 'shop', '/products', key => '{id}');
 -- Settings.

@@ -37,8 +37,8 @@ DROP ROLE golden_secrets;
 -- Without a key nothing can be sealed.
 ALTER SYSTEM SET sluice.key_file = '/nowhere/pg_sluice.key';
 SELECT pg_reload_conf();
--- The postmaster reads the file when it gets to it.
-SELECT FROM pg_sleep(1);
+-- The postmaster reads the file before it takes another session in.
+\c
 SELECT sluice.set_secret('late', 'hunter2');
 ALTER SYSTEM RESET sluice.key_file;
 SELECT pg_reload_conf();

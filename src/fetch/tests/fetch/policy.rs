@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluice_core::Class;
 use sluice_core::error::Explain;
@@ -202,14 +203,21 @@ fn a_certificate_that_nobody_issued_is_not_accepted() {
 
 #[test]
 fn tls_with_something_that_is_not_tls_is_an_error_of_the_handshake() {
-    let server = Scripted::saying("HTTP/1.1 400 Bad Request\r\n\r\nplain");
-    let url = Url::parse(&format!("https://127.0.0.1:{}/v1", server.port)).unwrap();
-    let error = server.transport().send(&Request::get(url)).unwrap_err();
-    assert!(
-        matches!(error, HttpError::Tls { .. } | HttpError::Broken { .. }),
-        "{error:?}"
-    );
-    assert_eq!(error.class(), Class::Network);
+    let answering = Scripted::raw(|stream| drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\nplain")));
+    let closing = Scripted::raw(|_| {});
+    let silent = Scripted::raw(|stream| drop(std::io::copy(stream, &mut std::io::sink())));
+    for server in [answering, closing, silent] {
+        let url = Url::parse(&format!("https://127.0.0.1:{}/v1", server.port)).unwrap();
+        let mut spec = server.spec();
+        spec.timeouts.connect = Duration::from_millis(300);
+        let transport = UreqTransport::new(spec.agent_settings());
+        let error = transport.send(&Request::get(url)).unwrap_err();
+        let handshake = HttpError::Tls {
+            remote: format!("127.0.0.1:{}", server.port),
+            problem: TlsProblem::Handshake,
+        };
+        assert_eq!((error.class(), error), (Class::Network, handshake));
+    }
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The way to a remote, step by step, as one request shows it.
 
 use sluice_core::Class;
+use sluice_core::call::CallError;
+use sluice_core::data::DataError;
 use sluice_core::http::{Headers, HttpError, Response, TlsProblem};
 use sluice_core::pagination::{Pagination, Stop};
 use sluice_fetch::MemoryTransport;
-use sluice_fetch::probe::{first_page, steps};
+use sluice_fetch::probe::{first_page, steps, without_credential};
 
 use crate::reading::{by_page, ok, spec};
 
@@ -26,7 +28,7 @@ fn shown(transport: &MemoryTransport) -> String {
         Some(false) => "failed",
         None => "-",
     };
-    let steps = steps(&spec(Pagination::None), transport);
+    let steps = steps(&spec(Pagination::None), transport, |_| Ok(2));
     steps
         .iter()
         .map(|step| format!("{}={}", step.check, word(step.ok)))
@@ -42,42 +44,42 @@ fn what_comes_before_a_failure_has_worked_and_what_comes_after_was_not_tried() {
         failing(HttpError::Resolve {
             host: "api.example".into()
         }),
-        "resolve=failed address=- connect=- tls=- auth=- response=- rate limit=-"
+        "resolve=failed address=- connect=- tls=- auth=- response=- records=- rate limit=-"
     );
     assert_eq!(
         failing(HttpError::BlockedHost {
             host: "api.example".into()
         }),
-        "resolve=ok address=failed connect=- tls=- auth=- response=- rate limit=-"
+        "resolve=ok address=failed connect=- tls=- auth=- response=- records=- rate limit=-"
     );
     assert_eq!(
         failing(HttpError::Tls {
             remote: remote(),
             problem: TlsProblem::Expired
         }),
-        "resolve=ok address=ok connect=ok tls=failed auth=- response=- rate limit=-"
+        "resolve=ok address=ok connect=ok tls=failed auth=- response=- records=- rate limit=-"
     );
     assert_eq!(
         shown(&answering(401, Headers::new())),
-        "resolve=ok address=ok connect=ok tls=ok auth=failed response=- rate limit=-"
+        "resolve=ok address=ok connect=ok tls=ok auth=failed response=- records=- rate limit=-"
     );
     assert_eq!(
         shown(&answering(404, Headers::new())),
-        "resolve=ok address=ok connect=ok tls=ok auth=ok response=failed rate limit=-"
+        "resolve=ok address=ok connect=ok tls=ok auth=ok response=failed records=- rate limit=-"
     );
     assert_eq!(
         shown(&answering(429, Headers::new())),
-        "resolve=ok address=ok connect=ok tls=ok auth=ok response=failed rate limit=failed"
+        "resolve=ok address=ok connect=ok tls=ok auth=ok response=failed records=- rate limit=failed"
     );
     assert_eq!(
         shown(&answering(200, Headers::new())),
-        "resolve=ok address=ok connect=ok tls=ok auth=ok response=ok rate limit=ok"
+        "resolve=ok address=ok connect=ok tls=ok auth=ok response=ok records=ok rate limit=ok"
     );
 }
 
 #[test]
 fn a_failed_step_says_what_happened_and_what_to_do() {
-    let steps = steps(&spec(Pagination::None), &answering(401, Headers::new()));
+    let steps = steps(&spec(Pagination::None), &answering(401, Headers::new()), |_| Ok(2));
     let auth = steps.iter().find(|step| step.check == "auth").unwrap();
     let detail = auth.detail.as_deref().unwrap();
     assert!(
@@ -92,7 +94,7 @@ fn a_rate_limit_that_the_remote_tells_is_shown() {
     let headers = [("X-RateLimit-Limit", "5000"), ("X-RateLimit-Remaining", "4999")]
         .into_iter()
         .collect();
-    let steps = steps(&spec(Pagination::None), &answering(200, headers));
+    let steps = steps(&spec(Pagination::None), &answering(200, headers), |_| Ok(2));
     assert_eq!(
         steps.last().unwrap().detail.as_deref(),
         Some("4999 of 5000 requests are left.")
@@ -110,4 +112,32 @@ fn a_probe_sends_one_request_and_never_repeats_it() {
         b"[1]"
     );
     assert_eq!(transport.seen()[0].url.query(), Some("page=1&size=10"));
+}
+
+#[test]
+fn the_records_are_counted_in_the_one_response() {
+    let transport = answering(200, Headers::new());
+    let found = |counted| {
+        let steps = steps(&spec(Pagination::None), &transport, |_| counted);
+        let step = steps.into_iter().find(|step| step.check == "records").unwrap();
+        (step.ok, step.detail.unwrap())
+    };
+    assert_eq!(found(Ok(1)), (Some(true), "1 record on the first page".to_owned()));
+    let missing = DataError::EmptyBody;
+    let told = missing.to_string();
+    let (ok, detail) = found(Err(missing.into()));
+    assert!(ok == Some(false) && detail.starts_with(&told), "{detail}");
+    assert_eq!(transport.seen().len(), 2, "one request a look");
+}
+
+#[test]
+fn without_a_credential_only_that_is_told() {
+    let missing = CallError::NoKey {
+        detail: "None is set.".into(),
+        hint: "Make one.".into(),
+    };
+    let steps = without_credential(&missing.into());
+    let failed: Vec<&str> = steps.iter().filter(|s| s.ok == Some(false)).map(|s| s.check).collect();
+    assert_eq!(failed, ["auth"]);
+    assert!(steps.iter().all(|step| step.ok != Some(true)));
 }
