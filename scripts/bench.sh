@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Installs a release build into a private PostgreSQL and hands over to bench/run.
 . "$(dirname "$0")/env.sh"
-tree=$(scripts/private-postgres.sh)
-scripts/install-extension.sh "$(scripts/build-extension.sh release)" "$tree"
+tree=$(scripts/private-install.sh release)
 cargo build --quiet --release --package sample-api
 exec python3 bench/run "$tree" "$CARGO_TARGET_DIR/release/sample-api"

@@ -17,6 +17,7 @@ if [ "$profile" = dev ]; then
   cargo build "${arguments[@]}" --package extension-sql >&2
 else
   folder=release
+  echo "Building pg_sluice $VERSION for PostgreSQL $major (the first time takes minutes, later ones seconds) …" >&2
   cargo build "${arguments[@]}" --release >&2
   cargo build --quiet --package extension-sql >&2
 fi

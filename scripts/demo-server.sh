@@ -19,6 +19,7 @@ end_demo() {
 # Ends every demo that was left running.
 end_kept() {
   local folder tree
+  [ -f "$KEPT" ] || echo "no demo is running"
   while read -r folder tree; do
     if [ -d "$folder" ]; then end_demo "$folder" "$tree" && echo "ended: $folder"; fi
   done < <(cat "$KEPT" 2>/dev/null)
@@ -27,12 +28,11 @@ end_kept() {
 
 # Builds, and starts a server in a folder of its own.
 begin_demo() {
-  echo "Building pg_sluice $VERSION for PostgreSQL $(pg_major) (the first time takes minutes, later ones seconds) …"
-  tree=$(scripts/private-postgres.sh)
-  scripts/install-extension.sh "$(scripts/build-extension.sh release)" "$tree"
+  tree=$(scripts/private-install.sh release)
   DEMO=$(mktemp -d /tmp/sluice-demo.XXXXXX)
   chmod 755 "$DEMO"
-  trap 'end_demo "$DEMO" "$tree"' EXIT
+  # A second Ctrl-C must not break off the cleaning up.
+  trap 'trap "" INT TERM HUP; end_demo "$DEMO" "$tree"' EXIT
   trap 'exit 130' INT TERM
   echo "Starting a throw-away server in $DEMO …"
   scripts/server.sh start "$DEMO" "$tree"

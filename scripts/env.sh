@@ -7,6 +7,9 @@ cd "$ROOT"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 
+# The caller's own server is not ours: a PGPORT or PGUSER of theirs must not reach our psql. PGRX_ is pgrx's.
+while read -r name; do unset "$name"; done < <(compgen -e | grep '^PG[A-Z]' | grep -v '^PGRX_')
+
 die() { printf '%s\n' "$*" >&2; exit 1; }
 
 # pin SECTION KEY: a value of pgrx.toml, without quotes.
@@ -23,10 +26,23 @@ PGRX_VERSION=$(pin pgrx version)
 PG_MAJOR=$(pin postgres default)
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 
-# PG_CONFIG: what the caller says, else Debian's place for the default major, else the first on the PATH.
+# The majors that pg_sluice is built for, the default first.
+majors() { echo "$PG_MAJOR $(pin postgres majors | tr -d '[],')"; }
+
+# Without a PG_CONFIG of the caller: Debian's place for one of our majors, else the first on the PATH.
+find_postgres() {
+  local major
+  for major in $(majors); do
+    PG_CONFIG=/usr/lib/postgresql/$major/bin/pg_config
+    if [ -x "$PG_CONFIG" ]; then return; fi
+  done
+  PG_CONFIG=$(command -v pg_config || true)
+}
+
 if [ -z "${PG_CONFIG:-}" ]; then
-  PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config
-  [ -x "$PG_CONFIG" ] || PG_CONFIG=$(command -v pg_config || true)
+  find_postgres
+elif [ ! -x "$PG_CONFIG" ]; then
+  die "PG_CONFIG=$PG_CONFIG: there is no such program"
 fi
 export PG_CONFIG
 
@@ -51,6 +67,22 @@ as_server_user() {
   else
     "$@"
   fi
+}
+
+# Sets SUDO to what stands before commands that write to these folders: nothing where we may write, else sudo.
+write_to() {
+  local folder
+  SUDO=()
+  for folder in "$@"; do
+    if [ -w "$folder" ]; then continue; fi
+    may_ask_sudo || die "$folder is not writable for $(id -un), and sudo cannot be asked here; run it as a user who may write there"
+    SUDO=(sudo)
+  done
+}
+
+# Whether sudo can help: without a password, or because there is a terminal to ask for it.
+may_ask_sudo() {
+  [ "$(id -u)" != 0 ] && command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }
 }
 
 # Gives a file or folder to the user who runs servers.

@@ -9,14 +9,12 @@
 stage=$1 pg_config=$2
 libraries=$("$pg_config" --pkglibdir)
 extensions=$("$pg_config" --sharedir)/extension
-for folder in "$libraries" "$extensions"; do
-  [ -w "$folder" ] || die "$folder is not writable; run as root: sudo make install PG_CONFIG=$pg_config"
-done
+write_to "$libraries" "$extensions"
 
 # put MODE FILE FOLDER
 put() {
-  install -m "$1" "$2" "$3/.$(basename "$2").new"
-  mv -f "$3/.$(basename "$2").new" "$3/$(basename "$2")"
+  "${SUDO[@]}" install -m "$1" "$2" "$3/.$(basename "$2").new"
+  "${SUDO[@]}" mv -f "$3/.$(basename "$2").new" "$3/$(basename "$2")"
 }
 
 put 755 "$stage/pg_sluice.so" "$libraries"

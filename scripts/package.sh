@@ -9,5 +9,6 @@ rm -rf "$root"
 mkdir -p "$libraries" "$extensions"
 install -m 755 "$stage/pg_sluice.so" "$libraries"
 install -m 644 "$stage"/pg_sluice--*.sql "$stage/pg_sluice.control" "$extensions"
-tar -C "$root" --owner=0 --group=0 --sort=name -czf "$archive" .
+# Only the files: a folder in the archive would give its mode to the system's folder of that name.
+(cd "$root" && find . -type f -printf '%P\n' | sort) | tar -C "$root" --owner=0 --group=0 -T - -czf "$archive"
 echo "$archive"

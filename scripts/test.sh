@@ -33,10 +33,7 @@ core() {
 }
 
 install() {
-  local tree stage
-  tree=$(scripts/private-postgres.sh) &&
-    stage=$(scripts/build-extension.sh dev failpoints) &&
-    scripts/install-extension.sh "$stage" "$tree" &&
+  scripts/private-install.sh dev failpoints &&
     # The scenarios are compiled here, so that the time of the tier e2e is theirs alone.
     cargo test --quiet --no-run --package sluice-e2e --test e2e &&
     echo "test result: 1 passed; 0 failed"

@@ -12,8 +12,6 @@ from stage import Stage, ends_with, play
 
 FOLDER, PSQL, API = sys.argv[1:4]
 stage = Stage(FOLDER, PSQL)
-# Where the worker is killed.
-PAGE = 60
 
 
 def api(path, body=None):
@@ -25,6 +23,11 @@ def api(path, body=None):
 
 def truth(member):
     return json.loads(api("checksum"))[member]
+
+
+def page_of_the_kill():
+    """More than half way: the job asks for pages of 1000."""
+    return max(2, truth("count") * 6 // 10_000)
 
 
 def in_step():
@@ -97,12 +100,13 @@ def refresh():
 def kill():
     stage.scene("A worker is killed")
     api("change", {"percent": 2, "seed": 11})
-    stage.say(f"More changes; and this time the API does not answer for page {PAGE}, so that we can see what happens to a "
+    page = page_of_the_kill()
+    stage.say(f"More changes; and this time the API does not answer for page {page}, so that we can see what happens to a "
               "run that dies half way.")
     api("clear_log", {})
-    api("hold", {"page": PAGE})
+    api("hold", {"page": page})
     stage.run("SELECT sluice.start_sync('products');")
-    stage.until("SELECT max(pages) FILTER (WHERE status = 'running') FROM sluice.sync_runs", str(PAGE - 1))
+    stage.until("SELECT max(pages) FILTER (WHERE status = 'running') FROM sluice.sync_runs", str(page - 1))
     stage.run("SELECT pid, data_type, phase, pages_done, pages_total FROM sluice.sync_progress;")
     pid = int(stage.value("SELECT pid FROM sluice.sync_progress"))
     print(f"\n$ kill -9 {pid}")
@@ -115,8 +119,8 @@ def kill():
         SELECT id, source, status, pages, updated, unchanged, finished_at - created_at AS took
         FROM sluice.sync_runs ORDER BY id DESC LIMIT 2;""")
     asked = json.loads(api("pages"))
-    again = [page for page in set(asked) if page < PAGE and asked.count(page) > 1]
-    stage.claim(f"the new run went on at page {PAGE}: none of the {PAGE - 1} pages before it was asked for again",
+    again = [number for number in set(asked) if number < page and asked.count(number) > 1]
+    stage.claim(f"the new run went on at page {page}: none of the {page - 1} pages before it was asked for again",
                 not again and last_run("source") == "resume", str(again))
     stage.claim("the table is in step", in_step())
 

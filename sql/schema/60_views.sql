@@ -173,7 +173,7 @@ SELECT s.name AS data_type,
        CASE WHEN s.status = 'running' AND s.pages_total > s.pages_done AND s.pages_done > 0
             THEN date_trunc('second', (s.last_progress_at - s.started_at) * (s.pages_total - s.pages_done) / s.pages_done)
        END AS eta,
-       date_trunc('second', s.next_run_at) AS next_run_at,
+       CASE WHEN s.status NOT IN ('not_armed', 'disabled', 'paused') THEN date_trunc('second', s.next_run_at) END AS next_run_at,
        CASE
            WHEN s.status = 'not_armed' THEN 'this database was restored, copied or upgraded'
            WHEN s.unconnected THEN pg_catalog.format('connection "%s" was dropped', s.server_name)
@@ -243,8 +243,7 @@ WITH judged AS (
     LEFT JOIN LATERAL (
         SELECT x.* FROM sluice._run AS x
         WHERE x.job_id = j.id AND x.source <> 'rollback'
-          AND (x.status IN ('succeeded', 'held', 'failed', 'retryable')
-               OR x.status = 'rolled_back' AND x.error_class IS NOT NULL)
+          AND x.status IN ('succeeded', 'held', 'failed', 'retryable', 'rolled_back')
         ORDER BY x.id DESC LIMIT 1
     ) AS r ON true
 ), spoken AS (
@@ -252,7 +251,8 @@ WITH judged AS (
            CASE
                WHEN NOT d.enabled THEN 'unhealthy'
                WHEN d.status IS NULL THEN 'unknown'
-               WHEN d.status = 'rolled_back' THEN 'unhealthy'
+               -- With an error it is an empty answer; without, a success that rollback_to has undone.
+               WHEN d.status = 'rolled_back' AND d.error_class IS NOT NULL THEN 'unhealthy'
                WHEN d.status = 'failed' THEN 'unhealthy'
                WHEN d.status = 'retryable' AND (d.consecutive_failures >= 3 OR d.last_success_at IS NULL) THEN 'unhealthy'
                WHEN d.status = 'held' THEN 'degraded'
@@ -275,11 +275,12 @@ SELECT s.name AS data_type,
        CASE
            WHEN NOT s.enabled THEN coalesce(s.disabled_reason, 'the job is disabled')
            WHEN s.health = 'unknown' THEN 'no run has ended yet'
-           WHEN s.status = 'rolled_back' THEN 'an empty answer was kept back; the last good data stays'
+           WHEN s.status = 'rolled_back' AND s.error_class IS NOT NULL THEN 'an empty answer was kept back; the last good data stays'
            WHEN s.status = 'held' THEN 'a run is held: ' || coalesce(s.held_reason, 'see sync_held')
            WHEN s.health = 'unhealthy' THEN pg_catalog.format('the last run failed (%s)', s.error_class)
            WHEN s.health = 'degraded' THEN 'nothing has arrived for more than three intervals'
            WHEN s.status = 'retryable' THEN pg_catalog.format('the last run failed (%s) and the data is fresh', s.error_class)
+           WHEN s.status = 'rolled_back' THEN 'the last run succeeded, and was rolled back'
            ELSE 'the last run succeeded'
        END AS reason
 FROM spoken AS s;

@@ -330,3 +330,20 @@ fn an_empty_answer_is_held_where_the_job_says_so() {
     assert_eq!(shop.run("status"), "held");
     assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 500);
 }
+
+#[test]
+fn an_empty_answer_is_forgotten_after_a_good_run_even_where_that_was_undone() {
+    let mut shop = Shop::loaded(500, &settings());
+    shop.api.misbehave(Fault::no_content());
+    shop.failing_sync();
+    shop.api.clear_faults();
+    shop.api.change(10.0, 3);
+    shop.sync();
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    let health = shop.health("concat_ws(': ', status, reason)");
+    assert_eq!(health, "healthy: the last run succeeded, and was rolled back");
+    shop.app
+        .exec("SELECT sluice.alter_job('products', schedule => '1 hour')");
+    // A paused job has no next run, whatever its schedule.
+    assert_eq!(shop.status("concat_ws(' ', status, next_run_at)"), "paused");
+}
