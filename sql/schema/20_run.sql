@@ -81,12 +81,14 @@ CREATE TABLE sluice._page_body (
 );
 ALTER TABLE sluice._page_body ALTER COLUMN body SET STORAGE EXTERNAL, ALTER COLUMN keys SET STORAGE EXTERNAL;
 
--- Keys that were missing from the last complete read without proof that they are gone.
+-- Keys that were missing from a published read without proof that they are gone; only those of one form (columns and
+-- their types) can be compared.
 CREATE TABLE sluice._missing (
     job_id     bigint NOT NULL REFERENCES sluice._job ON DELETE CASCADE,
-    key        bytea NOT NULL,
     generation bigint NOT NULL,
-    PRIMARY KEY (job_id, key)
+    key_form   text NOT NULL,
+    key        bytea NOT NULL,
+    PRIMARY KEY (job_id, generation, key)
 );
 
 -- What is needed to undo a run: one row a batch, in the order of writing.

@@ -43,7 +43,7 @@ fn fail(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<()> {
     }
     state::note_failure(work.job, now)?;
     if leads_nowhere(work, error, now)? {
-        state::end_read(work.job)?;
+        state::give_up_read(work.job)?;
     }
     job::plan_after_failure(job, now, !error.class().is_recoverable())
 }

@@ -58,10 +58,9 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
         _ => Vec::new(),
     };
     let same_mapping = read.state.published_version.as_deref() == Some(mapping.version().0.as_slice());
-    let missing_before = if same_mapping {
-        missing::of_job(job)?
-    } else {
-        Vec::new()
+    let missing_before = match read.state.published_generation {
+        Some(published) => missing::of_generation(job, published, &key_form(plan))?,
+        None => Vec::new(),
     };
     let keys = KeyReader {
         job,
@@ -86,6 +85,15 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
         compared.dropped = not_among(&before, &now);
     }
     Ok(compared)
+}
+
+/// What decides how a key is written down: the key's columns and their types, whatever else the mapping has.
+pub fn key_form(plan: &Plan) -> String {
+    let column = |name: &String| {
+        let ty = plan.target.column(name).map(|column| column.type_oid.to_u32());
+        format!("{name} {}", ty.unwrap_or_default())
+    };
+    plan.job.key.iter().map(column).collect::<Vec<_>>().join(", ")
 }
 
 /// A page of a ledger: number, hash, records.

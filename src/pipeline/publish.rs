@@ -40,8 +40,12 @@ enum Verdict {
 
 /// Publishes a read of a `replace` job by its difference from what the target holds.
 pub fn by_difference(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<Ended> {
-    // What the read declared and how long it paused is known only now that it is complete.
-    read.state = transaction::run(|| state::load(work.job, clock::now()))?;
+    // What the read declared, how long it paused and what became of the target is known only now that it is complete.
+    transaction::run(|| {
+        read.state = state::load(work.job, clock::now())?;
+        read.verifying |= read.state.published_rows > 0 && read::is_empty(plan)?;
+        Ok(())
+    })?;
     publish(work, plan, read, read.generation, Approval::Needed)
 }
 
@@ -252,7 +256,7 @@ impl Publishing<'_> {
             OnMissing::Keep => Vec::new(),
             OnMissing::Delete => waiting.into_iter().cloned().collect(),
         };
-        missing::replace(self.work.job, self.generation, &waiting)?;
+        missing::keep(self.work.job, self.generation, &gone::key_form(self.plan), &waiting)?;
         Ok(signed(waiting.len() as u64))
     }
 
@@ -363,7 +367,9 @@ fn add(total: &mut Outcome, more: &Outcome) {
 pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
     let keep = &plan.settings.undo;
     undo::prune(work.job, i64::from(keep.keep_runs), i64::from(keep.keep_days))?;
-    page::keep_only(work.job, &state::kept_generations(work.job)?)?;
+    let kept = state::kept_generations(work.job)?;
+    page::keep_only(work.job, &kept)?;
+    missing::keep_only(work.job, &kept)?;
     run::prune(work.job, KEPT_RUNS)?;
     Ok(())
 }

@@ -132,8 +132,13 @@ fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<S
     // came from are what the next read is compared with.
     let half_loaded =
         former.reading && former.direct && former.published_generation.is_none() && plan.mode == Mode::Replace;
-    if half_loaded && former.page_number > 1 {
+    let half_written =
+        former.direct && former.page_number > 1 && former.published_generation != Some(former.generation);
+    if half_loaded && half_written {
         state::adopt_half_load(work.job)?;
+    } else if half_written {
+        // It wrote rows over those of the published pages.
+        state::void_skip(work.job)?;
     }
     let replaces = plan.mode == Mode::Replace;
     let first = replaces && former.published_generation.is_none() && !half_loaded && is_empty(plan)?;
@@ -145,7 +150,7 @@ fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<S
 }
 
 /// Whether the target holds no row at all, seen as the run-as role.
-fn is_empty(plan: &Plan) -> Result<bool> {
+pub fn is_empty(plan: &Plan) -> Result<bool> {
     let sql = format!("SELECT NOT EXISTS (SELECT FROM {})", plan.target.sql_name());
     Ok(crate::pg::spi::value::<bool>(&sql, &[])?.unwrap_or(false))
 }

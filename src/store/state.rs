@@ -161,6 +161,12 @@ pub fn end_read(job: i64) -> Result<()> {
     execute(sql, &[job.into()]).map(drop)
 }
 
+/// The read in progress is not gone on with: the next one begins anew, and knows what this one wrote.
+pub fn give_up_read(job: i64) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET definition = NULL, complete = false, updated_at = now() WHERE job_id = $1";
+    execute(sql, &[job.into()]).map(drop)
+}
+
 /// Notes how many records the read had, published or not.
 pub fn note_read(job: i64, records: i64) -> Result<()> {
     execute(

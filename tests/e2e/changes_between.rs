@@ -90,3 +90,14 @@ fn more_jobs_than_workers_all_run_and_none_is_counted_as_failed() {
     let states = "SELECT string_agg(concat_ws(' ', data_type, status, attempt), ', ') FROM sluice.sync_runs";
     assert!(ended, "{}", shop.db.text(states));
 }
+
+#[test]
+fn a_target_that_somebody_empties_in_mid_run_is_filled_again() {
+    let mut shop = Shop::loaded(500, PAGES);
+    shop.api.change_ids(&[450]);
+    shop.start_and_hold_at(3);
+    shop.db.exec("TRUNCATE app.products");
+    shop.api.release();
+    shop.wait_for_run("succeeded");
+    shop.assert_equal();
+}

@@ -151,3 +151,42 @@ fn a_read_whose_ledger_has_a_gap_removes_nothing() {
     shop.sync();
     assert_eq!(shop.db.number("SELECT count(*) FROM app.products WHERE id = 7"), 1);
 }
+
+#[test]
+fn a_row_that_a_rollback_brought_back_goes_again_when_it_is_missing_twice() {
+    let mut shop = Shop::loaded(300, PAGES_WITHOUT_TOTAL);
+    shop.api.remove_ids(&[150]);
+    shop.sync();
+    shop.sync();
+    assert_eq!((count(&mut shop), shop.run("deleted").as_str()), (299, "1"));
+    shop.app.exec("CALL sluice.rollback_to('products', resume => true)");
+    assert_eq!(count(&mut shop), 300);
+    shop.sync();
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
+fn a_row_that_waits_for_confirmation_is_not_forgotten_when_the_table_gets_another_column() {
+    let mut shop = Shop::loaded(300, PAGES_WITHOUT_TOTAL);
+    shop.api.remove_ids(&[150]);
+    shop.sync();
+    assert_eq!((count(&mut shop), shop.status("unconfirmed").as_str()), (300, "1"));
+    shop.app.exec("ALTER TABLE products ADD COLUMN note text");
+    shop.sync();
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
+fn rows_of_a_first_load_that_met_a_loop_are_the_jobs_own() {
+    let mut shop = Shop::with_job(500, PAGES_WITHOUT_TOTAL);
+    shop.api.misbehave(Rule::new(Fault::RepeatPage(2)).page(3).times(1));
+    shop.failing_sync();
+    assert_eq!(shop.run("error_class"), "pagination_loop");
+    assert!(count(&mut shop) > 0);
+    shop.api.remove_ids(&[50]);
+    shop.sync();
+    shop.sync();
+    shop.assert_equal();
+}

@@ -345,3 +345,25 @@ fn two_jobs_that_replace_parts_of_one_table_leave_each_others_rows() {
     shop.app.exec("CALL sluice.sync('rest')");
     assert_eq!(shop.db.text(count), "298 44849");
 }
+
+#[test]
+fn an_upsert_that_was_given_up_half_way_leaves_nothing_stale() {
+    let mut shop = Shop::with_job(500, PAGES);
+    shop.app.exec("SELECT sluice.alter_job('products', mode => 'upsert')");
+    shop.sync();
+    // A change that is taken back before the read is begun anew: its page is the published one again.
+    shop.api.misbehave(Fault::AlterRecord {
+        id: 5,
+        member: "name".to_string(),
+        value: Some("\"for a moment\"".to_string()),
+    });
+    shop.api.misbehave(Rule::new(Fault::RepeatPage(2)).page(3).times(1));
+    shop.failing_sync();
+    assert_eq!(
+        shop.db.text("SELECT name FROM app.products WHERE id = 5"),
+        "for a moment"
+    );
+    shop.api.clear_faults();
+    shop.sync();
+    shop.assert_equal();
+}
