@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 const SLICE: Duration = Duration::from_millis(100);
 /// How often it tells how far the run is.
 const NOTICE_EVERY: Duration = Duration::from_secs(2);
+/// How often a cancelled call tries to take its run along, and how long it pauses between: half a second in all.
+const FORGET_TRIES: u32 = 20;
+const FORGET_PAUSE: Duration = Duration::from_millis(25);
 
 /// Asks for a run at commit; the running run's id where one is running.
 #[pg_extern(volatile, parallel_unsafe)]
@@ -189,7 +192,7 @@ pub fn wait(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
         // A cancellation is met below and nowhere else, so that it always takes the run along.
         let (status, error) = latch::uninterrupted(|| look(procedure, id))?;
         match status.as_str() {
-            "scheduled" | "running" | "publishing" => {}
+            UNSEEN | "scheduled" | "running" | "publishing" => {}
             "succeeded" => {
                 procedure::notice(&summary(id)?);
                 procedure.commit();
@@ -211,30 +214,57 @@ pub fn wait(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
             tell_progress(id, &mut last);
         }
         if latch::wait_for_cancel(SLICE) {
-            latch::uninterrupted(|| forget(procedure, id))?;
+            forget(procedure, id)?;
             latch::check_interrupts();
         }
     }
 }
 
+/// The status of a run that cannot be looked at now: nothing that cannot be cancelled may wait for a lock.
+const UNSEEN: &str = "";
+
 /// How the run stands.
 fn look(procedure: &Procedure, id: i64) -> Result<(String, EndedWith)> {
-    let found = ending(id)?;
+    let found = match run::try_lock_tables()? {
+        true => ending(id)?,
+        false => (UNSEEN.into(), EndedWith::default()),
+    };
     procedure.commit();
     failpoint::hit("call.looked");
     Ok(found)
 }
 
 /// The caller is cancelled or its session ended, and its run with it: one that still waits for a worker would run later
-/// otherwise. A run that has ended meanwhile has left its job to others.
+/// otherwise. Where somebody keeps the run's row or its table for longer, the caller ends without it.
 fn forget(procedure: &Procedure, id: i64) -> Result<()> {
-    let Some(found) = run::by_id(id)? else { return Ok(()) };
-    let is_open = RunStatus::parse(&found.status).is_some_and(RunStatus::is_open);
-    if let Some(job) = job::by_id(found.job)?.filter(|_| is_open) {
-        stop(&job)?;
-        procedure.commit();
+    for _ in 0..FORGET_TRIES {
+        let done = latch::uninterrupted(|| {
+            let done = try_forget(id);
+            procedure.commit();
+            done
+        })?;
+        if done {
+            break;
+        }
+        latch::wait_for_cancel(FORGET_PAUSE);
     }
     Ok(())
+}
+
+/// Stops the run if that needs no waiting; whether it is done. A run that has ended meanwhile has left its job to others.
+fn try_forget(id: i64) -> Result<bool> {
+    if !run::try_lock_tables()? {
+        return Ok(false);
+    }
+    let found = run::by_id(id)?.filter(|run| RunStatus::parse(&run.status).is_some_and(RunStatus::is_open));
+    let Some(found) = found else { return Ok(true) };
+    if !run::try_lock(id)? {
+        return Ok(false);
+    }
+    if let Some(job) = job::by_id(found.job)? {
+        stop(&job)?;
+    }
+    Ok(true)
 }
 
 /// An interrupted run goes on as another: that one is waited for.

@@ -14,6 +14,12 @@ pub fn try_lock_job(jobs_table: pg_sys::Oid, job: i64) -> bool {
     result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
 }
 
+/// Takes the lock that a write to the table needs until the transaction ends, without waiting; whether it was free.
+pub fn try_lock_to_write(table: pg_sys::Oid) -> bool {
+    // SAFETY: inside a transaction; any OID may be locked.
+    unsafe { pg_sys::ConditionalLockRelationOid(table, pg_sys::RowExclusiveLock as i32) }
+}
+
 /// Gives the session's lock back.
 pub fn unlock_job(jobs_table: pg_sys::Oid, job: i64) {
     let tag = tag(jobs_table, job);

@@ -238,6 +238,20 @@ pub fn ask_stop(job: i64, by: &str) -> Result<u64> {
     execute(sql, &[job.into(), by.into()])
 }
 
+/// Takes the locks by which runs are looked at and stopped, without waiting; false where somebody has the tables, as
+/// DROP EXTENSION has.
+pub fn try_lock_tables() -> Result<bool> {
+    let sql = "SELECT pg_catalog.unnest('{sluice._job,sluice._run}'::pg_catalog.regclass[])::oid";
+    let tables: Vec<Oid> = rows(sql, &[], |r| r.need(1))?;
+    Ok(tables.into_iter().all(crate::pg::lock::try_lock_to_write))
+}
+
+/// Takes a run's row for a change, without waiting; false where somebody else is changing it.
+pub fn try_lock(id: i64) -> Result<bool> {
+    let sql = "SELECT id FROM sluice._run WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED";
+    Ok(returning(sql, &[id.into()], |r| r.need::<i64>(1))?.is_some())
+}
+
 /// The published runs of a job from `after` on, newest first.
 pub fn published_after(job: i64, after: i64) -> Result<Vec<i64>> {
     let sql = "SELECT id FROM sluice._run WHERE job_id = $1 AND id > $2 AND status = 'succeeded' \

@@ -158,3 +158,37 @@ fn an_approval_that_is_cancelled_while_another_run_is_under_way_leaves_both_as_t
     shop.api.release();
     shop.wait_for_run("held");
 }
+
+#[test]
+fn a_call_that_waits_can_be_ended_while_the_extension_is_being_dropped() {
+    for end in EVERY_END {
+        let mut shop = Shop::loaded(500, PAGES);
+        shop.api.hold_page(2);
+        let waiting = call(&shop, end, "CALL sluice.sync('products')");
+        assert!(shop.api.wait_until_held(2, SOON));
+        let mut other = shop.cluster.db();
+        other.exec("BEGIN; DROP EXTENSION pg_sluice CASCADE");
+        send(&mut shop, end);
+        assert!(eventually(SOON, || waiting.is_over()), "{end:?}");
+        assert!(waiting.finish().0.is_err(), "{end:?}");
+        other.exec("ROLLBACK");
+        shop.api.release();
+    }
+}
+
+#[test]
+fn a_call_that_waits_can_be_ended_while_somebody_has_not_committed_that_its_run_stops() {
+    for end in EVERY_END {
+        let mut shop = Shop::loaded(500, PAGES);
+        shop.api.hold_page(2);
+        let waiting = call(&shop, end, "CALL sluice.sync('products')");
+        assert!(shop.api.wait_until_held(2, SOON));
+        let mut other = shop.cluster.db();
+        other.exec("BEGIN; UPDATE sluice._run SET bytes = bytes");
+        send(&mut shop, end);
+        assert!(eventually(SOON, || waiting.is_over()), "{end:?}");
+        assert!(waiting.finish().0.is_err(), "{end:?}");
+        other.exec("ROLLBACK");
+        shop.api.release();
+    }
+}
