@@ -10,7 +10,8 @@ SELECT r.generation FROM sluice._run AS r
 WHERE r.job_id = $1 AND r.generation IS NOT NULL AND r.status = 'succeeded'
   AND EXISTS (SELECT FROM sluice._undo AS u WHERE u.run_id = r.id)
 UNION
--- What a rollback of a kept undo set goes back to.
+-- What a rollback of a kept undo set goes back to. It may be kept under an interrupted run of the same read.
 SELECT (r.before ->> 'published_generation')::bigint FROM sluice._run AS r
 WHERE r.job_id = $1 AND r.before ->> 'published_generation' IS NOT NULL
-  AND EXISTS (SELECT FROM sluice._undo AS u WHERE u.run_id = r.id)
+  AND EXISTS (SELECT FROM sluice._undo AS u JOIN sluice._run AS o ON o.id = u.run_id
+              WHERE u.job_id = $1 AND o.generation = r.generation)

@@ -1,11 +1,16 @@
--- What held before the oldest undone run is what holds after the rollback.
+-- What held before the oldest undone run that changed something is what holds after the rollback: of runs that changed
+-- nothing the pages may be gone, and what they found missing is still missing.
 WITH undone AS (
     UPDATE sluice._run
     SET undone_by = $3, status = CASE WHEN status = 'succeeded' THEN 'rolled_back' ELSE status END
     WHERE job_id = $1 AND id > $2 AND id <> $3 AND undone_by IS NULL AND source <> 'rollback'
       AND (status = 'succeeded' OR EXISTS (SELECT FROM sluice._undo AS u WHERE u.run_id = _run.id))
-    RETURNING id, before
+    RETURNING id, before, generation
 ), gone AS (
     DELETE FROM sluice._undo AS u USING undone AS x WHERE u.run_id = x.id
 )
-SELECT before::text FROM undone WHERE before IS NOT NULL ORDER BY id LIMIT 1
+SELECT x.before::text FROM undone AS x
+WHERE x.before IS NOT NULL
+  AND EXISTS (SELECT FROM sluice._undo AS u JOIN sluice._run AS o ON o.id = u.run_id
+              WHERE u.job_id = $1 AND o.generation = x.generation)
+ORDER BY x.id LIMIT 1

@@ -50,8 +50,10 @@ fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
         add(&mut total, done);
     }
     failpoint::hit("rollback.applied");
-    let before = run::undo(work.job, after, work.run)?.unwrap_or_else(|| "{}".into());
-    state::restore_position(work.job, &before)?;
+    match run::undo(work.job, after, work.run)? {
+        Some(before) => state::restore_position(work.job, &before)?,
+        None => state::forget_read(work.job)?,
+    }
     run::add_counts(
         work.run,
         &Counts {

@@ -259,7 +259,7 @@ pub fn published_after(job: i64, after: i64) -> Result<Vec<i64>> {
     rows(sql, &[job.into(), after.into()], |r| r.need(1))
 }
 
-/// Marks runs as undone, and where their job stood before the oldest of them; None where that was not kept.
+/// Marks runs as undone, and where their job stood before the oldest of them that changed something; None where none did.
 pub fn undo(job: i64, after: i64, by: i64) -> Result<Option<String>> {
     let sql = include_str!("../../sql/query/undo_runs.sql");
     Ok(returning(sql, &[job.into(), after.into(), by.into()], |r| r.get(1))?.flatten())

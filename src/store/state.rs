@@ -224,6 +224,12 @@ pub fn restore_position(job: i64, position: &str) -> Result<()> {
     execute(sql, &[job.into(), position.into()]).map(drop)
 }
 
+/// The position stays; the next read begins anew and compares every row.
+pub fn forget_read(job: i64) -> Result<()> {
+    end_read(job)?;
+    void_skip(job)
+}
+
 /// Generations whose pages must stay: the read in progress, the published one, held ones and those of kept undo sets.
 pub fn kept_generations(job: i64) -> Result<Vec<i64>> {
     rows(

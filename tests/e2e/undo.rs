@@ -282,3 +282,18 @@ fn a_rollback_over_a_truncated_table_reports_what_it_cannot_restore() {
     // Rows that the undone run had removed come back; those that others removed since stay away.
     assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 20);
 }
+
+#[test]
+fn a_row_that_is_missing_since_a_run_that_was_taken_back_is_still_found_missing() {
+    let mut shop = Shop::loaded(300, crate::shop::PAGES_WITHOUT_TOTAL);
+    for _ in 0..2 {
+        shop.sync();
+    }
+    shop.api.remove_ids(&[150]);
+    shop.sync();
+    shop.app.exec("CALL sluice.rollback_to('products', resume => true)");
+    for _ in 0..2 {
+        shop.sync();
+    }
+    shop.assert_equal();
+}
