@@ -9,7 +9,7 @@ use crate::store::job::{self, Job};
 use crate::store::role;
 use sluice_core::Result;
 use sluice_core::call::CallError;
-use sluice_core::data::{self, InferredColumn, unique_members};
+use sluice_core::data::{self, InferredColumn, SingularQuery, unique_members};
 use sluice_core::job::{JobFault, Mode, TargetName};
 use sluice_core::settings::Settings;
 use sluice_core::sql_text::quote;
@@ -102,11 +102,19 @@ pub fn may_become_owner(target: &Target) -> Result<()> {
     Err(CallError::Denied {
         what: format!("table \"{}\"", target.name),
         detail: format!("A job writes as the table's owner \"{owner}\", and \"{caller}\" cannot become that role."),
-        hint: format!(
-            "GRANT {} TO {}; or let the owner make the job.",
-            quote(&owner),
-            quote(&caller)
-        ),
+        hint: match identity::is_superuser(target.owner) {
+            // Nobody becomes a superuser for the sake of a job.
+            true => format!(
+                "ALTER TABLE {} OWNER TO {}; or let a superuser make the job.",
+                target.full_name(),
+                quote(&caller)
+            ),
+            false => format!(
+                "GRANT {} TO {}; or let the owner make the job.",
+                quote(&owner),
+                quote(&caller)
+            ),
+        },
     }
     .into())
 }
@@ -136,14 +144,14 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
     let columns = data::infer(located.text, u64::MAX)?.columns;
     if columns.is_empty() {
         return Err(TargetError::NothingToMakeItFrom {
-            table: name.to_string(),
+            table: name.table.clone(),
         }
         .into());
     }
     let Some(key) = wish.key.clone() else {
         return Err(JobFault::KeyNeeded {
             name: wish.job.into(),
-            proposed: unique_members(located.text)?,
+            proposed: proposed_key(located.text, &columns)?,
         }
         .into());
     };
@@ -164,6 +172,19 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
         settings: with_columns(wish.document, &columns),
         created: true,
     })
+}
+
+/// The columns of those members that are unique in the first page: a column's name may differ from the member's.
+fn proposed_key(records_text: &str, columns: &[InferredColumn]) -> Result<Vec<String>> {
+    let of_member = |member: String| {
+        let place = SingularQuery::member(&member);
+        let column = columns.iter().find(|column| column.query == place);
+        column.map(|column| column.name.clone())
+    };
+    Ok(unique_members(records_text)?
+        .into_iter()
+        .filter_map(of_member)
+        .collect())
 }
 
 /// Checks that the caller can make a table of this name, before the remote is asked what it would look like.
@@ -232,7 +253,7 @@ fn create_table(name: &TargetName, columns: &[InferredColumn], key: &[String], s
     }
     let missing = || {
         TargetError::NothingToMakeItFrom {
-            table: name.to_string(),
+            table: name.table.clone(),
         }
         .into()
     };

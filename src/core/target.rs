@@ -3,6 +3,7 @@
 use crate::class::Class;
 use crate::error::Explain;
 use crate::guard::KeptBack;
+use crate::sql_text::quote;
 
 /// A target that cannot be written as the job asks.
 #[non_exhaustive]
@@ -155,8 +156,8 @@ impl Explain for TargetError {
             }
             TargetError::NoUniqueIndex { table, key } => format!(
                 "Add a primary key or a unique index that is neither partial nor deferrable: \
-                 CREATE UNIQUE INDEX ON {table} ({}).",
-                key.join(", ")
+                 CREATE UNIQUE INDEX ON {table} ({});",
+                key.iter().map(|column| quote(column)).collect::<Vec<_>>().join(", ")
             ),
             TargetError::UnknownColumn { .. } => "Add the column, or take it out of the job's \"columns\".".into(),
             TargetError::UndoKeyDropped { .. } => {

@@ -205,3 +205,17 @@ fn an_approved_run_that_crashes_is_published_all_the_same() {
     assert!(published, "{:?}", shop.runs());
     assert_eq!(shop.runs(), ["manual succeeded", "manual succeeded"]);
 }
+
+#[test]
+fn the_columns_that_could_be_a_key_are_proposed_by_their_own_names() {
+    let mut shop = Shop::open(1);
+    let member = "x".repeat(80);
+    shop.api
+        .misbehave(Fault::body(format!(r#"[{{"{member}": 1, "a \" b": 2}}]"#)));
+    let error = shop
+        .app
+        .error("SELECT sluice.create_job('odd', 'shop', '/page/products', schedule => 'manual')");
+    assert_eq!(error.sqlstate, "22023", "{error}");
+    let hint = error.hint.clone().unwrap_or_default();
+    assert!(hint.contains(&format!("'{}'", "x".repeat(63))), "{error}");
+}
