@@ -18,7 +18,8 @@ WITH stale AS (
     RETURNING j.id, j.run_every
 ), state AS (
     UPDATE sluice._job_state AS t
-    SET reading = false, complete = false, published_generation = NULL, published_run = NULL, skip_valid = false,
+    SET reading = false, complete = false, published_generation = NULL, published_run = NULL,
+        whole_generation = NULL, skip_valid = false,
         next_run_at = CASE WHEN a.run_every IS NOT NULL THEN now() END, updated_at = now()
     FROM armed AS a WHERE a.id = t.job_id
 ), secrets AS (

@@ -66,6 +66,8 @@ CREATE TABLE sluice._job_state (
     published_run         bigint,
     published_rows        bigint NOT NULL DEFAULT 0,
     published_version     bytea,
+    -- The last published read of the whole collection; an upsert's read is some of it. Its rows are the job's own.
+    whole_generation      bigint,
     -- Pages equal to published ones need not be applied again.
     skip_valid            boolean NOT NULL DEFAULT false,
     verified_at           timestamptz,

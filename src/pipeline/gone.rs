@@ -23,6 +23,8 @@ pub struct Compared {
     pub records: u64,
     pub distinct: u64,
     pub duplicates: u64,
+    /// The job's own rows before the read.
+    pub rows_before: u64,
     /// The ledger has every page from the first to the last.
     pub gapless: bool,
     /// Keys of this job's rows that the read does not have.
@@ -47,36 +49,33 @@ impl Compared {
 pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Mapping>) -> Result<Compared> {
     let job = plan.job.id;
     let now = page::of_generation(job, generation)?;
-    let before = match read.state.published_generation {
-        Some(published) if published != generation => {
-            // An upsert's pages have no keys in the store: the job proves no row gone that only they brought.
-            let stored = page::known_stored(job, published)?;
-            let mut pages = page::of_generation(job, published)?;
-            pages.retain(|(_, hash, _)| stored.contains_key(hash));
-            pages
-        }
+    // Upserts since then are left out: what only they have brought is not removed, because an upsert keeps no keys.
+    let before = match read.state.whole_generation {
+        Some(whole) if whole != generation => page::of_generation(job, whole)?,
         _ => Vec::new(),
     };
+    let is_last = read.state.whole_generation == read.state.published_generation;
     let same_mapping = read.state.published_version.as_deref() == Some(mapping.version().0.as_slice());
-    let missing_before = match read.state.published_generation {
-        Some(published) => missing::of_generation(job, published, &key_form(plan))?,
+    let missing_before = match read.state.whole_generation {
+        Some(whole) => missing::of_generation(job, whole, &key_form(plan))?,
         None => Vec::new(),
     };
     let keys = KeyReader {
         job,
         mapping,
-        same_mapping,
+        same_mapping: same_mapping && is_last,
     };
     let mut compared = if !read.verifying && same_mapping && same_pages(&now, &before) {
         unchanged(&read.state, missing_before)
     } else {
         compare_keys(&keys, &now, &before, &missing_before)?
     };
+    compared.rows_before = match is_last {
+        true => u64::try_from(read.state.published_rows).unwrap_or(0),
+        false => records_of(&before),
+    };
     compared.gapless = (1..).zip(&now).all(|(expected, (number, ..))| *number == expected);
-    compared.records = now
-        .iter()
-        .map(|(_, _, records)| u64::try_from(*records).unwrap_or(0))
-        .sum();
+    compared.records = records_of(&now);
     // A key that comes twice makes the order of pages matter: then every page is applied.
     if read.verifying || compared.duplicates > 0 || !same_mapping {
         compared.apply_all(now);
@@ -98,6 +97,11 @@ pub fn key_form(plan: &Plan) -> String {
 
 /// A page of a ledger: number, hash, records.
 pub type Page = (i64, Vec<u8>, i64);
+
+fn records_of(pages: &[Page]) -> u64 {
+    let each = pages.iter().map(|(_, _, records)| u64::try_from(*records).unwrap_or(0));
+    each.sum()
+}
 
 /// The pages with records whose content is in none of the others.
 fn not_among(pages: &[Page], others: &[Page]) -> Vec<Page> {
@@ -161,7 +165,7 @@ fn compare_keys(keys: &KeyReader, now: &[Page], before: &[Page], missing: &[Vec<
 struct KeyReader<'a> {
     job: i64,
     mapping: &'a Mapping,
-    /// Whether the published pages' keys were stored in the present form.
+    /// Whether the former pages' keys were stored in the present form.
     same_mapping: bool,
 }
 

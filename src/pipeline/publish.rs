@@ -17,6 +17,7 @@ use crate::store::run::{self, Counts};
 use crate::store::{job, missing, page, state, undo};
 use sluice_core::data::{self, Mapping};
 use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Removals};
+use sluice_core::job::Mode;
 use sluice_core::pagination::Pagination;
 use sluice_core::run::RunStatus;
 use sluice_core::settings::OnMissing;
@@ -153,7 +154,7 @@ impl Publishing<'_> {
 
     fn live(&self, compared: &Compared) -> Live {
         Live {
-            rows_before: u64::try_from(self.read.state.published_rows).unwrap_or(0),
+            rows_before: compared.rows_before,
             candidates_gone: compared.gone.len() as u64,
             gone_confirmed: compared.confirmed.len() as u64,
         }
@@ -289,6 +290,7 @@ fn finish_published(
         generation,
         run: work.run,
         rows: publication.rows,
+        whole: plan.mode == Mode::Replace,
         version: publication.mapping.version().0.to_vec(),
         // Keys that came twice leave open which of them the target holds.
         skip_valid: publication.duplicates == 0,

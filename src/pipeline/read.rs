@@ -103,8 +103,13 @@ pub fn resume_or_begin(work: &Work, plan: &Plan) -> Result<ReadState> {
     };
     run::set_generation(work.run, state.generation)?;
     let mapping = known_mapping(plan, &state);
-    let verifying =
-        emptied || !state.skip_valid || plan.settings.verify == Verify::Always || is_verification_due(plan, &state);
+    // An upsert in between may have changed rows that a former read of the whole collection brought.
+    let upserted = plan.mode == Mode::Replace && state.whole_generation != state.published_generation;
+    let verifying = emptied
+        || upserted
+        || !state.skip_valid
+        || plan.settings.verify == Verify::Always
+        || is_verification_due(plan, &state);
     let known = match (state.published_generation, &mapping) {
         (Some(published), Some(_)) if !state.direct => page::known_stored(work.job, published)?,
         (Some(published), Some(_)) if !verifying => page::known(work.job, published)?,
@@ -132,12 +137,11 @@ fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<S
     // came from are what the next read is compared with.
     let half_loaded =
         former.reading && former.direct && former.published_generation.is_none() && plan.mode == Mode::Replace;
-    let half_written =
-        former.direct && former.page_number > 1 && former.published_generation != Some(former.generation);
-    if half_loaded && half_written {
+    if half_loaded && former.page_number > 1 {
         state::adopt_half_load(work.job)?;
-    } else if half_written {
-        // It wrote rows over those of the published pages.
+    }
+    if former.reading && former.direct && former.page_number > 1 {
+        // Its first pages are in the target, whatever the published ones say.
         state::void_skip(work.job)?;
     }
     let replaces = plan.mode == Mode::Replace;

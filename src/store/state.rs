@@ -26,6 +26,8 @@ pub struct State {
     pub published_generation: Option<i64>,
     pub published_rows: i64,
     pub published_version: Option<Vec<u8>>,
+    /// The last published read of the whole collection.
+    pub whole_generation: Option<i64>,
     pub skip_valid: bool,
     /// Seconds since every row was last compared.
     pub verified_ago: Option<f64>,
@@ -53,6 +55,7 @@ fn read(r: &Row) -> Result<State> {
         skip_valid: r.need(16)?,
         verified_ago: r.get(17)?,
         mapped: r.get::<Vec<String>>(18)?.zip(r.get::<String>(19)?),
+        whole_generation: r.get(20)?,
     })
 }
 
@@ -85,7 +88,7 @@ pub fn set_mapped(job: i64, columns: &[String], target: &str) -> Result<()> {
 
 /// A first load that is given up: what it wrote is the job's own, and the next read is compared with its pages.
 pub fn adopt_half_load(job: i64) -> Result<()> {
-    let sql = "UPDATE sluice._job_state SET published_generation = generation, skip_valid = false, \
+    let sql = "UPDATE sluice._job_state SET published_generation = generation, whole_generation = generation, skip_valid = false, \
                published_rows = coalesce((SELECT sum(p.records) FROM sluice._page AS p \
                WHERE p.job_id = $1 AND p.generation = _job_state.generation), 0) WHERE job_id = $1";
     execute(sql, &[job.into()]).map(drop)
@@ -133,6 +136,8 @@ pub struct Published {
     pub generation: i64,
     pub run: i64,
     pub rows: i64,
+    /// Whether the read was one of the whole collection.
+    pub whole: bool,
     pub version: Vec<u8>,
     pub skip_valid: bool,
     pub verified: bool,
@@ -151,6 +156,7 @@ pub fn publish(done: &Published) -> Result<()> {
         done.skip_valid.into(),
         done.verified.into(),
         stamp(done.now).into(),
+        done.whole.into(),
     ];
     execute(sql, &args).map(drop)
 }

@@ -43,6 +43,65 @@ fn a_job_may_change_from_replace_to_upsert_and_back() {
 }
 
 #[test]
+fn rows_that_vanished_while_a_job_was_an_upsert_are_removed_by_the_first_replace_after_it() {
+    let mut shop = Shop::loaded(500, PAGES);
+    shop.db
+        .exec("INSERT INTO app.products (id, name) VALUES (9001, 'ours'), (9002, 'ours')");
+    shop.app.exec("SELECT sluice.alter_job('products', mode => 'upsert')");
+    shop.api.remove_ids(&[1, 2, 3]);
+    shop.api.change(5.0, 1);
+    shop.sync();
+    shop.api.add(10);
+    shop.sync();
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 512);
+    shop.app.exec("SELECT sluice.alter_job('products', mode => 'replace')");
+    shop.sync();
+    assert_eq!(shop.run("deleted"), "3");
+    let local = "WITH gone AS (DELETE FROM app.products WHERE name = 'ours' RETURNING 1) SELECT count(*) FROM gone";
+    assert_eq!(shop.db.number(local), 2, "local rows were touched");
+    shop.assert_equal();
+}
+
+#[test]
+fn too_many_rows_that_vanished_while_a_job_was_an_upsert_are_held() {
+    let mut shop = Shop::loaded(500, PAGES);
+    shop.app.exec("SELECT sluice.alter_job('products', mode => 'upsert')");
+    shop.api.remove_ids(&(1..=300).collect::<Vec<u64>>());
+    shop.sync();
+    shop.app.exec("SELECT sluice.alter_job('products', mode => 'replace')");
+    shop.failing_sync();
+    assert_eq!(shop.run("status"), "held");
+    let reason = shop.run("held_reason");
+    assert!(reason.contains("Of 500 rows, 300 are missing"), "{reason}");
+    let run = shop.run("id");
+    shop.app.exec(&format!("CALL sluice.approve({run})"));
+    shop.assert_equal();
+}
+
+#[test]
+fn what_half_an_upsert_changed_is_put_right_although_no_page_differs_from_the_published_ones() {
+    let mut shop = Shop::loaded(500, &PAGES.replacen('{', r#"{"max_pause": "1 second", "#, 1));
+    shop.app.exec("SELECT sluice.alter_job('products', mode => 'upsert')");
+    shop.sync();
+    shop.api.misbehave(Fault::AlterRecord {
+        id: 1,
+        member: "name".to_string(),
+        value: Some("\"for a moment\"".to_string()),
+    });
+    shop.start_and_hold_at(4);
+    shop.app.exec("SELECT sluice.stop_sync('products')");
+    shop.wait_for_run("stopped");
+    shop.api.release();
+    shop.api.clear_faults();
+    let altered = "SELECT name FROM app.products WHERE id = 1";
+    assert_eq!(shop.db.text(altered), "for a moment");
+    // Longer than a read may rest: the next one begins anew.
+    shop.db.exec("SELECT pg_sleep(1.5)");
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
 fn a_held_read_of_a_former_definition_cannot_be_approved() {
     let mut shop = Shop::loaded(500, PAGES);
     shop.api.misbehave(Fault::HalfRows { total: Total::Matching });
