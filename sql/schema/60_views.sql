@@ -6,9 +6,15 @@ CREATE FUNCTION sluice._writer_level() RETURNS boolean LANGUAGE sql IMMUTABLE PA
 CREATE FUNCTION sluice._operator_level() RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
 CREATE FUNCTION sluice._admin_level() RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN true;
 
--- Errors about data quote it, in PostgreSQL's texts and in those of triggers.
+-- Errors about data quote it, in PostgreSQL's texts and in those of triggers, which may have codes of their own (they
+-- arrive as XX000): only of these classes is it known that they speak of something else.
 CREATE FUNCTION sluice._may_quote(sqlstate text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN left(sqlstate, 2) IN ('21', '22', '23', 'P0');
+RETURN left(sqlstate, 2) NOT IN ('08', '0A', '25', '26', '28', '2B', '3D', '3F', '40', '42', '53', '54', '55', '57', '58', 'HV',
+                                 'SY');
+
+-- Hints of errors about data are ours; those of other errors that may quote are the trigger's.
+CREATE FUNCTION sluice._hinted(hint text, sqlstate text, own boolean) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN own OR left(sqlstate, 2) IN ('21', '22', '23') OR sluice._may_quote(sqlstate) IS NOT TRUE THEN hint END;
 
 -- An error's message: in full for those who have the rights of the job's owner, and may read the data. Our own messages
 -- of wrong answers and definitions quote nothing; their details do.
@@ -16,7 +22,7 @@ CREATE FUNCTION sluice._told(message text, sqlstate text, error_class text, own 
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN own OR sqlstate = '22032' OR error_class IN ('config', 'auth') OR sluice._may_quote(sqlstate) IS NOT TRUE
             THEN message
-            ELSE 'an error about data (' || sqlstate || '), whose text is for the job''s owner' END;
+            ELSE 'an error that may quote data (' || sqlstate || '), whose text is for the job''s owner' END;
 
 -- The jobs that the current user may see, with what the catalogs say of them now.
 CREATE VIEW sluice._visible_job WITH (security_barrier) AS
@@ -83,7 +89,7 @@ SELECT r.id,
        r.sqlstate,
        sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message,
        CASE WHEN j.own OR NOT sluice._may_quote(r.sqlstate) THEN r.error_detail END AS error_detail,
-       CASE WHEN j.own OR left(r.sqlstate, 2) <> 'P0' THEN r.error_hint END AS error_hint,
+       sluice._hinted(r.error_hint, r.sqlstate, j.own) AS error_hint,
        r.unconfirmed,
        r.held_reason,
        r.created_at
@@ -138,7 +144,7 @@ WITH job AS MATERIALIZED (
     SELECT j.id, j.name, j.next_run_at, j.last_success_at, j.armed AND j.current_server IS NULL AS unconnected, j.server_name, j.paused_at, j.pause_reason, j.disabled_reason,
            r.id AS run_id, r.status AS run_status, r.source, r.records, r.pages, r.unconfirmed, r.started_at,
            r.finished_at, r.error_class, sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message,
-           CASE WHEN j.own OR left(r.sqlstate, 2) <> 'P0' THEN r.error_hint END AS error_hint, r.held_reason, r.not_before,
+           sluice._hinted(r.error_hint, r.sqlstate, j.own) AS error_hint, r.held_reason, r.not_before,
            p.run_id IS NOT NULL AS live, p.phase, p.pages_done, p.pages_total, p.records_done, p.rate,
            p.last_progress_at,
            CASE

@@ -18,7 +18,7 @@ INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
 FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
      unnest(ARRAY['get_sync_status', '_workers', '_waits_for_worker', '_launcher_is_running', '_origin', '_option',
-                  '_may_quote', '_told']) AS f (name);
+                  '_may_quote', '_told', '_hinted']) AS f (name);
 
 INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name

@@ -144,6 +144,8 @@ impl DatabaseError {
             "42P01" | "42703" | "42704" | "42804" | "42P10" | "3F000" | "428C9" => Class::Schema,
             s if s.starts_with("53") => Class::Resource,
             s if s.starts_with("22") || s.starts_with("23") || s == "21000" => Class::Data,
+            // A trigger of the target would not have the record: asking again would not help.
+            s if s.starts_with("P0") => Class::Data,
             s if s.starts_with("XX") => Class::Internal,
             s if s.starts_with("54") => Class::Data,
             s if s.starts_with("0A") || s.starts_with("42") => Class::Config,
@@ -171,6 +173,9 @@ impl DatabaseError {
             "42501" => "Give the run-as role, the target's owner, this right.",
             s if s.starts_with("22") => "Mend the record at the remote, or map another member.",
             s if s.starts_with("23") => "Mend the record at the remote, or change the constraint that refuses it.",
+            s if s.starts_with("P0") && self.hint.is_none() => {
+                "Mend the record at the remote, or change the trigger that refuses it."
+            }
             s if s.starts_with("53") => "The server is short of what it names; the run is tried again.",
             _ => return self.hint.clone(),
         };

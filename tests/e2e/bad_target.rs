@@ -16,7 +16,7 @@ fn a_table_that_loses_the_unique_index_on_its_key() {
             sqlstate: "42P10",
             message: "target \"app.product\" has no unique index on its key",
             detail: "The key is (id).",
-            hint: "Add a primary key or a unique index that is neither partial nor deferrable: CREATE UNIQUE INDEX ON app.product (id).",
+            hint: "Add a primary key or a unique index that is neither partial nor deferrable: CREATE UNIQUE INDEX ON app.product (\"id\");",
             requests: 0,
         },
     );

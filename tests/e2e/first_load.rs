@@ -100,3 +100,28 @@ fn no_transaction_is_open_while_the_remote_is_waited_for() {
     shop.api.release();
     shop.wait_for_run("succeeded");
 }
+
+#[test]
+fn a_call_that_waits_tells_how_far_its_run_is() {
+    let mut shop = Shop::with_job(500, PAGES);
+    shop.api.hold_page(3);
+    let call = shop
+        .cluster
+        .db_as("app", "postgres")
+        .call("CALL sluice.sync('products')");
+    wait_until(
+        &mut shop.db,
+        "the run is held for longer than a notice takes",
+        SOON,
+        |db| {
+            let held = "SELECT bool_or(pages_done = 2 AND now() - started_at > interval '5 seconds') FROM sluice.sync_progress";
+            db.is_true(held)
+        },
+    );
+    shop.api.release();
+    let (result, mut session) = call.finish();
+    assert!(result.is_ok(), "{result:?}");
+    let told = session.take_notices().join("\n");
+    assert!(told.contains("fetching: page 2 of 5, 200 records"), "{told}");
+    assert!(told.contains("500 inserted"), "{told}");
+}

@@ -102,6 +102,19 @@ fn a_text_that_is_too_long() {
 }
 
 #[test]
+fn a_record_that_a_trigger_refuses() {
+    is_refused_in_every_way(&Wrong {
+        table: "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                IF NEW.stock < 0 THEN RAISE 'no stock below nothing'; END IF; RETURN NEW; END $$; \
+                CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON products FOR EACH ROW EXECUTE FUNCTION refuse()",
+        member: "stock",
+        value: Some("-1"),
+        sqlstate: "P0001",
+        detail: "Record 7 of page 2, key 17, column \"stock\": the value is -1.",
+    });
+}
+
+#[test]
 fn a_number_with_too_many_digits() {
     is_refused_in_every_way(&Wrong {
         table: "ALTER TABLE products ALTER price TYPE numeric(9,2)",

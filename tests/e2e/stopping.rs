@@ -310,3 +310,45 @@ fn a_killed_postmaster_takes_all_our_processes_along_and_nothing_is_asked_afterw
     );
     cluster.start_again();
 }
+
+#[test]
+fn the_extension_is_dropped_while_sql_of_a_run_is_running() {
+    let cluster = Cluster::start();
+    for how in [Stuck::Trigger, Stuck::Lock] {
+        let (mut scene, holder) = stuck(&cluster, how);
+        let since = Instant::now();
+        scene.admin.exec("BEGIN; DROP EXTENSION pg_sluice CASCADE");
+        assert!(since.elapsed() <= PROMPT, "{how:?}: {:?}", since.elapsed());
+        scene.admin.exec("ROLLBACK");
+        free(&mut scene, holder);
+        scene.wait_for_run("succeeded");
+        assert_table_equals_source(&mut scene.app, "app.product", &scene.api);
+
+        let (mut scene, _holder) = stuck(&cluster, how);
+        let since = Instant::now();
+        scene.admin.exec("DROP EXTENSION pg_sluice CASCADE");
+        assert!(since.elapsed() <= PROMPT, "{how:?}: {:?}", since.elapsed());
+        assert!(workers_of(&mut scene.admin).is_empty(), "{how:?}");
+    }
+}
+
+#[test]
+fn a_database_is_dropped_while_sql_of_its_run_is_running() {
+    let cluster = Cluster::start();
+    let (scene, _) = stuck(&cluster, Stuck::Trigger);
+    let Scene {
+        api: _api,
+        admin,
+        app,
+        database,
+    } = scene;
+    drop((admin, app));
+    let mut db = cluster.db();
+    let clients = format!(
+        "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = '{database}' AND backend_type = 'client backend'"
+    );
+    assert!(eventually(SOON, || db.is_true(&clients)), "our own sessions are gone");
+    let since = Instant::now();
+    db.exec(&format!("DROP DATABASE {database}"));
+    assert!(since.elapsed() <= 2 * PROMPT, "{:?}", since.elapsed());
+}
