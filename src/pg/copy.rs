@@ -146,6 +146,7 @@ impl Source<'_> {
             if left.is_empty() {
                 self.offset = 0;
                 self.advance();
+                flush_ahead();
                 continue;
             }
             let count = left.len().min(out.len());
@@ -155,6 +156,12 @@ impl Source<'_> {
         }
         0
     }
+}
+
+/// Has the WAL writer write and flush what there is of the log, so that the commit waits for the last bit only.
+fn flush_ahead() {
+    // SAFETY: both may be called by any process with shared memory; the position is one that was inserted.
+    unsafe { pg_sys::XLogSetAsyncXactLSN(pg_sys::GetXLogInsertRecPtr()) };
 }
 
 thread_local! {

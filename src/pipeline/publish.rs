@@ -147,7 +147,7 @@ impl Publishing<'_> {
             mapping: &mapping,
             rows: 0,
             unconfirmed: 0,
-            duplicates: 0,
+            skip_valid: true,
         })?;
         Ok(Verdict::Published)
     }
@@ -220,7 +220,8 @@ impl Publishing<'_> {
             mapping,
             rows: signed(compared.distinct),
             unconfirmed,
-            duplicates: signed(compared.duplicates),
+            // Keys that came twice leave open which of them the target holds.
+            skip_valid: compared.duplicates == 0,
         })?;
         failpoint::hit("publish.before_commit");
         Ok(())
@@ -271,8 +272,8 @@ struct Publication<'a> {
     mapping: &'a Mapping,
     rows: i64,
     unconfirmed: i64,
-    /// Keys that came more than once.
-    duplicates: i64,
+    /// Whether the target holds what the pages say.
+    skip_valid: bool,
 }
 
 /// The last writes of a publishing transaction: position, run, held runs that are out of date, the next run.
@@ -292,8 +293,7 @@ fn finish_published(
         rows: publication.rows,
         whole: plan.mode == Mode::Replace,
         version: publication.mapping.version().0.to_vec(),
-        // Keys that came twice leave open which of them the target holds.
-        skip_valid: publication.duplicates == 0,
+        skip_valid: publication.skip_valid,
         verified: read.verifying,
         now,
     })?;
@@ -351,11 +351,16 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
             mapping: &mapping,
             rows,
             unconfirmed: 0,
-            duplicates: read_now.state.duplicates,
+            skip_valid: read_now.state.duplicates == 0 && !was_thinned(plan, read, rows)?,
         },
     )?;
     failpoint::hit("publish.before_commit");
     Ok(Verdict::Published)
+}
+
+/// Whether a first load has fewer rows at its end than it brought: somebody has emptied the target meanwhile.
+fn was_thinned(plan: &Plan, read: &ReadState, rows: i64) -> Result<bool> {
+    Ok(read.first_load && read::count(plan)? < rows)
 }
 
 fn add(total: &mut Outcome, more: &Outcome) {

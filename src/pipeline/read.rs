@@ -159,6 +159,12 @@ pub fn is_empty(plan: &Plan) -> Result<bool> {
     Ok(crate::pg::spi::value::<bool>(&sql, &[])?.unwrap_or(false))
 }
 
+/// The rows that the target holds, as the run-as role sees them.
+pub fn count(plan: &Plan) -> Result<i64> {
+    let sql = format!("SELECT count(*) FROM {}", plan.target.sql_name());
+    Ok(crate::pg::spi::value::<i64>(&sql, &[])?.unwrap_or(0))
+}
+
 fn is_verification_due(plan: &Plan, state: &State) -> bool {
     let age = state
         .verified_ago

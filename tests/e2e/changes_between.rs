@@ -151,6 +151,19 @@ fn more_jobs_than_workers_all_run_and_none_is_counted_as_failed() {
 }
 
 #[test]
+fn a_target_that_somebody_empties_in_its_first_load_is_whole_after_the_next_run() {
+    let mut shop = Shop::open(500);
+    shop.create_job("products", "/page/products", PAGES);
+    shop.start_and_hold_at(4);
+    shop.db.exec("TRUNCATE app.products");
+    shop.api.release();
+    shop.wait_for_run("succeeded");
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 200);
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
 fn a_target_that_somebody_empties_in_mid_run_is_filled_again() {
     let mut shop = Shop::loaded(500, PAGES);
     shop.api.change_ids(&[450]);

@@ -12,10 +12,11 @@ pub(crate) fn is_deeper(text: &str, limit: usize) -> bool {
 
 fn reaches_below(text: &str, limit: usize) -> bool {
     let mut depth = 0usize;
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
+    let mut rest = text.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
         match byte {
-            b'"' => skip_string(&mut bytes),
+            b'"' => rest = after_string(rest),
             b'[' | b'{' => depth += 1,
             b']' | b'}' => depth = depth.saturating_sub(1),
             _ => continue,
@@ -27,13 +28,15 @@ fn reaches_below(text: &str, limit: usize) -> bool {
     false
 }
 
+/// What follows the string's closing quote. Most of a page is strings, so they are not looked at byte by byte.
 #[inline]
-fn skip_string(bytes: &mut std::str::Bytes<'_>) {
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => return,
-            b'\\' => drop(bytes.next()),
-            _ => {}
+fn after_string(mut rest: &[u8]) -> &[u8] {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+        let after = &rest[at + 1..];
+        if rest[at] == b'"' {
+            return after;
         }
+        rest = after.get(1..).unwrap_or_default();
     }
+    &[]
 }
