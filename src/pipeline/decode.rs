@@ -100,11 +100,9 @@ impl Decode for Decoder {
     type Page = Arrived;
 
     fn decode(&self, response: &Response) -> Result<(Arrived, PageFacts)> {
-        let total_at = match self.pagination.total() {
-            Some(Source::Body(query)) => Some(query),
-            _ => None,
-        };
-        let others: Vec<&data::SingularQuery> = total_at.into_iter().collect();
+        let total_at = self.pagination.total().and_then(Source::in_body);
+        let next_at = self.pagination.next().and_then(Source::in_body);
+        let others: Vec<&data::SingularQuery> = total_at.into_iter().chain(next_at).collect();
         let located = data::locate_with(&response.body, &self.records, &others)?;
         let text = located.text;
         let mapping = self.mapping_for(text)?;
@@ -118,9 +116,13 @@ impl Decode for Decoder {
             },
             None => self.fresh(text, hash, &mapping)?,
         };
+        let mut picked = located.picked.into_iter();
+        let total = total_at.and_then(|_| picked.next().flatten());
+        let next = next_at.and_then(|_| picked.next().flatten());
         let facts = PageFacts {
             records: arrived.records,
-            total: located.picked.first().copied().flatten().and_then(declared_total),
+            total: total.and_then(declared_total),
+            next: next.map(str::to_owned),
             digest: Some(arrived.hash.0),
         };
         Ok((arrived, facts))

@@ -81,6 +81,14 @@ pub(super) const PAGE: Keys = Keys {
     known: &["type", "param", "start", "size_param", "total", "stop"],
     later: &["total_pages"],
 };
+pub(super) const CURSOR: Keys = Keys {
+    known: &["type", "param", "next", "total"],
+    later: &["total_pages"],
+};
+pub(super) const KEYSET: Keys = Keys {
+    known: &["type", "param", "column"],
+    later: &[],
+};
 pub(super) const OFFSET: Keys = Keys {
     known: &["type", "param", "limit_param", "total", "stop"],
     later: &["total_pages"],

@@ -102,13 +102,20 @@ impl Settings {
             .get("page_size")
             .map(|field| field.whole(1..=1_000_000))
             .transpose()?;
-        let pagination = pagination::read(given.get("pagination"), page_size)?;
+        let records = match given.get("records") {
+            Some(field) => field.records_query()?,
+            None => root(),
+        };
+        let columns = given.get("columns").map(columns::read).transpose()?;
+        let places = pagination::Places {
+            records: &records,
+            columns: columns.as_deref(),
+        };
+        let pagination = pagination::read(given.get("pagination"), page_size, &places)?;
         let params = request::params(given.get("params"), &pagination)?;
         Ok(Settings {
-            records: given
-                .get("records")
-                .map_or_else(|| Ok(root()), |field| field.records_query())?,
-            columns: given.get("columns").map(columns::read).transpose()?,
+            records,
+            columns,
             params,
             headers: request::headers(given.get("headers"))?,
             pagination,
