@@ -11,6 +11,7 @@ pub(super) struct Keys {
 pub(super) const SETTINGS: Keys = Keys {
     known: &[
         "format",
+        "csv",
         "records",
         "columns",
         "params",
@@ -48,6 +49,10 @@ pub(super) const SETTINGS: Keys = Keys {
     ],
 };
 
+pub(super) const CSV: Keys = Keys {
+    known: &["delimiter", "header", "columns", "encoding"],
+    later: &[],
+};
 pub(super) const COMMIT_EVERY: Keys = Keys {
     known: &["bytes", "seconds", "pages"],
     later: &[],

@@ -146,8 +146,6 @@ fn what_the_design_has_and_this_release_has_not_is_named() {
         r#"{"depends_on": ["x"]}"#,
         r#"{"run_when": "x"}"#,
         r#"{"after_publish": "f"}"#,
-        r#"{"format": "csv"}"#,
-        r#"{"format": "ndjson"}"#,
         r#"{"method": "POST"}"#,
         r#"{"on_missing": "mark"}"#,
         r#"{"on_new_field": "add_column"}"#,
@@ -256,6 +254,30 @@ fn a_document_that_is_no_object_is_refused() {
     }
     let twice = refused(r#"{"page_size": 1, "page_size": 2}"#);
     assert_eq!(twice.to_string(), "setting \"page_size\" is given twice");
+}
+
+#[test]
+fn csv_is_what_its_settings_say() {
+    let csv = |document: &str| settings(document).formats.csv;
+    let given = csv(r#"{"csv": {"delimiter": "\t", "header": false, "columns": ["a", "b"], "encoding": "latin1"}}"#);
+    assert_eq!((given.delimiter, given.header), (b'\t', false));
+    assert_eq!(given.columns, Some(vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(given.encoding.name(), "windows-1252");
+    assert_eq!(csv("{}"), crate::data::Csv::default());
+    for document in [
+        r#"{"csv": {"delimiter": ";;"}}"#,
+        r#"{"csv": {"delimiter": "\""}}"#,
+        r#"{"csv": {"header": false}}"#,
+        r#"{"csv": {"columns": []}}"#,
+        r#"{"csv": {"columns": ["a", "a"]}}"#,
+        r#"{"csv": {"encoding": "klingon"}}"#,
+        r#"{"csv": {"quote": "'"}}"#,
+        r#"{"format": "ndjson", "csv": {"delimiter": ";"}}"#,
+        r#"{"format": "csv", "records": "$.data"}"#,
+        r#"{"format": "xml"}"#,
+    ] {
+        assert_eq!(refused(document).sqlstate(), "22023", "{document}");
+    }
 }
 
 fn at(path: &str) -> Source {
