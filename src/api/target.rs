@@ -140,7 +140,8 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
     require_schema(name)?;
     let asked = question(wish.connection, wish.path, wish.document)?;
     let response = probe::first_page(&asked)?;
-    let located = data::locate(&response.body, &settings.records)?;
+    let body = probe::opened(&response, settings)?;
+    let located = body.locate(&settings.records, &[])?;
     let columns = data::infer(located.text, u64::MAX)?.columns;
     if columns.is_empty() {
         return Err(TargetError::NothingToMakeItFrom {

@@ -7,7 +7,7 @@ use sluice_core::class::Class;
 use sluice_core::error::{Error, Explain};
 use sluice_core::http::status::{self, Meaning};
 use sluice_core::http::{HttpError, Request, Response};
-use sluice_core::pagination::{Answer, Ask, PageToken, Pagination, link_header};
+use sluice_core::pagination::{Answer, Ask, PageToken, Pagination, Source, link_header, next};
 use sluice_core::retry::rate_wait;
 
 use crate::order::{Failed, Fetched};
@@ -66,16 +66,17 @@ impl<D: Decode> PageWork<'_, D> {
         if meaning == Meaning::Absent && !self.shared.is_end_when_absent(self.ask.number) {
             return Err(status::failure(&request, &response, &spec.auth, SystemTime::now()).into());
         }
-        let next = match spec.pagination {
-            Pagination::LinkHeader => self.next_link(&request, &response)?,
-            _ => None,
-        };
-        self.shared.foresee(self.ask, next.as_ref());
+        let in_header = self.next_in_header(&request, &response)?;
+        self.shared.foresee(self.ask, in_header.as_ref());
         let (page, facts) = match meaning {
             Meaning::Page => self.decode(&response)?,
             Meaning::NoContent | Meaning::Absent => (None, PageFacts::default()),
         };
-        Ok(Some(self.fetched(&response, page, facts, next)))
+        let next = match spec.pagination.next() {
+            Some(Source::Body(_)) => self.next_named(&request, facts.next.as_deref())?,
+            _ => in_header,
+        };
+        Ok(Some(self.fetched(&response, page, &facts, next)))
     }
 
     fn decode(&self, response: &Response) -> Result<(Option<D::Page>, PageFacts), Error> {
@@ -132,17 +133,39 @@ impl<D: Decode> PageWork<'_, D> {
         ))
     }
 
-    fn next_link(&self, request: &Request, response: &Response) -> Result<Option<PageToken>, HttpError> {
+    /// The next page, where the response's headers name it.
+    fn next_in_header(&self, request: &Request, response: &Response) -> Result<Option<PageToken>, HttpError> {
         let spec = &self.shared.spec;
+        match (&spec.pagination, spec.pagination.next()) {
+            (Pagination::LinkHeader, _) => {}
+            (_, Some(Source::Header(name))) => {
+                let named = response.headers.get(name).map(next::json_of_header);
+                return self.next_named(request, named.as_deref());
+            }
+            _ => return Ok(None),
+        }
         let next = link_header::next(&response.headers, &request.url, &spec.base, self.ask.number)?;
         Ok(next.map(|url| link_header::token(url, &spec.auth)))
+    }
+
+    /// The next page that a value (JSON text) names.
+    fn next_named(&self, request: &Request, named: Option<&str>) -> Result<Option<PageToken>, HttpError> {
+        let spec = &self.shared.spec;
+        let context = next::Context {
+            request: &request.url,
+            first: &spec.first_url()?,
+            base: &spec.base,
+            auth: &spec.auth,
+            page: self.ask.number,
+        };
+        next::token(&spec.pagination, named, &context)
     }
 
     fn fetched(
         &self,
         response: &Response,
         page: Option<D::Page>,
-        facts: PageFacts,
+        facts: &PageFacts,
         next: Option<PageToken>,
     ) -> Fetched<D::Page> {
         let answer = Answer {

@@ -16,11 +16,13 @@ use crate::transport::Transport;
 const THREAD_STACK: usize = 1024 * 1024;
 
 /// What decoding a page shows about it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageFacts {
     pub records: u64,
     /// The declared total, where the job's pagination takes it from the body.
     pub total: Option<u64>,
+    /// The JSON text that names the next page, where the job's pagination takes that from the body.
+    pub next: Option<String>,
     /// Identifies the records, so that a page that comes twice is noticed; None: the body's own hash is taken.
     pub digest: Option<[u8; 32]>,
 }

@@ -51,6 +51,7 @@ const MOST_TEXT: usize = 1 << 30;
 /// Decodes the pages of one read.
 pub struct Decoder {
     pagination: Pagination,
+    formats: data::Formats,
     records: data::SingularQuery,
     mapping: OnceLock<Arc<Mapping>>,
     /// What the first page chooses its mapping from; None where the mapping is certain.
@@ -67,6 +68,7 @@ impl Decoder {
         }
         Decoder {
             pagination: plan.settings.pagination.clone(),
+            formats: plan.settings.formats.clone(),
             records: plan.settings.records.clone(),
             mapping: cell,
             parts: read.mapping.is_none().then(|| MappingParts::of(plan)),
@@ -78,6 +80,11 @@ impl Decoder {
     /// The mapping that is in use; None until the first page has decided.
     pub fn mapping(&self) -> Option<Arc<Mapping>> {
         self.mapping.get().cloned()
+    }
+
+    /// Whether the next page is asked for by the last record of an array that is the whole document.
+    fn follows_keys(&self) -> bool {
+        matches!(self.pagination, Pagination::Keyset { .. }) && self.records.steps.is_empty()
     }
 
     fn mapping_for(&self, records_text: &str) -> Result<Arc<Mapping>> {
@@ -100,12 +107,16 @@ impl Decode for Decoder {
     type Page = Arrived;
 
     fn decode(&self, response: &Response) -> Result<(Arrived, PageFacts)> {
-        let total_at = match self.pagination.total() {
-            Some(Source::Body(query)) => Some(query),
-            _ => None,
-        };
-        let others: Vec<&data::SingularQuery> = total_at.into_iter().collect();
-        let located = data::locate_with(&response.body, &self.records, &others)?;
+        let total_at = self.pagination.total().and_then(Source::in_body);
+        let next_at = self.pagination.next().and_then(Source::in_body);
+        let others: Vec<&data::SingularQuery> = total_at.into_iter().chain(next_at).collect();
+        let body = self
+            .formats
+            .open(&response.body, response.headers.get("content-type"))?;
+        if body.is_rows() && next_at.is_some() && !self.follows_keys() {
+            return Err(data::DataError::NoNextInRows.into());
+        }
+        let located = body.locate(&self.records, &others)?;
         let text = located.text;
         let mapping = self.mapping_for(text)?;
         let hash = data::hash(text, mapping.version());
@@ -118,9 +129,13 @@ impl Decode for Decoder {
             },
             None => self.fresh(text, hash, &mapping)?,
         };
+        let mut picked = located.picked.into_iter();
+        let total = total_at.and_then(|_| picked.next().flatten());
+        let next = next_at.and_then(|_| picked.next().flatten());
         let facts = PageFacts {
             records: arrived.records,
-            total: located.picked.first().copied().flatten().and_then(declared_total),
+            total: total.and_then(declared_total),
+            next: next.map(str::to_owned),
             digest: Some(arrived.hash.0),
         };
         Ok((arrived, facts))

@@ -8,7 +8,7 @@ use crate::pg::{clock, latch, settings, signals};
 use crate::store::connection::Server;
 use sluice_core::Result;
 use sluice_core::connection::ConnectionOptions;
-use sluice_core::data::{self, SingularQuery};
+use sluice_core::data;
 use sluice_core::error::{Error, HttpError, InternalError};
 use sluice_core::http::{Auth, Method, Response};
 use sluice_core::job::JobPath;
@@ -62,17 +62,23 @@ pub fn steps(question: &Question) -> Result<Vec<Probed>> {
         Err(error) => return Ok(probe::without_credential(&error)),
     };
     let spec = spec(question, auth);
-    let place = question.settings.records.clone();
+    let wanted = question.settings.clone();
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     ask(question, &transport, move |transport| {
-        Ok(probe::steps(&spec, transport, |response| count(response, &place)))
+        Ok(probe::steps(&spec, transport, |response| count(response, &wanted)))
     })
 }
 
-/// How many records a response holds at this place.
-fn count(response: &Response, place: &SingularQuery) -> Result<u64> {
-    let located = data::locate(&response.body, place)?;
-    Ok(data::infer(located.text, u64::MAX)?.records)
+/// How many records a response holds where the settings say.
+fn count(response: &Response, settings: &Settings) -> Result<u64> {
+    let body = opened(response, settings)?;
+    Ok(data::infer(body.locate(&settings.records, &[])?.text, u64::MAX)?.records)
+}
+
+/// A response's body in the format that the settings, or the response itself, say.
+pub fn opened<'a>(response: &'a Response, settings: &Settings) -> Result<data::Opened<'a>> {
+    let content_type = response.headers.get("content-type");
+    Ok(settings.formats.open(&response.body, content_type)?)
 }
 
 /// Runs `work` on a thread and waits on the latch, so that the caller can be cancelled.

@@ -18,7 +18,6 @@ use crate::store::{job, missing, page, state, undo};
 use sluice_core::data::{self, Mapping};
 use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Removals};
 use sluice_core::job::Mode;
-use sluice_core::pagination::Pagination;
 use sluice_core::run::RunStatus;
 use sluice_core::settings::OnMissing;
 use sluice_core::target::TargetError;
@@ -168,7 +167,7 @@ impl Publishing<'_> {
             complete: true,
             gapless: compared.gapless,
             longest_pause: Duration::from_secs_f64(state.longest_pause.max(0.0)),
-            proof: self.plan.settings.pagination == Pagination::None || self.read.next_page <= 2,
+            proof: self.plan.settings.pagination.is_proof() || self.read.next_page <= 2,
             declared_first: declared(state.total_first),
             declared_last: declared(state.total_last),
             distinct_keys: compared.distinct,

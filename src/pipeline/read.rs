@@ -232,10 +232,11 @@ impl MappingParts {
 /// Identifies everything that decides what a read is: a read is never continued under another definition.
 fn definition(plan: &Plan) -> String {
     let text = format!(
-        "{}|{}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
+        "{}|{}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
         plan.options.base_url,
         plan.job.path,
         plan.job.mode,
+        plan.settings.formats,
         plan.settings.records,
         plan.settings.params,
         plan.settings.headers,

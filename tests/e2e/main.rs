@@ -19,6 +19,7 @@ mod definitions; // reads under a definition, a table or a moment that is not th
 mod dropped_columns; // a rollback of runs that wrote a column which is gone since
 mod dropping; // databases and the extension, in mid-run
 mod first_load; // the first load, and what people see of it
+mod formats; // answers in CSV and lines of JSON
 mod gone; // which missing rows are removed, and when
 mod guards; // answers that must never destroy data
 mod hostile_owner; // whose code never runs with more rights than its own

@@ -18,6 +18,22 @@ const NONE: (&str, &str) = (
     r#"{"records": "$.data", "pagination": {"type": "none"}}"#,
 );
 
+const CURSOR: (&str, &str) = (
+    "/cursor/products",
+    r#"{"records": "$.data", "params": {"limit": "100"}, "commit_every": {"pages": 1},
+        "pagination": {"type": "cursor", "next": "$.meta.next", "total": "$.meta.total"}}"#,
+);
+const NEXT_URL: (&str, &str) = (
+    "/next_url/products",
+    r#"{"records": "$.data", "params": {"limit": "100"}, "commit_every": {"pages": 1},
+        "pagination": {"type": "next_url", "next": "$.meta.next"}}"#,
+);
+const KEYSET: (&str, &str) = (
+    "/keyset/products",
+    r#"{"records": "$.data", "params": {"limit": "100"}, "commit_every": {"pages": 1},
+        "pagination": {"type": "keyset", "param": "after_id", "column": "id"}}"#,
+);
+
 /// Loads, refreshes and removes by one scheme.
 fn follows(scheme: (&str, &str)) -> Shop {
     let mut shop = Shop::open(730);
@@ -42,6 +58,93 @@ fn offset_pagination_follows_the_source() {
 #[test]
 fn link_header_pagination_follows_the_source() {
     follows(LINK);
+}
+
+#[test]
+fn cursor_pagination_follows_the_source_whatever_the_token_is() {
+    follows(CURSOR);
+    for named in ["number", "object"] {
+        follows((
+            CURSOR.0,
+            &CURSOR
+                .1
+                .replace("\"params\": {", &format!("\"params\": {{\"next\": \"{named}\", ")),
+        ));
+    }
+    follows((CURSOR.0, &CURSOR.1.replace("$.meta.next", "header:X-Next")));
+}
+
+#[test]
+fn next_url_pagination_follows_the_source_whatever_the_address_is() {
+    follows(NEXT_URL);
+    follows((
+        NEXT_URL.0,
+        &NEXT_URL
+            .1
+            .replace("\"params\": {", "\"params\": {\"next\": \"relative\", "),
+    ));
+    follows((NEXT_URL.0, &NEXT_URL.1.replace("$.meta.next", "header:X-Next")));
+    // A bare token where an address is expected is the parameter's value.
+    let bare = NEXT_URL
+        .1
+        .replace("\"$.meta.next\"", "\"$.meta.next\", \"param\": \"cursor\"");
+    follows(("/cursor/products", &bare));
+}
+
+#[test]
+fn keyset_pagination_follows_the_source_and_proves_what_is_gone() {
+    follows(KEYSET);
+    let mut shop = Shop::open(500);
+    shop.create_job("products", KEYSET.0, KEYSET.1);
+    shop.sync();
+    shop.api.remove_ids(&[1, 250, 500]);
+    shop.sync();
+    shop.assert_equal();
+    assert_eq!(shop.run("deleted"), "3");
+}
+
+#[test]
+fn a_read_by_token_address_or_key_goes_on_at_its_next_page_after_a_crash() {
+    for scheme in [CURSOR, NEXT_URL, KEYSET] {
+        let mut shop = Shop::open(1_000);
+        shop.create_job("products", scheme.0, scheme.1);
+        let committed = shop.start_and_hold_at(5);
+        shop.api.clear_log();
+        let worker = shop.worker();
+        sluice_e2e::kill9(worker);
+        shop.recover();
+        shop.api.release();
+        shop.wait_for_run("succeeded");
+        shop.assert_none_asked_again(&committed);
+        assert_eq!(shop.api.pages_asked()[0], 5, "{}", scheme.0);
+        shop.assert_equal();
+    }
+}
+
+#[test]
+fn a_next_page_that_cannot_be_followed_loses_nothing() {
+    let mut shop = Shop::open(500);
+    shop.create_job(
+        "products",
+        CURSOR.0,
+        &CURSOR.1.replace("$.meta.next", "$.data[0].attributes"),
+    );
+    shop.failing_sync();
+    assert_eq!(shop.run("error_class"), "data");
+    assert_eq!(
+        shop.run("error_message"),
+        "page 1 names its next page in a way that cannot be followed"
+    );
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 0);
+}
+
+#[test]
+fn a_token_that_comes_again_is_a_loop() {
+    let mut shop = Shop::open(500);
+    // The page's size names the next page: it is the same on each.
+    shop.create_job("products", CURSOR.0, &CURSOR.1.replace("$.meta.next", "$.meta.size"));
+    shop.failing_sync();
+    assert_eq!(shop.run("error_class"), "pagination_loop");
 }
 
 #[test]

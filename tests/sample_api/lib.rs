@@ -25,6 +25,7 @@ mod control_settings;
 mod deliver;
 mod exchange;
 mod fault;
+mod format;
 mod gate;
 mod listing;
 mod log;

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use crate::answer::Answer;
 use crate::catalogue::Snapshot;
 use crate::fault::{Fault, Total};
+use crate::format;
 use crate::paging::{BadParam, Position, Scheme, changed_since};
 use crate::record::{Entry, push_number};
 use crate::request::Request;
@@ -63,6 +64,9 @@ impl Listing<'_> {
             return Ok(answer);
         }
         self.write_body(&page, &mut answer.body);
+        if let Some(content_type) = format::rewrite(self.request.query.get("format"), &mut answer.body) {
+            answer.set_header("Content-Type", content_type);
+        }
         Ok(answer)
     }
 
@@ -132,7 +136,7 @@ impl Listing<'_> {
     }
 
     fn write_body(&self, page: &Page<'_>, body: &mut Vec<u8>) {
-        let bare = self.request.query.get("bare") == Some("1");
+        let bare = self.request.query.get("bare") == Some("1") || self.request.query.get("format").is_some();
         body.extend_from_slice(if bare { b"[" } else { b"{\"data\":[" });
         for (at, entry) in page.entries.iter().enumerate() {
             if at > 0 {

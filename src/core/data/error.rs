@@ -19,6 +19,18 @@ pub enum DataError {
     NotJson { at: usize, excerpt: String },
     #[error("the answer ends in the middle of a JSON document")]
     Truncated { length: usize },
+    #[error("line {line} of the answer is not one JSON value")]
+    BadLine { line: u64, excerpt: String },
+    #[error("the answer is not CSV")]
+    NotCsv { excerpt: String },
+    #[error("field {field} of the answer's header is no name for a column")]
+    BadHeader { field: u64, excerpt: String },
+    #[error("line {line} of the answer has another number of fields")]
+    FieldsDiffer { line: u64, found: u64, expected: u64 },
+    #[error("the answer is not text in {encoding}")]
+    NotInEncoding { encoding: &'static str },
+    #[error("the answer has no place for what pagination.next names")]
+    NoNextInRows,
     #[error("the answer is nested more than {limit} levels deep")]
     TooDeep { limit: usize },
     #[error("{what} is larger than {limit} bytes")]
@@ -65,7 +77,7 @@ impl Explain for DataError {
 
     fn sqlstate(&self) -> &'static str {
         match self {
-            DataError::NotUtf8 { .. } => "22021",
+            DataError::NotUtf8 { .. } | DataError::NotInEncoding { .. } => "22021",
             DataError::TooDeep { .. } => "54001",
             DataError::TooLarge { .. } => "54000",
             DataError::NoColumns => "42703",
@@ -81,6 +93,14 @@ impl Explain for DataError {
             DataError::Html { excerpt } => Some(format!("It begins with: {excerpt}")),
             DataError::NotUtf8 { at } => Some(format!("The first wrong byte is byte {at}.")),
             DataError::NotJson { at, excerpt } => Some(format!("At byte {at}: {excerpt}")),
+            DataError::BadLine { excerpt, .. } | DataError::NotCsv { excerpt } => {
+                Some(format!("It begins with: {excerpt}"))
+            }
+            DataError::BadHeader { excerpt, .. } => Some(format!("It is \"{excerpt}\".")),
+            DataError::FieldsDiffer { found, expected, .. } => {
+                Some(format!("It has {found} fields, and there are {expected} columns."))
+            }
+            DataError::NoNextInRows => Some("Lines of JSON and CSV hold records and nothing beside them.".into()),
             DataError::Truncated { length } => Some(format!("It ends after {length} bytes.")),
             DataError::DoesNotFit { excerpt, reason, .. } => Some(format!("The value is {excerpt}: {reason}.")),
             _ => None,
@@ -94,6 +114,20 @@ impl Explain for DataError {
             }
             DataError::Html { .. } => {
                 "A login page, a proxy or a wrong path often answers so: check the job's path and the base URL.".into()
+            }
+            DataError::BadLine { .. } => "Each line must be one JSON object.".into(),
+            DataError::NotCsv { .. } | DataError::FieldsDiffer { .. } => {
+                "Look at what the remote answers, and check the settings \"format\" and \"csv\".".into()
+            }
+            DataError::BadHeader { .. } => {
+                "Names must be there and differ; the setting \"csv\" can give them: {\"columns\": [\"id\", \"name\"]}"
+                    .into()
+            }
+            DataError::NotInEncoding { .. } => {
+                "Check the setting \"csv\", for example: {\"encoding\": \"windows-1252\"}".into()
+            }
+            DataError::NoNextInRows => {
+                "Take it from a header: \"next\": \"header:Name\", or use another pagination.type.".into()
             }
             DataError::NotJson { .. } => "Look at what the remote answers, and check the job's path.".into(),
             DataError::PathMissing { .. } | DataError::NotAnArray { .. } | DataError::NotAnObject { .. } => {

@@ -41,7 +41,8 @@ pub fn locate_with<'a>(
     }
 }
 
-fn text_of(body: &[u8]) -> Result<&str, DataError> {
+/// A body in UTF-8, without a byte order mark, that is no HTML.
+pub(crate) fn text_of(body: &[u8]) -> Result<&str, DataError> {
     let body = std::str::from_utf8(body).map_err(|error| DataError::NotUtf8 {
         at: error.valid_up_to(),
     })?;

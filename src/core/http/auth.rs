@@ -63,18 +63,24 @@ impl Auth {
         }
     }
 
+    /// The query parameter that holds a key.
+    pub fn query_name(&self) -> Option<&str> {
+        match self {
+            Auth::ApiKey {
+                name,
+                place: KeyPlace::Query,
+                ..
+            } => Some(name),
+            _ => None,
+        }
+    }
+
     /// Takes a key out of a URL's query. A server may echo the key in its next link, and that link is stored.
     pub fn strip(&self, url: &mut Url) {
-        let Auth::ApiKey {
-            name,
-            place: KeyPlace::Query,
-            ..
-        } = self
-        else {
+        let (Some(name), Some(query)) = (self.query_name(), url.query()) else {
             return;
         };
-        let Some(query) = url.query() else { return };
-        let is_key = |pair: &&str| url::form_urlencoded::parse(pair.as_bytes()).any(|(n, _)| n == name.as_str());
+        let is_key = |pair: &&str| url::form_urlencoded::parse(pair.as_bytes()).any(|(n, _)| n == name);
         // Only the key's own pair is dropped; the others keep their exact text.
         let kept: Vec<&str> = query.split('&').filter(|pair| !is_key(pair)).collect();
         let kept = kept.join("&");

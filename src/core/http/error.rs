@@ -109,6 +109,8 @@ pub enum HttpError {
     ForeignLink { page: u64, to_origin: Option<String> },
     #[error("Link header of page {page} cannot be read")]
     BadLink { page: u64 },
+    #[error("page {page} names its next page in a way that cannot be followed")]
+    BadNext { page: u64 },
     #[error("path \"{path}\" is not usable")]
     BadPath { path: String, reason: PathError },
     #[error("page token of page {page} cannot be used")]
@@ -152,9 +154,12 @@ impl Explain for HttpError {
             } => Class::Network,
             Timeout { .. } => Class::Timeout,
             Status { status, .. } => super::status::class(*status),
-            NotAPage { .. } | BadLink { .. } | TooLarge { .. } | BadEncoding { .. } | MissingTotal { .. } => {
-                Class::Data
-            }
+            NotAPage { .. }
+            | BadLink { .. }
+            | BadNext { .. }
+            | TooLarge { .. }
+            | BadEncoding { .. }
+            | MissingTotal { .. } => Class::Data,
             Tls { .. } | Redirected { .. } | BlockedAddress { .. } | BlockedHost { .. } => Class::Config,
             PlainHttp { .. } | ForeignLink { .. } | BadPath { .. } | BadToken { .. } | BadHeader { .. } => {
                 Class::Config
@@ -176,7 +181,7 @@ impl Explain for HttpError {
             } => "08001",
             Timeout { .. } | Broken { .. } => "08006",
             Status { status, .. } => super::status::sqlstate(*status),
-            NotAPage { .. } | BadLink { .. } | BadEncoding { .. } | MissingTotal { .. } => "22032",
+            NotAPage { .. } | BadLink { .. } | BadNext { .. } | BadEncoding { .. } | MissingTotal { .. } => "22032",
             Redirected { .. } | ForeignLink { .. } => "22023",
             BlockedAddress { .. } | BlockedHost { .. } | PlainHttp { .. } => "SY007",
             BadPath { .. } | BadToken { .. } | BadHeader { .. } => "22023",

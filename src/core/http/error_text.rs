@@ -42,6 +42,10 @@ pub(super) fn detail(error: &HttpError) -> Option<String> {
         }
         Panicked { page } => format!("The thread that worked on page {page} panicked."),
         Resolve { .. } | Refused { .. } | Connect { .. } | BlockedHost { .. } | NoThread => return None,
+        BadNext { .. } => {
+            "A token is a text or a number, parameters are an object of them, an address is a text; at most 8 kB."
+                .to_owned()
+        }
         BadLink { .. } | BadToken { .. } | TooManyPages { .. } | BadHeader { .. } => return None,
     };
     Some(text)
@@ -108,6 +112,9 @@ pub(super) fn hint(error: &HttpError) -> Option<&'static str> {
         }
         ForeignLink { .. } => "Next links must have the base URL's origin and lie below its path.",
         BadLink { .. } => "Links are read as RFC 8288 says. Another pagination.type may fit this API.",
+        BadNext { .. } => {
+            "Check pagination.type, and where pagination.next points. A bare number or token needs pagination.param."
+        }
         BadPath { .. } => "Give a path below the connection's base URL, and a query as the setting params.",
         BadToken { .. } => "Start the read again at the first page.",
         TooLarge {

@@ -34,7 +34,8 @@ pub fn next(headers: &Headers, request_url: &Url, base: &Url, page: u64) -> Resu
     Ok(None)
 }
 
-fn checked(mut target: Url, base: &Url, page: u64) -> Result<Url, HttpError> {
+/// The target without its fragment, where it lies below `base`.
+pub(super) fn checked(mut target: Url, base: &Url, page: u64) -> Result<Url, HttpError> {
     target.set_fragment(None);
     match is_below(base, &target) {
         true => Ok(target),

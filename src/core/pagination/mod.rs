@@ -2,7 +2,7 @@
 //!
 //! [`Pagination`] is a job's setting. [`ReadPlan`] drives one read with it: it gives out [`Ask`]s, takes [`Answer`]s in
 //! page order and says what each page is. One file per scheme knows where the next page is: `single`, `page`,
-//! `offset`, `link_header`.
+//! `offset`, `link_header`, and `next` for those in which the remote names it by a value.
 //!
 //! ```text
 //!                 next_ask ─► Ask ─► (request, response, records) ─► answered ─► Verdict
@@ -16,6 +16,7 @@
 
 mod ask;
 pub mod link_header;
+pub mod next;
 mod offset;
 mod page;
 mod places;
@@ -56,6 +57,20 @@ pub enum Pagination {
     },
     /// Each response names the next in a `Link` header with `rel="next"` (RFC 8288).
     LinkHeader,
+    /// Each response gives what the next request sends as `param`; an object gives parameters with their names.
+    Cursor {
+        param: String,
+        next: Source,
+        total: Option<Source>,
+    },
+    /// Each response gives the address of the next page; with `param` also a bare value of that parameter.
+    NextUrl {
+        next: Source,
+        param: Option<String>,
+        total: Option<Source>,
+    },
+    /// Records come in the order of a key, and each page begins behind the last key of the one before.
+    Keyset { param: String, last: Source },
 }
 
 /// Where a response holds a value.
@@ -63,6 +78,16 @@ pub enum Pagination {
 pub enum Source {
     Body(SingularQuery),
     Header(String),
+}
+
+impl Source {
+    /// The path into the body; None for a header.
+    pub fn in_body(&self) -> Option<&SingularQuery> {
+        match self {
+            Source::Body(query) => Some(query),
+            Source::Header(_) => None,
+        }
+    }
 }
 
 /// What ends a numbered or offset read. A declared total that was reached ends every read, and an empty page ends
@@ -80,7 +105,7 @@ pub enum Stop {
     Total,
 }
 
-/// Where a page is: its number, its offset, or its absolute URL. Empty: the job's own path and parameters.
+/// Where a page is: its number, its offset, its absolute URL, or JSON that the remote gave. Empty: the job's own path and parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PageToken(pub String);
 
@@ -101,15 +126,32 @@ impl Pagination {
     pub fn stop(&self) -> Option<Stop> {
         match self {
             Pagination::Page { stop, .. } | Pagination::Offset { stop, .. } => Some(*stop),
-            Pagination::None | Pagination::LinkHeader => None,
+            _ => None,
         }
+    }
+
+    /// Where a response names the next page, for the schemes in which a value does.
+    pub fn next(&self) -> Option<&Source> {
+        match self {
+            Pagination::Cursor { next, .. } | Pagination::NextUrl { next, .. } => Some(next),
+            Pagination::Keyset { last, .. } => Some(last),
+            _ => None,
+        }
+    }
+
+    /// Whether a complete read shows by itself what is gone: nothing can slip from a page to one that was read before.
+    pub fn is_proof(&self) -> bool {
+        matches!(self, Pagination::None | Pagination::Keyset { .. })
     }
 
     /// Where the declared total is, if the job names one.
     pub fn total(&self) -> Option<&Source> {
         match self {
-            Pagination::Page { total, .. } | Pagination::Offset { total, .. } => total.as_ref(),
-            Pagination::None | Pagination::LinkHeader => None,
+            Pagination::Page { total, .. }
+            | Pagination::Offset { total, .. }
+            | Pagination::Cursor { total, .. }
+            | Pagination::NextUrl { total, .. } => total.as_ref(),
+            Pagination::None | Pagination::LinkHeader | Pagination::Keyset { .. } => None,
         }
     }
 
@@ -150,8 +192,9 @@ impl Pagination {
                     _ => url,
                 })
             }
-            Pagination::LinkHeader if ask.token.0.is_empty() => Ok(first.clone()),
-            Pagination::LinkHeader => link_header::url(ask, base),
+            _ if ask.token.0.is_empty() => Ok(first.clone()),
+            Pagination::LinkHeader | Pagination::NextUrl { .. } => link_header::url(ask, base),
+            Pagination::Cursor { param, .. } | Pagination::Keyset { param, .. } => next::url(ask, param, first, base),
         }
     }
 }

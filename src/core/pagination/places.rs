@@ -21,7 +21,10 @@ impl Places {
             Pagination::None => Some(Places::Single),
             Pagination::Page { start, .. } => PageNumbers::new(*start, token).map(Places::Page),
             Pagination::Offset { .. } => Offsets::new(token).map(Places::Offset),
-            Pagination::LinkHeader => Some(Places::Link(Links::new(token))),
+            Pagination::LinkHeader
+            | Pagination::Cursor { .. }
+            | Pagination::NextUrl { .. }
+            | Pagination::Keyset { .. } => Some(Places::Link(Links::new(token))),
         }
     }
 

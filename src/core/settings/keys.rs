@@ -11,6 +11,7 @@ pub(super) struct Keys {
 pub(super) const SETTINGS: Keys = Keys {
     known: &[
         "format",
+        "csv",
         "records",
         "columns",
         "params",
@@ -48,6 +49,10 @@ pub(super) const SETTINGS: Keys = Keys {
     ],
 };
 
+pub(super) const CSV: Keys = Keys {
+    known: &["delimiter", "header", "columns", "encoding"],
+    later: &[],
+};
 pub(super) const COMMIT_EVERY: Keys = Keys {
     known: &["bytes", "seconds", "pages"],
     later: &[],
@@ -80,6 +85,14 @@ pub(super) const NO_PAGINATION: Keys = Keys {
 pub(super) const PAGE: Keys = Keys {
     known: &["type", "param", "start", "size_param", "total", "stop"],
     later: &["total_pages"],
+};
+pub(super) const CURSOR: Keys = Keys {
+    known: &["type", "param", "next", "total"],
+    later: &["total_pages"],
+};
+pub(super) const KEYSET: Keys = Keys {
+    known: &["type", "param", "column"],
+    later: &[],
 };
 pub(super) const OFFSET: Keys = Keys {
     known: &["type", "param", "limit_param", "total", "stop"],

@@ -9,6 +9,7 @@
 mod columns;
 mod fault;
 mod field;
+mod format;
 mod keys;
 mod object;
 mod pagination;
@@ -19,6 +20,7 @@ mod size;
 use std::time::Duration;
 
 use crate::connection::ConfigError;
+use crate::data::Formats;
 use crate::data::path::SingularQuery;
 use crate::pagination::Pagination;
 use object::Object;
@@ -37,6 +39,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Where the array of records is in a page. Default: the page itself.
+    pub formats: Formats,
     pub records: SingularQuery,
     /// None: every top-level member of the records, as the target has columns for.
     pub columns: Option<Vec<ColumnSetting>>,
@@ -102,13 +105,22 @@ impl Settings {
             .get("page_size")
             .map(|field| field.whole(1..=1_000_000))
             .transpose()?;
-        let pagination = pagination::read(given.get("pagination"), page_size)?;
+        let records = match given.get("records") {
+            Some(field) => field.records_query()?,
+            None => root(),
+        };
+        let columns = given.get("columns").map(columns::read).transpose()?;
+        let places = pagination::Places {
+            records: &records,
+            columns: columns.as_deref(),
+        };
+        let formats = format::read(&given)?;
+        let pagination = pagination::read(given.get("pagination"), page_size, &places)?;
         let params = request::params(given.get("params"), &pagination)?;
         Ok(Settings {
-            records: given
-                .get("records")
-                .map_or_else(|| Ok(root()), |field| field.records_query())?,
-            columns: given.get("columns").map(columns::read).transpose()?,
+            formats,
+            records,
+            columns,
             params,
             headers: request::headers(given.get("headers"))?,
             pagination,
@@ -148,8 +160,7 @@ fn root() -> SingularQuery {
 
 /// Settings of which this release knows one word only: checked, not kept.
 fn fixed_words(given: &Object<'_>) -> Result<(), ConfigError> {
-    let fixed: [(&str, &'static str, &'static [&'static str]); 4] = [
-        ("format", "json", &["ndjson", "csv"]),
+    let fixed: [(&str, &'static str, &'static [&'static str]); 3] = [
         ("method", "GET", &["HEAD", "POST"]),
         ("on_new_field", "ignore", &["add_column", "fail"]),
         ("on_bad_record", "fail", &["reject"]),

@@ -2,15 +2,16 @@
 
 use serde_json::Value;
 
+use super::columns::ColumnSetting;
 use super::fault::SettingsFault;
 use super::field::Field;
 use super::keys;
 use super::object::Object;
 use crate::connection::{ConfigError, Subject, is_token};
+use crate::data::path::{SingularQuery, Step};
 use crate::pagination::{Pagination, Source, Stop};
 
 const EXAMPLE: &str = "{\"type\": \"page\", \"param\": \"page\", \"size_param\": \"per_page\"}";
-const LATER_TYPES: [&str; 3] = ["cursor", "next_url", "keyset"];
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
@@ -18,12 +19,25 @@ enum Kind {
     Page,
     Offset,
     LinkHeader,
+    Cursor,
+    NextUrl,
+    Keyset,
+}
+
+/// Where records and their columns are found.
+pub(super) struct Places<'a> {
+    pub records: &'a SingularQuery,
+    pub columns: Option<&'a [ColumnSetting]>,
 }
 
 /// Reads the pagination, and whether `page_size` has a meaning beside it. Without the setting: one request.
-pub(super) fn read(field: Option<Field<'_>>, page_size: Option<u64>) -> Result<Pagination, ConfigError> {
+pub(super) fn read(
+    field: Option<Field<'_>>,
+    page_size: Option<u64>,
+    places: &Places<'_>,
+) -> Result<Pagination, ConfigError> {
     let pagination = match field {
-        Some(field) => read_object(&field)?,
+        Some(field) => read_object(&field, places)?,
         None => Pagination::None,
     };
     check_page_size(&pagination, page_size)?;
@@ -31,7 +45,7 @@ pub(super) fn read(field: Option<Field<'_>>, page_size: Option<u64>) -> Result<P
     Ok(pagination)
 }
 
-fn read_object(field: &Field<'_>) -> Result<Pagination, ConfigError> {
+fn read_object(field: &Field<'_>, places: &Places<'_>) -> Result<Pagination, ConfigError> {
     Ok(match kind(field)? {
         Kind::None => {
             field.object(&keys::NO_PAGINATION)?;
@@ -62,7 +76,54 @@ fn read_object(field: &Field<'_>) -> Result<Pagination, ConfigError> {
                 stop: stop(&given)?,
             }
         }
+        Kind::Cursor => {
+            let given = field.object(&keys::CURSOR)?;
+            Pagination::Cursor {
+                param: param(&given, "param")?.unwrap_or_else(|| "cursor".to_owned()),
+                next: next(&given)?,
+                total: total(&given)?,
+            }
+        }
+        Kind::NextUrl => {
+            let given = field.object(&keys::CURSOR)?;
+            Pagination::NextUrl {
+                next: next(&given)?,
+                param: param(&given, "param")?,
+                total: total(&given)?,
+            }
+        }
+        Kind::Keyset => {
+            let given = field.object(&keys::KEYSET)?;
+            Pagination::Keyset {
+                param: param(&given, "param")?.ok_or_else(|| {
+                    let because = "It takes the last record's key to the next request.";
+                    needs("pagination.type", "pagination.param", because)
+                })?,
+                last: last_key(&given, places)?,
+            }
+        }
     })
+}
+
+/// Where the last record of a page has the column's value.
+fn last_key(given: &Object<'_>, places: &Places<'_>) -> Result<Source, ConfigError> {
+    let Some(field) = given.get("column") else {
+        let because = "Each page begins behind the value that the last record has in it.";
+        return Err(needs("pagination.type", "pagination.column", because));
+    };
+    let name = field.name()?;
+    let declared = places
+        .columns
+        .map(|columns| columns.iter().find(|column| column.name == name));
+    let within = match declared {
+        None => SingularQuery::member(&name),
+        Some(Some(column)) => column.query.clone(),
+        Some(None) => return Err(field.wrong("one of the columns that the setting columns declares", "\"id\"")),
+    };
+    let last = places.records.steps.iter().cloned().chain([Step::Element(-1)]);
+    Ok(Source::Body(SingularQuery {
+        steps: last.chain(within.steps).collect(),
+    }))
 }
 
 /// The type decides which other keys there are, so it is read first.
@@ -83,8 +144,11 @@ fn kind(field: &Field<'_>) -> Result<Kind, ConfigError> {
         ("page", Kind::Page),
         ("offset", Kind::Offset),
         ("link_header", Kind::LinkHeader),
+        ("cursor", Kind::Cursor),
+        ("next_url", Kind::NextUrl),
+        ("keyset", Kind::Keyset),
     ];
-    kind.choice(&words, &LATER_TYPES)
+    kind.choice(&words, &[])
 }
 
 /// The name of a query parameter.
@@ -98,16 +162,32 @@ fn param(given: &Object<'_>, key: &str) -> Result<Option<String>, ConfigError> {
     }
 }
 
-/// `header:Name`, or a path into the body.
 fn total(given: &Object<'_>) -> Result<Option<Source>, ConfigError> {
-    let Some(field) = given.get("total") else {
-        return Ok(None);
-    };
-    let text = field.text("a path into the body, or header:Name", "\"header:X-Total-Count\"")?;
+    let field = given.get("total");
+    field
+        .map(|field| source(&field, "\"header:X-Total-Count\""))
+        .transpose()
+}
+
+fn next(given: &Object<'_>) -> Result<Source, ConfigError> {
+    match given.get("next") {
+        Some(field) => source(&field, "\"$.meta.next\""),
+        None => Err(needs(
+            "pagination.type",
+            "pagination.next",
+            "It says where a response names the next page.",
+        )),
+    }
+}
+
+/// `header:Name`, or a path into the body.
+fn source(field: &Field<'_>, example: &str) -> Result<Source, ConfigError> {
+    const EXPECTED: &str = "a path into the body, or header:Name";
+    let text = field.text(EXPECTED, example)?;
     match text.strip_prefix("header:") {
-        Some(name) if is_token(name.trim()) => Ok(Some(Source::Header(name.trim().to_owned()))),
-        Some(_) => Err(field.wrong("a path into the body, or header:Name", "\"header:X-Total-Count\"")),
-        None => Ok(Some(Source::Body(field.query()?))),
+        Some(name) if is_token(name.trim()) => Ok(Source::Header(name.trim().to_owned())),
+        Some(_) => Err(field.wrong(EXPECTED, example)),
+        None => Ok(Source::Body(field.query()?)),
     }
 }
 
@@ -123,17 +203,17 @@ fn stop(given: &Object<'_>) -> Result<Stop, ConfigError> {
 
 fn check_page_size(pagination: &Pagination, page_size: Option<u64>) -> Result<(), ConfigError> {
     let (size_param, key) = match pagination {
-        Pagination::None | Pagination::LinkHeader if page_size.is_some() => {
+        Pagination::Page { size_param, .. } => (size_param, "pagination.size_param"),
+        Pagination::Offset { limit_param, .. } => (limit_param, "pagination.limit_param"),
+        _ if page_size.is_some() => {
             return Err(SettingsFault::NoEffect {
                 subject: Subject::setting("page_size"),
-                because: "Pagination of type \"none\" and \"link_header\" has no parameter for it.",
+                because: "Only pagination of type \"page\" and \"offset\" has a parameter for it.",
                 instead: "Give the size as a parameter, for example: \"params\": {\"per_page\": 100}",
             }
             .into());
         }
-        Pagination::None | Pagination::LinkHeader => return Ok(()),
-        Pagination::Page { size_param, .. } => (size_param, "pagination.size_param"),
-        Pagination::Offset { limit_param, .. } => (limit_param, "pagination.limit_param"),
+        _ => return Ok(()),
     };
     match (size_param, page_size) {
         (Some(_), None) => Err(needs(

@@ -101,6 +101,10 @@ fn taken_by(name: &str, pagination: &Pagination) -> Option<&'static str> {
         Pagination::Page { size_param, .. } if is(size_param) => Some("pagination.size_param"),
         Pagination::Offset { param, .. } if param == name => Some("pagination.param"),
         Pagination::Offset { limit_param, .. } if is(limit_param) => Some("pagination.limit_param"),
+        Pagination::Cursor { param, .. } | Pagination::Keyset { param, .. } if param == name => {
+            Some("pagination.param")
+        }
+        Pagination::NextUrl { param, .. } if is(param) => Some("pagination.param"),
         _ => None,
     }
 }

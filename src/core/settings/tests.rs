@@ -146,18 +146,14 @@ fn what_the_design_has_and_this_release_has_not_is_named() {
         r#"{"depends_on": ["x"]}"#,
         r#"{"run_when": "x"}"#,
         r#"{"after_publish": "f"}"#,
-        r#"{"format": "csv"}"#,
-        r#"{"format": "ndjson"}"#,
         r#"{"method": "POST"}"#,
         r#"{"on_missing": "mark"}"#,
         r#"{"on_new_field": "add_column"}"#,
         r#"{"on_bad_record": "reject"}"#,
         r#"{"retry": {"attempts": 3}}"#,
         r#"{"retry": {"delays": ["5 min"]}}"#,
-        r#"{"pagination": {"type": "cursor", "param": "c", "next": "$.next"}}"#,
-        r#"{"pagination": {"type": "next_url", "next": "$.next"}}"#,
-        r#"{"pagination": {"type": "keyset"}}"#,
         r#"{"pagination": {"type": "page", "total_pages": "$.pages"}}"#,
+        r#"{"pagination": {"type": "cursor", "next": "$.next", "total_pages": "$.pages"}}"#,
     ] {
         let error = refused(document);
         assert_eq!(error.sqlstate(), "0A000", "{document}: {error}");
@@ -258,6 +254,102 @@ fn a_document_that_is_no_object_is_refused() {
     }
     let twice = refused(r#"{"page_size": 1, "page_size": 2}"#);
     assert_eq!(twice.to_string(), "setting \"page_size\" is given twice");
+}
+
+#[test]
+fn csv_is_what_its_settings_say() {
+    let csv = |document: &str| settings(document).formats.csv;
+    let given = csv(r#"{"csv": {"delimiter": "\t", "header": false, "columns": ["a", "b"], "encoding": "latin1"}}"#);
+    assert_eq!((given.delimiter, given.header), (b'\t', false));
+    assert_eq!(given.columns, Some(vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(given.encoding.name(), "windows-1252");
+    assert_eq!(csv("{}"), crate::data::Csv::default());
+    for document in [
+        r#"{"csv": {"delimiter": ";;"}}"#,
+        r#"{"csv": {"delimiter": "\""}}"#,
+        r#"{"csv": {"header": false}}"#,
+        r#"{"csv": {"columns": []}}"#,
+        r#"{"csv": {"columns": ["a", "a"]}}"#,
+        r#"{"csv": {"encoding": "klingon"}}"#,
+        r#"{"csv": {"quote": "'"}}"#,
+        r#"{"format": "ndjson", "csv": {"delimiter": ";"}}"#,
+        r#"{"format": "csv", "records": "$.data"}"#,
+        r#"{"format": "xml"}"#,
+    ] {
+        assert_eq!(refused(document).sqlstate(), "22023", "{document}");
+    }
+}
+
+fn at(path: &str) -> Source {
+    Source::Body(crate::data::path::SingularQuery::parse(path).unwrap())
+}
+
+#[test]
+fn a_remote_that_names_the_next_page_is_followed_by_a_token_an_address_or_a_key() {
+    let pagination = |document: &str| settings(document).pagination;
+    assert_eq!(
+        pagination(r#"{"pagination": {"type": "cursor", "next": "$.meta.next", "total": "$.total"}}"#),
+        Pagination::Cursor {
+            param: "cursor".into(),
+            next: at("$.meta.next"),
+            total: Some(at("$.total")),
+        }
+    );
+    assert_eq!(
+        pagination(r#"{"pagination": {"type": "next_url", "next": "header:X-Next", "param": "page"}}"#),
+        Pagination::NextUrl {
+            next: Source::Header("X-Next".into()),
+            param: Some("page".into()),
+            total: None,
+        }
+    );
+    let keyset = r#""pagination": {"type": "keyset", "param": "after", "column": "id"}}"#;
+    for (rest, path) in [
+        ("{", "$[-1].id"),
+        (r#"{"records": "$.data", "#, "$.data[-1].id"),
+        (
+            r#"{"records": "$.data", "columns": {"id": "$.meta.nr"}, "#,
+            "$.data[-1].meta.nr",
+        ),
+    ] {
+        let last = at(path);
+        assert_eq!(
+            pagination(&format!("{rest}{keyset}")),
+            Pagination::Keyset {
+                param: "after".into(),
+                last
+            }
+        );
+    }
+}
+
+#[test]
+fn a_remote_that_names_the_next_page_must_be_told_where() {
+    for (document, needs) in [
+        (r#"{"pagination": {"type": "cursor"}}"#, "pagination.next"),
+        (r#"{"pagination": {"type": "next_url"}}"#, "pagination.next"),
+        (
+            r#"{"pagination": {"type": "keyset", "column": "id"}}"#,
+            "pagination.param",
+        ),
+        (
+            r#"{"pagination": {"type": "keyset", "param": "after"}}"#,
+            "pagination.column",
+        ),
+    ] {
+        let error = refused(document);
+        assert!(error.to_string().contains(needs), "{error}");
+        assert_eq!(error.sqlstate(), "22023");
+    }
+    for document in [
+        r#"{"pagination": {"type": "cursor", "next": "$.a[*]"}}"#,
+        r#"{"pagination": {"type": "cursor", "next": "header:"}}"#,
+        r#"{"columns": {"a": "$.a"}, "pagination": {"type": "keyset", "param": "x", "column": "b"}}"#,
+        r#"{"params": {"after": 1}, "pagination": {"type": "keyset", "param": "after", "column": "id"}}"#,
+        r#"{"page_size": 5, "pagination": {"type": "cursor", "next": "$.n"}}"#,
+    ] {
+        assert_eq!(refused(document).sqlstate(), "22023", "{document}");
+    }
 }
 
 #[test]
