@@ -8,6 +8,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use sluice_core::call::EndedWith;
 use sluice_core::run::{RunSource, RunStatus};
 use sluice_core::{Error, Result};
+use std::collections::HashSet;
 
 /// A run as a worker or a call needs it.
 #[derive(Debug, Clone)]
@@ -95,13 +96,22 @@ pub fn waiting() -> Result<Vec<(i64, i64, f64)>> {
     rows(sql, &[], |r| Ok((r.need(1)?, r.need(2)?, r.need(3)?)))
 }
 
-/// Open runs that say a worker is on them although no process holds their job's lock.
-pub fn dead() -> Result<Vec<Run>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM sluice._run AS r WHERE r.status IN ('running', 'publishing') \
-         AND NOT EXISTS (SELECT FROM sluice._running_job AS k WHERE k.job_id = r.job_id)"
-    );
+/// Runs that say a worker is on them.
+pub fn running() -> Result<Vec<Run>> {
+    let sql = format!("SELECT {COLUMNS} FROM sluice._run AS r WHERE r.status IN ('running', 'publishing')");
     rows(&sql, &[], read)
+}
+
+/// The jobs whose lock a process holds now.
+pub fn locked_jobs() -> Result<HashSet<i64>> {
+    let found = rows("SELECT job_id FROM sluice._running_job", &[], |r| r.need(1))?;
+    Ok(found.into_iter().collect())
+}
+
+/// Whether the run is still one that a worker has taken; it stays so until the transaction ends.
+pub fn lock_running(id: i64) -> Result<bool> {
+    let sql = "SELECT id FROM sluice._run WHERE id = $1 AND status IN ('running', 'publishing') FOR NO KEY UPDATE";
+    Ok(returning(sql, &[id.into()], |r| r.need::<i64>(1))?.is_some())
 }
 
 /// A worker takes the run. False where it is no longer there to take.

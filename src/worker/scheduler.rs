@@ -48,9 +48,12 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
         return Ok(Timestamp::NEVER);
     }
     let mut smooth = true;
-    for dead in transaction::run(run::dead)? {
-        if !has_worker(database, dead.job) {
-            smooth &= isolated("closing a run", || close_dead(&dead, now)).is_some();
+    let running = transaction::run(run::running)?;
+    failpoint::hit("scheduler.looked");
+    let locked = transaction::run(run::locked_jobs)?;
+    for run in running.iter().filter(|run| !locked.contains(&run.job)) {
+        if !has_worker(database, run.job) {
+            smooth &= isolated("closing a run", || close_dead(run, now)).is_some();
         }
     }
     for job in transaction::run(store::job::all)? {
@@ -82,6 +85,10 @@ fn has_worker(database: u32, job: i64) -> bool {
 
 /// A run whose process is gone: it was stopped, or it was interrupted and goes on where it was.
 fn close_dead(dead: &run::Run, now: Timestamp) -> Result<()> {
+    // The worker may have ended in order since the run was looked at: it gives its lock back only after that.
+    if !run::lock_running(dead.id)? {
+        return Ok(());
+    }
     if dead.stopped_by.is_some() {
         return run::finish(dead.id, RunStatus::Stopped, now);
     }

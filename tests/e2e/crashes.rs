@@ -1,7 +1,7 @@
 //! Processes that die in mid-run: what was committed is never asked for again, and the run goes on by itself.
 
 use crate::shop::{PAGES, SOON, Shop};
-use sluice_e2e::{kill9, wait_until};
+use sluice_e2e::{eventually, kill9, wait_until};
 
 const GOES_ON: [&str; 2] = ["manual interrupted", "resume succeeded"];
 
@@ -146,6 +146,28 @@ fn a_scheduler_that_is_killed_while_it_closes_a_run_loses_nothing() {
     shop.recover();
     shop.api.release();
     assert_goes_on(&mut shop, &committed);
+}
+
+#[test]
+fn a_run_that_ends_while_the_scheduler_looks_is_not_taken_for_interrupted() {
+    let mut shop = Shop::with_job(1_000, PAGES);
+    shop.start_and_hold_at(6);
+    shop.db.failpoint("scheduler.looked", "pause");
+    shop.app.exec(
+        r#"SELECT sluice.create_job('other', 'shop', '/page/products', key => '{id}', schedule => '1 hour',
+           settings => '{"records": "$.data"}')"#,
+    );
+    let looked = "SELECT sluice._failpoint_hits('scheduler.looked') > 0";
+    assert!(eventually(SOON, || shop.db.is_true(looked)));
+    shop.api.release();
+    let products = "SELECT string_agg(status, ',') FROM sluice.sync_runs WHERE data_type = 'products'";
+    assert!(eventually(SOON, || shop.db.text(products) == "succeeded"));
+    let gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'sluice worker')";
+    assert!(eventually(SOON, || shop.db.is_true(gone)));
+    shop.db.failpoint("scheduler.looked", "off");
+    let other = "SELECT count(*) = 1 FROM sluice.sync_runs WHERE data_type = 'other' AND status = 'succeeded'";
+    assert!(eventually(SOON, || shop.db.is_true(other)));
+    assert_eq!(shop.db.text(products), "succeeded");
 }
 
 #[test]

@@ -23,8 +23,9 @@ mod formats; // answers in CSV and lines of JSON
 mod gone; // which missing rows are removed, and when
 mod guards; // answers that must never destroy data
 mod hostile_owner; // whose code never runs with more rights than its own
-mod modes; // upsert, the other paginations, targets that were there before
+mod modes; // upsert, keys of several columns, targets that were there before
 mod owner_settings; // which change nothing about the rows
+mod paging; // the other paginations, and what servers do at the last page
 mod refresh; // a refresh: what readers see, what is written, what is left alone
 mod refused_records; // what PostgreSQL would not take: which record, which column
 mod roles; // who a run acts as, several databases, names of every kind
