@@ -258,7 +258,9 @@ fn went_on_by_itself(db: &mut Db, scene: &Scene, how: Stuck) {
     wait_until(db, "the run has gone on by itself", SOON, |db| {
         crate::scene::run_status(db) == "succeeded"
     });
-    assert_eq!(scene.api.pages_asked()[0], 3, "{how:?}");
+    // Where the holder of the lock is stopped first, the third page may still have been written.
+    let first = scene.api.pages_asked()[0];
+    assert!(first == 3 || first == 4 && how == Stuck::Lock, "{how:?}: {first}");
     assert_table_equals_source(db, "app.product", &scene.api);
 }
 
