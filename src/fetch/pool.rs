@@ -1,7 +1,8 @@
 //! What the threads of one read share: the order of its pages, and its waits.
 //!
 //! Memory is bounded by the window: at most `concurrency + 2` pages are asked for, decoded or ready at a time, and at
-//! most `concurrency` of them are bodies. Ready pages count only from `limits.ahead` bytes on. The lock is never held while sending, decoding or waking the caller.
+//! most `concurrency` of them are bodies. Ready pages count only from `limits.ahead` bytes on. The lock is never held
+//! while sending, decoding or waking the caller.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

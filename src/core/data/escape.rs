@@ -42,7 +42,7 @@ fn after_escape(escape: &str) -> Result<&str, Misfit> {
     }
 }
 
-/// The UTF-16 code unit of `\uXXXX`, and what follows it.
+/// The UTF-16 code unit of an escape (`\u` and four digits), and what follows it.
 fn code_unit(escape: &str) -> Option<(u16, &str)> {
     let (digits, rest) = escape.strip_prefix("\\u")?.split_at_checked(4)?;
     Some((u16::from_str_radix(digits, 16).ok()?, rest))
