@@ -204,6 +204,13 @@ pub fn void_skip(job: i64) -> Result<()> {
     .map(drop)
 }
 
+/// Payloads of webhooks were written. Pages that were applied before say nothing of these rows any more.
+pub fn note_ingest(job: i64) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET skip_valid = false, ingested = reading, crashes = 0, updated_at = now() \
+               WHERE job_id = $1";
+    execute(sql, &[job.into()]).map(drop)
+}
+
 /// Counts an interrupted run; how many there were without a committed page between them.
 pub fn count_crash(job: i64) -> Result<i32> {
     let sql = "UPDATE sluice._job_state SET crashes = crashes + 1 WHERE job_id = $1 RETURNING crashes";
