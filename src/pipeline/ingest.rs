@@ -40,6 +40,10 @@ pub(super) fn run(work: &Work, plan: &Plan) -> Result<Ended> {
     bgworker::report_activity("writing payloads");
     let (latest, known) = transaction::run(|| {
         let known = read::known_mapping(plan, &state::load(work.job, clock::now())?);
+        // The next read would not see any more that somebody has emptied the target.
+        if read::is_empty(plan)? {
+            state::read_all_anew(work.job)?;
+        }
         Ok((ingest::latest(work.job)?, known))
     })?;
     let mut intake = Intake {
@@ -210,7 +214,7 @@ impl Intake<'_> {
     fn finish(&self) -> Result<()> {
         if self.set_aside > 0 {
             let payloads = sluice_core::call::counted(signed(self.set_aside), "payload");
-            run::note_left(
+            run::note(
                 self.work.run,
                 &format!("{payloads} could not become rows and were set aside: see sync_ingest"),
                 None,
