@@ -41,7 +41,7 @@ fn start(name: &str, from_page: Option<i64>) -> Result<i64> {
     Ok(id)
 }
 
-fn refuse_at_rest(job: &Job) -> Result<()> {
+pub fn refuse_at_rest(job: &Job) -> Result<()> {
     let name = job.name.clone();
     if job.armed != Some(super::here()) {
         return Err(CallError::NotArmed { name }.into());

@@ -88,6 +88,8 @@ pub enum CallError {
     RunTimeout { limit: std::time::Duration },
     #[error("the collection has more {what} than the limit of {limit}")]
     RunLimit { what: &'static str, limit: u64 },
+    #[error("job \"{job}\" has no retry that waits")]
+    NoRetry { job: String },
     #[error("starting at a page is not supported yet")]
     FromPage,
 }
@@ -123,6 +125,7 @@ impl Explain for CallError {
     fn sqlstate(&self) -> &'static str {
         match self {
             CallError::NotPreloaded
+            | CallError::NoRetry { .. }
             | CallError::NotHeld { .. }
             | CallError::Paused { .. }
             | CallError::Disabled { .. }
@@ -225,6 +228,7 @@ impl Explain for CallError {
             CallError::RunTimeout { .. } => "It goes on at its checkpoint with the next run; the limit is the setting timeouts.run.".into(),
             CallError::RunLimit { what, .. } => format!("Raise or remove the setting limits.{what}."),
             CallError::UnboundSecret { name } => format!("Set it with one: SELECT sluice.set_secret({}, '…', origin => 'https://…').", literal(name)),
+            CallError::NoRetry { job } => format!("SELECT sluice.start_sync({}) runs it now.", literal(job)),
             CallError::FromPage => "Leave from_page out: the run goes on at its checkpoint.".into(),
         };
         Some(hint)

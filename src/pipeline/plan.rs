@@ -8,7 +8,7 @@ use crate::pg::{identity, settings};
 use crate::store::connection::{self, Server};
 use crate::store::job::Job;
 use crate::store::run::Run;
-use crate::store::{self, role, run};
+use crate::store::{self, retry, role, run};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
@@ -47,7 +47,11 @@ pub fn take(work: &Work) -> Result<Option<Run>> {
     let Some(found) = run::by_id(work.run)? else {
         return Ok(None);
     };
-    Ok(run::start(work.run, crate::pg::clock::now())?.then_some(found))
+    let taken = run::start(work.run, crate::pg::clock::now())?;
+    if taken && found.source != RunSource::Rollback.as_str() {
+        retry::take_place(work.job)?;
+    }
+    Ok(taken.then_some(found))
 }
 
 pub fn task(run: &Run) -> Task {
