@@ -165,12 +165,8 @@ fn what_the_design_has_and_this_release_has_not_is_named() {
 }
 
 #[test]
-fn a_wrong_value_says_what_it_must_be_and_shows_one() {
+fn wrong_retries_are_refused() {
     for (document, message) in [
-        (
-            r#"{"page_size": 0}"#,
-            "setting \"page_size\" must be a whole number from 1 to 1000000",
-        ),
         (
             r#"{"retry": {"attempts": -1}}"#,
             "setting \"retry.attempts\" must be a whole number from 0 to 1000",
@@ -186,6 +182,18 @@ fn a_wrong_value_says_what_it_must_be_and_shows_one() {
         (
             r#"{"retry": {"delays": [5]}}"#,
             "setting \"retry.delays[0]\" must be an interval, as a text with its unit",
+        ),
+    ] {
+        assert_eq!(refused(document).to_string(), message, "{document}");
+    }
+}
+
+#[test]
+fn a_wrong_value_says_what_it_must_be_and_shows_one() {
+    for (document, message) in [
+        (
+            r#"{"page_size": 0}"#,
+            "setting \"page_size\" must be a whole number from 1 to 1000000",
         ),
         (
             r#"{"page_size": "100"}"#,
