@@ -21,4 +21,7 @@ SELECT sluice.create_job('p', 'shop', '/products', target => 'products', setting
 SELECT sluice.create_job('p', 'shop', '/products', target => 'products', settings => '{"columns": {"ctid": "$.id"}}');
 SELECT sluice.create_job('p', 'shop', '/products', target => 'products', settings => '{"columns": {"a\tb": "$.id"}}');
 SELECT sluice.create_job('p', 'shop', '/products', target => 'products', settings => '{"params": {"page": "2"}, "pagination": {"type": "page"}}');
+-- Calls.
+SELECT sluice.create_job('quiet', 'shop', '/products', target => 'products', schedule => 'manual');
+SELECT sluice.retry_now('quiet');
 DROP EXTENSION pg_sluice CASCADE;
