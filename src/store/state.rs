@@ -22,6 +22,8 @@ pub struct State {
     pub page_token: Option<String>,
     pub total_first: Option<i64>,
     pub total_last: Option<i64>,
+    /// The declared number of pages.
+    pub total_pages: Option<i64>,
     pub duplicates: i64,
     pub published_generation: Option<i64>,
     pub published_rows: i64,
@@ -56,6 +58,7 @@ fn read(r: &Row) -> Result<State> {
         verified_ago: r.get(17)?,
         mapped: r.get::<Vec<String>>(18)?.zip(r.get::<String>(19)?),
         whole_generation: r.get(20)?,
+        total_pages: r.get(21)?,
     })
 }
 
@@ -104,6 +107,7 @@ pub struct Advance {
     pub next_token: Option<String>,
     pub complete: bool,
     pub total: Option<i64>,
+    pub total_pages: Option<i64>,
     pub duplicates: i64,
     pub now: Timestamp,
 }
@@ -121,6 +125,7 @@ pub fn advance(step: &Advance) -> Result<()> {
         step.total.into(),
         step.duplicates.into(),
         stamp(step.now).into(),
+        step.total_pages.into(),
     ];
     match execute(sql, &args)? {
         1 => Ok(()),
