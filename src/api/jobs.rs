@@ -72,6 +72,7 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
     let priority = Priority::parse(words.priority)?;
     let schedule = Schedule::parse(words.schedule)?;
     let settings = Settings::parse(wish.document)?;
+    settings.check_mode(mode)?;
     if job::exists(wish.job)? {
         return Err(CallError::JobExists { name: wish.job.into() }.into());
     }
@@ -82,6 +83,8 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
     }
     check_method(&server, &settings)?;
     let found = find_or_create(wish, &settings)?;
+    // With the columns that the table was made from.
+    Settings::parse(&found.settings)?;
     let new = Job {
         id: 0,
         name: wish.job.into(),
@@ -189,6 +192,7 @@ struct Change<'a> {
 fn alter(name: &str, change: &Change) -> Result<()> {
     require_server()?;
     let mut job = own_job(name)?;
+    let before = job.clone();
     let target = relation::read_target(job.target).ok_or(TargetError::Missing {
         oid: job.target.to_u32(),
     })?;
@@ -221,12 +225,17 @@ fn alter(name: &str, change: &Change) -> Result<()> {
         job.settings = merged(&job.settings, settings);
         Settings::parse(&job.settings)?;
     }
+    let parsed = Settings::parse(&job.settings)?;
+    parsed.check_mode(Mode::parse(&job.mode)?)?;
     if (change.settings.is_some() || change.connection.is_some())
         && let Some(server) = connection::by_oid(job.server)?
     {
-        check_method(&server, &Settings::parse(&job.settings)?)?;
+        check_method(&server, &parsed)?;
     }
     job::update(&job)?;
+    if !reads_the_same(&before, &job) {
+        state::forget_cursor(job.id)?;
+    }
     if change.mode.is_some() {
         warn_of_others(&job, &target)?;
     }
@@ -246,6 +255,15 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     }
     wake();
     Ok(())
+}
+
+/// Whether what the job has read so far is what it would have read under its new definition.
+fn reads_the_same(before: &Job, after: &Job) -> bool {
+    let settings = |job: &Job| Settings::parse(&job.settings).ok();
+    (before.server, &before.path, &before.key) == (after.server, &after.path, &after.key)
+        && settings(before)
+            .zip(settings(after))
+            .is_some_and(|(before, after)| before.reads_the_same(&after))
 }
 
 fn alter_schedule(job: &mut Job, change: &Change) -> Result<bool> {

@@ -47,9 +47,9 @@ impl<'a> Carrier<'a> {
         let mut body = self.body.cloned();
         match self.place {
             ParamPlace::Query => {
-                let set = params.iter().filter(|(_, value)| !value.is_null());
-                let url = set.fold(Some(self.url.clone()), |url, (name, value)| {
-                    Some(with_param(&url?, name, &text(value)?))
+                let mut set = params.iter().filter(|(_, value)| !value.is_null());
+                let url = set.try_fold(self.url.clone(), |url, (name, value)| {
+                    Some(with_param(&url, name, &text(value)?))
                 });
                 let url = url.ok_or_else(bad)?;
                 is_below(self.base, &url).then_some((url, body)).ok_or_else(bad)
