@@ -11,6 +11,7 @@ mod ingest;
 mod jobs;
 mod live;
 mod operate;
+mod retries;
 mod rollback;
 mod secrets;
 mod target;
