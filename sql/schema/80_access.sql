@@ -12,7 +12,7 @@ INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'view', v.name
 FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
      unnest(ARRAY['sync_jobs', 'sync_runs', 'sync_held', 'sync_progress', 'sync_status', 'sync_connection_health',
-                  'sync_connections', 'sync_metadata', 'sync_undo', 'sync_secrets']) AS v (name);
+                  'sync_connections', 'sync_metadata', 'sync_undo', 'sync_secrets', 'sync_rejects']) AS v (name);
 
 INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
@@ -24,7 +24,7 @@ INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
 FROM unnest(ARRAY['writer', 'admin']) AS l (level),
      unnest(ARRAY['create_job', 'alter_job', 'drop_job', 'pause_job', 'resume_job', 'start_sync', 'sync', 'stop_sync',
-                  'force_sync_all', 'approve', 'discard', 'rollback_to', 'preview_rollback', 'test_connection',
+                  'force_sync_all', 'approve', 'discard', 'rollback_to', 'preview_rollback', 'replay_rejects', 'test_connection',
                   'create_connection', 'drop_connection', 'set_secret', 'drop_secret', 'grant_secret',
                   '_writer_level']) AS f (name);
 
@@ -32,7 +32,7 @@ INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
 FROM unnest(ARRAY['operator', 'admin']) AS l (level),
      unnest(ARRAY['start_sync', 'sync', 'stop_sync', 'force_sync_all', 'pause_job', 'resume_job', 'approve', 'discard',
-                  'rollback_to', 'preview_rollback', '_operator_level']) AS f (name)
+                  'rollback_to', 'preview_rollback', 'replay_rejects', '_operator_level']) AS f (name)
 ON CONFLICT DO NOTHING;
 
 INSERT INTO sluice._access (level, kind, name) VALUES

@@ -10,6 +10,7 @@ mod failpoints;
 mod jobs;
 mod live;
 mod operate;
+mod rejects;
 mod rollback;
 mod secrets;
 mod target;

@@ -15,7 +15,7 @@ use sluice_core::connection::ConnectionOptions;
 use sluice_core::data::SingularQuery;
 use sluice_core::http::Auth;
 use sluice_core::job::Mode;
-use sluice_core::run::RunSource;
+use sluice_core::run::{RunSource, RunTask};
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::target::TargetError;
 use sluice_core::url_policy::address::AddressPolicy;
@@ -40,6 +40,7 @@ pub enum Task {
     Sync,
     Approve { generation: i64 },
     RollBack { to: Option<i64>, resume: bool },
+    ReplayRejects,
 }
 
 /// Takes the run that this worker was started for; None where it is no longer there to take.
@@ -61,6 +62,7 @@ pub fn task(run: &Run) -> Task {
             resume: run.rollback_resume,
         },
         (false, true, Some(generation)) => Task::Approve { generation },
+        _ if run.task == RunTask::ReplayRejects => Task::ReplayRejects,
         _ => Task::Sync,
     }
 }

@@ -232,7 +232,7 @@ impl MappingParts {
 /// Identifies everything that decides what a read is: a read is never continued under another definition.
 fn definition(plan: &Plan) -> String {
     let text = format!(
-        "{}|{}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
+        "{}|{}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
         plan.options.base_url,
         plan.job.path,
         plan.job.mode,
@@ -243,6 +243,7 @@ fn definition(plan: &Plan) -> String {
         plan.settings.pagination,
         plan.settings.page_size,
         plan.settings.columns,
+        plan.settings.on_bad_record,
         plan.job.key,
         plan.target.fingerprint(),
         plan.target.oid,

@@ -7,6 +7,7 @@ pub mod connection;
 pub mod job;
 pub mod missing;
 pub mod page;
+pub mod reject;
 pub mod role;
 pub mod run;
 pub mod secret;

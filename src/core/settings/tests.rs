@@ -60,7 +60,7 @@ fn every_supported_setting_is_read() {
             "page_size": 100, "concurrency": 75, "min_delay": "250 ms",
             "commit_every": {"bytes": "16 MB", "seconds": 0.5, "pages": 20}, "on_empty": "hold", "max_shrink": 0.2,
             "on_missing": "keep", "confirm_deletes": false, "on_new_field": "ignore", "on_bad_record": "fail",
-            "retry": {"request_attempts": 3, "request_cap": "1 s"},
+            "max_rejects": 0, "retry": {"request_attempts": 3, "request_cap": "1 s"},
             "timeouts": {"connect": "3 s", "request": "1 minute", "probe": "5 s", "run": "2 hours"},
             "limits": {"pages": 10, "rows": 1000, "bytes": 1000000}, "undo": {"keep_runs": 0, "keep_days": 1},
             "verify": "always", "verify_every": "1 hour", "max_pause": "00:10:00", "owner": "app"}"#,
@@ -81,6 +81,12 @@ fn every_supported_setting_is_read() {
         (OnEmpty::Hold, OnMissing::Keep, Verify::Always)
     );
     assert!(!all.confirm_deletes);
+    assert_eq!((all.on_bad_record, all.max_rejects), (OnBadRecord::Fail, 0));
+    let defaults = Settings::default();
+    assert_eq!(
+        (defaults.on_bad_record, defaults.max_rejects),
+        (OnBadRecord::Reject, 1000)
+    );
     assert_eq!(all.timeouts.run, Some(Duration::from_secs(7200)));
     let limits = LimitSettings {
         pages: Some(10),
@@ -141,7 +147,6 @@ fn what_the_design_has_and_this_release_has_not_is_named() {
         r#"{"cursor": {"column": "updated_at"}}"#,
         r#"{"body": "{}"}"#,
         r#"{"deleted_when": "@.deleted == true"}"#,
-        r#"{"max_rejects": 10}"#,
         r#"{"turn": {"pages": 1}}"#,
         r#"{"depends_on": ["x"]}"#,
         r#"{"run_when": "x"}"#,
@@ -149,7 +154,6 @@ fn what_the_design_has_and_this_release_has_not_is_named() {
         r#"{"method": "POST"}"#,
         r#"{"on_missing": "mark"}"#,
         r#"{"on_new_field": "add_column"}"#,
-        r#"{"on_bad_record": "reject"}"#,
         r#"{"retry": {"attempts": 3}}"#,
         r#"{"retry": {"delays": ["5 min"]}}"#,
         r#"{"pagination": {"type": "page", "total_pages": "$.pages"}}"#,
