@@ -3,19 +3,20 @@
 //! One transaction holds the rows, their former images, the ledger, the page store, the counters and the checkpoint.
 //! Only [`Applied`] leads to a checkpoint, and only writing rows makes one.
 
-use super::Work;
 use super::apply::{Applier, KeepUndo, Outcome};
 use super::decode::{Arrived, Content, Decoder, Fresh};
 use super::plan::Plan;
 use super::read::ReadState;
 use super::refused::{self, Care, Origin, Refused, Sieve, Suspect, Writing};
 use super::rejects::{self, Rejects};
+use super::{Work, gone};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::{failpoint, relation, transaction};
 use crate::store::run::Counts;
 use crate::store::undo::{self, UndoBatch};
-use crate::store::{page, run, state};
+use crate::store::{brought, page, run, state};
 use sluice_core::call::CallError;
+use sluice_core::cursor::Reach;
 use sluice_core::data::{self, DecodedPage, content_hash_bytes};
 use sluice_core::error::{DatabaseError, Error, InternalError};
 use sluice_core::settings::CommitEvery;
@@ -207,6 +208,7 @@ impl<'a> Writer<'a> {
         failpoint::hit("batch.applied");
         self.keep_pages(read, batch)?;
         self.keep_rejects(read, batch, &applied)?;
+        self.keep_keys(read, batch)?;
         self.checkpoint(read, batch, last, applied)?;
         failpoint::hit("batch.before_commit");
         self.at.set(Origin::Rows);
@@ -292,6 +294,38 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// The keys that an upsert brings: its pages are not stored, and its rows are the job's own. A rejected record that has
+    /// a key is among them, since its row may be there.
+    fn keep_keys(&self, read: &ReadState, batch: &Batch) -> Result<()> {
+        let keys: Vec<Cow<[u8]>> = batch.fresh().map(|(_, fresh)| fresh.sifted.all_keys()).collect();
+        let records: u64 = batch.fresh().map(|(_, fresh)| fresh.sifted.with_key()).sum();
+        match batch.pages.first() {
+            Some((first, _)) if !read.whole && records > 0 => brought::keep(brought::Batch {
+                job: self.work.job,
+                generation: read.generation,
+                number: signed(first.number),
+                run: self.work.run,
+                form: &gone::key_form(self.plan),
+                records: signed(records),
+                keys: data::compress(&keys.concat()),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// How far the read reaches with this batch, and what the batch's own records do not tell.
+    fn reach_with(&self, read: &ReadState, batch: &Batch) -> Reach {
+        let mut reach = Reach {
+            highest: read.state.reach.highest.clone(),
+            ..Reach::default()
+        };
+        if let Some(cursor) = &self.plan.settings.cursor {
+            let pages = batch.fresh();
+            pages.for_each(|(_, fresh)| reach.add(&fresh.sifted.page.reach, cursor.format));
+        }
+        reach
+    }
+
     /// Moves the checkpoint behind the rows that were applied in this transaction.
     fn checkpoint(&self, read: &ReadState, batch: &Batch, last: bool, applied: Applied) -> Result<()> {
         let mut outcome = Outcome::default();
@@ -316,6 +350,7 @@ impl<'a> Writer<'a> {
             complete: last,
             total: batch.pages.iter().rev().find_map(|(p, _)| p.total).map(signed),
             duplicates: duplicates(read, &outcome),
+            reach: self.reach_with(read, batch),
             now: clock::now(),
         })
     }
@@ -323,6 +358,7 @@ impl<'a> Writer<'a> {
     fn advance(&self, read: &mut ReadState, batch: &Batch, last: bool) {
         (read.next_page, read.next_token) = next_of(read, batch);
         read.complete = last;
+        read.state.reach.highest = self.reach_with(read, batch).highest;
         if read.mapping.is_none() {
             read.mapping = self.decoder.mapping();
         }

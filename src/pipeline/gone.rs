@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A stored page key set never unpacks to more than this.
-const MOST_KEY_BYTES: usize = 1 << 30;
+pub const MOST_KEY_BYTES: usize = 1 << 30;
 
 /// The keys of a read, compared with what the target holds.
 #[derive(Default)]
@@ -88,19 +88,32 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
     if read.verifying || compared.duplicates > 0 || !same_mapping {
         compared.apply_all(now);
     } else {
-        let tried_again = |(number, ..): &&Page| rejected_before.contains_key(number);
-        let taken: Vec<Page> = before.iter().filter(|page| !tried_again(page)).cloned().collect();
-        compared.fresh = not_among(&now, &taken);
-        let fresh: HashSet<&[u8]> = compared.fresh.iter().map(|page| page.1.as_slice()).collect();
-        let kept: Vec<Page> = now
-            .iter()
-            .filter(|page| !fresh.contains(page.1.as_slice()))
-            .cloned()
-            .collect();
-        compared.dropped = not_among(&before, &kept);
+        (compared.fresh, compared.dropped) = differing(&now, &before, &rejected_before);
     }
     compared.rejected_before = rejected_before;
     Ok(compared)
+}
+
+/// The pages that must be applied, and those of before whose records need not be looked at again. A page with a rejected
+/// record is applied although it is the same: all but that record are known.
+fn differing(now: &[Page], before: &[Page], rejected: &HashMap<i64, Vec<u64>>) -> (Vec<Page>, Vec<Page>) {
+    if rejected.is_empty() {
+        return (not_among(now, before), not_among(before, now));
+    }
+    let taken: Vec<Page> = before
+        .iter()
+        .filter(|page| !rejected.contains_key(&page.0))
+        .cloned()
+        .collect();
+    let fresh = not_among(now, &taken);
+    let is_fresh: HashSet<&[u8]> = fresh.iter().map(|page| page.1.as_slice()).collect();
+    let kept: Vec<Page> = now
+        .iter()
+        .filter(|page| !is_fresh.contains(page.1.as_slice()))
+        .cloned()
+        .collect();
+    let dropped = not_among(before, &kept);
+    (fresh, dropped)
 }
 
 /// What decides how a key is written down: the key's columns and their types, whatever else the mapping has.
@@ -220,7 +233,7 @@ pub fn body_text(job: i64, hash: &[u8]) -> Result<String> {
     Ok(data::decompress_text(&packed, MOST_KEY_BYTES)?)
 }
 
-fn lost() -> Error {
+pub fn lost() -> Error {
     Error::Internal(InternalError::Corrupt {
         what: "a page of the page store".into(),
     })

@@ -424,6 +424,7 @@ fn together(rows: &[Row]) -> DecodedPage {
         rows: rows.iter().map(|row| row.row).collect::<Vec<_>>().concat(),
         keys: rows.iter().map(|row| row.key).collect::<Vec<_>>().concat(),
         records: u32::try_from(rows.len()).unwrap_or(u32::MAX),
+        ..DecodedPage::default()
     }
 }
 
@@ -432,6 +433,7 @@ fn single(row: Vec<u8>, key: &[u8]) -> DecodedPage {
         rows: row,
         keys: key.to_vec(),
         records: 1,
+        ..DecodedPage::default()
     }
 }
 

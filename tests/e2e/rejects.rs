@@ -444,8 +444,9 @@ fn a_replay_never_overwrites_what_came_later() {
     // Its key cannot be read, so that nobody sees when a later version comes.
     bad(&shop, 18, "id", Some("\"18.5\""));
     shop.sync();
-    shop.db
-        .exec("UPDATE sluice._reject SET raw = replace(raw, '\"18.5\"', '18'), raw_bytes = raw_bytes - 4 WHERE key IS NULL");
+    shop.db.exec(
+        "UPDATE sluice._reject SET raw = replace(raw, '\"18.5\"', '18'), raw_bytes = raw_bytes - 4 WHERE key IS NULL",
+    );
     shop.app
         .exec("ALTER TABLE products ALTER stock TYPE integer; INSERT INTO products (id, name) VALUES (18, 'later')");
     shop.db

@@ -7,6 +7,7 @@ use super::encode::encode;
 use super::error::{DataError, excerpt};
 use super::kind::{JsonKind, trim};
 use super::tree::Members;
+use crate::cursor::{Reach, Watcher};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -20,6 +21,8 @@ pub struct DecodedPage {
     /// For each record its key fields, in the key's order.
     pub keys: Vec<u8>,
     pub records: u32,
+    /// How far they reach; nothing where the mapping watches no cursor.
+    pub reach: Reach,
 }
 
 /// A record that no row can be made of.
@@ -50,6 +53,12 @@ impl Sifted {
         }
     }
 
+    /// How many records have a readable key.
+    pub fn with_key(&self) -> u64 {
+        let rejected = self.rejects.iter().filter(|reject| reject.key.is_some()).count();
+        u64::from(self.page.records) + rejected as u64
+    }
+
     /// The places of the records that became rows, in the order of the rows.
     pub fn places(&self) -> impl Iterator<Item = u64> {
         let mut rejected = self.rejects.iter().map(|reject| reject.record).peekable();
@@ -74,7 +83,7 @@ pub fn sift(records_text: &str, mapping: &Mapping) -> Result<Sifted, DataError> 
     let mut parser = serde_json::Deserializer::from_str(text);
     let outcome = parser.deserialize_seq(Records(&mut writer)).and_then(|()| parser.end());
     match outcome {
-        Ok(()) => Ok(writer.sifted),
+        Ok(()) => Ok(writer.finish()),
         Err(error) => sift_each(text, mapping, &error),
     }
 }
@@ -109,7 +118,7 @@ fn sift_each(text: &str, mapping: &Mapping, error: &serde_json::Error) -> Result
             Err(error) => writer.pass_over(error),
         }
     }
-    Ok(writer.sifted)
+    Ok(writer.finish())
 }
 
 /// Collects rows and keys. `slots` is used again for every record.
@@ -118,12 +127,13 @@ struct Writer<'m, 'a> {
     slots: Vec<Option<&'a str>>,
     /// Where each column's field (its length included) begins in the page's rows.
     starts: Vec<usize>,
+    watcher: Option<Watcher<'m, 'a>>,
     /// The record that was looked at last, counted from 1.
     place: u64,
     sifted: Sifted,
 }
 
-impl<'m> Writer<'m, '_> {
+impl<'m, 'a> Writer<'m, 'a> {
     fn new(mapping: &'m Mapping, text_bytes: usize) -> Self {
         let columns = mapping.columns.len();
         let page = DecodedPage {
@@ -132,8 +142,9 @@ impl<'m> Writer<'m, '_> {
         };
         Writer {
             mapping,
-            slots: vec![None; columns],
+            slots: vec![None; mapping.slots()],
             starts: vec![0; columns],
+            watcher: mapping.watch.as_ref().map(Watcher::new),
             place: 0,
             sifted: Sifted {
                 page,
@@ -149,6 +160,7 @@ impl<'m> Writer<'m, '_> {
             Ok(()) => {
                 self.place += 1;
                 self.sifted.page.records += 1;
+                self.watch();
             }
             Err(error) => {
                 self.sifted.page.rows.truncate(rows);
@@ -213,6 +225,19 @@ impl<'m> Writer<'m, '_> {
             page.keys.extend_from_slice(field);
         }
         Ok(())
+    }
+
+    /// A rejected record is not followed: it may come again, mended.
+    fn watch(&mut self) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher.see(self.slots[self.mapping.columns.len()]);
+        }
+    }
+
+    fn finish(self) -> Sifted {
+        let mut sifted = self.sifted;
+        sifted.page.reach = self.watcher.map(Watcher::finish).unwrap_or_default();
+        sifted
     }
 
     /// The key of the record that the slots hold, where all of it can be read.
