@@ -1,96 +1,37 @@
-//! Pages that are written together, and the commit that makes them durable.
+//! Writing pages together, and the commit that makes them durable.
 //!
 //! One transaction holds the rows, their former images, the ledger, the page store, the counters and the checkpoint.
 //! Only [`Applied`] leads to a checkpoint, and only writing rows makes one.
 
 use super::apply::{Applier, KeepUndo, Outcome};
-use super::decode::{Arrived, Content, Decoder, Fresh};
+use super::collect::{Batch, body, entry};
+use super::decode::Decoder;
+use super::named;
 use super::plan::Plan;
 use super::read::ReadState;
-use super::refused::{self, Care, Origin, Refused, Sieve, Suspect, Writing};
+use super::refused::{Care, Origin, Refused, Sieve, Writing};
 use super::rejects::{self, Rejects};
 use super::{Work, gone};
-use crate::pg::clock::{self, Timestamp};
+use crate::pg::clock;
 use crate::pg::{failpoint, relation, transaction};
 use crate::store::run::Counts;
 use crate::store::undo::{self, UndoBatch};
 use crate::store::{brought, page, run, state};
 use sluice_core::call::CallError;
 use sluice_core::cursor::Reach;
-use sluice_core::data::{self, DecodedPage, content_hash_bytes};
+use sluice_core::data::{self, DecodedPage};
 use sluice_core::error::{DatabaseError, Error, InternalError};
-use sluice_core::settings::CommitEvery;
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Result};
-use sluice_fetch::FetchedPage;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often a batch is tried again that a lock, a deadlock or a serialization failure threw back.
 const BATCH_TRIES: u32 = 5;
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 const UNIQUE_VIOLATION: &str = "23505";
-
-/// Pages that wait for their commit.
-pub struct Batch {
-    pages: Vec<(FetchedPage<Arrived>, Timestamp)>,
-    bytes: u64,
-    begun: Option<Instant>,
-}
-
-impl Batch {
-    pub fn new() -> Batch {
-        Batch {
-            pages: Vec::new(),
-            bytes: 0,
-            begun: None,
-        }
-    }
-
-    pub fn add(&mut self, page: FetchedPage<Arrived>) -> Result<()> {
-        self.bytes += page.page.as_ref().map_or(0, |p| p.bytes);
-        self.begun.get_or_insert_with(Instant::now);
-        self.pages.push((page, clock::now()));
-        Ok(())
-    }
-
-    pub fn is_full(&self, limit: &CommitEvery) -> bool {
-        self.bytes >= limit.bytes || limit.pages.is_some_and(|n| self.pages.len() as u64 >= n) || self.is_due(limit)
-    }
-
-    pub fn is_due(&self, limit: &CommitEvery) -> bool {
-        self.begun.is_some_and(|begun| begun.elapsed() >= limit.time)
-    }
-
-    /// The pages so far; the batch is empty after it.
-    pub fn take(&mut self) -> Batch {
-        std::mem::replace(self, Batch::new())
-    }
-
-    /// The pages whose content is new, with their numbers.
-    fn fresh(&self) -> impl Iterator<Item = (i64, &Fresh)> {
-        self.pages.iter().filter_map(|(fetched, _)| {
-            let fresh = fetched.page.as_ref()?.fresh.as_ref()?;
-            Some((signed(fetched.number), fresh))
-        })
-    }
-
-    fn suspects(&self) -> Vec<Suspect<'_>> {
-        let each = self.fresh().map(|(number, fresh)| Suspect {
-            number,
-            page: &fresh.sifted.page,
-            places: fresh.sifted.places().collect(),
-        });
-        each.collect()
-    }
-
-    /// The text of a page's records.
-    fn text(&self, number: i64) -> Option<Cow<'_, str>> {
-        self.fresh().find(|(other, _)| *other == number)?.1.content.text()
-    }
-}
 
 /// Rows of a batch that were written in the open transaction: the only way to a checkpoint.
 struct Applied {
@@ -183,7 +124,7 @@ impl<'a> Writer<'a> {
             write: &write,
         };
         let text = |number| batch.text(number).map(Cow::into_owned);
-        refused::named(error, &batch.suspects(), writing, &text)
+        named::named(error, &batch.suspects(), writing, &text)
     }
 
     /// Limits of a run are met before the batch that would exceed them is written.
@@ -402,37 +343,6 @@ fn lost() -> Error {
     Error::Internal(InternalError::Corrupt {
         what: "the text of a page".into(),
     })
-}
-
-/// What the page store keeps of a page; None where it has that already.
-fn body(fetched: &FetchedPage<Arrived>) -> Option<page::Body<'_>> {
-    let arrived = fetched.page.as_ref()?;
-    let Content::Stored { body, keys } = &arrived.fresh.as_ref()?.content else {
-        return None;
-    };
-    Some(page::Body {
-        hash: &arrived.hash.0,
-        records: signed(arrived.records),
-        body,
-        keys,
-    })
-}
-
-fn entry(fetched: &FetchedPage<Arrived>, at: Timestamp) -> page::Entry {
-    let hash = match &fetched.page {
-        Some(arrived) => arrived.hash.0.to_vec(),
-        None => content_hash_bytes(b"").to_vec(),
-    };
-    page::Entry {
-        number: signed(fetched.number),
-        token_in: fetched.token.0.clone(),
-        token_out: fetched.next.as_ref().map(|t| t.0.clone()),
-        records: signed(fetched.records),
-        bytes: signed(fetched.bytes),
-        hash,
-        etag: fetched.etag.clone(),
-        received_at: at,
-    }
 }
 
 fn counts(batch: &Batch, outcome: &Outcome) -> Counts {

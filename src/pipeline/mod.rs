@@ -7,8 +7,9 @@
 //! ```
 //!
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
-//! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `batch` writes and commits;
-//! `refused` finds the records that PostgreSQL would not take, `rejects` keeps them aside with those that could not be
+//! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `collect` holds pages until `batch` writes
+//! and commits them;
+//! `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps them aside with those that could not be
 //! decoded, `replay` tries them again; `gone` finds what vanished, `difference` what changed;
 //! `publish` makes a read visible, `settle` ends one whose rows are there, `brought` keeps what it brought; `rollback`
 //! takes runs back; `finish` ends a run's row.
@@ -17,10 +18,12 @@
 mod apply;
 mod batch;
 mod brought;
+mod collect;
 mod decode;
 mod difference;
 mod finish;
 mod gone;
+mod named;
 mod pages;
 mod plan;
 pub mod preview;

@@ -6,9 +6,10 @@ use super::apply::{Applier, KeepUndo, Outcome};
 use super::batch::{current_target, keep_undo_set, signed};
 use super::difference::{Difference, Part, Share};
 use super::gone::{self, Compared};
+use super::named;
 use super::plan::Plan;
 use super::read::{self, MappingParts, ReadState};
-use super::refused::{self, Care, Origin, Sieve, Writing};
+use super::refused::{Care, Origin, Sieve, Writing};
 use super::rejects::{self, Rejects};
 use super::{Ended, Work};
 use crate::pg::clock;
@@ -309,7 +310,7 @@ impl Publishing<'_> {
     /// The error with the record that it is about, where PostgreSQL refused one.
     fn name_record(&self, error: Error) -> Error {
         let Some(mapping) = self.mapping() else { return error };
-        refused::named_in_store(error, self.plan, &mapping, &self.writing.borrow())
+        named::named_in_store(error, self.plan, &mapping, &self.writing.borrow())
     }
 
     fn keep_undo(&self) -> KeepUndo {

@@ -29,7 +29,8 @@ mod owner_settings; // which change nothing about the rows
 mod paging; // the other paginations, and what servers do at the last page
 mod refresh; // a refresh: what readers see, what is written, what is left alone
 mod refused_records; // what PostgreSQL would not take: which record, which column
-mod rejects; // records that could not become rows: kept aside, counted, tried again
+mod rejects; // records that could not become rows: kept aside while the others are written
+mod replays; // rejected records: who sees them, and how they are tried again
 mod roles; // who a run acts as, several databases, names of every kind
 mod serving; // launcher, scheduler, workers
 mod standby; // quiet until it is promoted
