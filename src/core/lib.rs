@@ -11,6 +11,7 @@ pub mod data;
 pub mod error;
 pub mod guard;
 pub mod http;
+pub mod ingest;
 pub mod job;
 pub mod keys;
 pub mod pagination;

@@ -40,6 +40,11 @@ impl<'a> Rejects<'a> {
         }
     }
 
+    /// For versions of records that are later than every read's.
+    pub fn later_than_all(work: &'a Work, plan: &'a Plan) -> Rejects<'a> {
+        Rejects::new(work, plan, i64::MAX)
+    }
+
     /// Whether bad records are kept aside; otherwise they end the run.
     pub fn are_kept(plan: &Plan) -> bool {
         plan.settings.on_bad_record == OnBadRecord::Reject

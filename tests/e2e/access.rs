@@ -9,6 +9,7 @@ const VIEWS: [&str; 11] = [
     "sync_jobs",
     "sync_runs",
     "sync_held",
+    "sync_ingest",
     "sync_progress",
     "sync_connection_health",
     "sync_connections",
@@ -19,7 +20,7 @@ const VIEWS: [&str; 11] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 26] = [
+const FUNCTIONS: [(&str, &str); 29] = [
     ("alter_job", "wa"),
     ("approve", "woa"),
     ("arm", "a"),
@@ -27,16 +28,19 @@ const FUNCTIONS: [(&str, &str); 26] = [
     ("create_job", "wa"),
     ("discard", "woa"),
     ("drop_connection", "wa"),
+    ("drop_ingest", "woa"),
     ("drop_job", "wa"),
     ("drop_secret", "wa"),
     ("force_sync_all", "woa"),
     ("get_sync_status", "mwoa"),
     ("grant_access", "a"),
     ("grant_secret", "wa"),
+    ("ingest", "wa"),
     ("pause_job", "woa"),
     ("preview_rollback", "woa"),
     ("replay_rejects", "woa"),
     ("resume_job", "woa"),
+    ("retry_ingest", "woa"),
     ("revoke_access", "a"),
     ("rollback_to", "woa"),
     ("set_secret", "wa"),
@@ -174,7 +178,7 @@ fn writers_see_their_own_rows_and_monitors_and_operators_see_all() {
             "sync_connections" => continue,
             _ => "data_type",
         };
-        let filled = !["sync_held", "sync_progress", "sync_rejects"].contains(&view);
+        let filled = !["sync_held", "sync_ingest", "sync_progress", "sync_rejects"].contains(&view);
         let names = |role: &str| seen(&mut cluster.db_as(role, &scene.database), view, column);
         let of = |name: &str| {
             if view == "sync_secrets" {
