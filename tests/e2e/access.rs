@@ -4,7 +4,7 @@ use crate::scene::{SOON, Scene, create_job, make_role};
 use sluice_e2e::{Cluster, Db};
 
 const LEVELS: [&str; 4] = ["monitor", "writer", "operator", "admin"];
-const VIEWS: [&str; 11] = [
+const VIEWS: [&str; 12] = [
     "sync_status",
     "sync_jobs",
     "sync_runs",
