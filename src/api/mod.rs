@@ -12,6 +12,7 @@ mod jobs;
 mod live;
 mod operate;
 mod rejects;
+mod retries;
 mod rollback;
 mod secrets;
 mod target;
