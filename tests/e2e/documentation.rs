@@ -81,7 +81,7 @@ fn errors_of(blocks: &[String]) -> Vec<String> {
         ..Options::default()
     });
     for (path, body) in OTHER_COLLECTIONS {
-        api.misbehave(Rule::new(Fault::body(*body)).path(*path));
+        api.misbehave(Rule::new(Fault::body(*body)).path(path));
     }
     let cluster = Cluster::start();
     let base = format!("{}/page", api.url());
