@@ -150,6 +150,8 @@ impl Settings {
             columns: columns.as_deref(),
             params: &params,
             pagination: &pagination,
+            body: sent.body.as_ref(),
+            place: param_place,
         };
         let cursor = cursor::read(given.get("cursor"), &beside)?;
         Ok(Settings {
