@@ -120,6 +120,9 @@ impl Decode for Decoder {
         if body.is_rows() && next_at.is_some() && !self.follows_keys() {
             return Err(data::DataError::NoNextInRows.into());
         }
+        if next_at.is_some() {
+            body.ends_in_a_record()?;
+        }
         let located = body.locate(&self.records, &others)?;
         let text = located.text;
         let mapping = self.mapping_for(text)?;
@@ -131,7 +134,7 @@ impl Decode for Decoder {
                 bytes: text.len() as u64,
                 fresh: None,
             },
-            None => self.fresh(text, hash, &mapping)?,
+            None => self.fresh(&body, text, hash, &mapping)?,
         };
         let mut picked = located.picked.into_iter();
         let total = total_at.and_then(|_| picked.next().flatten());
@@ -158,8 +161,9 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
-    fn fresh(&self, text: &str, hash: PageHash, mapping: &Mapping) -> Result<Arrived> {
+    fn fresh(&self, body: &data::Opened<'_>, text: &str, hash: PageHash, mapping: &Mapping) -> Result<Arrived> {
         let mut sifted = data::sift(text, mapping)?;
+        body.name_ragged(&mut sifted);
         if self.on_bad_record == OnBadRecord::Fail && !sifted.rejects.is_empty() {
             return Err(sifted.rejects.swap_remove(0).error.into());
         }

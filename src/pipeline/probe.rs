@@ -81,7 +81,7 @@ fn count(response: &Response, settings: &Settings) -> Result<u64> {
 /// A response's body in the format that the settings, or the response itself, say.
 pub fn opened<'a>(response: &'a Response, settings: &Settings) -> Result<data::Opened<'a>> {
     let content_type = response.headers.get("content-type");
-    Ok(settings.formats.open(&response.body, content_type)?)
+    Ok(settings.formats.open(&response.body, content_type)?.without_ragged()?)
 }
 
 /// Runs `work` on a thread and waits on the latch, so that the caller can be cancelled.
