@@ -13,7 +13,7 @@ use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::job::{JobName, JobPath, Mode, Priority};
 use sluice_core::schedule::Schedule;
-use sluice_core::settings::Settings;
+use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::sql_text::quote;
 use sluice_core::target::TargetError;
 
@@ -217,7 +217,11 @@ fn alter(name: &str, change: &Change) -> Result<()> {
         job.settings = merged(&job.settings, settings);
         Settings::parse(&job.settings)?;
     }
-    Settings::parse(&job.settings)?.check_mode(Mode::parse(&job.mode)?)?;
+    let settings = Settings::parse(&job.settings)?;
+    settings.check_mode(Mode::parse(&job.mode)?)?;
+    if settings.on_missing == OnMissing::Mark {
+        target.expect_mark()?;
+    }
     job::update(&job)?;
     if !reads_the_same(&before, &job) {
         state::forget_cursor(job.id)?;

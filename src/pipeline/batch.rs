@@ -8,12 +8,12 @@ use super::decode::{Arrived, Content, Decoder};
 use super::plan::Plan;
 use super::read::ReadState;
 use super::refused::{self, Suspect, Writing};
-use super::{Work, gone};
+use super::{Work, brought};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::{failpoint, relation, transaction};
 use crate::store::run::Counts;
 use crate::store::undo::{self, UndoBatch};
-use crate::store::{brought, page, run, state};
+use crate::store::{page, run, state};
 use sluice_core::call::CallError;
 use sluice_core::cursor::Reach;
 use sluice_core::data::{self, DecodedPage, content_hash_bytes};
@@ -223,24 +223,11 @@ impl<'a> Writer<'a> {
 
     /// The keys that an upsert brings: its pages are not stored, and its rows are the job's own.
     fn keep_keys(&self, read: &ReadState, batch: &Batch) -> Result<()> {
-        let pages = batch.fresh_pages();
-        let records: u64 = pages.iter().map(|page| u64::from(page.records)).sum();
         match batch.pages.first() {
-            Some((first, _)) if !read.whole && records > 0 => brought::keep(brought::Batch {
-                job: self.work.job,
-                generation: read.generation,
-                number: signed(first.number),
-                run: self.work.run,
-                form: &gone::key_form(self.plan),
-                records: signed(records),
-                keys: data::compress(
-                    &pages
-                        .iter()
-                        .map(|page| page.keys.as_slice())
-                        .collect::<Vec<_>>()
-                        .concat(),
-                ),
-            }),
+            Some((first, _)) if !read.whole => {
+                let at = (read.generation, signed(first.number), self.work.run);
+                brought::keep(self.plan, at, &batch.fresh_pages())
+            }
             _ => Ok(()),
         }
     }
@@ -279,6 +266,7 @@ impl<'a> Writer<'a> {
             complete: last,
             total: batch.pages.iter().rev().find_map(|(p, _)| p.total).map(signed),
             duplicates: duplicates(read, &outcome),
+            tombstones: tombstones(batch),
             reach: self.reach_with(read, batch),
             now: clock::now(),
         })
@@ -302,6 +290,11 @@ fn duplicates(read: &ReadState, outcome: &Outcome) -> i64 {
         0
     };
     signed(outcome.duplicates + again)
+}
+
+fn tombstones(batch: &Batch) -> i64 {
+    let pages = batch.fresh_pages();
+    signed(pages.iter().map(|page| page.gone_after.len() as u64).sum())
 }
 
 fn next_of(read: &ReadState, batch: &Batch) -> (i64, Option<String>) {
@@ -340,7 +333,7 @@ fn suspect(fetched: &FetchedPage<Arrived>) -> Option<Suspect<'_>> {
 /// What the page store keeps of a page; None where it has that already.
 fn body(fetched: &FetchedPage<Arrived>) -> Option<page::Body<'_>> {
     let arrived = fetched.page.as_ref()?;
-    let Content::Stored { body, keys } = &arrived.fresh.as_ref()?.content else {
+    let Content::Stored { body, keys, gone } = &arrived.fresh.as_ref()?.content else {
         return None;
     };
     Some(page::Body {
@@ -348,6 +341,7 @@ fn body(fetched: &FetchedPage<Arrived>) -> Option<page::Body<'_>> {
         records: signed(arrived.records),
         body,
         keys,
+        gone: gone.as_deref(),
     })
 }
 

@@ -30,7 +30,11 @@ pub struct Fresh {
 /// The text of a page's records.
 pub enum Content {
     /// Compressed, with its keys: as the page store keeps both.
-    Stored { body: Vec<u8>, keys: Vec<u8> },
+    Stored {
+        body: Vec<u8>,
+        keys: Vec<u8>,
+        gone: Option<Vec<u8>>,
+    },
     /// As it came, where no store keeps it.
     Plain(String),
 }
@@ -149,10 +153,12 @@ impl Decoder {
             true => Content::Stored {
                 body: data::compress(text.as_bytes()),
                 keys: data::compress(&page.keys),
+                gone: (!page.gone.is_empty()).then(|| data::compress(&page.gone)),
             },
             false => Content::Plain(text.to_owned()),
         };
-        let records = u64::from(page.records);
+        // Tombstones are records of the page, too: a page that has nothing else is not empty.
+        let records = u64::from(page.records) + page.gone_after.len() as u64;
         Ok(Arrived {
             hash,
             records,

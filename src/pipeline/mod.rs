@@ -8,7 +8,7 @@
 //!
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
 //! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `batch` writes and commits;
-//! `refused` names the record that PostgreSQL would not take; `gone` finds what vanished, `difference` what changed;
+//! `refused` names the record that PostgreSQL would not take; `gone` finds what vanished, `sweep` removes it, `difference` what changed;
 //! `publish` makes a read visible, `settle` ends one whose rows are there, `brought` keeps what it brought; `rollback` takes runs back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
@@ -29,6 +29,7 @@ mod refused;
 mod rollback;
 mod secrets;
 mod settle;
+mod sweep;
 
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, transaction};

@@ -2,14 +2,15 @@
 //!
 //! The guards decide inside that transaction, before its first write. Readers see the old rows or the new ones.
 
-use super::apply::{Applier, KeepUndo, Outcome};
+use super::apply::{Applier, Outcome};
 use super::batch::{current_target, keep_undo_set, signed};
 use super::difference::Difference;
 use super::gone::{self, Compared};
 use super::plan::Plan;
 use super::read::{self, MappingParts, ReadState};
 use super::refused;
-use super::{Ended, Work};
+use super::sweep::{keep_undo, sweep};
+use super::{Ended, Work, brought, settle};
 use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, latch, transaction};
@@ -25,8 +26,6 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Keys that are removed by one statement.
-const KEYS_PER_DELETE: usize = 10_000;
 /// How often a publish is tried that a lock, a deadlock or a serialization failure threw back.
 const TRIES: u32 = 5;
 
@@ -50,6 +49,9 @@ pub fn by_difference(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<E
 
 /// Publishes a held run that a person has approved.
 pub fn approved(work: &Work, plan: &Plan, generation: i64) -> Result<Ended> {
+    if transaction::run(|| run::held_direct(work.run))? {
+        return settle::approved(work, plan, generation);
+    }
     let mut read = transaction::run(|| read::of_generation(work, plan, generation))?;
     read.verifying = true;
     publish(work, plan, &read, generation, Approval::Given)
@@ -57,7 +59,7 @@ pub fn approved(work: &Work, plan: &Plan, generation: i64) -> Result<Ended> {
 
 /// Whether a person has decided already.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Approval {
+pub enum Approval {
     Needed,
     Given,
 }
@@ -155,7 +157,7 @@ impl Publishing<'_> {
         Live {
             rows_before: compared.rows_before,
             candidates_gone: compared.gone.len() as u64,
-            gone_confirmed: compared.confirmed.len() as u64,
+            gone_confirmed: compared.proven(),
         }
     }
 
@@ -170,7 +172,8 @@ impl Publishing<'_> {
             proof: self.plan.settings.pagination.is_proof() || self.read.next_page <= 2,
             declared_first: declared(state.total_first),
             declared_last: declared(state.total_last),
-            distinct_keys: compared.distinct,
+            // A declared total counts tombstones, too.
+            distinct_keys: compared.records - compared.duplicates,
             duplicate_keys: compared.duplicates,
             records: compared.records,
             rejects_without_key: 0,
@@ -195,7 +198,7 @@ impl Publishing<'_> {
             let of_pages = share.hashes.len() as i64;
             self.writing.replace(share.hashes);
             if !share.pages.is_empty() {
-                let outcome = applier.merge(&share.pages.iter().collect::<Vec<_>>(), self.keep_undo())?;
+                let outcome = applier.merge(&share.pages.iter().collect::<Vec<_>>(), keep_undo(self.plan))?;
                 keep_undo_set(self.work, &outcome)?;
                 add(&mut total, &outcome);
             }
@@ -204,7 +207,7 @@ impl Publishing<'_> {
         failpoint::hit("publish.applied");
         let unchanged = compared
             .records
-            .saturating_sub(total.inserted + total.updated + compared.duplicates);
+            .saturating_sub(total.inserted + total.updated + compared.duplicates + compared.tombstones());
         run::add_counts(
             self.work.run,
             &Counts {
@@ -233,30 +236,18 @@ impl Publishing<'_> {
         refused::named_in_store(error, self.plan, &mapping, (self.generation, &self.writing.borrow()))
     }
 
-    fn keep_undo(&self) -> KeepUndo {
-        if self.plan.settings.undo.keep_runs == 0 {
-            KeepUndo::No
-        } else {
-            KeepUndo::Yes
-        }
-    }
-
     /// Removes what is gone for sure, and remembers what is only missing; how many of those there are.
     fn remove(&self, applier: &Applier, compared: &Compared, removals: Removals, total: &mut Outcome) -> Result<i64> {
-        let (doomed, waiting): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) = match removals {
-            Removals::None => (Vec::new(), compared.gone.iter().collect()),
-            Removals::All => (compared.gone.iter().collect(), Vec::new()),
-            Removals::Confirmed => compared.gone.iter().partition(|key| compared.confirmed.contains(*key)),
+        let is_doomed = |key: &Vec<u8>| match removals {
+            Removals::All => true,
+            Removals::Confirmed if compared.confirmed.contains(key) => true,
+            _ => compared.buried.contains(key),
         };
-        for keys in doomed.chunks(KEYS_PER_DELETE) {
-            let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
-            let outcome = applier.delete_keys(&keys, self.keep_undo())?;
-            keep_undo_set(self.work, &outcome)?;
-            add(total, &outcome);
-        }
+        let (doomed, waiting): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) = compared.gone.iter().partition(|key| is_doomed(key));
+        add(total, &sweep(self.work, self.plan, applier, &doomed)?);
         let waiting: Vec<Vec<u8>> = match self.plan.settings.on_missing {
             OnMissing::Keep => Vec::new(),
-            OnMissing::Delete => waiting.into_iter().cloned().collect(),
+            OnMissing::Delete | OnMissing::Mark => waiting.into_iter().cloned().collect(),
         };
         missing::keep(self.work.job, self.generation, &gone::key_form(self.plan), &waiting)?;
         Ok(signed(waiting.len() as u64))
@@ -320,6 +311,7 @@ pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
     let kept = state::kept_generations(work.job)?;
     page::keep_only(work.job, &kept)?;
     missing::keep_only(work.job, &kept)?;
+    brought::tidy(plan)?;
     run::prune(work.job, KEPT_RUNS)?;
     Ok(())
 }

@@ -18,6 +18,10 @@ pub struct DecodedPage {
     /// For each record its key fields, in the key's order.
     pub keys: Vec<u8>,
     pub records: u32,
+    /// The key fields of each tombstone, which is no row and counts in `gone_after` only.
+    pub gone: Vec<u8>,
+    /// For each tombstone, how many records came before it.
+    pub gone_after: Vec<u32>,
     /// How far they reach; nothing where the mapping watches no cursor.
     pub reach: Reach,
 }
@@ -77,7 +81,7 @@ impl<'m, 'a> Writer<'m, 'a> {
             mapping,
             slots: vec![None; mapping.slots()],
             starts: vec![0; columns],
-            watcher: mapping.watch.as_ref().map(Watcher::new),
+            watcher: mapping.aside.watch.as_ref().map(Watcher::new),
             page,
             refused: None,
         }
@@ -85,25 +89,51 @@ impl<'m, 'a> Writer<'m, 'a> {
 
     /// Writes the record that the slots hold, and empties them.
     fn write_record(&mut self) -> Result<(), DataError> {
-        let record = self.page.records + 1;
+        let record = self.page.records + self.page.gone_after.len() as u32 + 1;
         let mapping = self.mapping;
+        if self.is_tombstone() {
+            return self.write_tombstone(record);
+        }
         self.page
             .rows
             .extend_from_slice(&(mapping.columns.len() as u16).to_be_bytes());
         for (at, column) in mapping.columns.iter().enumerate() {
             self.starts[at] = self.page.rows.len();
             let raw = self.slots[at].take().or(column.default.as_deref()).unwrap_or("null");
-            write_field(column, raw, &mut self.page.rows).map_err(|reason| DataError::DoesNotFit {
-                record: record.into(),
-                column: column.name.clone(),
-                type_name: column.ty.name(),
-                excerpt: excerpt(raw),
-                reason,
-            })?;
+            write_field(column, raw, &mut self.page.rows).map_err(|reason| misfit(record, column, raw, reason))?;
         }
         self.write_key(record)?;
-        self.page.records = record;
+        self.page.records += 1;
         self.watch();
+        Ok(())
+    }
+
+    fn is_tombstone(&mut self) -> bool {
+        let Some(when) = &self.mapping.aside.deleted_when else {
+            return false;
+        };
+        let whole = self.slots.last_mut().and_then(Option::take);
+        whole.is_some_and(|record| when.holds(record))
+    }
+
+    /// Only the key counts: whatever else a tombstone has or lacks is no row's.
+    fn write_tombstone(&mut self, record: u32) -> Result<(), DataError> {
+        let mapping = self.mapping;
+        for &at in &mapping.key {
+            let column = &mapping.columns[at];
+            let raw = self.slots[at].or(column.default.as_deref()).unwrap_or("null");
+            if raw == "null" {
+                let column = column.name.clone();
+                return Err(DataError::KeyMissing {
+                    record: record.into(),
+                    column,
+                });
+            }
+            write_field(column, raw, &mut self.page.gone).map_err(|reason| misfit(record, column, raw, reason))?;
+        }
+        self.page.gone_after.push(self.page.records);
+        self.watch();
+        self.slots.fill(None);
         Ok(())
     }
 
@@ -135,6 +165,17 @@ impl<'m, 'a> Writer<'m, 'a> {
             self.page.keys.extend_from_slice(field);
         }
         Ok(())
+    }
+}
+
+#[cold]
+fn misfit(record: u32, column: &Column, raw: &str, reason: super::Misfit) -> DataError {
+    DataError::DoesNotFit {
+        record: record.into(),
+        column: column.name.clone(),
+        type_name: column.ty.name(),
+        excerpt: excerpt(raw),
+        reason,
     }
 }
 

@@ -37,16 +37,10 @@ pub(super) const SETTINGS: Keys = Keys {
         "max_pause",
         "owner",
         "cursor",
-    ],
-    later: &[
-        "body",
+        "reconcile_every",
         "deleted_when",
-        "max_rejects",
-        "turn",
-        "depends_on",
-        "run_when",
-        "after_publish",
     ],
+    later: &["body", "max_rejects", "turn", "depends_on", "run_when", "after_publish"],
 };
 
 pub(super) const CSV: Keys = Keys {

@@ -22,10 +22,11 @@ use std::time::Duration;
 
 use crate::connection::{ConfigError, Subject};
 use crate::cursor::Cursor;
-use crate::data::Formats;
 use crate::data::path::SingularQuery;
+use crate::data::{DeletedWhen, Formats};
 use crate::job::Mode;
 use crate::pagination::Pagination;
+use crate::target::DELETED_AT;
 use object::Object;
 
 pub use columns::ColumnSetting;
@@ -75,6 +76,10 @@ pub struct Settings {
     pub owner: Option<String>,
     /// What is asked for when the collection was read before; None: all of it, every time.
     pub cursor: Option<Cursor>,
+    /// How often a job with a cursor reads the whole collection all the same; None: never.
+    pub reconcile_every: Option<Duration>,
+    /// Which records say that their row is gone.
+    pub deleted_when: Option<DeletedWhen>,
 }
 
 /// What becomes of a read without records.
@@ -89,6 +94,8 @@ pub enum OnEmpty {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnMissing {
     Delete,
+    /// They stay, and the column `_deleted_at` says since when they are gone.
+    Mark,
     Keep,
 }
 
@@ -120,6 +127,8 @@ impl Settings {
             columns: columns.as_deref(),
         };
         let formats = format::read(&given)?;
+        let on_missing = on_missing(&given)?;
+        check_mark(on_missing, columns.as_deref())?;
         let pagination = pagination::read(given.get("pagination"), page_size, &places)?;
         let params = request::params(given.get("params"), &pagination)?;
         let beside = cursor::Beside {
@@ -141,7 +150,7 @@ impl Settings {
             commit_every: parts::commit_every(&given)?,
             on_empty: on_empty(&given)?,
             max_shrink: given.get("max_shrink").map_or(Ok(0.5), |field| field.share())?,
-            on_missing: on_missing(&given)?,
+            on_missing,
             confirm_deletes: given.get("confirm_deletes").map_or(Ok(true), |field| field.truth())?,
             retry: parts::retry(&given)?,
             timeouts: parts::timeouts(&given)?,
@@ -155,7 +164,9 @@ impl Settings {
                 .interval("max_pause", Duration::from_secs(1)..=30 * DAY)?
                 .unwrap_or(HOUR),
             owner: given.get("owner").map(|field| field.name()).transpose()?,
+            reconcile_every: reconcile_every(&given, cursor.is_some())?,
             cursor,
+            deleted_when: given.get("deleted_when").map(|field| field.expression()).transpose()?,
         })
     }
 
@@ -199,6 +210,7 @@ impl Settings {
             && sorted(&self.params) == sorted(&other.params)
             && sorted(&self.headers) == sorted(&other.headers)
             && place(self) == place(other)
+            && self.deleted_when == other.deleted_when
     }
 }
 
@@ -235,10 +247,39 @@ fn on_empty(given: &Object<'_>) -> Result<OnEmpty, ConfigError> {
 }
 
 fn on_missing(given: &Object<'_>) -> Result<OnMissing, ConfigError> {
-    let words = [("delete", OnMissing::Delete), ("keep", OnMissing::Keep)];
-    Ok(given
-        .choice("on_missing", &words, &["mark"])?
-        .unwrap_or(OnMissing::Delete))
+    let words = [
+        ("delete", OnMissing::Delete),
+        ("mark", OnMissing::Mark),
+        ("keep", OnMissing::Keep),
+    ];
+    Ok(given.choice("on_missing", &words, &[])?.unwrap_or(OnMissing::Delete))
+}
+
+/// The column that says when a row was gone is not filled from records.
+fn check_mark(on_missing: OnMissing, columns: Option<&[ColumnSetting]>) -> Result<(), ConfigError> {
+    let names_it = columns.is_some_and(|columns| columns.iter().any(|column| column.name == DELETED_AT));
+    if on_missing != OnMissing::Mark || !names_it {
+        return Ok(());
+    }
+    Err(SettingsFault::NoEffect {
+        subject: Subject::setting(&format!("columns.{DELETED_AT}")),
+        because: "With on_missing \"mark\" this column says since when a row is gone.",
+        instead: "Give the column another name.",
+    }
+    .into())
+}
+
+fn reconcile_every(given: &Object<'_>, has_cursor: bool) -> Result<Option<Duration>, ConfigError> {
+    let every = given.interval("reconcile_every", Duration::from_secs(60)..=366 * DAY)?;
+    if every.is_some() && !has_cursor {
+        return Err(SettingsFault::Needs {
+            subject: Subject::setting("reconcile_every"),
+            needs: "cursor".to_owned(),
+            because: "Without a cursor each read is as whole as any other.",
+        }
+        .into());
+    }
+    Ok(every)
 }
 
 fn verify(given: &Object<'_>) -> Result<Verify, ConfigError> {

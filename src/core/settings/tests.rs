@@ -139,14 +139,12 @@ fn an_unknown_key_names_its_nearest_neighbour() {
 fn what_the_design_has_and_this_release_has_not_is_named() {
     for document in [
         r#"{"body": "{}"}"#,
-        r#"{"deleted_when": "@.deleted == true"}"#,
         r#"{"max_rejects": 10}"#,
         r#"{"turn": {"pages": 1}}"#,
         r#"{"depends_on": ["x"]}"#,
         r#"{"run_when": "x"}"#,
         r#"{"after_publish": "f"}"#,
         r#"{"method": "POST"}"#,
-        r#"{"on_missing": "mark"}"#,
         r#"{"on_new_field": "add_column"}"#,
         r#"{"on_bad_record": "reject"}"#,
         r#"{"retry": {"attempts": 3}}"#,
