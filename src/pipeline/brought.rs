@@ -130,6 +130,12 @@ impl<'a> Sources<'a> {
         })
     }
 
+    /// With the keys that were sent to us since the last whole read.
+    pub fn with(mut self, sent: &[Vec<u8>]) -> Sources<'a> {
+        self.waiting.extend_from_slice(sent);
+        self
+    }
+
     /// Whether upserts have brought anything since the last whole read.
     pub fn is_any_brought(&self) -> bool {
         !self.batches.is_empty()
