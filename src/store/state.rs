@@ -23,6 +23,8 @@ pub struct State {
     pub page_token: Option<String>,
     pub total_first: Option<i64>,
     pub total_last: Option<i64>,
+    /// The declared number of pages.
+    pub total_pages: Option<i64>,
     pub duplicates: i64,
     /// Records of this read that are no rows.
     pub tombstones: i64,
@@ -77,8 +79,9 @@ fn read(r: &Row) -> Result<State> {
         },
         whole_ago: r.get(25)?,
         bound: r.get(26)?,
-        whole_version: r.get(27)?,
-        tombstones: r.need(28)?,
+        total_pages: r.get(27)?,
+        whole_version: r.get(28)?,
+        tombstones: r.need(29)?,
     })
 }
 
@@ -146,6 +149,7 @@ pub struct Advance {
     pub next_token: Option<String>,
     pub complete: bool,
     pub total: Option<i64>,
+    pub total_pages: Option<i64>,
     pub duplicates: i64,
     pub tombstones: i64,
     /// How far the read reaches with this batch, and the batch's records that say nothing of it.
@@ -169,6 +173,7 @@ pub fn advance(step: &Advance) -> Result<()> {
         step.reach.highest.clone().into(),
         signed(step.reach.unreadable).into(),
         signed(step.reach.ahead).into(),
+        step.total_pages.into(),
         step.tombstones.into(),
     ];
     match execute(sql, &args)? {

@@ -24,8 +24,9 @@ use crate::connection::{ConfigError, Subject};
 use crate::cursor::Cursor;
 use crate::data::path::SingularQuery;
 use crate::data::{DeletedWhen, Formats};
+use crate::http::Method;
 use crate::job::Mode;
-use crate::pagination::Pagination;
+use crate::pagination::{Pagination, ParamPlace};
 use crate::target::DELETED_AT;
 use object::Object;
 
@@ -49,7 +50,12 @@ pub struct Settings {
     pub columns: Option<Vec<ColumnSetting>>,
     pub params: Vec<(String, String)>,
     pub headers: Vec<(String, String)>,
+    pub method: Method,
+    /// What a POST sends; pagination may add to it.
+    pub body: Option<serde_json::Value>,
     pub pagination: Pagination,
+    /// Where the pages' parameters go.
+    pub param_place: ParamPlace,
     /// Records asked for in one page.
     pub page_size: Option<u64>,
     /// 1 to 75; default 8.
@@ -129,8 +135,11 @@ impl Settings {
         let formats = format::read(&given)?;
         let on_missing = on_missing(&given)?;
         check_mark(on_missing, columns.as_deref())?;
-        let pagination = pagination::read(given.get("pagination"), page_size, &places)?;
-        let params = request::params(given.get("params"), &pagination)?;
+        let paged = given.get("pagination");
+        let sent = request::sent(&given)?;
+        let pagination = pagination::read(paged.as_ref(), page_size, &places)?;
+        let param_place = pagination::param_place(paged.as_ref(), &pagination, &sent)?;
+        let params = request::params(given.get("params"), &pagination, param_place)?;
         let beside = cursor::Beside {
             columns: columns.as_deref(),
             params: &params,
@@ -143,7 +152,10 @@ impl Settings {
             columns,
             params,
             headers: request::headers(given.get("headers"))?,
+            method: sent.method,
+            body: sent.body,
             pagination,
+            param_place,
             page_size,
             concurrency: given.count("concurrency", 1..=MOST_CONCURRENCY)?.unwrap_or(8),
             min_delay: given.interval("min_delay", Duration::ZERO..=HOUR)?.unwrap_or_default(),
@@ -205,6 +217,7 @@ impl Settings {
             pairs
         };
         self.formats == other.formats
+            && (self.method, &self.body) == (other.method, &other.body)
             && self.records == other.records
             && columns(self) == columns(other)
             && sorted(&self.params) == sorted(&other.params)
@@ -226,8 +239,7 @@ fn root() -> SingularQuery {
 
 /// Settings of which this release knows one word only: checked, not kept.
 fn fixed_words(given: &Object<'_>) -> Result<(), ConfigError> {
-    let fixed: [(&str, &'static str, &'static [&'static str]); 3] = [
-        ("method", "GET", &["HEAD", "POST"]),
+    let fixed: [(&str, &'static str, &'static [&'static str]); 2] = [
         ("on_new_field", "ignore", &["add_column", "fail"]),
         ("on_bad_record", "fail", &["reject"]),
     ];
