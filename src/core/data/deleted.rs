@@ -35,7 +35,7 @@ impl DeletedWhen {
         &self.text
     }
 
-    /// Whether it holds for a record. A record with a number that no double can hold is none.
+    /// Whether it holds for a record.
     pub fn holds(&self, record: &str) -> bool {
         let Ok(record) = serde_json::from_str::<Value>(record) else {
             return false;
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_record_that_is_no_value_is_no_tombstone() {
         let when = DeletedWhen::parse("@.deleted == true").expect("an expression");
-        for record in ["", "{", r#"{"deleted": true, "n": 1e999}"#, "[]", "1"] {
+        for record in ["", "{", "[]", "1"] {
             assert!(!when.holds(record), "{record}");
         }
     }
