@@ -69,7 +69,7 @@ fn last_gone(pages: &[&DecodedPage], columns: usize) -> Vec<u8> {
 /// Keys that came more than once in a read.
 pub fn duplicates(plan: &Plan, generation: i64) -> Result<u64> {
     let mut batches = brought::after(plan.job.id, generation - 1, &gone::key_form(plan))?;
-    batches.retain(|batch| batch.generation == generation);
+    batches.retain(|batch| batch.generation == generation && batch.number > 0);
     let of = passes(records_of(&batches));
     let mut duplicates = 0;
     for number in 0..of {

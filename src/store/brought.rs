@@ -39,6 +39,14 @@ pub fn keep(batch: Batch<'_>) -> Result<()> {
     execute(sql, &args).map(drop)
 }
 
+/// Takes the keys of a pass out of a read that begins again: their rows are the job's own, and their pages count no more.
+/// Their numbers are below 0, and so before those of the next pass.
+pub fn put_aside(job: i64, generation: i64, aside: i64) -> Result<()> {
+    let sql = "UPDATE sluice._brought SET number = $3 * 1000000000 + number \
+               WHERE job_id = $1 AND generation = $2 AND number > 0";
+    execute(sql, &[job.into(), generation.into(), aside.into()]).map(drop)
+}
+
 /// Which batch, and what it is.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
