@@ -10,8 +10,9 @@ use crate::store::brought::{self, Entry};
 use crate::store::state::State;
 use crate::store::{missing, page};
 use sluice_core::Result;
-use sluice_core::data::{self, DecodedPage, Mapping};
+use sluice_core::data::{self, DecodedPage, Mapping, Sifted};
 use sluice_core::keys::{Own, Pass, passes};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 /// From so many keys more than were made into few batches before, they are made so again.
@@ -19,17 +20,17 @@ const WORTH_MERGING: i64 = 100_000;
 /// Keys of one batch that was made of several.
 const KEYS_PER_BATCH: usize = 100_000;
 
-/// Keeps the keys of a batch's pages, as `(generation, first page, run)`.
-pub fn keep(plan: &Plan, at: (i64, i64, i64), pages: &[&DecodedPage]) -> Result<()> {
+/// Keeps the keys of a batch's pages, as `(generation, first page, run)`. A rejected record that has a key is among them,
+/// since its row may be there.
+pub fn keep(plan: &Plan, at: (i64, i64, i64), sifted: &[&Sifted]) -> Result<()> {
     let (generation, number, run) = at;
-    let keys = pages
+    let keys: Vec<Cow<[u8]>> = sifted.iter().map(|page| page.all_keys()).collect();
+    let pages: Vec<&DecodedPage> = sifted.iter().map(|sifted| &sifted.page).collect();
+    let gone = last_gone(&pages, plan.job.key.len());
+    let records: u64 = sifted
         .iter()
-        .map(|page| page.keys.as_slice())
-        .collect::<Vec<_>>()
-        .concat();
-    let gone = last_gone(pages, plan.job.key.len());
-    let tombstones: usize = pages.iter().map(|page| page.gone_after.len()).sum();
-    let records: u64 = pages.iter().map(|page| u64::from(page.records)).sum::<u64>() + tombstones as u64;
+        .map(|page| page.with_key() + page.buried.len() as u64)
+        .sum();
     if records == 0 {
         return Ok(());
     }
@@ -40,7 +41,7 @@ pub fn keep(plan: &Plan, at: (i64, i64, i64), pages: &[&DecodedPage]) -> Result<
         run,
         form: &gone::key_form(plan),
         records: i64::try_from(records).unwrap_or(i64::MAX),
-        keys: data::compress(&keys),
+        keys: data::compress(&keys.concat()),
         gone: (!gone.is_empty()).then(|| data::compress(&gone)),
         merged: false,
     })

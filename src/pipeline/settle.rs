@@ -9,6 +9,7 @@ use super::brought::Sources;
 use super::plan::Plan;
 use super::publish::{Approval, Publication, finish_published, tidy};
 use super::read::{self, MappingParts, ReadState};
+use super::rejects::Rejects;
 use super::sweep::sweep;
 use super::{Ended, Work, brought};
 use crate::pg::relation::Target;
@@ -46,6 +47,8 @@ enum Verdict {
 fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
     let records = page::records(work.job, read.generation)?;
     let state = state::load(work.job, clock::now())?;
+    let rejects = Rejects::new(work, plan, read.generation);
+    rejects.refuse_all(records.unsigned_abs())?;
     if state.bound.is_none() {
         state::note_read(work.job, records)?;
         match guard::decide(&facts(records), &live(&state), &plan.settings) {
@@ -62,7 +65,7 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
         .ok_or(data::DataError::NoColumns)?;
     // An answer to a request for changes says nothing of how many records there are.
     let rows = match state.bound {
-        None => records - state.duplicates - state.tombstones,
+        None => (records - state.duplicates - state.tombstones - signed(rejects.count()?.all)).max(0),
         Some(_) => state.published_rows,
     };
     let target = current_target(plan)?;
@@ -80,6 +83,7 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
             mapping: &mapping,
             rows,
             unconfirmed: 0,
+            removals: None,
             skip_valid: read_now.state.duplicates == 0 && !was_thinned(plan, read, rows)?,
             cursor,
         },
@@ -133,7 +137,7 @@ pub fn approved(work: &Work, plan: &Plan, generation: i64) -> Result<Ended> {
     transaction::run(|| {
         let state = state::load(work.job, clock::now())?;
         let mapping = read::known_mapping(plan, &state).ok_or(data::DataError::NoColumns)?;
-        run::note_published(work.run, &state::position(work.job)?, 0)?;
+        run::note_published(work.run, &state::position(work.job)?, 0, None)?;
         let target = current_target(plan)?;
         remove_announced(work, plan, (&target, &mapping), generation, Approval::Given)?;
         let now = clock::now();

@@ -29,6 +29,7 @@ pub(super) const SETTINGS: Keys = Keys {
         "confirm_deletes",
         "on_new_field",
         "on_bad_record",
+        "max_rejects",
         "retry",
         "timeouts",
         "limits",
@@ -41,7 +42,7 @@ pub(super) const SETTINGS: Keys = Keys {
         "reconcile_every",
         "deleted_when",
     ],
-    later: &["max_rejects", "turn", "depends_on", "run_when", "after_publish"],
+    later: &["turn", "depends_on", "run_when", "after_publish"],
 };
 
 pub(super) const CSV: Keys = Keys {
