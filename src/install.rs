@@ -23,5 +23,10 @@ extension_sql_file!(
         api::connections::option,
     ]
 );
-extension_sql_file!("../sql/schema/80_access.sql", name = "access", requires = ["views"]);
+extension_sql_file!(
+    "../sql/schema/70_look.sql",
+    name = "look",
+    requires = ["views", api::preview::preview, api::openapi::plan]
+);
+extension_sql_file!("../sql/schema/80_access.sql", name = "access", requires = ["look"]);
 extension_sql_file!("../sql/schema/90_public.sql", name = "public", finalize);

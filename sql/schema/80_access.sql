@@ -25,6 +25,7 @@ SELECT l.level, 'function', f.name
 FROM unnest(ARRAY['writer', 'admin']) AS l (level),
      unnest(ARRAY['create_job', 'alter_job', 'drop_job', 'pause_job', 'resume_job', 'start_sync', 'sync', 'stop_sync',
                   'force_sync_all', 'approve', 'discard', 'rollback_to', 'preview_rollback', 'test_connection',
+                  'discover', 'preview', '_preview', 'plan_from_openapi', '_plan_from_openapi',
                   'create_connection', 'drop_connection', 'set_secret', 'drop_secret', 'grant_secret',
                   '_writer_level']) AS f (name);
 

@@ -47,7 +47,7 @@ pub fn find_or_create(wish: &Wish, settings: &Settings) -> Result<Found> {
 }
 
 /// The relation that a quoted, possibly qualified name means to the caller.
-fn resolve(name: &str) -> Result<Option<Oid>> {
+pub fn resolve(name: &str) -> Result<Option<Oid>> {
     spi::value::<Oid>("SELECT pg_catalog.to_regclass($1)::oid", &[name.into()])
 }
 

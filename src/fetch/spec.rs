@@ -140,6 +140,11 @@ impl ReadSpec {
         let url = self
             .pagination
             .url(ask, &self.first_url()?, &self.base, self.page_size)?;
+        Ok(self.request_to(url))
+    }
+
+    /// The request for an address below the base, with credentials.
+    pub fn request_to(&self, url: Url) -> Request {
         let headers = self
             .headers
             .iter()
@@ -151,6 +156,6 @@ impl ReadSpec {
             body: None,
         };
         self.auth.apply(&mut request, &self.base);
-        Ok(request)
+        request
     }
 }

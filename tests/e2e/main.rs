@@ -16,6 +16,7 @@ mod cancelled_calls; // what a call leaves behind whose caller is cancelled, end
 mod changes_between; // two runs: the rows, the job, the caller's patience
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod definitions; // reads under a definition, a table or a moment that is not the usual one
+mod discover; // what a collection looks like, and the job that is proposed for it
 mod dropped_columns; // a rollback of runs that wrote a column which is gone since
 mod dropping; // databases and the extension, in mid-run
 mod first_load; // the first load, and what people see of it
@@ -26,6 +27,7 @@ mod hostile_owner; // whose code never runs with more rights than its own
 mod modes; // upsert, keys of several columns, targets that were there before
 mod owner_settings; // which change nothing about the rows
 mod paging; // the other paginations, and what servers do at the last page
+mod preview; // the first records as they would be stored
 mod refresh; // a refresh: what readers see, what is written, what is left alone
 mod refused_records; // what PostgreSQL would not take: which record, which column
 mod roles; // who a run acts as, several databases, names of every kind

@@ -171,6 +171,17 @@ pub fn excerpt(text: &str) -> String {
 }
 
 impl DataError {
+    /// The error of a record that was decoded by itself, with its number on the page.
+    pub fn of_record(mut self, number: u64) -> DataError {
+        match &mut self {
+            DataError::NotAnObject { record, .. }
+            | DataError::KeyMissing { record, .. }
+            | DataError::DoesNotFit { record, .. } => *record = number,
+            _ => {}
+        }
+        self
+    }
+
     /// Where and how a text is not JSON, as the parser tells it.
     pub(crate) fn from_json(text: &str, error: &serde_json::Error) -> DataError {
         if error.is_eof() {

@@ -44,14 +44,23 @@ pub(crate) fn for_each_record<'a>(
                 found: JsonKind::of(record),
             });
         }
-        let mut parser = serde_json::Deserializer::from_str(record);
-        look(
-            &parser
-                .deserialize_map(AllMembers)
-                .map_err(|error| DataError::from_json(record, &error))?,
-        );
+        look(&members_of(record)?);
     }
     Ok(seen)
+}
+
+/// The members of one object's text, each name once: the last one counts.
+pub(crate) fn members_of(object: &str) -> Result<Vec<Member<'_>>, DataError> {
+    let mut parser = serde_json::Deserializer::from_str(object);
+    let members = parser.deserialize_map(AllMembers);
+    members.map_err(|error| DataError::from_json(object, &error))
+}
+
+/// The texts of the elements of one array's text.
+pub fn elements(array: &str) -> Result<Vec<&str>, DataError> {
+    let elements: Vec<&RawValue> =
+        serde_json::from_str(trim(array)).map_err(|error| DataError::from_json(trim(array), &error))?;
+    Ok(elements.into_iter().map(RawValue::get).collect())
 }
 
 /// What a query selects in one record (counted from 1) of an array, as it may stand in a message.
