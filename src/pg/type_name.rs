@@ -1,7 +1,7 @@
 //! Types by their names.
 
 use pgrx::pg_sys;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 /// A type with its modifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,14 @@ pub fn parse(name: &str) -> TypeName {
     // SAFETY: the text is a C string that outlives the call, which raises an ERROR where it names no type.
     unsafe { pg_sys::parseTypeString(name.as_ptr(), &mut oid, &mut typmod, false) };
     TypeName { oid, typmod }
+}
+
+/// The type as a statement names it, with its schema where that is needed.
+pub fn sql(of: TypeName) -> String {
+    let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
+    // SAFETY: a look-up of a type that exists; the text is a fresh C string.
+    let text = unsafe { CStr::from_ptr(pg_sys::format_type_extended(of.oid, of.typmod, flags as u16)) };
+    text.to_string_lossy().into_owned()
 }
 
 /// The type below domains, with its modifier: values of it meet no constraint of a domain.

@@ -89,13 +89,14 @@ pub fn discover(question: &Question, document: &str, name: &str) -> Result<Vec<F
         document,
     };
     let pause = spacing(&question.options, &question.settings);
-    discover::discover(&subject, &first, &mut |url| {
+    let found = discover::discover(&subject, &first, &mut |url| {
         wait(question, pause, deadline)?;
         let (spec, url) = (spec.clone(), url.clone());
         ask(question, deadline, &transport, move |transport| {
             probe::at(&spec, url, transport)
         })
-    })
+    });
+    Ok(found?)
 }
 
 fn deadline(question: &Question) -> Instant {

@@ -166,3 +166,33 @@ fn discovering_writes_nothing_and_needs_usage() {
         .error("SELECT * FROM sluice.discover('shop', '/page/products')");
     assert_eq!(error.sqlstate, "42501");
 }
+
+#[test]
+fn wrapped_records_and_planned_columns_make_a_table_with_the_types_that_were_told() {
+    let mut shop = Shop::open(10);
+    let row = |id: u32| format!(r#"{{"type": "a", "id": "{id}", "attributes": {{"title": "t{id}", "words": {id}}}}}"#);
+    let rows: Vec<String> = (1..=30).map(row).collect();
+    shop.api
+        .misbehave(Fault::body(format!(r#"{{"data": [{}]}}"#, rows.join(","))));
+    let statement = statement(&mut shop, "/none/products", "{}");
+    shop.app.exec(&statement);
+    shop.sync();
+    assert_eq!(
+        shop.db.text("SELECT sum(words) || ' ' || max(title) FROM app.products"),
+        "465 t9"
+    );
+    let types = "SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
+                 FROM pg_attribute WHERE attrelid = 'app.planned'::regclass AND attnum > 0";
+    shop.api.clear_faults();
+    shop.app.exec(
+        r#"SELECT sluice.create_job('planned', 'shop', '/none/products', key => '{id}', schedule => 'manual', settings => '{
+           "records": "$.data", "columns": {"id": {"path": "$.id", "type": "int4"}, "cost": {"path": "$.price", "type": "numeric(12,2)"},
+           "absent": {"path": "$.absent", "type": "timestamptz"}, "name": "$.name"}}')"#,
+    );
+    assert_eq!(
+        shop.db.text(types),
+        "id integer, cost numeric(12,2), absent timestamp with time zone, name text"
+    );
+    shop.app.exec("CALL sluice.sync('planned')");
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.planned WHERE cost > 0"), 10);
+}

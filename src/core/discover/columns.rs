@@ -183,6 +183,7 @@ pub(super) fn likeliest_key<'c>(unique: &[String], shape: &'c Shape) -> Option<&
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ChangeTime {
     pub column: String,
+    pub query: SingularQuery,
     pub format: &'static str,
 }
 
@@ -217,22 +218,35 @@ pub(super) fn change_time(shape: &Shape, sample: &str) -> Option<ChangeTime> {
         let format = time_format(column, sample)?;
         Some(ChangeTime {
             column: column.name.clone(),
+            query: column.query.clone(),
             format,
         })
     })
 }
 
 fn time_format(column: &InferredColumn, sample: &str) -> Option<&'static str> {
+    let records = data::elements(sample).ok()?;
+    let value = records.iter().find_map(|record| {
+        let picked = data::pick(record, &[&column.query]).ok()?;
+        picked.first().copied().flatten().filter(|raw| *raw != "null")
+    })?;
     match column.ty {
         InferredType::Timestamptz | InferredType::Date => Some("iso8601"),
-        InferredType::Int8 => {
-            let records = data::elements(sample).ok()?;
-            let picked = data::pick(records.first()?, &[&column.query]).ok()?;
-            epoch(picked.first().copied().flatten()?.parse().ok()?)
-        }
-        InferredType::Text => Some("text"),
+        InferredType::Int8 => epoch(value.parse().ok()?),
+        InferredType::Text if value.ends_with("GMT\"") => Some("http_date"),
+        InferredType::Text if is_iso(value.trim_matches('"')) => Some("iso8601"),
         _ => None,
     }
+}
+
+/// A time without a zone: `2024-01-31T12:00:00`, with a blank for the T as well.
+fn is_iso(text: &str) -> bool {
+    let form: String = text
+        .chars()
+        .take(16)
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect();
+    form == "0000-00-00T00:00" || form == "0000-00-00 00:00"
 }
 
 /// The unit in which a number is a time between 2001 and 2100.

@@ -1,12 +1,12 @@
 //! What was found, as rows that a person reads and a program takes.
 
 use super::answer::{Page, ToldFormat};
+use super::changes::Changes;
 use super::columns::{self, ProposedColumn, Shape};
 use super::paging::Paging;
 use super::statement::{Call, Member, create_job, wrapped};
 use super::{Place, Subject};
-use crate::data::Format;
-use crate::error::Error;
+use crate::data::{DataError, Format};
 use serde_json::{Value, json};
 
 /// One row: what it is about, the proposal (JSON text; None: it could not be told), why, and what speaks against it.
@@ -24,6 +24,7 @@ pub(super) struct Seen {
     pub place: Place,
     /// None: there are no records to page through.
     pub pages: Option<Paging>,
+    pub changes: Option<Changes>,
 }
 
 /// Lines of this length let a row fit into a terminal of 120 columns.
@@ -58,7 +59,7 @@ fn shown(text: &str, width: usize) -> Option<String> {
 }
 
 /// The rows, in the order in which one fact rests on another.
-pub(super) fn all(subject: &Subject<'_>, seen: &Seen) -> Result<Vec<Finding>, Error> {
+pub(super) fn all(subject: &Subject<'_>, seen: &Seen) -> Result<Vec<Finding>, DataError> {
     let mut found = vec![format_row(&seen.told), records_row(&seen.place)];
     let Some(paging) = &seen.pages else {
         for aspect in ["pagination", "page_size", "total", "key", "columns", "cursor", "mode"] {
@@ -73,7 +74,7 @@ pub(super) fn all(subject: &Subject<'_>, seen: &Seen) -> Result<Vec<Finding>, Er
     let key = columns::likeliest_key(&columns::unique(&sample)?, &shape);
     found.push(key_row(&shape, key));
     found.extend(column_rows(&shape));
-    found.push(cursor_row(&shape, &paging.first.text));
+    found.push(cursor_row(seen.changes.as_ref()));
     let mode = Finding::new("mode", Some(json!("replace")));
     found.push(mode.because("Each read takes the whole collection; unchanged pages cost little."));
     found.push(statement_row(subject, seen, paging, &shape, key)?);
@@ -159,14 +160,23 @@ fn column_rows(shape: &Shape) -> Vec<Finding> {
     shape.columns.iter().map(row).collect()
 }
 
-fn cursor_row(shape: &Shape, sample: &str) -> Finding {
-    match columns::change_time(shape, sample) {
-        Some(time) => Finding::new("cursor", Some(json!({"column": time.column, "format": time.format})))
-            .because(format!("{} looks like the time of the last change.", time.column))
+fn cursor_row(changes: Option<&Changes>) -> Finding {
+    let Some(changes) = changes else {
+        return Finding::new("cursor", None).but(Some("No column looks like the time of the last change."));
+    };
+    let column = &changes.time.column;
+    let row = Finding::new("cursor", Some(changes.setting()));
+    match &changes.param {
+        Some(param) => row
+            .because(format!("{param} with the newest {column} leaves out what is older."))
             .but(Some(
-                "Look up whether a parameter filters by it: without one every read takes the whole collection.",
+                "It is for mode upsert, which reads changes only and does not see what is gone.",
             )),
-        None => Finding::new("cursor", None).but(Some("No column looks like the time of the last change.")),
+        None => row
+            .because(format!("{column} looks like the time of the last change."))
+            .but(Some(
+                "No parameter that filters by it was found: look one up to read changes only.",
+            )),
     }
 }
 
@@ -176,7 +186,7 @@ fn statement_row(
     paging: &Paging,
     shape: &Shape,
     key: Option<&ProposedColumn>,
-) -> Result<Finding, Error> {
+) -> Result<Finding, DataError> {
     let missing = match (paging.first.count, &paging.scheme, key) {
         (0, ..) => Some("There are no records yet to make a table from."),
         (_, None, _) => Some("How the collection is paged is not known: give \"pagination\" in the settings."),
@@ -204,7 +214,7 @@ fn statement_row(
 }
 
 /// The settings that were given, and those that were found beside them.
-fn settings(subject: &Subject<'_>, seen: &Seen, paging: &Paging, shape: &Shape) -> Result<Vec<Member>, Error> {
+fn settings(subject: &Subject<'_>, seen: &Seen, paging: &Paging, shape: &Shape) -> Result<Vec<Member>, DataError> {
     let mut members = subject.given()?;
     let has = |members: &[Member], key: &str| members.iter().any(|(name, _)| name == key);
     let is_rows = seen.place.is_rows;

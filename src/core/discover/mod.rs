@@ -4,23 +4,25 @@
 //! first answer ─► format ─► records ─► key ─► paging (asks again, a few times) ─► columns, key, cursor ─► create_job
 //! ```
 //!
-//! `answer` reads one answer by its structure; `hints` says what its names suggest; `trial` and `paging` try that on
-//! the remote; `columns` looks at the records; `findings` says it all. Nothing here does I/O: [`discover`] is given the
+//! `answer` reads one answer by its structure; `hints` says what its names suggest; `trial`, `paging` and `size` try that
+//! on the remote; `columns` looks at the records, `changes` for what
+//! tells of changes; `findings` says it all. Nothing here does I/O: [`discover`] is given the
 //! first answer, and a function that sends further requests.
 
 mod answer;
+mod changes;
 mod columns;
 mod findings;
 mod hints;
 mod paging;
 mod prober;
+mod size;
 mod statement;
 #[cfg(test)]
 mod tests;
 mod trial;
 
-use crate::data::{Formats, JsonKind, SingularQuery, members_of};
-use crate::error::Error;
+use crate::data::{DataError, Formats, JsonKind, SingularQuery, members_of};
 use crate::http::Response;
 use crate::settings::Settings;
 use answer::{Array, Envelope, Page, View};
@@ -48,13 +50,13 @@ pub struct Subject<'a> {
 
 impl Subject<'_> {
     /// The settings that were given, but for those that are null.
-    fn given(&self) -> Result<Vec<Member>, Error> {
+    fn given(&self) -> Result<Vec<Member>, DataError> {
         let members = members_of(self.document)?;
         let told = members.into_iter().filter(|member| member.raw != "null");
         Ok(told.map(|member| (member.name, member.raw.to_owned())).collect())
     }
 
-    fn has_given(&self, key: &str) -> Result<bool, Error> {
+    fn has_given(&self, key: &str) -> Result<bool, DataError> {
         Ok(self.given()?.iter().any(|(name, _)| name == key))
     }
 }
@@ -63,13 +65,14 @@ impl Subject<'_> {
 ///
 /// # Errors
 /// Where the first answer is nothing that records could be in.
-pub fn discover(subject: &Subject<'_>, first: &Response, send: &mut Send<'_>) -> Result<Vec<Finding>, Error> {
+pub fn discover(subject: &Subject<'_>, first: &Response, send: &mut Send<'_>) -> Result<Vec<Finding>, DataError> {
     let told = answer::format(first, &subject.settings.formats);
     let place = records(subject, &told.formats, first)?;
     let mut seen = Seen {
         told,
         place,
         pages: None,
+        changes: None,
     };
     let Some(records) = seen.place.path.clone() else {
         return findings::all(subject, &seen);
@@ -84,15 +87,19 @@ pub fn discover(subject: &Subject<'_>, first: &Response, send: &mut Send<'_>) ->
     view.identity = key.as_ref().map(|key| key.query.clone());
     let page = view.page(first)?;
     let mut prober = Prober::new(send, &view, &subject.remote.first);
-    seen.pages = Some(match subject.has_given("pagination")? {
+    let paging = match subject.has_given("pagination")? {
         true => Paging::given(page),
         false => paging::find(&mut prober, page, &subject.remote, key.as_ref()),
-    });
+    };
+    if !subject.has_given("cursor")? {
+        seen.changes = changes::find(&mut prober, &paging.first)?;
+    }
+    seen.pages = Some(paging);
     findings::all(subject, &seen)
 }
 
 /// The likeliest key by the first page alone.
-fn first_key(page: &Page) -> Result<Option<LastKey>, Error> {
+fn first_key(page: &Page) -> Result<Option<LastKey>, DataError> {
     let texts = [page.text.as_str()];
     let (shape, unique) = (columns::shape(&page.text, &texts)?, columns::unique(&texts)?);
     Ok(columns::likeliest_key(&unique, &shape).map(|proposed| LastKey {
@@ -111,7 +118,7 @@ struct Place {
     is_rows: bool,
 }
 
-fn records(subject: &Subject<'_>, formats: &Formats, first: &Response) -> Result<Place, Error> {
+fn records(subject: &Subject<'_>, formats: &Formats, first: &Response) -> Result<Place, DataError> {
     let body = formats.open(&first.body, first.headers.get("content-type"))?;
     let place = |path, evidence: String, doubt| Place {
         path,

@@ -9,10 +9,11 @@
 use super::answer::{Beside, Page};
 use super::hints::{self, NameKind, NextNamed, Total};
 use super::prober::{Outcome, Prober};
+use super::size::{Size, larger_pages, shrink, size_of};
 use super::trial::{Kind, Trial, Tried, numbered, obeyed};
 use crate::data::SingularQuery;
 use crate::http::{Auth, HttpError};
-use crate::pagination::{Ask, PageToken, Pagination, link_header, next, with_param};
+use crate::pagination::{Ask, PageToken, Pagination, link_header, next};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -22,15 +23,6 @@ pub struct Remote {
     pub first: Url,
     pub base: Url,
     pub auth: Auth,
-}
-
-/// A size of pages that the remote obeys.
-#[derive(Debug, Clone)]
-pub(super) struct Size {
-    pub param: String,
-    pub size: u64,
-    pub evidence: String,
-    pub doubt: Option<String>,
 }
 
 /// How the collection is paged.
@@ -60,11 +52,6 @@ struct Found {
     next_url: Option<Url>,
 }
 
-/// Records of a page that is asked for: many, but not more than this many bytes.
-const LARGE_PAGE: u64 = 1000;
-const LARGE_BYTES: u64 = 8 << 20;
-const USUAL_PAGE: u64 = 100;
-
 /// The key by which records can be asked for: its column, and the last record's value.
 pub(super) struct LastKey {
     pub column: String,
@@ -91,7 +78,13 @@ pub(super) fn find(prober: &mut Prober, whole: Page, remote: &Remote, key: Optio
     let (size, larger, size_doubt) = match (is_paged, shrunk_by) {
         (false, _) => (None, None, None),
         (true, Some(trial)) => (Some(size_of(&trial, &first, whole.count)), None, None),
-        (true, None) => larger_pages(prober, &first, &found, declared.as_ref()),
+        (true, None) => larger_pages(
+            prober,
+            &first,
+            &found.scheme,
+            found.next_url.as_ref(),
+            declared.as_ref(),
+        ),
     };
     let total_doubt = match (&declared, is_paged) {
         (None, true) => {
@@ -110,31 +103,6 @@ pub(super) fn find(prober: &mut Prober, whole: Page, remote: &Remote, key: Optio
         first: whole,
         second,
         larger,
-    }
-}
-
-/// Where everything came at once, a smaller page shows how a larger collection would come.
-fn shrink(prober: &mut Prober, whole: &Page, tried: &mut Tried) -> Option<(Page, Trial)> {
-    if whole.count < 2 || !hints::says_it_is_whole(whole) {
-        return None;
-    }
-    let half = whole.count / 2;
-    let trials: Vec<Trial> = hints::size_params(whole)
-        .iter()
-        .map(|param| Trial::new(Kind::Size, param, half))
-        .collect();
-    let is_half = |page: &Page| page.count == half;
-    let (trial, page) = obeyed(prober, &trials, 0, &is_half, tried)?;
-    prober.first = with_param(&prober.first, &trial.param, &trial.value);
-    Some((page, trial))
-}
-
-fn size_of(trial: &Trial, first: &Page, whole: u64) -> Size {
-    Size {
-        param: trial.param.clone(),
-        size: whole.max(USUAL_PAGE),
-        evidence: format!("{}={} brought {} records.", trial.param, trial.value, first.count),
-        doubt: Some("Larger pages could not be tried: the collection fits on one.".into()),
     }
 }
 
@@ -444,84 +412,4 @@ fn declared_total(first: &Page, second: Option<&Page>) -> Option<Total> {
         let is_large = total.value >= first.count && (!total.is_ambiguous || total.value > first.count);
         agrees && is_large
     })
-}
-
-/// Larger pages: fewer requests for the same records.
-fn larger_pages(
-    prober: &mut Prober,
-    first: &Page,
-    found: &Found,
-    total: Option<&Total>,
-) -> (Option<Size>, Option<Page>, Option<String>) {
-    let average = (first.text.len() as u64 / first.count.max(1)).max(1);
-    let wanted = (LARGE_BYTES / average).min(LARGE_PAGE);
-    if wanted <= first.count {
-        return (
-            None,
-            None,
-            Some(format!(
-                "A page has {} records; larger ones were not tried.",
-                first.count
-            )),
-        );
-    }
-    let mut params = hints::size_params(first);
-    if found.scheme["type"] == "page" || found.scheme["type"] == "link_header" {
-        params.sort_by_key(|param| param != "per_page");
-    } else {
-        params.sort_by_key(|param| param != "limit");
-    }
-    if let Some(own) = size_in_url(found.next_url.as_ref(), first.count) {
-        params.retain(|param| *param != own);
-        params.insert(0, own);
-    }
-    let trials: Vec<Trial> = params
-        .iter()
-        .map(|param| Trial::new(Kind::Size, param, wanted))
-        .collect();
-    let mut tried = Tried::default();
-    let is_larger = |page: &Page| page.count > first.count;
-    match obeyed(prober, &trials, 1, &is_larger, &mut tried) {
-        Some((trial, page)) => {
-            let size = sized(&trial, wanted, first, &page, total);
-            let larger = Some(page).filter(|page| page.begins_as(first));
-            (Some(size), larger, None)
-        }
-        None => {
-            let stopped = prober.stopped.clone().unwrap_or_default();
-            let doubt = format!("No parameter for the size was found. {} {stopped}", tried.shown());
-            (None, None, Some(doubt.trim_end().replace("  ", " ")))
-        }
-    }
-}
-
-/// A parameter of the next page's address whose value is the size of this page.
-fn size_in_url(url: Option<&Url>, count: u64) -> Option<String> {
-    let mut pairs = url?.query_pairs().filter(|(_, value)| value.parse() == Ok(count));
-    let is_place = |name: &str| matches!(name, "page" | "offset" | "skip" | "start" | "cursor" | "after");
-    pairs
-        .find(|(name, _)| !is_place(name))
-        .map(|(name, _)| name.into_owned())
-}
-
-fn sized(trial: &Trial, wanted: u64, first: &Page, page: &Page, total: Option<&Total>) -> Size {
-    let is_everything = total.is_some_and(|total| page.count >= total.value);
-    let is_cut = page.count < wanted && !is_everything;
-    let (size, doubt) = match (is_cut, total) {
-        (false, _) => (wanted, None),
-        (true, Some(_)) => (page.count, Some(format!("The remote cuts pages to {}.", page.count))),
-        (true, None) => (
-            wanted,
-            Some(format!("{} may be all records, or the largest page.", page.count)),
-        ),
-    };
-    Size {
-        param: trial.param.clone(),
-        size,
-        evidence: format!(
-            "{}={wanted} brought {} records instead of {}.",
-            trial.param, page.count, first.count
-        ),
-        doubt,
-    }
 }

@@ -1,6 +1,9 @@
 //! Discoveries of APIs that are a function here: what is proposed, and with how many requests.
 
+#![allow(clippy::result_large_err)] // what is sent answers as the I/O around it does
+
 use super::*;
+use crate::error::Error;
 use crate::http::{Auth, Headers, HttpError};
 use serde_json::{Value, json};
 use url::Url;
@@ -173,7 +176,7 @@ fn numbered_pages_are_found_with_their_size_and_total() {
         json!({"records": "$.data", "page_size": 500, "pagination": {
             "type": "page", "param": "page", "size_param": "per_page", "total": "$.meta.total"}})
     );
-    assert_eq!(seen.requests, 4);
+    assert_eq!(seen.requests, 6);
 }
 
 #[test]
@@ -245,7 +248,7 @@ fn an_address_of_the_next_page_is_followed_wherever_it_stands() {
             "{place}"
         );
         assert_eq!(seen.settings()["params"], json!({"limit": "1000"}), "{place}");
-        assert_eq!(seen.requests, 3, "{place}");
+        assert_eq!(seen.requests, 5, "{place}");
     }
 }
 
@@ -308,7 +311,7 @@ fn a_collection_on_one_page_is_asked_for_a_smaller_one() {
 fn an_api_without_pages_is_told_by_its_total_or_by_what_has_no_effect() {
     let seen = look(&|_: &Query| ok(&json!({"data": items(0, 40, 40), "total": 40})));
     assert_eq!(seen.proposal("pagination"), json!({"type": "none"}));
-    assert_eq!(seen.requests, 2);
+    assert_eq!(seen.requests, 4);
     let seen = look(&|_: &Query| ok(&json!(items(0, 40, 40))));
     assert_eq!(seen.proposal("pagination"), json!({"type": "none"}));
     assert!(seen.doubt("pagination").contains("more than these 40 records"));
@@ -429,7 +432,8 @@ fn what_was_given_is_kept() {
     assert_eq!(settings["concurrency"], 2);
     let given = r#"{"records": "$.rows", "params": {"status": "active"}, "pagination": {"type": "none"}}"#;
     let seen = look_with(&api, given);
-    assert_eq!(seen.requests, 1);
+    // Only a parameter that filters by the time of change was looked for.
+    assert_eq!(seen.requests, 3);
     assert_eq!(seen.settings()["pagination"], json!({"type": "none"}));
 }
 
@@ -474,6 +478,26 @@ fn a_change_time_is_proposed_with_its_format() {
             seen.proposal("cursor"),
             json!({"column": "modifiedAt", "format": format})
         );
+    }
+}
+
+#[test]
+fn a_parameter_that_leaves_out_what_is_older_is_proven() {
+    for param in ["updated_since", "modified_since"] {
+        let api = |query: &Query| {
+            let size = query.number("limit").unwrap_or(30);
+            let since = query.text(param).unwrap_or("").to_owned();
+            let changed = items(0, 200, 200)
+                .into_iter()
+                .filter(|row| row["updated_at"].as_str() >= Some(since.as_str()));
+            ok(
+                &json!({"data": changed.skip(query.number("offset").unwrap_or(0)).take(size).collect::<Vec<_>>(), "total": 200}),
+            )
+        };
+        let seen = look(&api);
+        let expected = json!({"column": "updated_at", "param": param, "format": "iso8601"});
+        assert_eq!(seen.proposal("cursor"), expected, "{}", seen.doubt("cursor"));
+        assert!(Settings::parse(&json!({"cursor": expected}).to_string()).is_ok());
     }
 }
 

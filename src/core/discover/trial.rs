@@ -18,6 +18,7 @@ pub(super) enum Kind {
     Keyset,
     Token,
     Size,
+    Since,
 }
 
 impl Trial {

@@ -125,10 +125,8 @@ impl<'d> Document<'d> {
 
 fn percent_decoded(text: &str) -> Option<String> {
     let pair = format!("x={}", text.replace('+', "%2B"));
-    let found = url::form_urlencoded::parse(pair.as_bytes())
-        .next()
-        .map(|(_, value)| value.into_owned());
-    found
+    let mut pairs = url::form_urlencoded::parse(pair.as_bytes());
+    pairs.next().map(|(_, value)| value.into_owned())
 }
 
 /// The server's address as the document gives it, with the defaults of its variables.

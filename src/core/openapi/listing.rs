@@ -170,7 +170,7 @@ impl<'d> Search<'_, 'd> {
                 let properties = properties(document, schema)?;
                 // What has an id of its own is a record that holds a list, no page of a list.
                 let is_record = properties.iter().any(|property| property.name == "id");
-                let may_enter = path.last().is_none_or(|step| is_envelope(step));
+                let may_enter = path.last().is_none_or(is_envelope);
                 if is_record || !may_enter || path.len() >= DEPTH {
                     return Ok(());
                 }

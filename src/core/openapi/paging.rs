@@ -82,7 +82,7 @@ pub(super) fn find(params: &[Param<'_>], listing: &Listing) -> Paging {
             let is_it = |param: &&Param<'_>| param.place == "query" && word(param.name) == **wanted;
             params.iter().find(is_it).copied()
         };
-        words.iter().find_map(|wanted| named(&wanted))
+        words.iter().find_map(named)
     };
     let size = query(&SIZE);
     let total = listing

@@ -1,5 +1,6 @@
 //! What work would do, seen from a session and without writing anything: a rollback, or a read (`records`).
 
+pub mod columns;
 pub mod records;
 
 pub use super::apply::dropped_message;

@@ -10,12 +10,13 @@ use crate::pg::statement::{Planning, Statement, session};
 use crate::pg::type_name::{self, TypeName};
 use crate::pg::{attempt, latch};
 use crate::pipeline::plan::{self, Task};
+use crate::pipeline::preview::columns::{self, PlannedColumn};
 use crate::pipeline::probe::{self, Question};
 use sluice_core::Class;
-use sluice_core::data::{self, Column, ColumnType, DataError, DecodedPage, Mapping, SingularQuery};
+use sluice_core::data::{self, Column, ColumnType, DataError, DecodedPage, Mapping};
 use sluice_core::error::Error;
 use sluice_core::job::JobFault;
-use sluice_core::settings::{ColumnSetting, Settings};
+use sluice_core::settings::Settings;
 
 type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -51,7 +52,7 @@ pub fn records(question: &Question, wanted: &Wanted) -> Result<Vec<Previewed>> {
     let text = body.locate(&settings.records, &[])?.text;
     let shown = match wanted.target {
         Some(target) => of_target(target, settings, text)?,
-        None => of_records(settings, text)?,
+        None => columns::planned(settings, text)?.into_iter().map(of_planned).collect(),
     };
     let key = positions(&shown, wanted.key)?;
     let columns = shown.iter().map(|column| column.column.clone()).collect();
@@ -115,30 +116,15 @@ fn of_target(target: &Target, settings: &Settings, text: &str) -> Result<Vec<Sho
     }
 }
 
-/// The columns of the settings, or a column for each member of the page.
-fn of_records(settings: &Settings, text: &str) -> Result<Vec<Shown>> {
-    let inferred = data::infer(text, u64::MAX)?.columns;
-    let Some(columns) = &settings.columns else {
-        let shown = inferred.into_iter().map(|c| shown(c.name, c.query, c.ty.sql(), None));
-        return Ok(shown.collect());
-    };
-    let of_column = |column: &ColumnSetting| {
-        let found = data::infer_at(text, &column.query)?;
-        let declared = column.type_name.as_deref().unwrap_or_else(|| found.sql());
-        let (name, query) = (column.name.clone(), column.query.clone());
-        Ok(shown(name, query, declared, column.default.clone()))
-    };
-    columns.iter().map(of_column).collect()
-}
-
-fn shown(name: String, query: SingularQuery, declared: &str, default: Option<String>) -> Shown {
-    let ty = type_name::parse(declared);
+/// A column that the table would have.
+fn of_planned(column: PlannedColumn) -> Shown {
+    let ty = type_name::parse(&column.type_sql);
     Shown {
         column: Column {
-            name,
-            query,
+            name: column.name,
+            query: column.query,
             ty: ColumnType::from_type_oid(ty.oid.to_u32()),
-            default,
+            default: column.default,
         },
         ty: type_name::base(ty),
         not_null: false,

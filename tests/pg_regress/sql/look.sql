@@ -9,7 +9,7 @@ SELECT sluice.grant_access('look_writer', 'writer');
 SELECT * FROM sluice.discover('nope', '/products');
 SELECT * FROM sluice.discover('closed', '/../products');
 SELECT * FROM sluice.discover('closed', '/products?page=1');
-SELECT * FROM sluice.discover('closed', '/products', '{"recordss": "$.data"}');
+SELECT * FROM sluice.discover('closed', '/products', '{"page_size": 0}');
 SELECT * FROM sluice.discover('closed', NULL);
 SELECT * FROM sluice.discover('closed', '/products');
 -- preview
