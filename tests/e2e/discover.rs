@@ -191,7 +191,7 @@ fn wrapped_records_and_planned_columns_make_a_table_with_the_types_that_were_tol
     );
     assert_eq!(
         shop.db.text(types),
-        "id integer, cost numeric(12,2), absent timestamp with time zone, name text"
+        "absent timestamp with time zone, cost numeric(12,2), id integer, name text"
     );
     shop.app.exec("CALL sluice.sync('planned')");
     assert_eq!(shop.db.number("SELECT count(*) FROM app.planned WHERE cost > 0"), 10);
