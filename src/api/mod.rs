@@ -8,6 +8,7 @@ mod connections;
 mod discover;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod ingest;
 mod jobs;
 mod live;
 mod openapi;

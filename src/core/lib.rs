@@ -12,6 +12,7 @@ pub mod discover;
 pub mod error;
 pub mod guard;
 pub mod http;
+pub mod ingest;
 pub mod job;
 pub mod keys;
 pub mod openapi;

@@ -4,7 +4,7 @@ use super::{Ended, Work};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::shmem;
 use crate::store::job::{self, Job};
-use crate::store::{run, state};
+use crate::store::{ingest, run, state};
 use sluice_core::run::RunStatus;
 use sluice_core::{Class, Error, Result};
 
@@ -15,7 +15,7 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>) -> Resul
         return Ok(());
     };
     match outcome {
-        Ok(Ended::Published | Ended::RolledBack) => Ok(()),
+        Ok(Ended::Published | Ended::RolledBack | Ended::Ingested) => Ok(()),
         Ok(Ended::Held(reason)) => {
             run::hold(work.run, work.job, reason, now)?;
             state::end_read(work.job)?;
@@ -34,6 +34,11 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>) -> Resul
 fn fail(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<()> {
     let status = status_after(work, error)?;
     run::fail(work.run, status, error, now)?;
+    if run::is_ingest(work.run)? {
+        // Neither the schedule nor the health of the remote has to do with it.
+        let delay = sluice_core::ingest::delay_after(ingest::failures(work.job)? + 1);
+        return ingest::postpone(work.job, work.run, error, now.plus(delay));
+    }
     // An approved run that could not be published keeps its pages, and waits for a decision again.
     if run::hold_again(work.run)? {
         return job::plan_after_failure(job, now, false);

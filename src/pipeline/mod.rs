@@ -9,7 +9,8 @@
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
 //! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `batch` writes and commits;
 //! `refused` names the record that PostgreSQL would not take; `gone` finds what vanished, `difference` what changed;
-//! `publish` makes a read visible, `settle` ends one whose rows are there, `brought` keeps what it brought; `rollback` takes runs back; `finish` ends a run's row.
+//! `publish` makes a read visible, `settle` ends one whose rows are there, `brought` keeps what it brought; `ingest` writes what others
+//! sent us; `rollback` takes runs back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod apply;
@@ -19,6 +20,7 @@ mod decode;
 mod difference;
 mod finish;
 mod gone;
+mod ingest;
 mod pages;
 mod plan;
 pub mod preview;
@@ -59,6 +61,8 @@ enum Ended {
     Held(String),
     /// An empty answer was refused; the last good data stays.
     KeptBack(Error),
+    /// The payloads that waited are written; committed already.
+    Ingested,
     /// A rollback is done; committed already.
     RolledBack,
 }
@@ -84,6 +88,7 @@ fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
     match *task {
         Task::RollBack { to, resume } => rollback::run(work, plan, to, resume),
         Task::Approve { generation } => publish::approved(work, plan, generation),
+        Task::Ingest => ingest::run(work, plan),
         Task::Sync => sync(work, plan),
     }
 }

@@ -39,16 +39,24 @@ pub struct Plan {
 /// What a run is for.
 pub enum Task {
     Sync,
-    Approve { generation: i64 },
-    RollBack { to: Option<i64>, resume: bool },
+    /// Writes payloads that wait.
+    Ingest,
+    Approve {
+        generation: i64,
+    },
+    RollBack {
+        to: Option<i64>,
+        resume: bool,
+    },
 }
 
 /// Takes the run that this worker was started for; None where it is no longer there to take.
 pub fn take(work: &Work) -> Result<Option<Run>> {
-    let Some(found) = run::by_id(work.run)? else {
-        return Ok(None);
-    };
-    Ok(run::start(work.run, crate::pg::clock::now())?.then_some(found))
+    // First taken, then looked at: what it is for may change until then.
+    match run::start(work.run, crate::pg::clock::now())? {
+        true => run::by_id(work.run),
+        false => Ok(None),
+    }
 }
 
 pub fn task(run: &Run) -> Task {
@@ -62,6 +70,7 @@ pub fn task(run: &Run) -> Task {
             resume: run.rollback_resume,
         },
         (false, true, Some(generation)) => Task::Approve { generation },
+        _ if run.source == RunSource::Ingest.as_str() => Task::Ingest,
         _ => Task::Sync,
     }
 }

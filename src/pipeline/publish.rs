@@ -14,7 +14,7 @@ use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, latch, transaction};
 use crate::store::run::{self, Counts};
-use crate::store::{job, missing, page, state, undo};
+use crate::store::{ingest, job, missing, page, state, undo};
 use sluice_core::data::{self, Mapping};
 use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Removals};
 use sluice_core::run::RunStatus;
@@ -110,10 +110,7 @@ struct Publishing<'a> {
 
 impl Publishing<'_> {
     fn once(&self) -> Result<Verdict> {
-        let Some(mapping) = self.mapping() else {
-            // Not one record has ever come: nothing to map, nothing to publish but that.
-            return self.decide_without_mapping();
-        };
+        let mapping = self.mapping().ok_or(data::DataError::NoColumns)?;
         let mut compared = gone::compare(self.plan, self.read, self.generation, &mapping)?;
         let live = self.live(&compared);
         let facts = self.facts(&compared);
@@ -130,25 +127,10 @@ impl Publishing<'_> {
         Ok(Verdict::Published)
     }
 
-    /// The mapping that the pages were decoded with.
+    /// The mapping that the pages were decoded with. Where not one record has come, there is nothing to map but keys.
     fn mapping(&self) -> Option<Arc<Mapping>> {
-        self.read.mapping.clone()
-    }
-
-    fn decide_without_mapping(&self) -> Result<Verdict> {
-        let parts = MappingParts::of(self.plan);
-        let mapping = parts
-            .mapping(|_| false)
-            .map(Arc::new)
-            .ok_or(data::DataError::NoColumns)?;
-        self.finish(&Publication {
-            mapping: &mapping,
-            rows: 0,
-            unconfirmed: 0,
-            skip_valid: true,
-            cursor: self.read.state.cursor.clone(),
-        })?;
-        Ok(Verdict::Published)
+        let of_keys = || MappingParts::of(self.plan).mapping(|_| false).map(Arc::new);
+        self.read.mapping.clone().or_else(of_keys)
     }
 
     fn live(&self, compared: &Compared) -> Live {
@@ -320,9 +302,10 @@ pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
     let kept = state::kept_generations(work.job)?;
     page::keep_only(work.job, &kept)?;
     missing::keep_only(work.job, &kept)?;
+    ingest::forget_keys(work.job)?;
     run::prune(work.job, KEPT_RUNS)?;
     Ok(())
 }
 
 /// Runs whose rows are kept whatever became of them.
-const KEPT_RUNS: i64 = 1000;
+pub const KEPT_RUNS: i64 = 1000;

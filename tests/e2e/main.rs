@@ -37,3 +37,4 @@ mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
 mod undo; // taking published runs back
 mod waiting; // for the remote, holding nothing
+mod webhooks; // payloads that others send us
