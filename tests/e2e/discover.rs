@@ -41,10 +41,7 @@ fn each_scheme_is_recognised_and_its_statement_follows_the_source() {
         ("/none/products", r#"{"type": "none"}"#),
         ("/page/products", r#"{"type": "page", "param": "page"}"#),
         ("/offset/products", r#"{"type": "offset", "param": "offset"}"#),
-        (
-            "/cursor/products",
-            r#"{"next": "$.meta.next", "type": "cursor", "param": "cursor"}"#,
-        ),
+        ("/cursor/products", r#"{"next": "$.meta.next", "type": "cursor"}"#),
         ("/next_url/products", r#"{"next": "$.meta.next", "type": "next_url"}"#),
         ("/link/products", r#"{"type": "link_header"}"#),
         (

@@ -10,6 +10,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 const DEPTH: usize = 4;
 /// Values around the records that are looked at: an object with more members is a map, no envelope.
 const MOST_VALUES: usize = 500;
+/// Records of a page that types and keys are told from.
+const MOST_LOOKED: usize = 20_000;
 /// A longer value names no next page.
 const LONGEST_VALUE: usize = 8 * 1024;
 
@@ -213,7 +215,7 @@ fn header_delimiter(text: &str) -> Option<char> {
 /// One page of records, as far as finding its way through the collection needs it.
 #[derive(Debug, Clone)]
 pub(super) struct Page {
-    /// The array of records.
+    /// The array of records, of a very long one the beginning.
     pub text: String,
     pub count: u64,
     /// A hash of each record, or of its identity where one is known.
@@ -255,7 +257,7 @@ impl View {
         };
         let (count, ids) = self.ids(&text)?;
         Ok(Page {
-            text,
+            text: beginning(text)?,
             count,
             ids,
             leaves,
@@ -276,6 +278,15 @@ impl View {
         };
         Ok((records.len() as u64, records.iter().map(id).collect()))
     }
+}
+
+/// The first records of an array: as many as are looked into.
+fn beginning(text: String) -> Result<String, DataError> {
+    let records = data::elements(&text)?;
+    Ok(match records.get(..MOST_LOOKED) {
+        Some(first) if first.len() < records.len() => format!("[{}]", first.join(",")),
+        _ => text,
+    })
 }
 
 impl Page {

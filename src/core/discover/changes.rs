@@ -15,11 +15,16 @@ pub(super) struct Changes {
 }
 
 impl Changes {
+    /// The setting `cursor`, as far as it is known; the usual format goes without saying.
     pub fn setting(&self) -> Value {
-        match &self.param {
-            Some(param) => json!({"column": self.time.column, "param": param, "format": self.time.format}),
-            None => json!({"column": self.time.column, "format": self.time.format}),
+        let mut setting = json!({"column": self.time.column});
+        if let Some(param) = &self.param {
+            setting["param"] = json!(param);
         }
+        if self.time.format != "iso8601" {
+            setting["format"] = json!(self.time.format);
+        }
+        setting
     }
 }
 

@@ -68,17 +68,18 @@ pub(super) fn shape(first: &str, pages: &[&str]) -> Result<Shape, DataError> {
         }
     }
     rename_twins(&mut columns, wrapper.map(|(name, _)| *name));
-    let propose = |column: InferredColumn| -> Result<ProposedColumn, DataError> {
+    let present = present(&all, &columns)?;
+    let propose = |(column, present): (InferredColumn, u64)| {
         let before = on_first.iter().find(|first| first.query == column.query);
-        Ok(ProposedColumn {
+        ProposedColumn {
             is_plain: column.query == SingularQuery::member(&column.name),
             is_widened: before.is_none_or(|first| first.ty != column.ty),
-            present: present(&all, &column.query)?,
+            present,
             column,
-        })
+        }
     };
     Ok(Shape {
-        columns: columns.into_iter().map(propose).collect::<Result<_, _>>()?,
+        columns: columns.into_iter().zip(present).map(propose).collect(),
         records: inferred.records,
         wrapped_in: wrapper.map(|(name, _)| (*name).to_owned()),
     })
@@ -134,11 +135,14 @@ fn unwrapped(records_text: &str, name: &str) -> Result<String, DataError> {
     Ok(format!("[{}]", inner.join(",")))
 }
 
-fn present(records_text: &str, query: &SingularQuery) -> Result<u64, DataError> {
-    let mut present = 0;
+/// For each column how many records have a value for it.
+fn present(records_text: &str, columns: &[InferredColumn]) -> Result<Vec<u64>, DataError> {
+    let queries: Vec<&SingularQuery> = columns.iter().map(|column| &column.query).collect();
+    let mut present = vec![0; columns.len()];
     for record in data::elements(records_text)? {
-        let picked = data::pick(record, &[query])?;
-        present += u64::from(picked.first().copied().flatten().is_some_and(|raw| raw != "null"));
+        for (count, raw) in present.iter_mut().zip(data::pick(record, &queries)?) {
+            *count += u64::from(raw.is_some_and(|raw| raw != "null"));
+        }
     }
     Ok(present)
 }

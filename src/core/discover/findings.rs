@@ -28,8 +28,8 @@ pub(super) struct Seen {
 }
 
 /// Lines of this length let a row fit into a terminal of 120 columns.
-const EVIDENCE_WIDTH: usize = 36;
-const DOUBT_WIDTH: usize = 28;
+const EVIDENCE_WIDTH: usize = 29;
+const DOUBT_WIDTH: usize = 20;
 /// Fewer records prove little about a key and types.
 const FEW: u64 = 20;
 
@@ -130,10 +130,7 @@ fn key_row(shape: &Shape, key: Option<&ProposedColumn>) -> Finding {
     let few = (records < FEW).then(|| format!("Only {records} records were seen."));
     match key {
         Some(key) => Finding::new("key", Some(json!([key.column.name])))
-            .because(format!(
-                "{}: {records} of {records} distinct, none null",
-                key.column.name
-            ))
+            .because(format!("{}: {records} of {records} distinct", key.column.name))
             .but(few),
         None => Finding::new("key", None).but(Some(
             "No single member tells the records apart. Name several columns that do: key => ARRAY['shop', 'id'].",

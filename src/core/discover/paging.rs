@@ -245,7 +245,10 @@ fn by_token(prober: &mut Prober, first: &Page, named: &NextNamed, tried: &mut Tr
     let takes = |page: &Page| page.beside(first) == Beside::Others;
     let (trial, second) = obeyed(prober, &trials, 2, &takes, tried)?;
     Some(Found {
-        scheme: json!({"type": "cursor", "param": trial.param, "next": named.place}),
+        scheme: match trial.param.as_str() {
+            "cursor" => json!({"type": "cursor", "next": named.place}),
+            param => json!({"type": "cursor", "param": param, "next": named.place}),
+        },
         evidence: format!(
             "{} holds a token; sent as {} it brought {} other records.",
             named.place, trial.param, second.count

@@ -43,7 +43,7 @@ pub struct Call<'a> {
 pub fn document(settings: &[Member]) -> String {
     let members: Vec<String> = settings
         .iter()
-        .map(|(name, raw)| format!("    {}: {}", Value::from(name.as_str()), unfolded(raw)))
+        .map(|(name, raw)| format!("  {}: {}", Value::from(name.as_str()), unfolded(raw)))
         .collect();
     format!("{{\n{}}}", members.join(",\n"))
 }
@@ -58,9 +58,9 @@ fn unfolded(raw: &str) -> String {
     let Ok(members) = members else { return raw.to_owned() };
     let lines: Vec<String> = members
         .iter()
-        .map(|member| format!("      {}: {}", Value::from(member.name.as_str()), member.raw))
+        .map(|member| format!("    {}: {}", Value::from(member.name.as_str()), member.raw))
         .collect();
-    format!("{{\n{}}}", lines.join(",\n"))
+    format!("{{\n{}\n  }}", lines.join(",\n"))
 }
 
 /// A value as an SQL literal, whatever standard_conforming_strings says.

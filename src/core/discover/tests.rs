@@ -285,7 +285,10 @@ fn a_token_is_sent_as_the_parameter_that_brings_other_records() {
             ok(&json!({"items": items(at, 10, 60), "meta": {member: next}}))
         };
         let seen = look(&api);
-        let expected = json!({"type": "cursor", "param": param, "next": format!("$.meta.{member}")});
+        let mut expected = json!({"type": "cursor", "next": format!("$.meta.{member}")});
+        if param != "cursor" {
+            expected["param"] = json!(param);
+        }
         assert_eq!(seen.proposal("pagination"), expected, "{member}");
         seen.settings();
     }
@@ -468,7 +471,6 @@ fn a_next_page_elsewhere_is_a_doubt() {
 #[test]
 fn a_change_time_is_proposed_with_its_format() {
     for (value, format) in [
-        (json!("2024-01-01T00:00:00Z"), "iso8601"),
         (json!(1_700_000_000), "epoch_s"),
         (json!(1_700_000_000_000_u64), "epoch_ms"),
     ] {
@@ -495,7 +497,7 @@ fn a_parameter_that_leaves_out_what_is_older_is_proven() {
             )
         };
         let seen = look(&api);
-        let expected = json!({"column": "updated_at", "param": param, "format": "iso8601"});
+        let expected = json!({"column": "updated_at", "param": param});
         assert_eq!(seen.proposal("cursor"), expected, "{}", seen.doubt("cursor"));
         assert!(Settings::parse(&json!({"cursor": expected}).to_string()).is_ok());
     }
@@ -520,7 +522,7 @@ fn rows_fit_a_terminal() {
         longest(seen.found.iter().filter_map(pick).cloned().collect()).unwrap_or(0)
     };
     let width = 10 + of(|row| row.proposal.as_ref()) + of(|row| row.evidence.as_ref()) + of(|row| row.doubt.as_ref());
-    assert!(width + 11 <= 120 + 8, "{width}");
+    assert!(width + 11 <= 120, "{width}");
 }
 
 #[test]
