@@ -15,7 +15,7 @@ type Row = (i64, Vec<String>, Option<String>, Option<String>);
 
 /// What `sluice.preview` gives as jsonb, as text.
 #[pg_extern(name = "_preview", volatile, parallel_unsafe)]
-#[allow(clippy::type_complexity)] // the columns of a table function
+#[allow(clippy::too_many_arguments, clippy::type_complexity)] // the public signature, and a table function's columns
 fn preview(
     connection: Option<&str>,
     path: Option<&str>,
