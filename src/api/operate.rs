@@ -50,7 +50,7 @@ fn request(job: &Job) -> Result<i64> {
     Ok(id)
 }
 
-fn refuse_at_rest(job: &Job) -> Result<()> {
+pub fn refuse_at_rest(job: &Job) -> Result<()> {
     let name = job.name.clone();
     if job.armed != Some(super::here()) {
         return Err(CallError::NotArmed { name }.into());

@@ -88,6 +88,8 @@ pub enum CallError {
     RunTimeout { limit: std::time::Duration },
     #[error("the collection has more {what} than the limit of {limit}")]
     RunLimit { what: &'static str, limit: u64 },
+    #[error("job \"{job}\" has no retry that waits")]
+    NoRetry { job: String },
     #[error("starting at a page is not supported yet")]
     FromPage,
     #[error("table \"{name}\" does not exist")]
@@ -135,6 +137,7 @@ impl Explain for CallError {
     fn sqlstate(&self) -> &'static str {
         match self {
             CallError::NotPreloaded
+            | CallError::NoRetry { .. }
             | CallError::NotHeld { .. }
             | CallError::Paused { .. }
             | CallError::Disabled { .. }
@@ -249,6 +252,7 @@ impl Explain for CallError {
             CallError::UnboundSecret { name } => format!("Set it with one: SELECT sluice.set_secret({}, '…', origin => 'https://…').", literal(name)),
             CallError::UnknownTarget { .. } => "Leave the target out to see the table that create_job would make.".into(),
             CallError::RecordCount { .. } => "For example: max_records => 10".into(),
+            CallError::NoRetry { job } => format!("SELECT sluice.start_sync({}) runs it now.", literal(job)),
             CallError::PayloadKind { .. } => "Give one record as an object, an array of records, or a document as the remote answers it.".into(),
             CallError::PayloadSize { .. } => "Send the records in several payloads.".into(),
             CallError::QueueFull { name, .. } => format!("SELECT status, waits_for, error_message FROM sluice.sync_ingest WHERE data_type = {0} says what they wait for; SELECT sluice.drop_ingest({0}) drops those that were set aside.", literal(name)),

@@ -18,6 +18,7 @@ pub mod keys;
 pub mod openapi;
 pub mod pagination;
 pub mod retry;
+pub mod retry_queue;
 pub mod run;
 pub mod schedule;
 pub mod secret;

@@ -8,7 +8,7 @@ use crate::pg::{identity, settings};
 use crate::store::connection::{self, Server};
 use crate::store::job::Job;
 use crate::store::run::Run;
-use crate::store::{self, role, run};
+use crate::store::{self, retry, role, run};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
@@ -53,10 +53,15 @@ pub enum Task {
 /// Takes the run that this worker was started for; None where it is no longer there to take.
 pub fn take(work: &Work) -> Result<Option<Run>> {
     // First taken, then looked at: what it is for may change until then.
-    match run::start(work.run, crate::pg::clock::now())? {
-        true => run::by_id(work.run),
-        false => Ok(None),
+    if !run::start(work.run, crate::pg::clock::now())? {
+        return Ok(None);
     }
+    let found = run::by_id(work.run)?;
+    let others = [RunSource::Rollback, RunSource::Ingest].map(RunSource::as_str);
+    if found.as_ref().is_some_and(|run| !others.contains(&run.source.as_str())) {
+        retry::take_place(work.job)?;
+    }
+    Ok(found)
 }
 
 pub fn task(run: &Run) -> Task {
