@@ -19,7 +19,7 @@ const VIEWS: [&str; 11] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 38] = [
+const FUNCTIONS: [(&str, &str); 41] = [
     ("alter_job", "wa"),
     ("approve", "woa"),
     ("arm", "a"),
