@@ -14,6 +14,7 @@ use sluice_core::pagination::ReadPlan;
 
 use url::Url;
 
+use crate::exchange::MOST_REDIRECTS;
 use crate::spec::ReadSpec;
 use crate::transport::Transport;
 
@@ -81,7 +82,7 @@ fn ask(spec: &ReadSpec, transport: &dyn Transport) -> Result<Response, HttpError
     let number = start.number.max(1);
     let mut plan = ReadPlan::new(&spec.pagination, spec.page_size, start)?;
     let ask = plan.next_ask(number).ok_or(HttpError::BadToken { page: number })?;
-    send(spec, &spec.request(&ask)?, transport)
+    send(spec, spec.request(&ask)?, transport)
 }
 
 /// The response to the request for an address, which must lie below the base.
@@ -89,14 +90,21 @@ fn ask(spec: &ReadSpec, transport: &dyn Transport) -> Result<Response, HttpError
 /// # Errors
 /// What the one request met.
 pub fn at(spec: &ReadSpec, url: Url, transport: &dyn Transport) -> Result<Response, Error> {
-    Ok(send(spec, &spec.request_to(url), transport)?)
+    Ok(send(spec, spec.request_to(url), transport)?)
 }
 
-fn send(spec: &ReadSpec, request: &Request, transport: &dyn Transport) -> Result<Response, HttpError> {
-    let response = transport.send(request)?;
-    match status::judge(request, &response, &spec.auth, SystemTime::now())? {
+fn send(spec: &ReadSpec, mut request: Request, transport: &dyn Transport) -> Result<Response, HttpError> {
+    let mut response = transport.send(&request)?;
+    for _ in 0..MOST_REDIRECTS {
+        let Some(elsewhere) = spec.redirected(&request, &response) else {
+            break;
+        };
+        request = elsewhere;
+        response = transport.send(&request)?;
+    }
+    match status::judge(&request, &response, &spec.auth, SystemTime::now())? {
         Meaning::Page | Meaning::NoContent => Ok(response),
-        Meaning::Absent => Err(status::failure(request, &response, &spec.auth, SystemTime::now())),
+        Meaning::Absent => Err(status::failure(&request, &response, &spec.auth, SystemTime::now())),
     }
 }
 

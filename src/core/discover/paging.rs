@@ -13,7 +13,7 @@ use super::size::{Size, larger_pages, shrink, size_of};
 use super::trial::{Kind, Trial, Tried, numbered, obeyed};
 use crate::data::SingularQuery;
 use crate::http::{Auth, HttpError};
-use crate::pagination::{Ask, PageToken, Pagination, link_header, next};
+use crate::pagination::{Ask, Carrier, PageToken, Pagination, ParamPlace, Totals, link_header, next};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -168,12 +168,12 @@ fn follow(prober: &mut Prober, first: &Page, remote: &Remote, named: &NextNamed)
         true => Pagination::NextUrl {
             next: named.source.clone(),
             param: None,
-            total: None,
+            totals: Totals::default(),
         },
         false => Pagination::Cursor {
             param: "cursor".into(),
             next: named.source.clone(),
-            total: None,
+            totals: Totals::default(),
         },
     };
     let context = next::Context {
@@ -181,6 +181,7 @@ fn follow(prober: &mut Prober, first: &Page, remote: &Remote, named: &NextNamed)
         first: &prober.first,
         base: &remote.base,
         auth: &remote.auth,
+        place: ParamPlace::Query,
         page: 1,
     };
     let Some(token) = next::token(&pagination, Some(&named.raw), &context)? else {
@@ -199,7 +200,8 @@ fn url_of(pagination: &Pagination, token: PageToken, first: &Url, remote: &Remot
         token,
         epoch: 0,
     };
-    pagination.url(&ask, first, &remote.base, None)
+    let carrier = Carrier::of_query(first, &remote.base, None);
+    Ok(pagination.carried(&ask, &carrier)?.0)
 }
 
 fn followed(prober: &mut Prober, first: &Page, url: &Url, scheme: Value, what: &str) -> Option<Found> {
