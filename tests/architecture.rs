@@ -1,8 +1,12 @@
 //! Reads the source tree and holds it to the rules of CONTRIBUTING.md: who may import whom, sizes, where unsafe code and
 //! table names may stand, what every SQL object needs. Each rule is proven on a small bad sample beside it.
 
+#[path = "architecture/faults.rs"]
+mod faults;
 #[path = "architecture/imports.rs"]
 mod imports;
+#[path = "architecture/messages.rs"]
+mod messages;
 #[path = "architecture/sizes.rs"]
 mod sizes;
 #[path = "architecture/source.rs"]
@@ -12,7 +16,7 @@ mod sql;
 #[path = "architecture/words.rs"]
 mod words;
 
-use source::{Source, rust_files, sql_files};
+use source::{Source, golden_files, rust_files, sql_files};
 
 /// Fails with every violation at once, one a line.
 fn hold(rule: &str, violations: Vec<String>) {
@@ -56,6 +60,14 @@ fn files_and_functions_stay_small() {
 }
 
 #[test]
+fn every_fault_of_the_network_and_of_remote_data_has_a_test_that_names_it() {
+    let mut files = rust_files("src");
+    files.extend(rust_files("tests"));
+    files.retain(|file| file.path != "tests/architecture/faults.rs");
+    hold("faults", faults::violations(&files));
+}
+
+#[test]
 fn only_the_store_names_our_tables() {
     hold(
         "table names",
@@ -75,6 +87,12 @@ fn every_public_sql_object_has_a_comment() {
         "comments",
         sql::uncommented(&sql_files("sql/schema"), &rust_files("src")),
     );
+}
+
+#[test]
+fn every_message_of_a_definition_or_a_call_is_shown_by_a_golden_file() {
+    let golden = golden_files("tests/pg_regress/expected");
+    hold("messages", messages::unshown(&golden));
 }
 
 #[test]

@@ -104,7 +104,9 @@ fn send(spec: &ReadSpec, mut request: Request, transport: &dyn Transport) -> Res
     }
     match status::judge(&request, &response, &spec.auth, SystemTime::now())? {
         Meaning::Page | Meaning::NoContent => Ok(response),
-        Meaning::Absent => Err(status::failure(&request, &response, &spec.auth, SystemTime::now())),
+        Meaning::Absent | Meaning::Unchanged => {
+            Err(status::failure(&request, &response, &spec.auth, SystemTime::now()))
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use sluice_core::settings::Settings;
 use sluice_fetch::probe::{self, Probed};
 use sluice_fetch::{Limits, ReadSpec, Timeouts};
 use sluice_fetch::{Transport, UreqTransport};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
@@ -212,6 +213,7 @@ fn spec(question: &Question, auth: Auth) -> ReadSpec {
         },
         policy: address_policy(&question.options),
         start: None,
+        known: HashMap::new(),
         seed: clock::random_seed(),
     }
 }

@@ -35,9 +35,9 @@ pub enum DataError {
     TooDeep { limit: usize },
     #[error("{what} is larger than {limit} bytes")]
     TooLarge { what: &'static str, limit: usize },
-    #[error("the answer has nothing at {path}")]
+    #[error("the answer has nothing at {}", self::excerpt(.path))]
     PathMissing { path: String },
-    #[error("the answer has {found} at {path}, not an array of records")]
+    #[error("the answer has {found} at {}, not an array of records", self::excerpt(.path))]
     NotAnArray { path: String, found: JsonKind },
     #[error("record {record} is {found}, not an object")]
     NotAnObject { record: u64, found: JsonKind },
