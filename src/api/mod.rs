@@ -14,6 +14,7 @@ mod live;
 mod openapi;
 mod operate;
 mod preview;
+mod rejects;
 mod retries;
 mod rollback;
 mod secrets;

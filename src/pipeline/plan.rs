@@ -15,7 +15,7 @@ use sluice_core::connection::ConnectionOptions;
 use sluice_core::data::SingularQuery;
 use sluice_core::http::{Auth, Method};
 use sluice_core::job::Mode;
-use sluice_core::run::RunSource;
+use sluice_core::run::{RunSource, RunTask};
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::target::TargetError;
 use sluice_core::url_policy::address::AddressPolicy;
@@ -48,6 +48,7 @@ pub enum Task {
         to: Option<i64>,
         resume: bool,
     },
+    ReplayRejects,
 }
 
 /// Takes the run that this worker was started for; None where it is no longer there to take.
@@ -75,6 +76,7 @@ pub fn task(run: &Run) -> Task {
             resume: run.rollback_resume,
         },
         (false, true, Some(generation)) => Task::Approve { generation },
+        _ if run.task == RunTask::ReplayRejects => Task::ReplayRejects,
         _ if run.source == RunSource::Ingest.as_str() => Task::Ingest,
         _ => Task::Sync,
     }

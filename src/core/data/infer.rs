@@ -7,7 +7,7 @@ use super::kind::JsonKind;
 use super::names::column_names;
 use super::path::SingularQuery;
 use super::pick::pick;
-use super::records::{Member, elements, for_each_record};
+use super::records::{Member, for_each_record, members_of, split_records};
 use super::time;
 use std::collections::{HashMap, HashSet};
 
@@ -160,7 +160,7 @@ impl Seen {
 /// The type that takes every value that a query selects in the records; text where there is none.
 pub fn infer_at(records_text: &str, query: &SingularQuery) -> Result<InferredType, DataError> {
     let mut seen = Seen::default();
-    for record in elements(records_text)? {
+    for record in split_records(records_text)? {
         if let Some(raw) = pick(record, &[query])?.first().copied().flatten() {
             seen.add(raw);
         }
@@ -168,15 +168,27 @@ pub fn infer_at(records_text: &str, query: &SingularQuery) -> Result<InferredTyp
     Ok(seen.ty.unwrap_or(InferredType::Text))
 }
 
-/// The names of all members that any record has, in the order of their first appearance.
+/// The names of all members that any record has, in the order of their first appearance. Records that are no objects
+/// have none; where that is all of them, it is the error.
 pub fn members(records_text: &str) -> Result<Vec<String>, DataError> {
     let mut names = Vec::new();
     let mut known = HashSet::new();
-    for_each_record(records_text, u64::MAX, |record| {
-        let new = record.iter().filter(|member| known.insert(member.name.clone()));
-        names.extend(new.map(|member| member.name.clone()));
-    })?;
-    Ok(names)
+    let mut odd = None;
+    for (record, raw) in (1..).zip(split_records(records_text)?) {
+        match members_of(raw) {
+            Ok(members) => {
+                let new = members.into_iter().filter(|member| known.insert(member.name.clone()));
+                names.extend(new.map(|member| member.name));
+            }
+            Err(_) => {
+                odd.get_or_insert((record, JsonKind::of(raw)));
+            }
+        }
+    }
+    match odd {
+        Some((record, found)) if names.is_empty() => Err(DataError::NotAnObject { record, found }),
+        _ => Ok(names),
+    }
 }
 
 /// The members that could be a key: scalar, in every record, never null and distinct. `id` comes first, the others in

@@ -93,7 +93,7 @@ fn walk(raw: &str, path: &mut Vec<Step>, out: &mut Envelope) -> Result<(), DataE
     let here = SingularQuery { steps: path.clone() };
     match JsonKind::of(raw) {
         JsonKind::Array => {
-            let elements = data::elements(raw)?;
+            let elements = data::split_records(raw)?;
             let objects = elements.iter().filter(|e| JsonKind::of(e) == JsonKind::Object).count();
             out.arrays.push(Array {
                 path: here,
@@ -266,7 +266,7 @@ impl View {
     }
 
     fn ids(&self, text: &str) -> Result<(u64, Vec<u64>), DataError> {
-        let records = data::elements(text)?;
+        let records = data::split_records(text)?;
         let id = |record: &&str| {
             let picked = self.identity.as_ref().and_then(|query| {
                 let found = data::pick(record, &[query]).ok()?;
@@ -282,7 +282,7 @@ impl View {
 
 /// The first records of an array: as many as are looked into.
 fn beginning(text: String) -> Result<String, DataError> {
-    let records = data::elements(&text)?;
+    let records = data::split_records(&text)?;
     Ok(match records.get(..MOST_LOOKED) {
         Some(first) if first.len() < records.len() => format!("[{}]", first.join(",")),
         _ => text,

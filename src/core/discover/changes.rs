@@ -69,7 +69,7 @@ impl Time {
 }
 
 fn times(records_text: &str, query: &SingularQuery) -> Option<Vec<Time>> {
-    let records = data::elements(records_text).ok()?;
+    let records = data::split_records(records_text).ok()?;
     let time = |record: &&str| {
         let picked = data::pick(record, &[query]).ok()?;
         let raw = picked.first().copied().flatten().filter(|raw| *raw != "null")?;

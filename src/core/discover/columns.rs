@@ -119,7 +119,7 @@ fn rename_twins(columns: &mut [InferredColumn], wrapper: Option<&str>) {
 fn joined(pages: &[&str]) -> Result<String, DataError> {
     let mut records = Vec::new();
     for page in pages {
-        records.extend(data::elements(page)?);
+        records.extend(data::split_records(page)?);
     }
     Ok(format!("[{}]", records.join(",")))
 }
@@ -127,7 +127,7 @@ fn joined(pages: &[&str]) -> Result<String, DataError> {
 fn unwrapped(records_text: &str, name: &str) -> Result<String, DataError> {
     let query = SingularQuery::member(name);
     let mut inner = Vec::new();
-    for record in data::elements(records_text)? {
+    for record in data::split_records(records_text)? {
         let picked = data::pick(record, &[&query])?;
         let object = picked.first().copied().flatten();
         inner.extend(object.filter(|raw| JsonKind::of(raw) == JsonKind::Object));
@@ -139,7 +139,7 @@ fn unwrapped(records_text: &str, name: &str) -> Result<String, DataError> {
 fn present(records_text: &str, columns: &[InferredColumn]) -> Result<Vec<u64>, DataError> {
     let queries: Vec<&SingularQuery> = columns.iter().map(|column| &column.query).collect();
     let mut present = vec![0; columns.len()];
-    for record in data::elements(records_text)? {
+    for record in data::split_records(records_text)? {
         for (count, raw) in present.iter_mut().zip(data::pick(record, &queries)?) {
             *count += u64::from(raw.is_some_and(|raw| raw != "null"));
         }
@@ -229,7 +229,7 @@ pub(super) fn change_time(shape: &Shape, sample: &str) -> Option<ChangeTime> {
 }
 
 fn time_format(column: &InferredColumn, sample: &str) -> Option<&'static str> {
-    let records = data::elements(sample).ok()?;
+    let records = data::split_records(sample).ok()?;
     let value = records.iter().find_map(|record| {
         let picked = data::pick(record, &[&column.query]).ok()?;
         picked.first().copied().flatten().filter(|raw| *raw != "null")

@@ -302,7 +302,7 @@ fn less_likely(first: &Page, key: Option<&LastKey>) -> Vec<Trial> {
 
 /// The key of the last record as a parameter's value, where keys rise.
 fn last_key(page: &Page, key: &LastKey) -> Option<String> {
-    let records = crate::data::elements(&page.text).ok()?;
+    let records = crate::data::split_records(&page.text).ok()?;
     let value = |record: &&str| {
         let picked = crate::data::pick(record, &[&key.query]).ok()?;
         picked.first().copied().flatten().map(str::to_owned)

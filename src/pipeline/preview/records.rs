@@ -57,7 +57,7 @@ pub fn records(question: &Question, wanted: &Wanted) -> Result<Vec<Previewed>> {
     let key = positions(&shown, wanted.key)?;
     let columns = shown.iter().map(|column| column.column.clone()).collect();
     let mapping = Mapping::new(settings.records.clone(), columns, key, "preview");
-    let records = (1..).zip(data::elements(text)?).take(wanted.most);
+    let records = (1..).zip(data::split_records(text)?).take(wanted.most);
     records
         .map(|(number, record)| {
             latch::check_interrupts();
