@@ -4,16 +4,17 @@ use super::connections::question;
 use crate::pg::Oid;
 use crate::pg::relation::{self, RelationKind, Target};
 use crate::pg::{identity, report, spi};
+use crate::pipeline::preview::columns::{PlannedColumn, planned};
 use crate::pipeline::probe;
 use crate::store::job::{self, Job};
 use crate::store::role;
 use sluice_core::Result;
 use sluice_core::call::CallError;
-use sluice_core::data::{self, InferredColumn, SingularQuery, unique_members};
+use sluice_core::data::{SingularQuery, unique_members};
 use sluice_core::job::{JobFault, Mode, TargetName};
-use sluice_core::settings::Settings;
+use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::sql_text::quote;
-use sluice_core::target::TargetError;
+use sluice_core::target::{DELETED_AT, TargetError};
 
 /// Where a job's rows go, and what was found out on the way.
 pub struct Found {
@@ -41,13 +42,13 @@ pub fn find_or_create(wish: &Wish, settings: &Settings) -> Result<Found> {
         None => TargetName::of_table(wish.job),
     };
     match resolve(&name.to_string())? {
-        Some(oid) => existing(wish, oid),
+        Some(oid) => existing(wish, settings, oid),
         None => create(wish, settings, &name),
     }
 }
 
 /// The relation that a quoted, possibly qualified name means to the caller.
-fn resolve(name: &str) -> Result<Option<Oid>> {
+pub fn resolve(name: &str) -> Result<Option<Oid>> {
     spi::value::<Oid>("SELECT pg_catalog.to_regclass($1)::oid", &[name.into()])
 }
 
@@ -57,7 +58,7 @@ fn is_temporary(oid: Oid) -> Result<bool> {
     Ok(spi::value::<bool>(sql, &[oid.into()])?.unwrap_or(false))
 }
 
-fn existing(wish: &Wish, oid: Oid) -> Result<Found> {
+fn existing(wish: &Wish, settings: &Settings, oid: Oid) -> Result<Found> {
     let target = relation::read_target(oid).ok_or(TargetError::Missing { oid: oid.to_u32() })?;
     if let RelationKind::Other(kind) = target.kind {
         return Err(TargetError::NotATable {
@@ -71,6 +72,9 @@ fn existing(wish: &Wish, oid: Oid) -> Result<Found> {
             table: target.full_name(),
         }
         .into());
+    }
+    if settings.on_missing == OnMissing::Mark {
+        target.expect_mark()?;
     }
     let key = match &wish.key {
         Some(key) => key.clone(),
@@ -135,14 +139,14 @@ pub fn check_key(target: &Target, key: &[String]) -> Result<()> {
     .into())
 }
 
-/// Makes the table from the first page: a column for each member, a primary key on the key's columns.
+/// Makes the table from the first page: the declared columns or one for each member, a primary key on the key's columns.
 fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> {
     require_schema(name)?;
     let asked = question(wish.connection, wish.path, wish.document)?;
     let response = probe::first_page(&asked)?;
     let body = probe::opened(&response, settings)?;
     let located = body.locate(&settings.records, &[])?;
-    let columns = data::infer(located.text, u64::MAX)?.columns;
+    let columns = planned(settings, located.text)?;
     if columns.is_empty() {
         return Err(TargetError::NothingToMakeItFrom {
             table: name.table.clone(),
@@ -176,7 +180,7 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
 }
 
 /// The columns of those members that are unique in the first page: a column's name may differ from the member's.
-fn proposed_key(records_text: &str, columns: &[InferredColumn]) -> Result<Vec<String>> {
+fn proposed_key(records_text: &str, columns: &[PlannedColumn]) -> Result<Vec<String>> {
     let of_member = |member: String| {
         let place = SingularQuery::member(&member);
         let column = columns.iter().find(|column| column.query == place);
@@ -237,9 +241,10 @@ pub fn warn_of_others(job: &Job, target: &Target) -> Result<()> {
     Ok(())
 }
 
-fn create_table(name: &TargetName, columns: &[InferredColumn], key: &[String], settings: &Settings) -> Result<Oid> {
-    let column = |c: &InferredColumn| format!("{} {}", quote(&c.name), c.ty.sql());
-    let list: Vec<String> = columns.iter().map(column).collect();
+fn create_table(name: &TargetName, columns: &[PlannedColumn], key: &[String], settings: &Settings) -> Result<Oid> {
+    let column = |c: &PlannedColumn| format!("{} {}", quote(&c.name), c.type_sql);
+    let mark = (settings.on_missing == OnMissing::Mark).then(|| format!("{} timestamptz", quote(DELETED_AT)));
+    let list: Vec<String> = columns.iter().map(column).chain(mark).collect();
     let keys: Vec<String> = key.iter().map(|k| quote(k)).collect();
     spi::execute(
         &format!(
@@ -262,7 +267,7 @@ fn create_table(name: &TargetName, columns: &[InferredColumn], key: &[String], s
 }
 
 /// The settings with each column's place in a record: a column's name may differ from the member's.
-fn with_columns(document: &str, columns: &[InferredColumn]) -> String {
+fn with_columns(document: &str, columns: &[PlannedColumn]) -> String {
     let mut settings: serde_json::Map<String, serde_json::Value> = serde_json::from_str(document).unwrap_or_default();
     let mapped = columns
         .iter()
