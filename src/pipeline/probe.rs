@@ -137,14 +137,14 @@ pub fn steps(question: &Question) -> Result<Vec<Probed>> {
 
 /// How many records a response holds where the settings say.
 fn count(response: &Response, settings: &Settings) -> Result<u64> {
-    let body = opened(response, settings)?;
+    let body = opened(response, settings)?.without_ragged()?;
     Ok(data::infer(body.locate(&settings.records, &[])?.text, u64::MAX)?.records)
 }
 
 /// A response's body in the format that the settings, or the response itself, say.
 pub fn opened<'a>(response: &'a Response, settings: &Settings) -> Result<data::Opened<'a>> {
     let content_type = response.headers.get("content-type");
-    Ok(settings.formats.open(&response.body, content_type)?.without_ragged()?)
+    Ok(settings.formats.open(&response.body, content_type)?)
 }
 
 /// Runs `work` on a thread and waits on the latch, so that the caller can be cancelled.

@@ -122,12 +122,18 @@ impl Opened<'_> {
 
     /// Says of each rejected record that is a line of CSV with too few or too many fields that it is one.
     pub fn name_ragged(&self, sifted: &mut Sifted) {
-        let ragged = self.ragged();
         for reject in &mut sifted.rejects {
-            if let Ok(at) = ragged.binary_search_by_key(&reject.record, |line| line.record) {
-                reject.error = ragged[at].error();
+            if let Some(error) = self.ragged_at(reject.record) {
+                reject.error = error;
             }
         }
+    }
+
+    /// What is wrong with the line that stands in that record's place, where it is none.
+    pub fn ragged_at(&self, record: u64) -> Option<DataError> {
+        let ragged = self.ragged();
+        let at = ragged.binary_search_by_key(&record, |line| line.record).ok()?;
+        Some(ragged[at].error())
     }
 
     /// The body, where all of its lines are records.
