@@ -1,4 +1,4 @@
-INSERT INTO sluice._page (job_id, generation, run_id, number, token_in, token_out, records, bytes, hash, etag, received_at)
+INSERT INTO sluice._page (job_id, generation, run_id, number, token_in, token_out, records, bytes, hash, etag, received_at, parent)
 SELECT $1, $2, $3, p.*
 FROM unnest($4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::bytea[], $10::text[],
-            $11::timestamptz[]) AS p
+            $11::timestamptz[], $12::bytea[]) AS p

@@ -13,7 +13,7 @@ use crate::pg::clock::{self, Timestamp};
 use crate::pg::{failpoint, relation, transaction};
 use crate::store::run::Counts;
 use crate::store::undo::{self, UndoBatch};
-use crate::store::{brought, page, run, state};
+use crate::store::{brought, page, parent, run, state};
 use sluice_core::call::CallError;
 use sluice_core::cursor::Reach;
 use sluice_core::data::{self, DecodedPage, content_hash_bytes};
@@ -33,6 +33,8 @@ const UNIQUE_VIOLATION: &str = "23505";
 /// Pages that wait for their commit.
 pub struct Batch {
     pages: Vec<(FetchedPage<Arrived>, Timestamp)>,
+    /// What became of parents with these pages.
+    marks: Vec<parent::Mark>,
     bytes: u64,
     begun: Option<Instant>,
 }
@@ -41,6 +43,7 @@ impl Batch {
     pub fn new() -> Batch {
         Batch {
             pages: Vec::new(),
+            marks: Vec::new(),
             bytes: 0,
             begun: None,
         }
@@ -51,6 +54,15 @@ impl Batch {
         self.begun.get_or_insert_with(Instant::now);
         self.pages.push((page, clock::now()));
         Ok(())
+    }
+
+    pub fn mark(&mut self, mark: parent::Mark) {
+        self.begun.get_or_insert_with(Instant::now);
+        self.marks.push(mark);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.pages.is_empty() && self.marks.is_empty()
     }
 
     pub fn is_full(&self, limit: &CommitEvery) -> bool {
@@ -104,7 +116,7 @@ impl<'a> Writer<'a> {
 
     /// Commits a batch that more pages follow.
     pub fn commit(&mut self, read: &mut ReadState, batch: Batch) -> Result<()> {
-        if batch.pages.is_empty() {
+        if batch.is_empty() {
             Ok(())
         } else {
             self.write(read, batch, false)
@@ -217,6 +229,9 @@ impl<'a> Writer<'a> {
         let entries: Vec<page::Entry> = batch.pages.iter().map(|(fetched, at)| entry(fetched, *at)).collect();
         if !entries.is_empty() {
             page::record(self.work.job, read.generation, self.work.run, &entries)?;
+        }
+        if !batch.marks.is_empty() {
+            parent::mark(self.work.job, read.generation, &batch.marks)?;
         }
         Ok(())
     }
@@ -365,6 +380,7 @@ fn entry(fetched: &FetchedPage<Arrived>, at: Timestamp) -> page::Entry {
         hash,
         etag: fetched.etag.clone(),
         received_at: at,
+        parent: fetched.page.as_ref().and_then(|page| page.parent).map(|id| id.to_vec()),
     }
 }
 

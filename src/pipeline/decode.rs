@@ -4,6 +4,7 @@ use super::plan::Plan;
 use super::read::{MappingParts, ReadState};
 use sluice_core::Result;
 use sluice_core::data::{self, DecodedPage, Mapping, PageHash};
+use sluice_core::foreach::Parent;
 use sluice_core::http::Response;
 use sluice_core::pagination::{Pagination, Source};
 use sluice_fetch::{Decode, PageFacts};
@@ -19,6 +20,8 @@ pub struct Arrived {
     pub bytes: u64,
     /// None: the page equals one that was published already.
     pub fresh: Option<Fresh>,
+    /// The parent below which it was read.
+    pub parent: Option<[u8; 32]>,
 }
 
 /// The content of a page that is new.
@@ -58,6 +61,8 @@ pub struct Decoder {
     parts: Option<MappingParts>,
     known: HashMap<Vec<u8>, u64>,
     store: bool,
+    /// Whether a column takes a value of the parent.
+    takes_parent: bool,
 }
 
 impl Decoder {
@@ -74,6 +79,7 @@ impl Decoder {
             parts: read.mapping.is_none().then(|| MappingParts::of(plan)),
             known: read.known.clone(),
             store: read.whole,
+            takes_parent: plan.takes_parent(),
         }
     }
 
@@ -107,6 +113,26 @@ impl Decode for Decoder {
     type Page = Arrived;
 
     fn decode(&self, response: &Response) -> Result<(Arrived, PageFacts)> {
+        self.page(response, None)
+    }
+}
+
+/// Decodes the pages below one parent.
+pub struct BelowParent {
+    pub decoder: Arc<Decoder>,
+    pub parent: Parent,
+}
+
+impl Decode for BelowParent {
+    type Page = Arrived;
+
+    fn decode(&self, response: &Response) -> Result<(Arrived, PageFacts)> {
+        self.decoder.page(response, Some(&self.parent))
+    }
+}
+
+impl Decoder {
+    fn page(&self, response: &Response, parent: Option<&Parent>) -> Result<(Arrived, PageFacts)> {
         let total_at = self.pagination.total().and_then(Source::in_body);
         let next_at = self.pagination.next().and_then(Source::in_body);
         let others: Vec<&data::SingularQuery> = total_at.into_iter().chain(next_at).collect();
@@ -117,18 +143,24 @@ impl Decode for Decoder {
             return Err(data::DataError::NoNextInRows.into());
         }
         let located = body.locate(&self.records, &others)?;
-        let text = located.text;
+        let text = match parent {
+            Some(parent) if self.takes_parent => Cow::Owned(parent.put_into(located.text)?),
+            _ => Cow::Borrowed(located.text),
+        };
+        let text = text.as_ref();
         let mapping = self.mapping_for(text)?;
         let hash = data::hash(text, mapping.version());
-        let arrived = match self.known.get(hash.0.as_slice()) {
+        let mut arrived = match self.known.get(hash.0.as_slice()) {
             Some(records) => Arrived {
                 hash,
                 records: *records,
                 bytes: text.len() as u64,
                 fresh: None,
+                parent: None,
             },
             None => self.fresh(text, hash, &mapping)?,
         };
+        arrived.parent = parent.map(Parent::identity);
         let mut picked = located.picked.into_iter();
         let total = total_at.and_then(|_| picked.next().flatten());
         let next = next_at.and_then(|_| picked.next().flatten());
@@ -140,9 +172,7 @@ impl Decode for Decoder {
         };
         Ok((arrived, facts))
     }
-}
 
-impl Decoder {
     fn fresh(&self, text: &str, hash: PageHash, mapping: &Mapping) -> Result<Arrived> {
         let page = data::decode(text, mapping)?;
         let content = match self.store {
@@ -158,6 +188,7 @@ impl Decoder {
             records,
             bytes: text.len() as u64,
             fresh: Some(Fresh { page, content }),
+            parent: None,
         })
     }
 }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
-//! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `batch` writes and commits;
+//! `decode` turns responses into pages on the fetch threads; `pages` drives the read, `parents` one below each row of a query; `batch` writes and commits;
 //! `refused` names the record that PostgreSQL would not take; `gone` finds what vanished, `difference` what changed;
 //! `publish` makes a read visible, `settle` ends one whose rows are there, `brought` keeps what it brought; `ingest` writes what others
 //! sent us; `rollback` takes runs back; `finish` ends a run's row.
@@ -22,6 +22,7 @@ mod finish;
 mod gone;
 mod ingest;
 mod pages;
+mod parents;
 mod plan;
 pub mod preview;
 pub mod probe;

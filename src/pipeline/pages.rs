@@ -4,15 +4,16 @@ use super::batch::{Batch, Writer};
 use super::decode::{Arrived, Decoder};
 use super::plan::Plan;
 use super::read::ReadState;
-use super::{Work, bgworker};
+use super::{Work, bgworker, parents};
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{clock, failpoint, latch, settings, signals, transaction};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::error::{Error, InternalError};
 use sluice_core::http::Method;
+use sluice_core::pagination::Position;
 use sluice_core::retry::RetryPolicy;
-use sluice_fetch::{self as fetch, FetchedPage, Limits, Poll, Read, ReadSpec, Timeouts};
+use sluice_fetch::{self as fetch, FetchedPage, Gate, Limits, Poll, Read, ReadSpec, Timeouts};
 use sluice_fetch::{Transport, UreqTransport};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +26,10 @@ const MOST_AHEAD: u64 = 64 * 1024 * 1024;
 
 /// Reads all pages from the checkpoint on. On success the read is complete and everything is committed.
 pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<()> {
-    let spec = transaction::run(|| spec(plan, read))?;
+    if let Some(foreach) = &plan.settings.foreach {
+        return parents::fetch_all(work, plan, read, foreach);
+    }
+    let spec = transaction::run(|| spec(plan, read, read.position(plan.job.id)?))?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     let decoder = Arc::new(Decoder::new(plan, read));
     let (mut bell, rope) = latch::bell().map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
@@ -87,7 +91,7 @@ pub(super) fn check_end(work: &Work, deadline: Option<(Instant, Duration)>) -> R
     }
 }
 
-fn wait(work: &Work, remote: &Read<Arrived>, bell: &mut latch::Bell) -> Result<()> {
+pub(super) fn wait(work: &Work, remote: &Read<Arrived>, bell: &mut latch::Bell) -> Result<()> {
     failpoint::hit("pages.waiting");
     let waiting = remote.waiting();
     let phase = if waiting.is_some() {
@@ -103,7 +107,7 @@ fn wait(work: &Work, remote: &Read<Arrived>, bell: &mut latch::Bell) -> Result<(
     })
 }
 
-fn note_page(work: &Work, page: &FetchedPage<Arrived>) {
+pub(super) fn note_page(work: &Work, page: &FetchedPage<Arrived>) {
     let total = page
         .total
         .zip(Some(page.records))
@@ -129,7 +133,7 @@ fn params(plan: &Plan, read: &ReadState) -> Vec<(String, String)> {
 }
 
 /// What the fetch threads are told: copies, since they may not look at settings themselves.
-fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
+pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>) -> Result<ReadSpec> {
     let s = &plan.settings;
     let per_second = plan.options.requests_per_second.filter(|rate| *rate > 0.0);
     let spacing = per_second.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
@@ -146,6 +150,7 @@ fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
         concurrency: s.concurrency.min(most).max(1) as usize,
         caller_computes: read.direct,
         min_delay: s.min_delay.max(spacing),
+        gate: Gate::default(),
         retry: RetryPolicy {
             attempts: s.retry.request_attempts,
             cap: s.retry.request_cap,
@@ -161,7 +166,7 @@ fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
             ahead: s.commit_every.bytes.min(MOST_AHEAD),
         },
         policy: plan.policy.clone(),
-        start: read.position(plan.job.id)?,
+        start,
         seed: clock::random_seed(),
     })
 }

@@ -75,7 +75,7 @@ impl ReadState {
             token: Some(PageToken(self.next_token.clone().ok_or_else(corrupt)?)),
             total_seen: self.state.total_last.and_then(|total| u64::try_from(total).ok()),
             records: u64::try_from(self.records_before).unwrap_or(0),
-            before: page::seen(job, self.generation)?,
+            before: page::seen(job, self.generation, 1)?,
         }))
     }
 }
@@ -274,7 +274,7 @@ impl MappingParts {
 /// Identifies everything that decides what a read is: a read is never continued under another definition.
 fn definition(plan: &Plan) -> String {
     let text = format!(
-        "{}|{}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
+        "{}|{}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
         plan.options.base_url,
         plan.job.path,
         plan.job.mode,
@@ -286,6 +286,7 @@ fn definition(plan: &Plan) -> String {
         plan.settings.page_size,
         plan.settings.columns,
         plan.settings.cursor,
+        plan.settings.foreach,
         plan.job.key,
         plan.target.fingerprint(),
         plan.target.oid,

@@ -15,6 +15,7 @@ pub(super) const SETTINGS: Keys = Keys {
         "records",
         "columns",
         "params",
+        "foreach",
         "headers",
         "method",
         "pagination",
@@ -49,6 +50,10 @@ pub(super) const SETTINGS: Keys = Keys {
     ],
 };
 
+pub(super) const FOREACH: Keys = Keys {
+    known: &["query", "absent", "timeout"],
+    later: &[],
+};
 pub(super) const CSV: Keys = Keys {
     known: &["delimiter", "header", "columns", "encoding"],
     later: &[],
@@ -79,7 +84,7 @@ pub(super) const DATA_CURSOR: Keys = Keys {
     later: &[],
 };
 pub(super) const COLUMN: Keys = Keys {
-    known: &["path", "type", "default"],
+    known: &["path", "parent", "type", "default"],
     later: &[],
 };
 
