@@ -134,8 +134,9 @@ impl Decode for BelowParent {
 impl Decoder {
     fn page(&self, response: &Response, parent: Option<&Parent>) -> Result<(Arrived, PageFacts)> {
         let total_at = self.pagination.total().and_then(Source::in_body);
+        let pages_at = self.pagination.total_pages().and_then(Source::in_body);
         let next_at = self.pagination.next().and_then(Source::in_body);
-        let others: Vec<&data::SingularQuery> = total_at.into_iter().chain(next_at).collect();
+        let others: Vec<&data::SingularQuery> = [total_at, pages_at, next_at].into_iter().flatten().collect();
         let body = self
             .formats
             .open(&response.body, response.headers.get("content-type"))?;
@@ -163,10 +164,12 @@ impl Decoder {
         arrived.parent = parent.map(Parent::identity);
         let mut picked = located.picked.into_iter();
         let total = total_at.and_then(|_| picked.next().flatten());
+        let total_pages = pages_at.and_then(|_| picked.next().flatten());
         let next = next_at.and_then(|_| picked.next().flatten());
         let facts = PageFacts {
             records: arrived.records,
             total: total.and_then(declared_total),
+            total_pages: total_pages.and_then(declared_total),
             next: next.map(str::to_owned),
             digest: Some(arrived.hash.0),
         };

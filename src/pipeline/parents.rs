@@ -297,7 +297,7 @@ impl Parents<'_> {
         }
         page.number = u64::try_from(number).unwrap_or(0);
         // A parent's total says nothing of the others'.
-        page.total = None;
+        (page.total, page.total_pages, page.last) = (None, None, false);
         self.next_number += 1;
         if let Some(first) = self.window.front_mut() {
             first.first_page.get_or_insert(number);
@@ -345,6 +345,7 @@ impl Parents<'_> {
                 page: Some(arrived),
                 records,
                 total: None,
+                total_pages: None,
                 bytes: 0,
                 etag: None,
                 requests: 0,
@@ -434,6 +435,7 @@ impl Parents<'_> {
             number: u64::try_from(read.next_page - first + 1).unwrap_or(1),
             token: read.next_token.clone().map(PageToken),
             total_seen: None,
+            pages_seen: None,
             records: before.iter().map(|page| page.records).sum(),
             before,
         })
