@@ -380,6 +380,9 @@ fn entry(fetched: &FetchedPage<Arrived>, at: Timestamp) -> page::Entry {
         bytes: signed(fetched.bytes),
         hash,
         etag: fetched.etag.clone(),
+        last_modified: fetched.last_modified.clone(),
+        total: fetched.total.map(signed),
+        total_pages: fetched.total_pages.map(signed),
         received_at: at,
         parent: fetched.page.as_ref().and_then(|page| page.parent).map(|id| id.to_vec()),
     }

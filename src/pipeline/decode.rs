@@ -6,7 +6,7 @@ use sluice_core::Result;
 use sluice_core::data::{self, DecodedPage, Mapping, PageHash};
 use sluice_core::foreach::Parent;
 use sluice_core::http::Response;
-use sluice_core::pagination::{Pagination, Source};
+use sluice_core::pagination::{KnownPage, Pagination, Source};
 use sluice_fetch::{Decode, PageFacts};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -115,6 +115,16 @@ impl Decode for Decoder {
     fn decode(&self, response: &Response) -> Result<(Arrived, PageFacts)> {
         self.page(response, None)
     }
+
+    fn unchanged(&self, known: &KnownPage) -> Arrived {
+        Arrived {
+            hash: PageHash(known.digest),
+            records: known.records,
+            bytes: 0,
+            fresh: None,
+            parent: None,
+        }
+    }
 }
 
 /// Decodes the pages below one parent.
@@ -128,6 +138,13 @@ impl Decode for BelowParent {
 
     fn decode(&self, response: &Response) -> Result<(Arrived, PageFacts)> {
         self.decoder.page(response, Some(&self.parent))
+    }
+
+    fn unchanged(&self, known: &KnownPage) -> Arrived {
+        Arrived {
+            parent: Some(self.parent.identity()),
+            ..self.decoder.unchanged(known)
+        }
     }
 }
 

@@ -12,7 +12,7 @@
 
 use super::batch::{Batch, Writer, signed};
 use super::decode::{Arrived, BelowParent, Decoder};
-use super::pages::{check_end, note_page, spec, wait};
+use super::pages::{Fetched, check_end, lost_token, note_page, spec, wait};
 use super::plan::Plan;
 use super::read::ReadState;
 use super::{Work, bgworker};
@@ -30,7 +30,6 @@ use sluice_core::pagination::{PageToken, Position};
 use sluice_fetch::{self as fetch, Failure, FetchedPage, Poll, Read, ReadSpec, Transport, UreqTransport};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Parents of one read.
 const MOST_PARENTS: u64 = 100_000;
@@ -203,7 +202,7 @@ struct Parents<'a> {
 impl Parents<'_> {
     fn take_pages(&mut self, read: &mut ReadState, writer: &mut Writer) -> Result<()> {
         let limit = self.plan.settings.timeouts.run;
-        let deadline = limit.map(|limit| (Instant::now() + limit, limit));
+        let deadline = limit.map(|limit| (read.began + limit, limit));
         let commit_every = &self.plan.settings.commit_every;
         loop {
             check_end(self.work, deadline)?;
@@ -286,7 +285,20 @@ impl Parents<'_> {
                 Absent::Empty => Step::End,
                 Absent::Fail => Step::Error(failure.error),
             },
-            Poll::Failed(failure) => Step::Error(failure.error),
+            Poll::Failed(failure) => Step::Error(match lost_token(self.plan, &failure) {
+                // The next run begins anew.
+                Some(Fetched::TokenLost { page, remote, status }) => {
+                    let restarts = 0;
+                    HttpError::TokenLost {
+                        remote,
+                        page,
+                        status,
+                        restarts,
+                    }
+                    .into()
+                }
+                _ => failure.error,
+            }),
         }
     }
 
@@ -348,6 +360,7 @@ impl Parents<'_> {
                 total_pages: None,
                 bytes: 0,
                 etag: None,
+                last_modified: None,
                 requests: 0,
             })?;
         }
