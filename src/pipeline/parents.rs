@@ -10,7 +10,8 @@
 //! one it lies. Both move in the commit that writes the rows, so a crash goes on at the exact page of the exact parent.
 //! A parent that failed keeps what it had: in a read of the whole collection its former pages stand for it.
 
-use super::batch::{Batch, Writer, signed};
+use super::batch::{Writer, signed};
+use super::collect::Batch;
 use super::decode::{Arrived, BelowParent, Decoder};
 use super::pages::{Fetched, check_end, lost_token, note_page, spec, wait};
 use super::plan::Plan;

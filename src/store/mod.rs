@@ -10,6 +10,7 @@ pub mod job;
 pub mod missing;
 pub mod page;
 pub mod parent;
+pub mod reject;
 pub mod retry;
 pub mod role;
 pub mod run;
