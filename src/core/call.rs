@@ -93,6 +93,10 @@ pub enum CallError {
     NoRetry { job: String },
     #[error("starting at a page is not supported yet")]
     FromPage,
+    #[error("table \"{name}\" does not exist")]
+    UnknownTarget { name: String },
+    #[error("argument \"max_records\" must be from 1 to 1000")]
+    RecordCount { found: i32 },
     #[error("the payload is neither a record nor an array of records")]
     PayloadKind { found: String },
     #[error("the payload is larger than {limit} bytes")]
@@ -167,7 +171,8 @@ impl Explain for CallError {
             CallError::JobExists { .. } => "42710",
             CallError::ConnectionInUse { .. } => "2BP01",
             CallError::Denied { .. } => "42501",
-            CallError::UnknownLevel { .. } => "22023",
+            CallError::UnknownLevel { .. } | CallError::RecordCount { .. } => "22023",
+            CallError::UnknownTarget { .. } => "42P01",
             CallError::WorkerDidNotStart { .. } => "58000",
             CallError::Stopped | CallError::RunTimeout { .. } | CallError::ParentsTimeout { .. } => "57014",
             CallError::RunLimit { .. } | CallError::PayloadSize { .. } | CallError::TooManyParents { .. } => "54000",
@@ -193,6 +198,7 @@ impl Explain for CallError {
             CallError::ConnectionInUse { jobs, seen, .. } => Some(in_use(*jobs, seen)),
             CallError::ConnectionGone { connection, .. } => Some(format!("It was \"{connection}\".")),
             CallError::OwnerGone { .. } => Some("A job runs for the role that made it.".into()),
+            CallError::RecordCount { found } => Some(format!("It is {found}.")),
             CallError::ForeignTable => Some("A job writes to an ordinary table.".into()),
             CallError::NotHeld { status, .. } => Some(format!("Its status is {status}.")),
             CallError::Paused { reason, .. } | CallError::Disabled { reason, .. } => {
@@ -266,6 +272,8 @@ impl Explain for CallError {
             CallError::NoParentRead => "SELECT columns, error_message FROM sluice.sync_parents says why; check the job's path.".into(),
             CallError::ParentsTimeout { .. } => "Make it faster, or raise the setting foreach.timeout.".into(),
             CallError::TooManyParents { .. } => "Narrow the query, or split the job.".into(),
+            CallError::UnknownTarget { .. } => "Leave the target out to see the table that create_job would make.".into(),
+            CallError::RecordCount { .. } => "For example: max_records => 10".into(),
             CallError::NoRetry { job } => format!("SELECT sluice.start_sync({}) runs it now.", literal(job)),
             CallError::PayloadKind { .. } => "Give one record as an object, an array of records, or a document as the remote answers it.".into(),
             CallError::PayloadSize { .. } => "Send the records in several payloads.".into(),
