@@ -8,6 +8,7 @@
 //!
 //! Pages are numbered through; the checkpoint is the number of the next page, and the parents' states say below which
 //! one it lies. Both move in the commit that writes the rows, so a crash goes on at the exact page of the exact parent.
+//! Size: one loop over its two ends; what a parent is, fills and means is in `sluice_core::foreach`.
 //! A parent that failed keeps what it had: in a read of the whole collection its former pages stand for it.
 
 use super::batch::{Writer, signed};
@@ -171,7 +172,7 @@ impl Below {
 
 /// What the first parent of the window has to give.
 enum Step {
-    Page(FetchedPage<Arrived>),
+    Page(Box<FetchedPage<Arrived>>),
     End,
     Failed(String),
     Error(Error),
@@ -214,7 +215,7 @@ impl Parents<'_> {
                 return writer.finish(read, self.batch.take());
             }
             match self.step() {
-                Step::Page(page) => self.take(page)?,
+                Step::Page(page) => self.take(*page)?,
                 Step::End => self.leave(ParentState::Done, None)?,
                 Step::Failed(reason) => self.leave(ParentState::Failed, Some(reason))?,
                 Step::Error(error) => {
@@ -278,7 +279,7 @@ impl Parents<'_> {
             Err(unusable) => return Step::Failed(unusable.to_string()),
         };
         match remote.poll() {
-            Poll::Page(page) => Step::Page(page),
+            Poll::Page(page) => Step::Page(Box::new(page)),
             Poll::Finished => Step::End,
             Poll::Pending => Step::Nothing,
             Poll::Failed(failure) if first.pages == 0 && is_absent(&failure) => match absent {
