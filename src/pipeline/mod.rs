@@ -10,7 +10,7 @@
 //! `decode` turns responses into pages on the fetch threads; `pages` drives the read, `parents` one below each row of a query;
 //! `collect` holds pages until `batch` writes and commits them; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run,
 //! `rejects` keeps them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished,
-//! `difference` what changed; `publish` makes a read visible, `settle` ends one whose rows are there, `brought` keeps what
+//! `sweep` removes it, `difference` what changed; `publish` makes a read visible, `settle` ends one whose rows are there, `brought` keeps what
 //! it brought; `ingest` writes what others sent us; `rollback` takes runs back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
@@ -37,6 +37,7 @@ mod replay;
 mod rollback;
 mod secrets;
 mod settle;
+mod sweep;
 
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};

@@ -2,7 +2,7 @@
 //!
 //! The guards decide inside that transaction, before its first write. Readers see the old rows or the new ones.
 
-use super::apply::{Applier, KeepUndo, Outcome};
+use super::apply::{Applier, Outcome};
 use super::batch::{current_target, keep_undo_set, signed};
 use super::difference::{Difference, Part, Share};
 use super::gone::{self, Compared};
@@ -11,7 +11,8 @@ use super::plan::Plan;
 use super::read::{self, MappingParts, ReadState};
 use super::refused::{Care, Origin, Sieve, Writing};
 use super::rejects::{self, Rejects};
-use super::{Ended, Work};
+use super::sweep::{keep_undo, sweep};
+use super::{Ended, Work, brought, settle};
 use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, latch, transaction};
@@ -28,8 +29,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Keys that are removed by one statement.
-const KEYS_PER_DELETE: usize = 10_000;
 /// How often a publish is tried that a lock, a deadlock or a serialization failure threw back.
 const TRIES: u32 = 5;
 
@@ -53,6 +52,9 @@ pub fn by_difference(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<E
 
 /// Publishes a held run that a person has approved.
 pub fn approved(work: &Work, plan: &Plan, generation: i64) -> Result<Ended> {
+    if transaction::run(|| run::held_direct(work.run))? {
+        return settle::approved(work, plan, generation);
+    }
     let mut read = transaction::run(|| read::of_generation(work, plan, generation))?;
     read.verifying = true;
     publish(work, plan, &read, generation, Approval::Given)
@@ -60,7 +62,7 @@ pub fn approved(work: &Work, plan: &Plan, generation: i64) -> Result<Ended> {
 
 /// Whether a person has decided already.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Approval {
+pub enum Approval {
     Needed,
     Given,
 }
@@ -150,7 +152,7 @@ impl Publishing<'_> {
         Live {
             rows_before: compared.rows_before,
             candidates_gone: compared.gone.len() as u64,
-            gone_confirmed: compared.confirmed.len() as u64,
+            gone_confirmed: compared.proven(),
         }
     }
 
@@ -165,7 +167,8 @@ impl Publishing<'_> {
             proof: self.plan.settings.pagination.is_proof() || compared.single,
             declared_first: declared(state.total_first),
             declared_last: declared(state.total_last),
-            distinct_keys: compared.distinct,
+            // A declared total counts tombstones, too.
+            distinct_keys: compared.records - compared.duplicates,
             duplicate_keys: compared.duplicates,
             records: compared.records,
             rejects_without_key: self.rejects.count()?.without_key,
@@ -186,9 +189,11 @@ impl Publishing<'_> {
         failpoint::hit("publish.applied");
         self.rejects.refuse_all(compared.records)?;
         let rejected = self.rejects.count()?;
+        // Without tombstones, which are no rows.
+        let kept_aside = rejected.all - rejected.without_key;
         let unchanged = compared
-            .records
-            .saturating_sub(total.inserted + total.updated + compared.duplicates + rejected.all);
+            .distinct
+            .saturating_sub(total.inserted + total.updated + kept_aside);
         run::add_counts(
             self.work.run,
             &Counts {
@@ -219,7 +224,7 @@ impl Publishing<'_> {
             p.pages_total = signed(compared.fresh.len() as u64);
             p.pages_done = 0;
         });
-        let keep = self.keep_undo();
+        let keep = keep_undo(self.plan);
         let merge = |page: &DecodedPage| applier.merge(&[page], keep);
         let writing = Writing {
             target: &self.plan.target,
@@ -294,29 +299,18 @@ impl Publishing<'_> {
         named::named_in_store(error, self.plan, &mapping, &self.writing.borrow())
     }
 
-    fn keep_undo(&self) -> KeepUndo {
-        if self.plan.settings.undo.keep_runs == 0 {
-            KeepUndo::No
-        } else {
-            KeepUndo::Yes
-        }
-    }
-
     /// Removes what is gone for sure, and remembers what is only missing; how many of those there are.
     fn remove(&self, applier: &Applier, compared: &Compared, removals: Removals, total: &mut Outcome) -> Result<i64> {
-        let (doomed, waiting): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) = match removals {
-            Removals::None => (Vec::new(), compared.gone.iter().collect()),
-            Removals::All => (compared.gone.iter().collect(), Vec::new()),
-            Removals::Confirmed => compared.gone.iter().partition(|key| compared.confirmed.contains(*key)),
+        let is_doomed = |key: &Vec<u8>| match removals {
+            Removals::All => true,
+            Removals::Confirmed if compared.confirmed.contains(key) => true,
+            _ => compared.buried.contains(key),
         };
-        for keys in doomed.chunks(KEYS_PER_DELETE) {
-            let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
-            let outcome = applier.delete_keys(&keys, self.keep_undo())?;
-            self.count(&[outcome], total)?;
-        }
+        let (doomed, waiting): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) = compared.gone.iter().partition(|key| is_doomed(key));
+        total.count(&sweep(self.work, self.plan, applier, &doomed)?);
         let waiting: Vec<Vec<u8>> = match self.plan.settings.on_missing {
             OnMissing::Keep => Vec::new(),
-            OnMissing::Delete => waiting.into_iter().cloned().collect(),
+            OnMissing::Delete | OnMissing::Mark => waiting.into_iter().cloned().collect(),
         };
         missing::keep(self.work.job, self.generation, &gone::key_form(self.plan), &waiting)?;
         Ok(signed(waiting.len() as u64))
@@ -382,6 +376,7 @@ pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
     let kept = state::kept_generations(work.job)?;
     page::keep_only(work.job, &kept)?;
     missing::keep_only(work.job, &kept)?;
+    brought::tidy(plan)?;
     reject::keep_only(work.job, &kept)?;
     parent::keep_only(work.job, &kept)?;
     ingest::forget_keys(work.job)?;
