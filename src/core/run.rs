@@ -159,6 +159,55 @@ impl fmt::Display for RunSource {
     }
 }
 
+/// What a run does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunTask {
+    /// Reads the remote and publishes what came.
+    Sync,
+    /// Publishes the stored pages of an earlier run again.
+    Replay,
+    /// Takes published runs back.
+    Rollback,
+    /// Copies the target.
+    Snapshot,
+    /// Puts a copy of the target back.
+    Restore,
+}
+
+impl RunTask {
+    pub const ALL: [RunTask; 5] = [
+        RunTask::Sync,
+        RunTask::Replay,
+        RunTask::Rollback,
+        RunTask::Snapshot,
+        RunTask::Restore,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunTask::Sync => "sync",
+            RunTask::Replay => "replay",
+            RunTask::Rollback => "rollback",
+            RunTask::Snapshot => "snapshot",
+            RunTask::Restore => "restore",
+        }
+    }
+
+    /// The task of this word, as it stands in `sluice._run`.
+    pub fn parse(word: &str) -> Option<RunTask> {
+        RunTask::ALL.into_iter().find(|task| task.as_str() == word)
+    }
+
+    /// Who or what asks for such a run, where a person has asked for it.
+    pub fn source(self) -> RunSource {
+        match self {
+            RunTask::Rollback | RunTask::Restore => RunSource::Rollback,
+            RunTask::Sync | RunTask::Replay | RunTask::Snapshot => RunSource::Manual,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +225,10 @@ mod tests {
         for source in RunSource::ALL {
             assert_eq!(RunSource::parse(source.as_str()), Some(source));
             assert_eq!(word(source), source.to_string());
+        }
+        for task in RunTask::ALL {
+            assert_eq!(RunTask::parse(task.as_str()), Some(task));
+            assert_eq!(word(task), task.as_str());
         }
         assert_eq!(RunStatus::parse("Running"), None);
         assert_eq!(RunSource::parse(""), None);

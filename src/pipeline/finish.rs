@@ -5,6 +5,8 @@ use crate::pg::clock::{self, Timestamp};
 use crate::pg::shmem;
 use crate::store::job::{self, Job};
 use crate::store::{run, state};
+use sluice_core::data::DataError;
+use sluice_core::guard;
 use sluice_core::run::RunStatus;
 use sluice_core::{Class, Error, Result};
 
@@ -15,7 +17,7 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>) -> Resul
         return Ok(());
     };
     match outcome {
-        Ok(Ended::Published | Ended::RolledBack) => Ok(()),
+        Ok(Ended::Published | Ended::Done) => Ok(()),
         Ok(Ended::Held(reason)) => {
             run::hold(work.run, work.job, reason, now)?;
             state::end_read(work.job)?;
@@ -34,6 +36,9 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>) -> Resul
 fn fail(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<()> {
     let status = status_after(work, error)?;
     run::fail(work.run, status, error, now)?;
+    if let Error::Data(DataError::PathMissing { .. }) = error {
+        run::note_answer(work.run, guard::ReadState::PathMissing)?;
+    }
     // An approved run that could not be published keeps its pages, and waits for a decision again.
     if run::hold_again(work.run)? {
         return job::plan_after_failure(job, now, false);

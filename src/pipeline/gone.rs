@@ -86,6 +86,34 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
     Ok(compared)
 }
 
+/// The keys of the rows that the job's whole reads have brought, as this mapping writes them: those of the last one,
+/// and those that were missing from it without proof that they are gone.
+pub fn own_keys(plan: &Plan, mapping: &Mapping, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let job = plan.job.id;
+    let state = crate::store::state::load(job, crate::pg::clock::now())?;
+    let Some(whole) = state.whole_generation else {
+        return Ok(());
+    };
+    let is_last = state.whole_generation == state.published_generation;
+    let keys = KeyReader {
+        job,
+        mapping,
+        same_mapping: is_last && state.published_version.as_deref() == Some(mapping.version().0.as_slice()),
+    };
+    for (_, hash, records) in page::of_generation(job, whole)? {
+        let mut done = Ok(());
+        keys.each(&hash, false, records, |key| {
+            if done.is_ok() {
+                done = take(key);
+            }
+        })?;
+        done?;
+    }
+    missing::of_generation(job, whole, &key_form(plan))?
+        .iter()
+        .try_for_each(|key| take(key))
+}
+
 /// What decides how a key is written down: the key's columns and their types, whatever else the mapping has.
 pub fn key_form(plan: &Plan) -> String {
     let column = |name: &String| {

@@ -9,7 +9,8 @@
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
 //! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `batch` writes and commits;
 //! `refused` names the record that PostgreSQL would not take; `gone` finds what vanished, `difference` what changed;
-//! `publish` makes a read visible; `rollback` takes runs back; `finish` ends a run's row.
+//! `publish` makes a read visible, `replay` a read that is stored already; `rollback` takes runs back; `snapshot` copies
+//! the target, `restore` puts a copy back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod apply;
@@ -25,8 +26,11 @@ pub mod probe;
 mod publish;
 mod read;
 mod refused;
+mod replay;
+mod restore;
 mod rollback;
 mod secrets;
+mod snapshot;
 
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, transaction};
@@ -57,8 +61,8 @@ enum Ended {
     Held(String),
     /// An empty answer was refused; the last good data stays.
     KeptBack(Error),
-    /// A rollback is done; committed already.
-    RolledBack,
+    /// A rollback, a snapshot or a restoration is done; committed already.
+    Done,
 }
 
 /// Does one run, from taking it to ending its row.
@@ -80,9 +84,12 @@ pub fn run(work: &Work) -> Result<()> {
 
 fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
     match *task {
-        Task::RollBack { to, resume } => rollback::run(work, plan, to, resume),
-        Task::Approve { generation } => publish::approved(work, plan, generation),
         Task::Sync => sync(work, plan),
+        Task::Approve { generation } => publish::approved(work, plan, generation),
+        Task::Replay { run } => replay::run(work, plan, run),
+        Task::RollBack { to, resume } => rollback::run(work, plan, to, resume),
+        Task::Snapshot { ref label, ref by } => snapshot::run(work, plan, label, by),
+        Task::Restore { snapshot } => restore::run(work, plan, snapshot),
     }
 }
 

@@ -15,7 +15,7 @@ use sluice_core::connection::ConnectionOptions;
 use sluice_core::data::SingularQuery;
 use sluice_core::http::Auth;
 use sluice_core::job::Mode;
-use sluice_core::run::RunSource;
+use sluice_core::run::RunTask;
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::target::TargetError;
 use sluice_core::url_policy::address::AddressPolicy;
@@ -39,7 +39,10 @@ pub struct Plan {
 pub enum Task {
     Sync,
     Approve { generation: i64 },
+    Replay { run: i64 },
     RollBack { to: Option<i64>, resume: bool },
+    Snapshot { label: String, by: String },
+    Restore { snapshot: i64 },
 }
 
 /// Takes the run that this worker was started for; None where it is no longer there to take.
@@ -51,17 +54,23 @@ pub fn take(work: &Work) -> Result<Option<Run>> {
 }
 
 pub fn task(run: &Run) -> Task {
-    match (
-        run.source == RunSource::Rollback.as_str(),
-        run.approved_by.is_some(),
-        run.generation,
-    ) {
-        (true, ..) => Task::RollBack {
-            to: run.rollback_to,
-            resume: run.rollback_resume,
+    // What was held is published as it is, whatever brought it.
+    if let (Some(_), Some(generation)) = (&run.approved_by, run.generation) {
+        return Task::Approve { generation };
+    }
+    let subject = run.subject.unwrap_or_default();
+    match run.task {
+        RunTask::Sync => Task::Sync,
+        RunTask::Replay => Task::Replay { run: subject },
+        RunTask::Rollback => Task::RollBack {
+            to: run.subject,
+            resume: run.resume_job,
         },
-        (false, true, Some(generation)) => Task::Approve { generation },
-        _ => Task::Sync,
+        RunTask::Snapshot => Task::Snapshot {
+            label: run.label.clone().unwrap_or_default(),
+            by: run.requested_by.clone(),
+        },
+        RunTask::Restore => Task::Restore { snapshot: subject },
     }
 }
 
@@ -186,18 +195,21 @@ fn check_target(target: &Target, key: &[String]) -> Result<()> {
 }
 
 /// The columns that the job names, or every column that can be written with the member of its name.
-/// A rollback works with those that are left.
+/// What copies the target or puts it back works with those that are left.
 #[allow(clippy::type_complexity)] // name, where its value is, what stands in for a missing one
 fn candidates(
     target: &Target,
     settings: &Settings,
     task: &Task,
 ) -> Result<(Vec<(String, SingularQuery, Option<String>)>, bool)> {
-    let rolls_back = matches!(task, Task::RollBack { .. });
+    let takes_what_is_there = matches!(
+        task,
+        Task::RollBack { .. } | Task::Snapshot { .. } | Task::Restore { .. }
+    );
     if let Some(columns) = &settings.columns {
         let wanted = columns
             .iter()
-            .filter(|c| !rolls_back || target.column(&c.name).is_some());
+            .filter(|c| !takes_what_is_there || target.column(&c.name).is_some());
         let named = wanted.map(|c| {
             target.expect_column(&c.name)?;
             Ok((c.name.clone(), c.query.clone(), c.default.clone()))

@@ -22,6 +22,7 @@ use sluice_core::run::RunStatus;
 use sluice_core::settings::OnMissing;
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Error, Result};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,39 +47,55 @@ pub fn by_difference(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<E
         read.verifying |= read.state.published_rows > 0 && read::is_empty(plan)?;
         Ok(())
     })?;
-    publish(work, plan, read, read.generation, Approval::Needed)
+    let read = &*read;
+    publish(work, plan, Occasion::Read, &|| Ok(Cow::Borrowed(read)))
 }
 
 /// Publishes a held run that a person has approved.
 pub fn approved(work: &Work, plan: &Plan, generation: i64) -> Result<Ended> {
     let mut read = transaction::run(|| read::of_generation(work, plan, generation))?;
     read.verifying = true;
-    publish(work, plan, &read, generation, Approval::Given)
+    let read = &read;
+    publish(work, plan, Occasion::Approved, &|| Ok(Cow::Borrowed(read)))
 }
 
-/// Whether a person has decided already.
+/// Why a read is published.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Approval {
-    Needed,
-    Given,
+pub enum Occasion {
+    /// It has just come from the remote.
+    Read,
+    /// A guard held it, and a person has decided.
+    Approved,
+    /// It was published before, and its pages are in the store.
+    Replayed,
 }
 
-fn publish(work: &Work, plan: &Plan, read: &ReadState, generation: i64, approval: Approval) -> Result<Ended> {
+/// Publishes what `prepare` gives, which belongs to the publishing transaction.
+pub fn publish<'a>(
+    work: &Work,
+    plan: &Plan,
+    occasion: Occasion,
+    prepare: &dyn Fn() -> Result<Cow<'a, ReadState>>,
+) -> Result<Ended> {
     work.phase(Phase::Publishing);
     bgworker::report_activity("publishing");
     transaction::run(|| run::set_status(work.run, RunStatus::Publishing))?;
     let mut delay = Duration::from_millis(250);
     let mut attempt = 1;
     loop {
-        let publishing = Publishing {
-            work,
-            plan,
-            read,
-            generation,
-            approval,
-            writing: RefCell::default(),
+        let writing = Writing::default();
+        let once = || {
+            let read = prepare()?;
+            let publishing = Publishing {
+                work,
+                plan,
+                read: &read,
+                occasion,
+                writing: &writing,
+            };
+            publishing.once()
         };
-        match transaction::run(|| publishing.once()) {
+        match transaction::run(once) {
             Ok(Verdict::Published) => break,
             Ok(Verdict::Held(reason)) => return Ok(Ended::Held(reason)),
             Ok(Verdict::KeptBack(error)) => return Ok(Ended::KeptBack(error)),
@@ -91,11 +108,32 @@ fn publish(work: &Work, plan: &Plan, read: &ReadState, generation: i64, approval
                 })?;
                 delay *= 2;
             }
-            Err(error) => return Err(publishing.name_record(error)),
+            Err(error) => return Err(writing.name_record(error, plan)),
         }
     }
     transaction::run(|| tidy(work, plan))?;
     Ok(Ended::Published)
+}
+
+/// Pages, by their hashes, of a read.
+struct Pages {
+    mapping: Arc<Mapping>,
+    generation: i64,
+    hashes: Vec<Vec<u8>>,
+}
+
+/// What an attempt is writing, for the error that ends it.
+#[derive(Default)]
+struct Writing(RefCell<Option<Pages>>);
+
+impl Writing {
+    /// The error with the record that it is about, where PostgreSQL refused one.
+    fn name_record(&self, error: Error, plan: &Plan) -> Error {
+        match &*self.0.borrow() {
+            Some(pages) => refused::named_in_store(error, plan, &pages.mapping, (pages.generation, &pages.hashes)),
+            None => error,
+        }
+    }
 }
 
 /// One attempt at a publishing transaction.
@@ -103,10 +141,8 @@ struct Publishing<'a> {
     work: &'a Work,
     plan: &'a Plan,
     read: &'a ReadState,
-    generation: i64,
-    approval: Approval,
-    /// The pages that are being written.
-    writing: RefCell<Vec<Vec<u8>>>,
+    occasion: Occasion,
+    writing: &'a Writing,
 }
 
 impl Publishing<'_> {
@@ -115,13 +151,16 @@ impl Publishing<'_> {
             // Not one record has ever come: nothing to map, nothing to publish but that.
             return self.decide_without_mapping();
         };
-        let mut compared = gone::compare(self.plan, self.read, self.generation, &mapping)?;
+        let mut compared = gone::compare(self.plan, self.read, self.read.generation, &mapping)?;
+        if self.occasion == Occasion::Replayed {
+            // A read that is looked at twice is one read.
+            compared.confirmed.clear();
+        }
         let live = self.live(&compared);
         let facts = self.facts(&compared);
-        state::note_read(self.work.job, signed(compared.records))?;
-        let removals = match self.approval {
-            Approval::Given => guard::decide_approved(&facts, &live, &self.plan.settings).0,
-            Approval::Needed => match guard::decide(&facts, &live, &self.plan.settings) {
+        let removals = match self.occasion {
+            Occasion::Approved => guard::decide_approved(&facts, &live, &self.plan.settings).0,
+            Occasion::Read | Occasion::Replayed => match self.decide(&facts, &live)? {
                 Decision::Publish { removals, .. } => removals,
                 Decision::Hold(kept) => return Ok(Verdict::Held(kept.reason())),
                 Decision::RollBack(kept) => return Ok(Verdict::KeptBack(TargetError::from(kept).into())),
@@ -131,12 +170,24 @@ impl Publishing<'_> {
         Ok(Verdict::Published)
     }
 
+    /// What becomes of the read, noted with what it amounts to.
+    fn decide(&self, facts: &ReadFacts, live: &Live) -> Result<Decision> {
+        let decision = guard::decide(facts, live, &self.plan.settings);
+        run::note_answer(self.work.run, decision.state())?;
+        if self.occasion == Occasion::Read {
+            state::note_read(self.work.job, signed(facts.records))?;
+            state::count_empty_reads(self.work.job, signed(facts.records))?;
+        }
+        Ok(decision)
+    }
+
     /// The mapping that the pages were decoded with.
     fn mapping(&self) -> Option<Arc<Mapping>> {
         self.read.mapping.clone()
     }
 
     fn decide_without_mapping(&self) -> Result<Verdict> {
+        self.decide(&ReadFacts::default(), &Live::default())?;
         let parts = MappingParts::of(self.plan);
         let mapping = parts
             .mapping(|_| false)
@@ -173,18 +224,23 @@ impl Publishing<'_> {
             distinct_keys: compared.distinct,
             duplicate_keys: compared.duplicates,
             records: compared.records,
+            empty_reads_before: match self.occasion {
+                Occasion::Read => u32::try_from(state.empty_reads).unwrap_or(0),
+                Occasion::Approved | Occasion::Replayed => 0,
+            },
             rejects_without_key: 0,
         }
     }
 
     fn apply(&self, mapping: &Arc<Mapping>, compared: &mut Compared, removals: Removals) -> Result<()> {
         let applier = Applier::new(&current_target(self.plan)?, mapping)?;
+        let was_empty = read::is_empty(self.plan)?;
         let mut total = Outcome::default();
         // Removed first and written after it: keys are compared as text here, and the table may hold two spellings equal
         // (numeric 1 and 1.0, char(n), a collation without case). What the read has under another spelling comes back.
         let unconfirmed = self.remove(&applier, compared, removals, &mut total)?;
         if total.deleted > 0 && applier.key_is_loose() {
-            compared.apply_all(page::of_generation(self.work.job, self.generation)?);
+            compared.apply_all(page::of_generation(self.work.job, self.read.generation)?);
         }
         shmem::update_progress(self.work.slot, |p| {
             p.pages_total = signed(compared.fresh.len() as u64);
@@ -193,15 +249,24 @@ impl Publishing<'_> {
         let mut difference = Difference::new(self.work.job, mapping, compared);
         while let Some(share) = difference.next()? {
             let of_pages = share.hashes.len() as i64;
-            self.writing.replace(share.hashes);
+            self.writing.0.replace(Some(Pages {
+                mapping: Arc::clone(mapping),
+                generation: self.read.generation,
+                hashes: share.hashes,
+            }));
             if !share.pages.is_empty() {
-                let outcome = applier.merge(&share.pages.iter().collect::<Vec<_>>(), self.keep_undo())?;
+                let outcome = applier.merge(&share.pages.iter().collect::<Vec<_>>(), keep_undo(self.plan))?;
                 keep_undo_set(self.work, &outcome)?;
                 add(&mut total, &outcome);
             }
             shmem::update_progress(self.work.slot, |p| p.pages_done += of_pages);
         }
         failpoint::hit("publish.applied");
+        // Records came, and not one row is left: a trigger did that. The last good rows come back with the abort.
+        if self.occasion != Occasion::Approved && compared.records > 0 && !was_empty && read::is_empty(self.plan)? {
+            let table = self.plan.target.full_name();
+            return Err(TargetError::Emptied { table }.into());
+        }
         let unchanged = compared
             .records
             .saturating_sub(total.inserted + total.updated + compared.duplicates);
@@ -226,20 +291,6 @@ impl Publishing<'_> {
         Ok(())
     }
 
-    /// The error with the record that it is about, where PostgreSQL refused one.
-    fn name_record(&self, error: Error) -> Error {
-        let Some(mapping) = self.mapping() else { return error };
-        refused::named_in_store(error, self.plan, &mapping, (self.generation, &self.writing.borrow()))
-    }
-
-    fn keep_undo(&self) -> KeepUndo {
-        if self.plan.settings.undo.keep_runs == 0 {
-            KeepUndo::No
-        } else {
-            KeepUndo::Yes
-        }
-    }
-
     /// Removes what is gone for sure, and remembers what is only missing; how many of those there are.
     fn remove(&self, applier: &Applier, compared: &Compared, removals: Removals, total: &mut Outcome) -> Result<i64> {
         let (doomed, waiting): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) = match removals {
@@ -249,7 +300,7 @@ impl Publishing<'_> {
         };
         for keys in doomed.chunks(KEYS_PER_DELETE) {
             let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
-            let outcome = applier.delete_keys(&keys, self.keep_undo())?;
+            let outcome = applier.delete_keys(&keys, keep_undo(self.plan))?;
             keep_undo_set(self.work, &outcome)?;
             add(total, &outcome);
         }
@@ -257,12 +308,25 @@ impl Publishing<'_> {
             OnMissing::Keep => Vec::new(),
             OnMissing::Delete => waiting.into_iter().cloned().collect(),
         };
-        missing::keep(self.work.job, self.generation, &gone::key_form(self.plan), &waiting)?;
+        missing::keep(
+            self.work.job,
+            self.read.generation,
+            &gone::key_form(self.plan),
+            &waiting,
+        )?;
         Ok(signed(waiting.len() as u64))
     }
 
     fn finish(&self, publication: &Publication) -> Result<()> {
-        finish_published(self.work, self.plan, self.read, self.generation, publication)
+        finish_published(self.work, self.plan, self.read, self.read.generation, publication)
+    }
+}
+
+/// Whether what a run overwrites is kept.
+pub fn keep_undo(plan: &Plan) -> KeepUndo {
+    match plan.settings.undo.keep_runs {
+        0 => KeepUndo::No,
+        _ => KeepUndo::Yes,
     }
 }
 
@@ -328,7 +392,12 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
         records: u64::try_from(records).unwrap_or(0),
         ..ReadFacts::default()
     };
-    match guard::decide(&facts, &live, &plan.settings) {
+    let decision = guard::decide(&facts, &live, &plan.settings);
+    run::note_answer(work.run, decision.state())?;
+    if plan.mode == Mode::Replace {
+        state::count_empty_reads(work.job, records)?;
+    }
+    match decision {
         Decision::Publish { .. } => {}
         Decision::Hold(kept) => return Ok(Verdict::Held(kept.reason())),
         Decision::RollBack(kept) => return Ok(Verdict::KeptBack(TargetError::from(kept).into())),
@@ -362,7 +431,8 @@ fn was_thinned(plan: &Plan, read: &ReadState, rows: i64) -> Result<bool> {
     Ok(read.first_load && read::count(plan)? < rows)
 }
 
-fn add(total: &mut Outcome, more: &Outcome) {
+/// Adds up what batches did.
+pub fn add(total: &mut Outcome, more: &Outcome) {
     total.inserted += more.inserted;
     total.updated += more.updated;
     total.deleted += more.deleted;
@@ -372,7 +442,8 @@ fn add(total: &mut Outcome, more: &Outcome) {
 /// Forgets what no rollback and no comparison needs any more.
 pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
     let keep = &plan.settings.undo;
-    undo::prune(work.job, i64::from(keep.keep_runs), i64::from(keep.keep_days))?;
+    let bytes = keep.keep_bytes.map(signed);
+    undo::prune(work.job, i64::from(keep.keep_runs), i64::from(keep.keep_days), bytes)?;
     let kept = state::kept_generations(work.job)?;
     page::keep_only(work.job, &kept)?;
     missing::keep_only(work.job, &kept)?;

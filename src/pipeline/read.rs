@@ -18,7 +18,7 @@ use std::time::Duration;
 /// The read of a held run, as publishing needs it.
 pub fn of_generation(work: &Work, plan: &Plan, generation: i64) -> Result<ReadState> {
     let mut state = state::load(work.job, clock::now())?;
-    (state.total_first, state.total_last, state.longest_pause) = run::held_facts(work.run)?;
+    (state.total_first, state.total_last, state.longest_pause) = run::read_facts(work.run)?;
     let pages = page::of_generation(work.job, generation)?;
     Ok(ReadState {
         generation,
@@ -131,8 +131,30 @@ pub fn resume_or_begin(work: &Work, plan: &Plan) -> Result<ReadState> {
     })
 }
 
+/// Begins a read whose pages are in the store; its generation.
+pub fn begin_stored(work: &Work, plan: &Plan) -> Result<i64> {
+    let now = clock::now();
+    let former = state::load(work.job, now)?;
+    leave(work, plan, &former)?;
+    let generation = state::begin_read(work.job, &definition(plan), false, now)?;
+    run::set_generation(work.run, generation)?;
+    Ok(generation)
+}
+
 fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<State> {
     let former = state::load(work.job, now)?;
+    let half_loaded = leave(work, plan, &former)?;
+    let replaces = plan.mode == Mode::Replace;
+    let first = replaces && former.published_generation.is_none() && !half_loaded && is_empty(plan)?;
+    state::begin_read(work.job, definition, !replaces || first, now)?;
+    if first {
+        undo::keep(work.job, &undo::UndoBatch::first_load(work.run))?;
+    }
+    state::load(work.job, now)
+}
+
+/// Gives up the read in progress, if there is one. Whether it was a first load.
+fn leave(work: &Work, plan: &Plan, former: &State) -> Result<bool> {
     // A first load that was given up has rows in the target already: they are this job's own, and the pages that they
     // came from are what the next read is compared with.
     let half_loaded =
@@ -144,13 +166,7 @@ fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<S
         // Its first pages are in the target, whatever the published ones say.
         state::void_skip(work.job)?;
     }
-    let replaces = plan.mode == Mode::Replace;
-    let first = replaces && former.published_generation.is_none() && !half_loaded && is_empty(plan)?;
-    state::begin_read(work.job, definition, !replaces || first, now)?;
-    if first {
-        undo::keep(work.job, &undo::UndoBatch::first_load(work.run))?;
-    }
-    state::load(work.job, now)
+    Ok(half_loaded)
 }
 
 /// Whether the target holds no row at all, seen as the run-as role.

@@ -10,6 +10,7 @@ pub mod page;
 pub mod role;
 pub mod run;
 pub mod secret;
+pub mod snapshot;
 pub mod state;
 pub mod undo;
 

@@ -23,6 +23,8 @@ pub struct State {
     pub total_first: Option<i64>,
     pub total_last: Option<i64>,
     pub duplicates: i64,
+    /// Complete reads in a row, up to the last one, that had no record.
+    pub empty_reads: i32,
     pub published_generation: Option<i64>,
     pub published_rows: i64,
     pub published_version: Option<Vec<u8>>,
@@ -56,6 +58,7 @@ fn read(r: &Row) -> Result<State> {
         verified_ago: r.get(17)?,
         mapped: r.get::<Vec<String>>(18)?.zip(r.get::<String>(19)?),
         whole_generation: r.get(20)?,
+        empty_reads: r.need(21)?,
     })
 }
 
@@ -78,6 +81,12 @@ pub fn begin_read(job: i64, definition: &str, direct: bool, now: Timestamp) -> R
     let sql = include_str!("../../sql/query/begin_read.sql");
     let args = [job.into(), definition.into(), direct.into(), stamp(now).into()];
     Ok(returning(sql, &args, |r| r.need(1))?.expect("UPDATE … RETURNING of an existing row"))
+}
+
+/// What the read declared, and its longest pause in seconds.
+pub fn note_declared(job: i64, first: Option<i64>, last: Option<i64>, longest_pause: f64) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET total_first = $2, total_last = $3, longest_pause = $4 WHERE job_id = $1";
+    execute(sql, &[job.into(), first.into(), last.into(), longest_pause.into()]).map(drop)
 }
 
 /// Keeps the columns that the first page had.
@@ -180,6 +189,13 @@ pub fn note_read(job: i64, records: i64) -> Result<()> {
         &[job.into(), records.into()],
     )
     .map(drop)
+}
+
+/// Counts reads without a record that follow each other.
+pub fn count_empty_reads(job: i64, records: i64) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET empty_reads = CASE WHEN $2 = 0 THEN empty_reads + 1 ELSE 0 END \
+               WHERE job_id = $1";
+    execute(sql, &[job.into(), records.into()]).map(drop)
 }
 
 /// A run failed, or an answer was kept back.

@@ -10,7 +10,7 @@ use crate::store::{self, job::Job, role, run, state};
 use crate::worker::log_error;
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::run::{RunSource, RunStatus};
+use sluice_core::run::{RunSource, RunStatus, RunTask};
 use std::time::Duration;
 
 /// How soon a scheduler looks again when something it wanted did not happen.
@@ -113,8 +113,14 @@ fn go_on(dead: &run::Run, at: Timestamp) -> Result<()> {
     if dead.approved_by.is_some() {
         return run::wait_again(dead.id, at);
     }
-    if dead.source == RunSource::Rollback.as_str() {
-        return run::request_rollback(dead.job, "scheduler", dead.rollback_to, dead.rollback_resume).map(drop);
+    if dead.task != RunTask::Sync {
+        let wanted = run::Wanted {
+            task: dead.task,
+            subject: dead.subject,
+            resume_job: dead.resume_job,
+            label: dead.label.clone(),
+        };
+        return run::request_work(dead.job, &dead.requested_by, &wanted).map(drop);
     }
     run::request(dead.job, RunSource::Resume, "scheduler", Some(at)).map(drop)
 }
@@ -166,7 +172,7 @@ fn start(database: u32, run_id: i64, job_id: i64) -> Result<bool> {
     let Some(run) = run::by_id(run_id)? else {
         return Ok(true);
     };
-    let asked_for = run.source == RunSource::Rollback.as_str() || run.approved_by.is_some();
+    let asked_for = run.task != RunTask::Sync || run.approved_by.is_some();
     if !job.enabled && !asked_for {
         return fail_disabled(&job, run_id).map(|()| true);
     }

@@ -28,8 +28,10 @@ mod owner_settings; // which change nothing about the rows
 mod paging; // the other paginations, and what servers do at the last page
 mod refresh; // a refresh: what readers see, what is written, what is left alone
 mod refused_records; // what PostgreSQL would not take: which record, which column
+mod replay; // publishing again what is stored, without the network
 mod roles; // who a run acts as, several databases, names of every kind
 mod serving; // launcher, scheduler, workers
+mod snapshots; // full copies on demand, and back
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
 mod undo; // taking published runs back

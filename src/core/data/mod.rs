@@ -51,4 +51,4 @@ pub use page::{Located, PageHash, content_hash, content_hash_bytes, hash, locate
 pub use path::{PathError, SingularQuery, Step};
 pub use pick::pick;
 pub use records::value_shown;
-pub use tuple::{fields, key_fields, split_keys, split_rows};
+pub use tuple::{fields, key_fields, page_of_texts, split_keys, split_rows};

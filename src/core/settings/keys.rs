@@ -70,7 +70,7 @@ pub(super) const LIMITS: Keys = Keys {
     later: &[],
 };
 pub(super) const UNDO: Keys = Keys {
-    known: &["keep_runs", "keep_days"],
+    known: &["keep_runs", "keep_days", "keep_bytes"],
     later: &[],
 };
 pub(super) const COLUMN: Keys = Keys {

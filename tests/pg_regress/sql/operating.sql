@@ -35,6 +35,25 @@ ROLLBACK;
 BEGIN;
 CALL sluice.approve(1);
 ROLLBACK;
+BEGIN;
+CALL sluice.create_snapshot('products', 'a copy');
+ROLLBACK;
+BEGIN;
+CALL sluice.restore_snapshot(1);
+ROLLBACK;
+BEGIN;
+CALL sluice.replay(1);
+ROLLBACK;
+-- Nothing to copy from, nothing to put back.
+CALL sluice.create_snapshot('product', 'a copy');
+CALL sluice.create_snapshot('products', NULL);
+CALL sluice.restore_snapshot(1);
+CALL sluice.restore_snapshot(NULL);
+SELECT sluice.drop_snapshot(1);
+SELECT sluice.drop_snapshot(NULL);
+CALL sluice.replay(1);
+CALL sluice.replay(NULL);
+SELECT * FROM sluice.sync_snapshots;
 -- Nothing to decide, nothing to undo.
 CALL sluice.approve(1);
 CALL sluice.approve(NULL);
