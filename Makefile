@@ -8,7 +8,7 @@ PG_CONFIG ?=
 export PG_CONFIG ONLY UPDATE KEEP
 
 .DEFAULT_GOAL := help
-.PHONY: help tools install uninstall demo demo-real demo-stop test test-core test-pg test-e2e lint bench package clean
+.PHONY: help tools install uninstall demo demo-real demo-stop test test-core test-pg test-e2e fuzz lint bench package clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,10 @@ test-pg: tools ## Golden SQL (UPDATE=1 writes the expected files)
 
 test-e2e: tools ## Real servers, real workers, crashes and faults (KEEP=1 keeps the data directories)
 	@scripts/test.sh e2e
+
+SECONDS ?= 60
+fuzz: ## Random input to each reader of remote text, guided by coverage, for SECONDS (60) each
+	@scripts/fuzz.sh $(SECONDS)
 
 bench: tools ## First load and refreshes of a million records against COPY of the same rows
 	@scripts/bench.sh

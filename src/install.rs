@@ -5,7 +5,12 @@ use pgrx::prelude::*;
 extension_sql_file!("../sql/schema/00_schema.sql", name = "schema", bootstrap);
 extension_sql_file!("../sql/schema/10_job.sql", name = "job", requires = ["schema"]);
 extension_sql_file!("../sql/schema/20_run.sql", name = "run", requires = ["job"]);
-extension_sql_file!("../sql/schema/25_snapshot.sql", name = "snapshot", requires = ["run"]);
+extension_sql_file!("../sql/schema/25_ingest.sql", name = "ingest", requires = ["run"]);
+extension_sql_file!(
+    "../sql/schema/27_snapshot.sql",
+    name = "snapshot",
+    requires = ["ingest"]
+);
 extension_sql_file!("../sql/schema/30_secret.sql", name = "secret", requires = ["snapshot"]);
 extension_sql_file!(
     "../sql/schema/40_wrapper.sql",

@@ -111,6 +111,38 @@ JOIN sluice._visible_job AS j ON j.id = r.job_id
 JOIN sluice._job_state AS t ON t.job_id = j.id
 WHERE r.status = 'held';
 
+-- Payloads of webhooks that wait or were set aside. The payload itself is data: it is for roles with the rights of the
+-- job's owner.
+CREATE VIEW sluice.sync_ingest WITH (security_barrier) AS
+SELECT q.id,
+       j.name AS data_type,
+       q.status,
+       q.queued_at,
+       q.queued_by,
+       q.bytes,
+       q.attempts,
+       CASE WHEN q.status = 'queued' THEN q.not_before END AS retry_at,
+       CASE
+           WHEN q.status = 'failed' THEN 'you: retry_ingest() or drop_ingest()'
+           WHEN NOT j.armed THEN 'you: arm()'
+           WHEN NOT j.enabled OR j.paused_at IS NOT NULL THEN 'you: resume_job()'
+           WHEN j.mode = 'replace' AND t.reading AND t.direct THEN 'the end of the first load'
+           WHEN EXISTS (SELECT FROM sluice._run AS r WHERE r.job_id = j.id
+                        AND r.status IN ('scheduled', 'running', 'publishing')) THEN 'the run under way'
+           WHEN q.not_before > pg_catalog.now() THEN 'the next try'
+           ELSE 'a worker'
+       END AS waits_for,
+       q.run_id,
+       q.error_class,
+       q.sqlstate,
+       sluice._told(q.error_message, q.sqlstate, q.error_class, j.own) AS error_message,
+       CASE WHEN j.own OR NOT sluice._may_quote(q.sqlstate) THEN q.error_detail END AS error_detail,
+       sluice._hinted(q.error_hint, q.sqlstate, j.own) AS error_hint,
+       CASE WHEN j.own THEN q.payload END AS payload
+FROM sluice._ingest AS q
+JOIN sluice._visible_job AS j ON j.id = q.job_id
+JOIN sluice._job_state AS t ON t.job_id = j.id;
+
 CREATE VIEW sluice.sync_progress WITH (security_barrier) AS
 SELECT w.pid,
        j.name AS data_type,
@@ -165,7 +197,12 @@ WITH job AS MATERIALIZED (
            END AS status
     FROM job AS j
     LEFT JOIN LATERAL (
-        SELECT x.* FROM sluice._run AS x WHERE x.job_id = j.id ORDER BY x.id DESC LIMIT 1
+        SELECT x.* FROM sluice._run AS x
+        WHERE x.job_id = j.id
+          -- What became of payloads is told as long as one of them is there that tells it; else reads are what counts.
+          AND (x.source <> 'ingest' OR x.status IN ('scheduled', 'running', 'publishing')
+               OR EXISTS (SELECT FROM sluice._ingest AS q WHERE q.run_id = x.id))
+        ORDER BY x.id DESC LIMIT 1
     ) AS r ON true
     LEFT JOIN sluice._running_job AS k ON k.job_id = j.id
     LEFT JOIN sluice.sync_progress AS p ON p.run_id = r.id
@@ -250,7 +287,7 @@ WITH judged AS (
     JOIN sluice._job_state AS t ON t.job_id = j.id
     LEFT JOIN LATERAL (
         SELECT x.* FROM sluice._run AS x
-        WHERE x.job_id = j.id AND x.task = 'sync'
+        WHERE x.job_id = j.id AND x.task = 'sync' AND x.source <> 'ingest'
           AND x.status IN ('succeeded', 'held', 'failed', 'retryable', 'rolled_back')
         ORDER BY x.id DESC LIMIT 1
     ) AS r ON true
@@ -311,7 +348,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT r.error_class, coalesce(r.error_class, '') NOT IN ('network', 'timeout', 'server', 'config') AS answered
     FROM sluice._run AS r JOIN sluice._job AS j ON j.id = r.job_id
-    WHERE j.server_oid = s.oid AND r.finished_at IS NOT NULL AND r.task = 'sync'
+    WHERE j.server_oid = s.oid AND r.finished_at IS NOT NULL AND r.task = 'sync' AND r.source <> 'ingest'
       AND (r.pages > 0 OR r.error_class NOT IN ('database', 'resource', 'internal', 'cancelled'))
     ORDER BY r.id DESC LIMIT 1
 ) AS last ON true
@@ -337,7 +374,8 @@ SELECT j.name AS data_type,
 FROM sluice._visible_job AS j
 JOIN sluice._job_state AS t ON t.job_id = j.id
 LEFT JOIN LATERAL (
-    SELECT x.* FROM sluice._run AS x WHERE x.job_id = j.id AND x.finished_at IS NOT NULL ORDER BY x.id DESC LIMIT 1
+    SELECT x.* FROM sluice._run AS x
+    WHERE x.job_id = j.id AND x.finished_at IS NOT NULL AND x.source <> 'ingest' ORDER BY x.id DESC LIMIT 1
 ) AS r ON true;
 
 CREATE VIEW sluice.sync_snapshots WITH (security_barrier) AS

@@ -7,6 +7,7 @@ mod access;
 mod connections;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod ingest;
 mod jobs;
 mod live;
 mod operate;

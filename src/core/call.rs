@@ -96,6 +96,13 @@ pub enum CallError {
     RunLimit { what: &'static str, limit: u64 },
     #[error("starting at a page is not supported yet")]
     FromPage,
+    #[error("the payload is neither a record nor an array of records")]
+    PayloadKind { found: String },
+    #[error("the payload is larger than {limit} bytes")]
+    PayloadSize { bytes: i64, limit: i64 },
+    /// Payloads come faster than they are written, or nobody looks at those that were set aside.
+    #[error("the queue of job \"{name}\" is full")]
+    QueueFull { name: String, payloads: i64, bytes: i64 },
 }
 
 /// The error that ended a run, as the run's row tells it.
@@ -122,6 +129,7 @@ impl Explain for CallError {
         match self {
             CallError::Stopped => Class::Cancelled,
             CallError::RunTimeout { .. } => Class::Timeout,
+            CallError::QueueFull { .. } => Class::Resource,
             _ => Class::Config,
         }
     }
@@ -159,7 +167,9 @@ impl Explain for CallError {
             CallError::UnknownLevel { .. } => "22023",
             CallError::WorkerDidNotStart { .. } => "58000",
             CallError::Stopped | CallError::RunTimeout { .. } => "57014",
-            CallError::RunLimit { .. } => "54000",
+            CallError::RunLimit { .. } | CallError::PayloadSize { .. } => "54000",
+            CallError::PayloadKind { .. } => "22023",
+            CallError::QueueFull { .. } => "53400",
             CallError::FromPage => "0A000",
             // What the run ended with takes its place where that is known: see `carried_sqlstate`.
             CallError::RunEnded { .. } => "58000",
@@ -198,6 +208,12 @@ impl Explain for CallError {
                 Some(format!("Since it was made, something has changed: {obstacle}."))
             }
             CallError::RunEnded { error, .. } => Some(ended_detail(error)),
+            CallError::PayloadKind { found } => Some(format!("It is a JSON {found}.")),
+            CallError::PayloadSize { bytes, .. } => Some(format!("Its text has {bytes} bytes.")),
+            CallError::QueueFull { payloads, bytes, .. } => Some(format!(
+                "It holds {} with {bytes} bytes.",
+                counted(*payloads, "payload")
+            )),
             CallError::WorkerDidNotStart { attempts, .. } => {
                 Some(format!("{attempts} workers ended before they could take the run."))
             }
@@ -241,6 +257,9 @@ impl Explain for CallError {
             CallError::RunTimeout { .. } => "It goes on at its checkpoint with the next run; the limit is the setting timeouts.run.".into(),
             CallError::RunLimit { what, .. } => format!("Raise or remove the setting limits.{what}."),
             CallError::UnboundSecret { name } => format!("Set it with one: SELECT sluice.set_secret({}, '…', origin => 'https://…').", literal(name)),
+            CallError::PayloadKind { .. } => "Give one record as an object, an array of records, or a document as the remote answers it.".into(),
+            CallError::PayloadSize { .. } => "Send the records in several payloads.".into(),
+            CallError::QueueFull { name, .. } => format!("SELECT status, waits_for, error_message FROM sluice.sync_ingest WHERE data_type = {0} says what they wait for; SELECT sluice.drop_ingest({0}) drops those that were set aside.", literal(name)),
             CallError::FromPage => "Leave from_page out: the run goes on at its checkpoint.".into(),
         };
         Some(hint)

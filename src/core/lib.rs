@@ -6,10 +6,12 @@
 pub mod call;
 pub mod class;
 pub mod connection;
+pub mod cursor;
 pub mod data;
 pub mod error;
 pub mod guard;
 pub mod http;
+pub mod ingest;
 pub mod job;
 pub mod keys;
 pub mod pagination;

@@ -73,7 +73,7 @@ impl Decoder {
             mapping: cell,
             parts: read.mapping.is_none().then(|| MappingParts::of(plan)),
             known: read.known.clone(),
-            store: plan.mode == sluice_core::job::Mode::Replace,
+            store: read.whole,
         }
     }
 

@@ -4,7 +4,7 @@ use super::{Ended, Work};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::shmem;
 use crate::store::job::{self, Job};
-use crate::store::{run, state};
+use crate::store::{ingest, run, state};
 use sluice_core::data::DataError;
 use sluice_core::guard;
 use sluice_core::run::RunStatus;
@@ -17,7 +17,7 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>) -> Resul
         return Ok(());
     };
     match outcome {
-        Ok(Ended::Published | Ended::Done) => Ok(()),
+        Ok(Ended::Published | Ended::Ingested | Ended::Done) => Ok(()),
         Ok(Ended::Held(reason)) => {
             run::hold(work.run, work.job, reason, now)?;
             state::end_read(work.job)?;
@@ -38,6 +38,11 @@ fn fail(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<()> {
     run::fail(work.run, status, error, now)?;
     if let Error::Data(DataError::PathMissing { .. }) = error {
         run::note_answer(work.run, guard::ReadState::PathMissing)?;
+    }
+    if run::is_ingest(work.run)? {
+        // Neither the schedule nor the health of the remote has to do with it.
+        let delay = sluice_core::ingest::delay_after(ingest::failures(work.job)? + 1);
+        return ingest::postpone(work.job, work.run, error, now.plus(delay));
     }
     // An approved run that could not be published keeps its pages, and waits for a decision again.
     if run::hold_again(work.run)? {

@@ -9,16 +9,19 @@
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
 //! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `batch` writes and commits;
 //! `refused` names the record that PostgreSQL would not take; `gone` finds what vanished, `difference` what changed;
-//! `publish` makes a read visible, `replay` a read that is stored already; `rollback` takes runs back; `snapshot` copies
-//! the target, `restore` puts a copy back; `finish` ends a run's row.
+//! `publish` makes a read visible, `replay` a read that is stored already, `settle` ends one whose rows are there,
+//! `brought` keeps what it brought; `ingest` writes what others sent us; `rollback` takes runs back; `snapshot` copies the
+//! target, `restore` puts a copy back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod apply;
 mod batch;
+mod brought;
 mod decode;
 mod difference;
 mod finish;
 mod gone;
+mod ingest;
 mod pages;
 mod plan;
 pub mod preview;
@@ -30,6 +33,7 @@ mod replay;
 mod restore;
 mod rollback;
 mod secrets;
+mod settle;
 mod snapshot;
 
 use crate::pg::shmem::{self, Phase};
@@ -61,6 +65,8 @@ enum Ended {
     Held(String),
     /// An empty answer was refused; the last good data stays.
     KeptBack(Error),
+    /// The payloads that waited are written; committed already.
+    Ingested,
     /// A rollback, a snapshot or a restoration is done; committed already.
     Done,
 }
@@ -84,6 +90,7 @@ pub fn run(work: &Work) -> Result<()> {
 
 fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
     match *task {
+        Task::Ingest => ingest::run(work, plan),
         Task::Sync => sync(work, plan),
         Task::Approve { generation } => publish::approved(work, plan, generation),
         Task::Replay { run } => replay::run(work, plan, run),
@@ -99,7 +106,7 @@ fn sync(work: &Work, plan: &Plan) -> Result<Ended> {
         pages::fetch_all(work, plan, &mut read)?;
     }
     if read.direct {
-        publish::settle_direct(work, plan, &read)
+        settle::settle_direct(work, plan, &read)
     } else {
         publish::by_difference(work, plan, &mut read)
     }

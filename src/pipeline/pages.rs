@@ -73,7 +73,7 @@ fn take_pages(
 }
 
 /// Ends the run where somebody asked for it or its time is over.
-fn check_end(work: &Work, deadline: Option<(Instant, Duration)>) -> Result<()> {
+pub(super) fn check_end(work: &Work, deadline: Option<(Instant, Duration)>) -> Result<()> {
     transaction::guarded(|| {
         latch::check_interrupts();
         Ok(())
@@ -119,6 +119,15 @@ fn note_page(work: &Work, page: &FetchedPage<Arrived>) {
     });
 }
 
+/// The job's parameters, and where a read that goes on from the watermark begins.
+fn params(plan: &Plan, read: &ReadState) -> Vec<(String, String)> {
+    let mut params = plan.settings.params.clone();
+    if let (Some(cursor), Some(bound)) = (&plan.settings.cursor, &read.state.bound) {
+        params.push((cursor.param.clone(), bound.clone()));
+    }
+    params
+}
+
 /// What the fetch threads are told: copies, since they may not look at settings themselves.
 fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
     let s = &plan.settings;
@@ -129,7 +138,7 @@ fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
         base: plan.options.base_url.clone(),
         path: plan.job.path.clone(),
         method: Method::Get,
-        params: s.params.clone(),
+        params: params(plan, read),
         headers: s.headers.clone(),
         auth: plan.auth.clone(),
         pagination: s.pagination.clone(),

@@ -15,7 +15,7 @@ use sluice_core::connection::ConnectionOptions;
 use sluice_core::data::SingularQuery;
 use sluice_core::http::Auth;
 use sluice_core::job::Mode;
-use sluice_core::run::RunTask;
+use sluice_core::run::{RunSource, RunTask};
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::target::TargetError;
 use sluice_core::url_policy::address::AddressPolicy;
@@ -38,19 +38,34 @@ pub struct Plan {
 /// What a run is for.
 pub enum Task {
     Sync,
-    Approve { generation: i64 },
-    Replay { run: i64 },
-    RollBack { to: Option<i64>, resume: bool },
-    Snapshot { label: String, by: String },
-    Restore { snapshot: i64 },
+    /// Writes payloads that wait.
+    Ingest,
+    Approve {
+        generation: i64,
+    },
+    Replay {
+        run: i64,
+    },
+    RollBack {
+        to: Option<i64>,
+        resume: bool,
+    },
+    Snapshot {
+        label: String,
+        by: String,
+    },
+    Restore {
+        snapshot: i64,
+    },
 }
 
 /// Takes the run that this worker was started for; None where it is no longer there to take.
 pub fn take(work: &Work) -> Result<Option<Run>> {
-    let Some(found) = run::by_id(work.run)? else {
-        return Ok(None);
-    };
-    Ok(run::start(work.run, crate::pg::clock::now())?.then_some(found))
+    // First taken, then looked at: what it is for may change until then.
+    match run::start(work.run, crate::pg::clock::now())? {
+        true => run::by_id(work.run),
+        false => Ok(None),
+    }
 }
 
 pub fn task(run: &Run) -> Task {
@@ -60,6 +75,7 @@ pub fn task(run: &Run) -> Task {
     }
     let subject = run.subject.unwrap_or_default();
     match run.task {
+        RunTask::Sync if run.source == RunSource::Ingest.as_str() => Task::Ingest,
         RunTask::Sync => Task::Sync,
         RunTask::Replay => Task::Replay { run: subject },
         RunTask::Rollback => Task::RollBack {
@@ -81,6 +97,7 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
         nearest: None,
     })?;
     let settings = Settings::parse(&job.settings)?;
+    settings.check_mode(Mode::parse(&job.mode)?)?;
     let target = relation::read_target(job.target).ok_or_else(|| TargetError::Gone {
         target: format!("{}.{}", job.target_schema, job.target_table),
         job: job.name.clone(),

@@ -54,6 +54,7 @@ fn stage(work: &Work, plan: &Plan, of: i64) -> Result<ReadState> {
     Ok(ReadState {
         generation,
         direct: false,
+        whole: true,
         first_load: false,
         copy: false,
         complete: true,

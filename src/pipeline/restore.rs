@@ -55,7 +55,7 @@ fn once(work: &Work, plan: &Plan, id: i64) -> Result<()> {
     ];
     let told: Vec<String> = told.into_iter().flatten().collect();
     if !told.is_empty() {
-        run::note_left(work.run, &told.join("; "), None)?;
+        run::note(work.run, &told.join("; "), None)?;
     }
     run::finish(work.run, RunStatus::Succeeded, clock::now())?;
     failpoint::hit("restore.before_commit");

@@ -28,11 +28,12 @@ pub struct Run {
     /// For a snapshot: what it is called.
     pub label: Option<String>,
     pub requested_by: String,
+    pub source: String,
     pub stopped_by: Option<String>,
 }
 
 const COLUMNS: &str = "r.id, r.job_id, r.status, r.generation, r.approved_by, r.task, \
-     r.subject, r.resume_job, r.label, r.requested_by, r.stopped_by";
+     r.subject, r.resume_job, r.label, r.requested_by, r.source, r.stopped_by";
 
 fn read(r: &Row) -> Result<Run> {
     Ok(Run {
@@ -46,7 +47,8 @@ fn read(r: &Row) -> Result<Run> {
         resume_job: r.need(8)?,
         label: r.get(9)?,
         requested_by: r.need(10)?,
-        stopped_by: r.get(11)?,
+        source: r.need(11)?,
+        stopped_by: r.get(12)?,
     })
 }
 
@@ -72,15 +74,25 @@ pub fn open_of(job: i64) -> Result<Option<Run>> {
     row(&sql, &[job.into()], read)
 }
 
-/// Asks for a run; the open one's id where there is one already.
+/// Asks for a run; the open one's id where there is one already. One that was asked for to write payloads and has not
+/// begun gives its place: payloads come after a read.
 pub fn request(job: i64, source: RunSource, by: &str, not_before: Option<Timestamp>) -> Result<i64> {
-    let sql = "INSERT INTO sluice._run (job_id, source, requested_by, status, not_before) \
-               VALUES ($1, $2, $3, 'scheduled', $4) \
-               ON CONFLICT (job_id) WHERE status IN ('scheduled', 'running', 'publishing') \
-               DO UPDATE SET not_before = NULL RETURNING id";
+    let sql = include_str!("../../sql/query/request_run.sql");
     let at = not_before.map(TimestampWithTimeZone::from);
     let args = [job.into(), source.as_str().into(), by.into(), at.into()];
     Ok(returning(sql, &args, |r| r.need(1))?.expect("INSERT … RETURNING gives the id"))
+}
+
+/// Whether this run writes payloads and asks the remote for nothing.
+pub fn is_ingest(id: i64) -> Result<bool> {
+    let sql = "SELECT source = 'ingest' FROM sluice._run WHERE id = $1";
+    Ok(value::<bool>(sql, &[id.into()])?.unwrap_or(false))
+}
+
+/// Whether the job's latest run wrote payloads.
+pub fn latest_is_ingest(job: i64) -> Result<bool> {
+    let sql = "SELECT source = 'ingest' FROM sluice._run WHERE job_id = $1 ORDER BY id DESC LIMIT 1";
+    Ok(value::<bool>(sql, &[job.into()])?.unwrap_or(false))
 }
 
 /// Work on a job that is no read of the remote.
@@ -360,8 +372,8 @@ pub fn prune(job: i64, keep: i64) -> Result<u64> {
     )
 }
 
-/// Notes what a rollback left alone, with the keys of rows.
-pub fn note_left(id: i64, message: &str, keys: Option<&str>) -> Result<()> {
+/// Says what is to be known of a run that did not fail; `keys` are data.
+pub fn note(id: i64, message: &str, keys: Option<&str>) -> Result<()> {
     execute(
         "UPDATE sluice._run SET error_message = $2, error_detail = $3 WHERE id = $1",
         &[id.into(), message.into(), keys.into()],

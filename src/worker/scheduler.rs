@@ -6,7 +6,7 @@
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::identity::RunAs;
 use crate::pg::{Datum, Oid, bgworker, catalog, failpoint, settings, shmem, transaction};
-use crate::store::{self, job::Job, role, run, state};
+use crate::store::{self, ingest, job::Job, role, run, state};
 use crate::worker::log_error;
 use pgrx::prelude::*;
 use sluice_core::Result;
@@ -122,7 +122,11 @@ fn go_on(dead: &run::Run, at: Timestamp) -> Result<()> {
         };
         return run::request_work(dead.job, &dead.requested_by, &wanted).map(drop);
     }
-    run::request(dead.job, RunSource::Resume, "scheduler", Some(at)).map(drop)
+    let source = match dead.source == RunSource::Ingest.as_str() {
+        true => RunSource::Ingest,
+        false => RunSource::Resume,
+    };
+    run::request(dead.job, source, "scheduler", Some(at)).map(drop)
 }
 
 /// Asks for the job's run when it is due.
@@ -137,7 +141,14 @@ fn plan(job: &Job, now: Timestamp) -> Result<()> {
     if run::open_of(job.id)?.is_some() {
         return Ok(());
     }
-    match store::job::seconds_to(job.id, now)? {
+    let next = store::job::seconds_to(job.id, now)?;
+    let has_payload = ingest::seconds_to_next(job.id, now)?.is_some_and(|seconds| seconds <= 0.0);
+    // Reads and payloads take turns where both are due.
+    let reads_first = next.is_some_and(|seconds| seconds <= 0.0) && run::latest_is_ingest(job.id)?;
+    if has_payload && !reads_first {
+        return run::request(job.id, RunSource::Ingest, "scheduler", None).map(drop);
+    }
+    match next {
         Some(seconds) if seconds <= 0.0 => {
             run::request(job.id, RunSource::Schedule, "scheduler", None)?;
             state::plan_next(job.id, None)?;

@@ -4,11 +4,12 @@ use crate::scene::{SOON, Scene, create_job, make_role};
 use sluice_e2e::{Cluster, Db};
 
 const LEVELS: [&str; 4] = ["monitor", "writer", "operator", "admin"];
-const VIEWS: [&str; 10] = [
+const VIEWS: [&str; 11] = [
     "sync_status",
     "sync_jobs",
     "sync_runs",
     "sync_held",
+    "sync_ingest",
     "sync_progress",
     "sync_connection_health",
     "sync_connections",
@@ -18,7 +19,7 @@ const VIEWS: [&str; 10] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 25] = [
+const FUNCTIONS: [(&str, &str); 28] = [
     ("alter_job", "wa"),
     ("approve", "woa"),
     ("arm", "a"),
@@ -26,15 +27,18 @@ const FUNCTIONS: [(&str, &str); 25] = [
     ("create_job", "wa"),
     ("discard", "woa"),
     ("drop_connection", "wa"),
+    ("drop_ingest", "woa"),
     ("drop_job", "wa"),
     ("drop_secret", "wa"),
     ("force_sync_all", "woa"),
     ("get_sync_status", "mwoa"),
     ("grant_access", "a"),
     ("grant_secret", "wa"),
+    ("ingest", "wa"),
     ("pause_job", "woa"),
     ("preview_rollback", "woa"),
     ("resume_job", "woa"),
+    ("retry_ingest", "woa"),
     ("revoke_access", "a"),
     ("rollback_to", "woa"),
     ("set_secret", "wa"),
@@ -172,7 +176,7 @@ fn writers_see_their_own_rows_and_monitors_and_operators_see_all() {
             "sync_connections" => continue,
             _ => "data_type",
         };
-        let filled = !["sync_held", "sync_progress"].contains(&view);
+        let filled = !["sync_held", "sync_ingest", "sync_progress"].contains(&view);
         let names = |role: &str| seen(&mut cluster.db_as(role, &scene.database), view, column);
         let of = |name: &str| {
             if view == "sync_secrets" {

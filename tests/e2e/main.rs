@@ -23,6 +23,7 @@ mod formats; // answers in CSV and lines of JSON
 mod gone; // which missing rows are removed, and when
 mod guards; // answers that must never destroy data
 mod hostile_owner; // whose code never runs with more rights than its own
+mod incremental; // reads of what changed, and their watermark
 mod modes; // upsert, keys of several columns, targets that were there before
 mod owner_settings; // which change nothing about the rows
 mod paging; // the other paginations, and what servers do at the last page
@@ -36,3 +37,4 @@ mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
 mod undo; // taking published runs back
 mod waiting; // for the remote, holding nothing
+mod webhooks; // payloads that others send us

@@ -248,7 +248,7 @@ fn a_restoration_that_fails_leaves_everything_as_it_was() {
 
 #[test]
 fn a_snapshot_comes_along_with_a_dump() {
-    let (mut shop, state) = copied();
+    let (shop, state) = copied();
     let dump = |program: &str, args: &[&str]| {
         let output = shop
             .cluster

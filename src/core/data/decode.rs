@@ -5,6 +5,7 @@ use super::encode::encode;
 use super::error::{DataError, excerpt};
 use super::kind::{JsonKind, trim};
 use super::tree::Members;
+use crate::cursor::{Reach, Watcher};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
@@ -17,6 +18,8 @@ pub struct DecodedPage {
     /// For each record its key fields, in the key's order.
     pub keys: Vec<u8>,
     pub records: u32,
+    /// How far they reach; nothing where the mapping watches no cursor.
+    pub reach: Reach,
 }
 
 /// Makes rows of the array of records. The first record that does not fit is the error.
@@ -26,7 +29,7 @@ pub fn decode(records_text: &str, mapping: &Mapping) -> Result<DecodedPage, Data
     let mut parser = serde_json::Deserializer::from_str(text);
     let outcome = parser.deserialize_seq(Records(&mut writer)).and_then(|()| parser.end());
     match outcome {
-        Ok(()) => Ok(writer.page),
+        Ok(()) => Ok(writer.finish()),
         Err(error) => Err(writer.refused.take().unwrap_or_else(|| diagnose(text, mapping, &error))),
     }
 }
@@ -57,12 +60,13 @@ struct Writer<'m, 'a> {
     slots: Vec<Option<&'a str>>,
     /// Where each column's field (its length included) begins in `page.rows`.
     starts: Vec<usize>,
+    watcher: Option<Watcher<'m, 'a>>,
     page: DecodedPage,
     /// The error proper; what goes through the parser is only a sign that there is one.
     refused: Option<DataError>,
 }
 
-impl<'m> Writer<'m, '_> {
+impl<'m, 'a> Writer<'m, 'a> {
     fn new(mapping: &'m Mapping, text_bytes: usize) -> Self {
         let columns = mapping.columns.len();
         let page = DecodedPage {
@@ -71,8 +75,9 @@ impl<'m> Writer<'m, '_> {
         };
         Writer {
             mapping,
-            slots: vec![None; columns],
+            slots: vec![None; mapping.slots()],
             starts: vec![0; columns],
+            watcher: mapping.watch.as_ref().map(Watcher::new),
             page,
             refused: None,
         }
@@ -98,7 +103,21 @@ impl<'m> Writer<'m, '_> {
         }
         self.write_key(record)?;
         self.page.records = record;
+        self.watch();
         Ok(())
+    }
+
+    fn watch(&mut self) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher.see(self.slots[self.mapping.columns.len()].take());
+        }
+    }
+
+    fn finish(self) -> DecodedPage {
+        DecodedPage {
+            reach: self.watcher.map(Watcher::finish).unwrap_or_default(),
+            ..self.page
+        }
     }
 
     fn write_key(&mut self, record: u32) -> Result<(), DataError> {
