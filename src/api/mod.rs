@@ -12,6 +12,7 @@ mod jobs;
 mod live;
 mod operate;
 mod replay;
+mod retries;
 mod rollback;
 mod secrets;
 mod snapshots;

@@ -58,7 +58,7 @@ pub fn refuse_unarmed(job: &Job) -> Result<()> {
     Ok(())
 }
 
-fn refuse_at_rest(job: &Job) -> Result<()> {
+pub fn refuse_at_rest(job: &Job) -> Result<()> {
     refuse_unarmed(job)?;
     let name = job.name.clone();
     if job.paused {

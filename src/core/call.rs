@@ -94,6 +94,8 @@ pub enum CallError {
     RunTimeout { limit: std::time::Duration },
     #[error("the collection has more {what} than the limit of {limit}")]
     RunLimit { what: &'static str, limit: u64 },
+    #[error("job \"{job}\" has no retry that waits")]
+    NoRetry { job: String },
     #[error("starting at a page is not supported yet")]
     FromPage,
     #[error("the payload is neither a record nor an array of records")]
@@ -137,6 +139,7 @@ impl Explain for CallError {
     fn sqlstate(&self) -> &'static str {
         match self {
             CallError::NotPreloaded
+            | CallError::NoRetry { .. }
             | CallError::NotHeld { .. }
             | CallError::Paused { .. }
             | CallError::Disabled { .. }
@@ -257,6 +260,7 @@ impl Explain for CallError {
             CallError::RunTimeout { .. } => "It goes on at its checkpoint with the next run; the limit is the setting timeouts.run.".into(),
             CallError::RunLimit { what, .. } => format!("Raise or remove the setting limits.{what}."),
             CallError::UnboundSecret { name } => format!("Set it with one: SELECT sluice.set_secret({}, '…', origin => 'https://…').", literal(name)),
+            CallError::NoRetry { job } => format!("SELECT sluice.start_sync({}) runs it now.", literal(job)),
             CallError::PayloadKind { .. } => "Give one record as an object, an array of records, or a document as the remote answers it.".into(),
             CallError::PayloadSize { .. } => "Send the records in several payloads.".into(),
             CallError::QueueFull { name, .. } => format!("SELECT status, waits_for, error_message FROM sluice.sync_ingest WHERE data_type = {0} says what they wait for; SELECT sluice.drop_ingest({0}) drops those that were set aside.", literal(name)),

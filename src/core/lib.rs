@@ -16,6 +16,7 @@ pub mod job;
 pub mod keys;
 pub mod pagination;
 pub mod retry;
+pub mod retry_queue;
 pub mod run;
 pub mod schedule;
 pub mod secret;

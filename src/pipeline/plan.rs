@@ -8,7 +8,7 @@ use crate::pg::{identity, settings};
 use crate::store::connection::{self, Server};
 use crate::store::job::Job;
 use crate::store::run::Run;
-use crate::store::{self, role, run};
+use crate::store::{self, retry, role, run};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
@@ -62,10 +62,17 @@ pub enum Task {
 /// Takes the run that this worker was started for; None where it is no longer there to take.
 pub fn take(work: &Work) -> Result<Option<Run>> {
     // First taken, then looked at: what it is for may change until then.
-    match run::start(work.run, crate::pg::clock::now())? {
-        true => run::by_id(work.run),
-        false => Ok(None),
+    if !run::start(work.run, crate::pg::clock::now())? {
+        return Ok(None);
     }
+    let found = run::by_id(work.run)?;
+    if found
+        .as_ref()
+        .is_some_and(|run| matches!(task(run), Task::Sync | Task::Approve { .. }))
+    {
+        retry::take_place(work.job)?;
+    }
+    Ok(found)
 }
 
 pub fn task(run: &Run) -> Task {

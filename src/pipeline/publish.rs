@@ -14,7 +14,7 @@ use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, latch, transaction};
 use crate::store::run::{self, Counts};
-use crate::store::{ingest, job, missing, page, state, undo};
+use crate::store::{ingest, job, missing, page, retry, state, undo};
 use sluice_core::data::{self, Mapping};
 use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Removals};
 use sluice_core::run::RunStatus;
@@ -349,6 +349,7 @@ pub fn finish_published(
     })?;
     run::supersede_held(work.job, work.run)?;
     run::finish(work.run, RunStatus::Succeeded, now)?;
+    retry::complete(work.job)?;
     job::plan_after_success(&plan.job, shmem::started_at(work.slot), now)
 }
 

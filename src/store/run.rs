@@ -393,6 +393,12 @@ pub fn changed_without_undo(job: i64, after: i64) -> Result<bool> {
     Ok(value::<bool>(sql, &[job.into(), after.into()])?.unwrap_or(false))
 }
 
+/// Whether a run is work that a person has asked for, and asks the remote for nothing.
+pub fn is_asked_for(id: i64) -> Result<bool> {
+    let sql = "SELECT task <> 'sync' FROM sluice._run WHERE id = $1";
+    Ok(value::<bool>(sql, &[id.into()])?.unwrap_or(false))
+}
+
 /// A run's counters.
 pub fn counts(id: i64) -> Result<Counts> {
     let sql = "SELECT pages, records, inserted, updated, deleted, unchanged, bytes FROM sluice._run WHERE id = $1";

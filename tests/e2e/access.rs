@@ -19,10 +19,12 @@ const VIEWS: [&str; 11] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 28] = [
+const FUNCTIONS: [(&str, &str); 38] = [
     ("alter_job", "wa"),
     ("approve", "woa"),
     ("arm", "a"),
+    ("cleanup", "oa"),
+    ("clear_queue", "woa"),
     ("create_connection", "wa"),
     ("create_job", "wa"),
     ("discard", "woa"),
@@ -31,14 +33,22 @@ const FUNCTIONS: [(&str, &str); 28] = [
     ("drop_job", "wa"),
     ("drop_secret", "wa"),
     ("force_sync_all", "woa"),
+    ("get_connection_health", "mwoa"),
+    ("get_retry_queue", "mwoa"),
     ("get_sync_status", "mwoa"),
     ("grant_access", "a"),
     ("grant_secret", "wa"),
     ("ingest", "wa"),
+    ("install_cron_jobs", "oa"),
+    ("is_recoverable_error", "mwoa"),
     ("pause_job", "woa"),
     ("preview_rollback", "woa"),
+    ("process_sync_retries", "oa"),
+    ("redrive", "woa"),
+    ("remove_cron_jobs", "oa"),
     ("resume_job", "woa"),
     ("retry_ingest", "woa"),
+    ("retry_now", "woa"),
     ("revoke_access", "a"),
     ("rollback_to", "woa"),
     ("set_secret", "wa"),

@@ -15,6 +15,7 @@ mod bad_target; // that cannot be written, or changes in mid-run
 mod cancelled_calls; // what a call leaves behind whose caller is cancelled, ended or killed
 mod changes_between; // two runs: the rows, the job, the caller's patience
 mod crashes; // processes that die in mid-run, and what must not be lost
+mod cron; // pg_cron, which processes retries where a DBA wants it to
 mod definitions; // reads under a definition, a table or a moment that is not the usual one
 mod dropped_columns; // a rollback of runs that wrote a column which is gone since
 mod dropping; // databases and the extension, in mid-run
@@ -30,6 +31,7 @@ mod paging; // the other paginations, and what servers do at the last page
 mod refresh; // a refresh: what readers see, what is written, what is left alone
 mod refused_records; // what PostgreSQL would not take: which record, which column
 mod replay; // publishing again what is stored, without the network
+mod retries; // the retry queue: what waits, and when it is tried again
 mod roles; // who a run acts as, several databases, names of every kind
 mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back
