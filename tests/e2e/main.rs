@@ -23,6 +23,7 @@ mod first_load; // the first load, and what people see of it
 mod formats; // answers in CSV and lines of JSON
 mod gone; // which missing rows are removed, and when
 mod guards; // answers that must never destroy data
+mod histories; // random sequences of everything that undo has to do with
 mod hostile_owner; // whose code never runs with more rights than its own
 mod incremental; // reads of what changed, and their watermark
 mod modes; // upsert, keys of several columns, targets that were there before
