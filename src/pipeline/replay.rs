@@ -50,6 +50,8 @@ fn stage(work: &Work, plan: &Plan, of: i64) -> Result<ReadState> {
     failpoint::hit("replay.staged");
     let mut state = state::load(work.job, clock::now())?;
     (state.total_first, state.total_last, state.longest_pause) = (total_first, total_last, longest_pause);
+    // Validators are of what was asked for then.
+    state.definition = None;
     state::note_declared(work.job, total_first, total_last, longest_pause)?;
     Ok(ReadState {
         generation,
@@ -64,6 +66,7 @@ fn stage(work: &Work, plan: &Plan, of: i64) -> Result<ReadState> {
         known: HashMap::new(),
         verifying: true,
         records_before: 0,
+        began: std::time::Instant::now(),
         state,
     })
 }
