@@ -7,7 +7,12 @@ extension_sql_file!("../sql/schema/10_job.sql", name = "job", requires = ["schem
 extension_sql_file!("../sql/schema/20_run.sql", name = "run", requires = ["job"]);
 extension_sql_file!("../sql/schema/25_ingest.sql", name = "ingest", requires = ["run"]);
 extension_sql_file!("../sql/schema/25_retry.sql", name = "retry", requires = ["ingest"]);
-extension_sql_file!("../sql/schema/27_snapshot.sql", name = "snapshot", requires = ["retry"]);
+extension_sql_file!("../sql/schema/27_reject.sql", name = "reject", requires = ["retry"]);
+extension_sql_file!(
+    "../sql/schema/28_snapshot.sql",
+    name = "snapshot",
+    requires = ["reject"]
+);
 extension_sql_file!("../sql/schema/30_secret.sql", name = "secret", requires = ["snapshot"]);
 extension_sql_file!(
     "../sql/schema/40_wrapper.sql",
@@ -26,6 +31,7 @@ extension_sql_file!(
         api::connections::option,
     ]
 );
-extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["views"]);
+extension_sql_file!("../sql/schema/65_rejects.sql", name = "rejects", requires = ["views"]);
+extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["rejects"]);
 extension_sql_file!("../sql/schema/80_access.sql", name = "access", requires = ["cron"]);
 extension_sql_file!("../sql/schema/90_public.sql", name = "public", finalize);

@@ -28,6 +28,8 @@ CREATE TABLE sluice._run (
     -- What the read amounted to, as the guards judged it.
     answer          text CHECK (answer IN
                         ('records', 'unchanged', 'empty_unconfirmed', 'empty_confirmed', 'shrunk', 'path_missing')),
+    -- Why rows that the read did not have were removed, or were not: a word of core::guard::Reason.
+    removals        text,
     error_class     text,
     sqlstate        text,
     error_message   text,
@@ -42,9 +44,10 @@ CREATE TABLE sluice._run (
     approved_by     text,
     approved_at     timestamptz,
     -- What the run does.
-    task            text NOT NULL DEFAULT 'sync' CHECK (task IN ('sync', 'replay', 'rollback', 'snapshot', 'restore')),
+    task            text NOT NULL DEFAULT 'sync' CHECK (task IN
+                        ('sync', 'replay', 'replay_rejects', 'rollback', 'snapshot', 'restore')),
     -- Whether it makes something visible that rollback_to can take back.
-    publishes       boolean NOT NULL GENERATED ALWAYS AS (task IN ('sync', 'replay', 'restore')) STORED,
+    publishes       boolean NOT NULL GENERATED ALWAYS AS (task NOT IN ('rollback', 'snapshot')) STORED,
     -- What it is about: the run to replay, the run to go back to (NULL: before the latest published run), the snapshot.
     subject         bigint,
     -- For a rollback: whether the job goes on. For a snapshot: what it is called.

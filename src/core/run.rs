@@ -167,6 +167,8 @@ pub enum RunTask {
     Sync,
     /// Publishes the stored pages of an earlier run again.
     Replay,
+    /// Makes rows of rejected records again.
+    ReplayRejects,
     /// Takes published runs back.
     Rollback,
     /// Copies the target.
@@ -176,9 +178,10 @@ pub enum RunTask {
 }
 
 impl RunTask {
-    pub const ALL: [RunTask; 5] = [
+    pub const ALL: [RunTask; 6] = [
         RunTask::Sync,
         RunTask::Replay,
+        RunTask::ReplayRejects,
         RunTask::Rollback,
         RunTask::Snapshot,
         RunTask::Restore,
@@ -188,6 +191,7 @@ impl RunTask {
         match self {
             RunTask::Sync => "sync",
             RunTask::Replay => "replay",
+            RunTask::ReplayRejects => "replay_rejects",
             RunTask::Rollback => "rollback",
             RunTask::Snapshot => "snapshot",
             RunTask::Restore => "restore",
@@ -203,7 +207,7 @@ impl RunTask {
     pub fn source(self) -> RunSource {
         match self {
             RunTask::Rollback | RunTask::Restore => RunSource::Rollback,
-            RunTask::Sync | RunTask::Replay | RunTask::Snapshot => RunSource::Manual,
+            RunTask::Sync | RunTask::Replay | RunTask::ReplayRejects | RunTask::Snapshot => RunSource::Manual,
         }
     }
 }

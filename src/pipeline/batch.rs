@@ -1,83 +1,44 @@
-//! Pages that are written together, and the commit that makes them durable.
+//! Writing pages together, and the commit that makes them durable.
 //!
 //! One transaction holds the rows, their former images, the ledger, the page store, the counters and the checkpoint.
 //! Only [`Applied`] leads to a checkpoint, and only writing rows makes one.
 
 use super::apply::{Applier, KeepUndo, Outcome};
-use super::decode::{Arrived, Content, Decoder};
+use super::collect::{Batch, body, entry};
+use super::decode::Decoder;
+use super::named;
 use super::plan::Plan;
 use super::read::ReadState;
-use super::refused::{self, Suspect, Writing};
+use super::refused::{Care, Origin, Refused, Sieve, Writing};
+use super::rejects::{self, Rejects};
 use super::{Work, gone};
-use crate::pg::clock::{self, Timestamp};
+use crate::pg::clock;
 use crate::pg::{failpoint, relation, transaction};
 use crate::store::run::Counts;
 use crate::store::undo::{self, UndoBatch};
 use crate::store::{brought, page, run, state};
 use sluice_core::call::CallError;
 use sluice_core::cursor::Reach;
-use sluice_core::data::{self, DecodedPage, content_hash_bytes};
-use sluice_core::error::{DatabaseError, Error};
-use sluice_core::settings::CommitEvery;
+use sluice_core::data::{self, DecodedPage};
+use sluice_core::error::{DatabaseError, Error, InternalError};
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Result};
-use sluice_fetch::FetchedPage;
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often a batch is tried again that a lock, a deadlock or a serialization failure threw back.
 const BATCH_TRIES: u32 = 5;
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 const UNIQUE_VIOLATION: &str = "23505";
 
-/// Pages that wait for their commit.
-pub struct Batch {
-    pages: Vec<(FetchedPage<Arrived>, Timestamp)>,
-    bytes: u64,
-    begun: Option<Instant>,
-}
-
-impl Batch {
-    pub fn new() -> Batch {
-        Batch {
-            pages: Vec::new(),
-            bytes: 0,
-            begun: None,
-        }
-    }
-
-    pub fn add(&mut self, page: FetchedPage<Arrived>) -> Result<()> {
-        self.bytes += page.page.as_ref().map_or(0, |p| p.bytes);
-        self.begun.get_or_insert_with(Instant::now);
-        self.pages.push((page, clock::now()));
-        Ok(())
-    }
-
-    pub fn is_full(&self, limit: &CommitEvery) -> bool {
-        self.bytes >= limit.bytes || limit.pages.is_some_and(|n| self.pages.len() as u64 >= n) || self.is_due(limit)
-    }
-
-    pub fn is_due(&self, limit: &CommitEvery) -> bool {
-        self.begun.is_some_and(|begun| begun.elapsed() >= limit.time)
-    }
-
-    /// The pages so far; the batch is empty after it.
-    pub fn take(&mut self) -> Batch {
-        std::mem::replace(self, Batch::new())
-    }
-
-    fn fresh_pages(&self) -> Vec<&DecodedPage> {
-        let arrived = self.pages.iter().filter_map(|(p, _)| p.page.as_ref());
-        arrived
-            .filter_map(|a| a.fresh.as_ref())
-            .map(|fresh| &fresh.page)
-            .collect()
-    }
-}
-
 /// Rows of a batch that were written in the open transaction: the only way to a checkpoint.
 struct Applied {
-    outcome: Outcome,
+    /// What each part came to; usually there is one.
+    outcomes: Vec<Outcome>,
+    /// Records that PostgreSQL refused and that were left out.
+    refused: Vec<Refused>,
 }
 
 /// Writes the batches of one read.
@@ -86,6 +47,9 @@ pub struct Writer<'a> {
     plan: &'a Plan,
     decoder: Arc<Decoder>,
     applier: Option<Applier>,
+    rejects: Option<Rejects<'a>>,
+    /// What the open transaction is doing.
+    at: Cell<Origin>,
     rows: u64,
     bytes: u64,
 }
@@ -97,6 +61,8 @@ impl<'a> Writer<'a> {
             plan,
             decoder,
             applier: None,
+            rejects: None,
+            at: Cell::default(),
             rows: 0,
             bytes: 0,
         }
@@ -125,16 +91,18 @@ impl<'a> Writer<'a> {
             let target = transaction::run(|| current_target(self.plan))?;
             self.applier = Some(Applier::new(&target, &mapping)?);
         }
-        let mut delay = FIRST_DELAY;
+        self.rejects = Some(Rejects::new(self.work, self.plan, read.generation));
+        let (mut delay, mut care) = (FIRST_DELAY, Care::Whole);
         for attempt in 1.. {
-            match transaction::run(|| self.write_once(read, &batch, last)) {
+            match transaction::run(|| self.write_once(read, &batch, last, care)) {
                 Ok(()) => break,
                 Err(error) if read.copy && is_unique_violation(&error) => read.copy = false,
                 Err(error) if error.class() == Class::Database && attempt < BATCH_TRIES => {
                     pause(delay)?;
                     delay *= 2;
                 }
-                Err(error) => return Err(self.name_record(error, read, &batch)),
+                Err(error) if !Rejects::are_kept(self.plan) => return Err(self.name_record(error, read, &batch)),
+                Err(error) => care = care.after(&error, self.at.get()).ok_or(error)?,
             }
         }
         self.advance(read, &batch, last);
@@ -155,8 +123,8 @@ impl<'a> Writer<'a> {
             mapping: &mapping,
             write: &write,
         };
-        let suspects: Vec<Suspect> = batch.pages.iter().filter_map(|(fetched, _)| suspect(fetched)).collect();
-        refused::named(error, &suspects, &writing)
+        let text = |number| batch.text(number).map(Cow::into_owned);
+        named::named(error, &batch.suspects(), writing, &text)
     }
 
     /// Limits of a run are met before the batch that would exceed them is written.
@@ -173,30 +141,76 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn write_once(&self, read: &ReadState, batch: &Batch, last: bool) -> Result<()> {
-        let applied = self.apply(read, batch)?;
+    fn write_once(&self, read: &ReadState, batch: &Batch, last: bool, care: Care) -> Result<()> {
+        self.at.set(Origin::Rows);
+        care.begin()?;
+        let applied = self.apply(read, batch, care)?;
+        self.at.set(Origin::Ours);
         failpoint::hit("batch.applied");
         self.keep_pages(read, batch)?;
+        self.keep_rejects(read, batch, &applied)?;
         self.keep_keys(read, batch)?;
         self.checkpoint(read, batch, last, applied)?;
         failpoint::hit("batch.before_commit");
+        self.at.set(Origin::Rows);
         Ok(())
     }
 
     /// Writes the rows, as the run-as role.
-    fn apply(&self, read: &ReadState, batch: &Batch) -> Result<Applied> {
-        let pages = batch.fresh_pages();
-        let outcome = match &self.applier {
-            Some(applier) if read.direct && !pages.is_empty() => {
-                if read.copy {
-                    applier.copy(&pages)?
-                } else {
-                    applier.merge(&pages, self.keep_undo(read))?
-                }
+    fn apply(&self, read: &ReadState, batch: &Batch, care: Care) -> Result<Applied> {
+        let (mut outcomes, mut refused) = (Vec::new(), Vec::new());
+        let pages: Vec<&DecodedPage> = batch.fresh().map(|(_, fresh)| &fresh.sifted.page).collect();
+        if let Some(applier) = self.applier.as_ref().filter(|_| read.direct && !pages.is_empty()) {
+            let keep = self.keep_undo(read);
+            match care {
+                Care::Whole if read.copy => outcomes.push(applier.copy(&pages)?),
+                Care::Whole => outcomes.push(applier.merge(&pages, keep)?),
+                _ => (outcomes, refused) = self.sieve(applier, batch, keep)?,
             }
-            _ => Outcome::default(),
+        }
+        Ok(Applied { outcomes, refused })
+    }
+
+    /// Writes the rows in parts, without those that PostgreSQL refuses.
+    fn sieve(&self, applier: &Applier, batch: &Batch, keep: KeepUndo) -> Result<(Vec<Outcome>, Vec<Refused>)> {
+        let mapping = self.decoder.mapping().ok_or(data::DataError::NoColumns)?;
+        let writing = Writing {
+            target: &self.plan.target,
+            mapping: &mapping,
+            write: &|page| applier.merge(&[page], keep),
         };
-        Ok(Applied { outcome })
+        let mut sieve = Sieve::new(writing, self.rejects().room()?);
+        let mut outcomes = sieve.take(&batch.suspects())?;
+        let (refused, more) = sieve.finish()?;
+        outcomes.extend(more);
+        Ok((outcomes, refused))
+    }
+
+    fn rejects(&self) -> &Rejects<'a> {
+        self.rejects.as_ref().expect("made before the first batch is written")
+    }
+
+    /// Keeps aside what could not become rows, and settles what has come in a later version.
+    fn keep_rejects(&self, read: &ReadState, batch: &Batch, applied: &Applied) -> Result<()> {
+        let Some(mapping) = self.decoder.mapping() else {
+            return Ok(());
+        };
+        let mut kept = Vec::new();
+        for (number, fresh) in batch.fresh().filter(|(_, fresh)| !fresh.sifted.rejects.is_empty()) {
+            let text = fresh.content.text().ok_or_else(lost)?;
+            let records = data::split_records(&text)?;
+            for reject in &fresh.sifted.rejects {
+                let record = records.get(reject.record as usize - 1).copied().unwrap_or_default();
+                kept.push(rejects::of_decoding(number, reject.record, reject, record, &mapping));
+            }
+        }
+        let text = |number| Ok(batch.text(number).ok_or_else(lost)?.into_owned());
+        kept.extend(rejects::of_refusals(&applied.refused, &mapping, text)?);
+        self.rejects().keep(&kept)?;
+        match read.direct {
+            true => self.rejects().note_versions(|| batch.suspects()),
+            false => Ok(()),
+        }
     }
 
     /// A first load needs no former images: what was there before it is nothing.
@@ -221,10 +235,11 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// The keys that an upsert brings: its pages are not stored, and its rows are the job's own.
+    /// The keys that an upsert brings: its pages are not stored, and its rows are the job's own. A rejected record that has
+    /// a key is among them, since its row may be there.
     fn keep_keys(&self, read: &ReadState, batch: &Batch) -> Result<()> {
-        let pages = batch.fresh_pages();
-        let records: u64 = pages.iter().map(|page| u64::from(page.records)).sum();
+        let keys: Vec<Cow<[u8]>> = batch.fresh().map(|(_, fresh)| fresh.sifted.all_keys()).collect();
+        let records: u64 = batch.fresh().map(|(_, fresh)| fresh.sifted.with_key()).sum();
         match batch.pages.first() {
             Some((first, _)) if !read.whole && records > 0 => brought::keep(brought::Batch {
                 job: self.work.job,
@@ -233,13 +248,7 @@ impl<'a> Writer<'a> {
                 run: self.work.run,
                 form: &gone::key_form(self.plan),
                 records: signed(records),
-                keys: data::compress(
-                    &pages
-                        .iter()
-                        .map(|page| page.keys.as_slice())
-                        .collect::<Vec<_>>()
-                        .concat(),
-                ),
+                keys: data::compress(&keys.concat()),
             }),
             _ => Ok(()),
         }
@@ -252,16 +261,19 @@ impl<'a> Writer<'a> {
             ..Reach::default()
         };
         if let Some(cursor) = &self.plan.settings.cursor {
-            let pages = batch.fresh_pages();
-            pages.iter().for_each(|page| reach.add(&page.reach, cursor.format));
+            let pages = batch.fresh();
+            pages.for_each(|(_, fresh)| reach.add(&fresh.sifted.page.reach, cursor.format));
         }
         reach
     }
 
     /// Moves the checkpoint behind the rows that were applied in this transaction.
     fn checkpoint(&self, read: &ReadState, batch: &Batch, last: bool, applied: Applied) -> Result<()> {
-        let Applied { outcome } = applied;
-        keep_undo_set(self.work, &outcome)?;
+        let mut outcome = Outcome::default();
+        for part in &applied.outcomes {
+            keep_undo_set(self.work, part)?;
+            outcome.count(part);
+        }
         run::add_counts(self.work.run, &counts(batch, &outcome))?;
         if read.mapping.is_none()
             && let Some(mapping) = self.decoder.mapping()
@@ -328,48 +340,10 @@ pub fn keep_undo_set(work: &Work, outcome: &Outcome) -> Result<()> {
     )
 }
 
-/// A page that PostgreSQL may have refused; None where nothing of it was to be written.
-fn suspect(fetched: &FetchedPage<Arrived>) -> Option<Suspect<'_>> {
-    let fresh = fetched.page.as_ref()?.fresh.as_ref()?;
-    Some(Suspect {
-        number: signed(fetched.number),
-        text: fresh.content.text()?.into_owned(),
-        page: &fresh.page,
+fn lost() -> Error {
+    Error::Internal(InternalError::Corrupt {
+        what: "the text of a page".into(),
     })
-}
-
-/// What the page store keeps of a page; None where it has that already.
-fn body(fetched: &FetchedPage<Arrived>) -> Option<page::Body<'_>> {
-    let arrived = fetched.page.as_ref()?;
-    let Content::Stored { body, keys } = &arrived.fresh.as_ref()?.content else {
-        return None;
-    };
-    Some(page::Body {
-        hash: &arrived.hash.0,
-        records: signed(arrived.records),
-        body,
-        keys,
-    })
-}
-
-fn entry(fetched: &FetchedPage<Arrived>, at: Timestamp) -> page::Entry {
-    let hash = match &fetched.page {
-        Some(arrived) => arrived.hash.0.to_vec(),
-        None => content_hash_bytes(b"").to_vec(),
-    };
-    page::Entry {
-        number: signed(fetched.number),
-        token_in: fetched.token.0.clone(),
-        token_out: fetched.next.as_ref().map(|t| t.0.clone()),
-        records: signed(fetched.records),
-        bytes: signed(fetched.bytes),
-        hash,
-        etag: fetched.etag.clone(),
-        last_modified: fetched.last_modified.clone(),
-        total: fetched.total.map(signed),
-        total_pages: fetched.total_pages.map(signed),
-        received_at: at,
-    }
 }
 
 fn counts(batch: &Batch, outcome: &Outcome) -> Counts {
@@ -381,6 +355,7 @@ fn counts(batch: &Batch, outcome: &Outcome) -> Counts {
         deleted: signed(outcome.deleted),
         unchanged: signed(outcome.unchanged),
         bytes: signed(batch.pages.iter().map(|(p, _)| p.bytes).sum()),
+        rejected: 0,
     }
 }
 

@@ -3,9 +3,10 @@
 use super::plan::Plan;
 use super::read::{MappingParts, ReadState};
 use sluice_core::Result;
-use sluice_core::data::{self, DecodedPage, Mapping, PageHash};
+use sluice_core::data::{self, Mapping, PageHash, Sifted};
 use sluice_core::http::Response;
 use sluice_core::pagination::{KnownPage, Pagination, Source};
+use sluice_core::settings::OnBadRecord;
 use sluice_fetch::{Decode, PageFacts};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -23,7 +24,7 @@ pub struct Arrived {
 
 /// The content of a page that is new.
 pub struct Fresh {
-    pub page: DecodedPage,
+    pub sifted: Sifted,
     pub content: Content,
 }
 
@@ -58,6 +59,7 @@ pub struct Decoder {
     parts: Option<MappingParts>,
     known: HashMap<Vec<u8>, u64>,
     store: bool,
+    on_bad_record: OnBadRecord,
 }
 
 impl Decoder {
@@ -74,6 +76,7 @@ impl Decoder {
             parts: read.mapping.is_none().then(|| MappingParts::of(plan)),
             known: read.known.clone(),
             store: read.whole,
+            on_bad_record: plan.settings.on_bad_record,
         }
     }
 
@@ -156,20 +159,23 @@ impl Decode for Decoder {
 
 impl Decoder {
     fn fresh(&self, text: &str, hash: PageHash, mapping: &Mapping) -> Result<Arrived> {
-        let page = data::decode(text, mapping)?;
+        let mut sifted = data::sift(text, mapping)?;
+        if self.on_bad_record == OnBadRecord::Fail && !sifted.rejects.is_empty() {
+            return Err(sifted.rejects.swap_remove(0).error.into());
+        }
         let content = match self.store {
             true => Content::Stored {
                 body: data::compress(text.as_bytes()),
-                keys: data::compress(&page.keys),
+                keys: data::compress(&sifted.all_keys()),
             },
             false => Content::Plain(text.to_owned()),
         };
-        let records = u64::from(page.records);
+        let records = u64::from(sifted.page.records) + sifted.rejects.len() as u64;
         Ok(Arrived {
             hash,
             records,
             bytes: text.len() as u64,
-            fresh: Some(Fresh { page, content }),
+            fresh: Some(Fresh { sifted, content }),
         })
     }
 }

@@ -7,21 +7,24 @@
 //! ```
 //!
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
-//! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `batch` writes and commits;
-//! `refused` names the record that PostgreSQL would not take; `gone` finds what vanished, `difference` what changed;
-//! `publish` makes a read visible, `replay` a read that is stored already, `settle` ends one whose rows are there,
-//! `brought` keeps what it brought; `ingest` writes what others sent us; `rollback` takes runs back; `snapshot` copies the
-//! target, `restore` puts a copy back; `finish` ends a run's row.
+//! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `collect` holds pages until `batch`
+//! writes and commits them; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run,
+//! `rejects` keeps them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished,
+//! `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already, `settle` ends one
+//! whose rows are there, `brought` keeps what it brought; `ingest` writes what others sent us; `rollback` takes runs back;
+//! `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod apply;
 mod batch;
 mod brought;
+mod collect;
 mod decode;
 mod difference;
 mod finish;
 mod gone;
 mod ingest;
+mod named;
 mod pages;
 mod plan;
 pub mod preview;
@@ -29,7 +32,9 @@ pub mod probe;
 mod publish;
 mod read;
 mod refused;
+mod rejects;
 mod replay;
+mod replay_run;
 mod restore;
 mod rollback;
 mod secrets;
@@ -92,10 +97,11 @@ pub fn run(work: &Work) -> Result<()> {
 
 fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
     match *task {
+        Task::ReplayRejects => replay::run(work, plan),
         Task::Ingest => ingest::run(work, plan),
         Task::Sync => sync(work, plan),
         Task::Approve { generation } => publish::approved(work, plan, generation),
-        Task::Replay { run } => replay::run(work, plan, run),
+        Task::Replay { run } => replay_run::run(work, plan, run),
         Task::RollBack { to, resume } => rollback::run(work, plan, to, resume),
         Task::Snapshot { ref label, ref by } => snapshot::run(work, plan, label, by),
         Task::Restore { snapshot } => restore::run(work, plan, snapshot),

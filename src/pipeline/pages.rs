@@ -1,6 +1,7 @@
 //! Drives the fetch threads: takes pages in order, fills batches, commits them.
 
-use super::batch::{Batch, Writer};
+use super::batch::Writer;
+use super::collect::Batch;
 use super::decode::{Arrived, Decoder};
 use super::plan::Plan;
 use super::read::{self, ReadState};

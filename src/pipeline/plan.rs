@@ -57,6 +57,7 @@ pub enum Task {
     Restore {
         snapshot: i64,
     },
+    ReplayRejects,
 }
 
 /// Takes the run that this worker was started for; None where it is no longer there to take.
@@ -85,6 +86,7 @@ pub fn task(run: &Run) -> Task {
         RunTask::Sync if run.source == RunSource::Ingest.as_str() => Task::Ingest,
         RunTask::Sync => Task::Sync,
         RunTask::Replay => Task::Replay { run: subject },
+        RunTask::ReplayRejects => Task::ReplayRejects,
         RunTask::Rollback => Task::RollBack {
             to: run.subject,
             resume: run.resume_job,

@@ -4,25 +4,28 @@
 
 use super::apply::{Applier, KeepUndo, Outcome};
 use super::batch::{current_target, keep_undo_set, signed};
-use super::difference::Difference;
+use super::difference::{Difference, Part, Share};
 use super::gone::{self, Compared};
+use super::named;
 use super::plan::Plan;
 use super::read::{self, MappingParts, ReadState};
-use super::refused;
+use super::refused::{Care, Origin, Sieve, Writing};
+use super::rejects::{self, Rejects};
 use super::{Ended, Work};
 use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, latch, transaction};
 use crate::store::run::{self, Counts};
-use crate::store::{ingest, job, missing, page, retry, state, undo};
-use sluice_core::data::{self, Mapping};
-use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Removals};
+use crate::store::{ingest, job, missing, page, reject, retry, state, undo};
+use sluice_core::data::{self, DecodedPage, Mapping};
+use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Reason, Removals};
 use sluice_core::run::RunStatus;
 use sluice_core::settings::OnMissing;
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Error, Result};
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,17 +83,20 @@ pub fn publish<'a>(
     bgworker::report_activity("publishing");
     transaction::run(|| run::set_status(work.run, RunStatus::Publishing))?;
     let mut delay = Duration::from_millis(250);
-    let mut attempt = 1;
+    let (mut attempt, mut care) = (1, Care::Whole);
     loop {
-        let writing = Writing::default();
+        let doing = Doing::default();
         let once = || {
+            care.begin()?;
             let read = prepare()?;
             let publishing = Publishing {
                 work,
                 plan,
                 read: &read,
                 occasion,
-                writing: &writing,
+                care,
+                rejects: Rejects::new(work, plan, read.generation),
+                doing: &doing,
             };
             publishing.once()
         };
@@ -107,29 +113,28 @@ pub fn publish<'a>(
                 })?;
                 delay *= 2;
             }
-            Err(error) => return Err(writing.name_record(error, plan)),
+            Err(error) if !Rejects::are_kept(plan) => return Err(doing.name_record(error, plan)),
+            Err(error) => care = care.after(&error, doing.at.get()).ok_or(error)?,
         }
     }
     transaction::run(|| tidy(work, plan))?;
     Ok(Ended::Published)
 }
 
-/// Pages, by their hashes, of a read.
-struct Pages {
-    mapping: Arc<Mapping>,
-    generation: i64,
-    hashes: Vec<Vec<u8>>,
+/// What an attempt is doing, for the error that ends it.
+#[derive(Default)]
+struct Doing {
+    at: Cell<Origin>,
+    mapping: RefCell<Option<Arc<Mapping>>>,
+    /// The pages that are being written: number and hash.
+    writing: RefCell<Vec<(i64, Vec<u8>)>>,
 }
 
-/// What an attempt is writing, for the error that ends it.
-#[derive(Default)]
-struct Writing(RefCell<Option<Pages>>);
-
-impl Writing {
+impl Doing {
     /// The error with the record that it is about, where PostgreSQL refused one.
     fn name_record(&self, error: Error, plan: &Plan) -> Error {
-        match &*self.0.borrow() {
-            Some(pages) => refused::named_in_store(error, plan, &pages.mapping, (pages.generation, &pages.hashes)),
+        match &*self.mapping.borrow() {
+            Some(mapping) => named::named_in_store(error, plan, mapping, &self.writing.borrow()),
             None => error,
         }
     }
@@ -141,24 +146,28 @@ struct Publishing<'a> {
     plan: &'a Plan,
     read: &'a ReadState,
     occasion: Occasion,
-    writing: &'a Writing,
+    care: Care,
+    rejects: Rejects<'a>,
+    doing: &'a Doing,
 }
 
 impl Publishing<'_> {
     fn once(&self) -> Result<Verdict> {
         let mapping = self.mapping().ok_or(data::DataError::NoColumns)?;
         let mut compared = gone::compare(self.plan, self.read, self.read.generation, &mapping)?;
+        self.doing.mapping.replace(Some(Arc::clone(&mapping)));
         if self.occasion == Occasion::Replayed {
             // A read that is looked at twice is one read.
             compared.confirmed.clear();
             gone::spare_sent(self.plan, self.read, &mut compared)?;
         }
+        self.rejects.refuse_all(compared.records)?;
         let live = self.live(&compared);
-        let facts = self.facts(&compared);
+        let facts = self.facts(&compared)?;
         let removals = match self.occasion {
-            Occasion::Approved => guard::decide_approved(&facts, &live, &self.plan.settings).0,
+            Occasion::Approved => guard::decide_approved(&facts, &live, &self.plan.settings),
             Occasion::Read | Occasion::Replayed => match self.decide(&facts, &live)? {
-                Decision::Publish { removals, .. } => removals,
+                Decision::Publish { removals, reason, .. } => (removals, reason),
                 Decision::Hold(kept) => return Ok(Verdict::Held(kept.reason())),
                 Decision::RollBack(kept) => return Ok(Verdict::KeptBack(TargetError::from(kept).into())),
             },
@@ -192,10 +201,10 @@ impl Publishing<'_> {
         }
     }
 
-    fn facts(&self, compared: &Compared) -> ReadFacts {
+    fn facts(&self, compared: &Compared) -> Result<ReadFacts> {
         let state = &self.read.state;
         let declared = |total: Option<i64>| total.and_then(|t| u64::try_from(t).ok());
-        ReadFacts {
+        Ok(ReadFacts {
             found: Found::Pages,
             complete: true,
             gapless: compared.gapless,
@@ -210,48 +219,34 @@ impl Publishing<'_> {
                 Occasion::Read => u32::try_from(state.empty_reads).unwrap_or(0),
                 Occasion::Approved | Occasion::Replayed => 0,
             },
-            rejects_without_key: 0,
-        }
+            rejects_without_key: self.rejects.count()?.without_key,
+        })
     }
 
-    fn apply(&self, mapping: &Arc<Mapping>, compared: &mut Compared, removals: Removals) -> Result<()> {
+    fn apply(&self, mapping: &Arc<Mapping>, compared: &mut Compared, removals: (Removals, Reason)) -> Result<()> {
         let applier = Applier::new(&current_target(self.plan)?, mapping)?;
         let was_empty = read::is_empty(self.plan)?;
         let mut total = Outcome::default();
         // Removed first and written after it: keys are compared as text here, and the table may hold two spellings equal
         // (numeric 1 and 1.0, char(n), a collation without case). What the read has under another spelling comes back.
-        let unconfirmed = self.remove(&applier, compared, removals, &mut total)?;
+        let unconfirmed = self.remove(&applier, compared, removals.0, &mut total)?;
         if total.deleted > 0 && applier.key_is_loose() {
             compared.apply_all(page::of_generation(self.work.job, self.read.generation)?);
         }
-        shmem::update_progress(self.work.slot, |p| {
-            p.pages_total = signed(compared.fresh.len() as u64);
-            p.pages_done = 0;
-        });
-        let mut difference = Difference::new(self.work.job, mapping, compared);
-        while let Some(share) = difference.next()? {
-            let of_pages = share.hashes.len() as i64;
-            self.writing.0.replace(Some(Pages {
-                mapping: Arc::clone(mapping),
-                generation: self.read.generation,
-                hashes: share.hashes,
-            }));
-            if !share.pages.is_empty() {
-                let outcome = applier.merge(&share.pages.iter().collect::<Vec<_>>(), keep_undo(self.plan))?;
-                keep_undo_set(self.work, &outcome)?;
-                add(&mut total, &outcome);
-            }
-            shmem::update_progress(self.work.slot, |p| p.pages_done += of_pages);
-        }
+        self.write(&applier, mapping, compared, &mut total)?;
+        self.doing.at.set(Origin::Ours);
         failpoint::hit("publish.applied");
-        // Records came, and not one row is left: a trigger did that. The last good rows come back with the abort.
-        if self.occasion != Occasion::Approved && compared.records > 0 && !was_empty && read::is_empty(self.plan)? {
+        // Rows were written, and not one is left: a trigger did that. The last good rows come back with the abort.
+        let wrote = total.inserted + total.updated > 0;
+        if self.occasion != Occasion::Approved && wrote && !was_empty && read::is_empty(self.plan)? {
             let table = self.plan.target.full_name();
             return Err(TargetError::Emptied { table }.into());
         }
+        self.rejects.refuse_all(compared.records)?;
+        let rejected = self.rejects.count()?;
         let unchanged = compared
             .records
-            .saturating_sub(total.inserted + total.updated + compared.duplicates);
+            .saturating_sub(total.inserted + total.updated + compared.duplicates + rejected.all);
         run::add_counts(
             self.work.run,
             &Counts {
@@ -264,14 +259,91 @@ impl Publishing<'_> {
         )?;
         self.finish(&Publication {
             mapping,
-            rows: signed(compared.distinct),
+            rows: signed(compared.distinct.saturating_sub(rejected.all - rejected.without_key)),
             unconfirmed,
+            removals: Some(removals.1),
             // Keys that came twice leave open which of them the target holds.
             skip_valid: compared.duplicates == 0,
             cursor: self.read.state.cursor.clone(),
         })?;
         failpoint::hit("publish.before_commit");
+        self.doing.at.set(Origin::Rows);
         Ok(())
+    }
+
+    /// Writes what the pages have that the target has not, and keeps aside what does not become a row.
+    fn write(&self, applier: &Applier, mapping: &Mapping, compared: &Compared, total: &mut Outcome) -> Result<()> {
+        shmem::update_progress(self.work.slot, |p| {
+            p.pages_total = signed(compared.fresh.len() as u64);
+            p.pages_done = 0;
+        });
+        let keep = keep_undo(self.plan);
+        let merge = |page: &DecodedPage| applier.merge(&[page], keep);
+        let writing = Writing {
+            target: &self.plan.target,
+            mapping,
+            write: &merge,
+        };
+        let mut sieve = match self.care {
+            Care::Whole => None,
+            _ => Some(Sieve::new(writing, self.rejects.room()?)),
+        };
+        let known = reject::places(self.work.job, self.read.generation)?;
+        let mut difference = Difference::new(self.work.job, mapping, compared);
+        while let Some(share) = difference.next()? {
+            self.doing.writing.replace(share.of.clone());
+            self.keep_undecoded(&share, &known, mapping)?;
+            let outcomes = match &mut sieve {
+                _ if share.pages.is_empty() => Vec::new(),
+                None => vec![applier.merge(
+                    &share.pages.iter().map(|part| &part.sifted.page).collect::<Vec<_>>(),
+                    keep,
+                )?],
+                Some(sieve) => sieve.take(&share.pages.iter().map(Part::suspect).collect::<Vec<_>>())?,
+            };
+            self.count(&outcomes, total)?;
+            if compared.duplicates > 0 {
+                self.rejects
+                    .note_versions(|| share.pages.iter().map(Part::suspect).collect())?;
+            }
+            shmem::update_progress(self.work.slot, |p| p.pages_done += share.of.len() as i64);
+        }
+        let Some(sieve) = sieve else { return Ok(()) };
+        let (refused, more) = sieve.finish()?;
+        self.count(&more, total)?;
+        let hash = |number| {
+            compared
+                .fresh
+                .iter()
+                .find(|page| page.0 == number)
+                .map_or(&[][..], |page| &page.1)
+        };
+        let text = |number| gone::body_text(self.work.job, hash(number));
+        self.rejects.keep(&rejects::of_refusals(&refused, mapping, text)?)
+    }
+
+    fn count(&self, outcomes: &[Outcome], total: &mut Outcome) -> Result<()> {
+        outcomes.iter().try_for_each(|outcome| {
+            keep_undo_set(self.work, outcome)?;
+            total.count(outcome);
+            Ok(())
+        })
+    }
+
+    /// Keeps aside what could not be decoded, where that was not done when the page came: its definition was another.
+    fn keep_undecoded(&self, share: &Share, known: &HashMap<i64, Vec<u64>>, mapping: &Mapping) -> Result<()> {
+        let mut kept = Vec::new();
+        for part in share.pages.iter().filter(|part| !part.sifted.rejects.is_empty()) {
+            let records = data::split_records(&part.unknown.text)?;
+            for reject in &part.sifted.rejects {
+                let at = reject.record as usize - 1;
+                let place = part.unknown.places[at];
+                if !known.get(&part.number).is_some_and(|places| places.contains(&place)) {
+                    kept.push(rejects::of_decoding(part.number, place, reject, records[at], mapping));
+                }
+            }
+        }
+        self.rejects.keep(&kept)
     }
 
     /// Removes what is gone for sure, and remembers what is only missing; how many of those there are.
@@ -284,8 +356,7 @@ impl Publishing<'_> {
         for keys in doomed.chunks(KEYS_PER_DELETE) {
             let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
             let outcome = applier.delete_keys(&keys, keep_undo(self.plan))?;
-            keep_undo_set(self.work, &outcome)?;
-            add(total, &outcome);
+            self.count(&[outcome], total)?;
         }
         let waiting: Vec<Vec<u8>> = match self.plan.settings.on_missing {
             OnMissing::Keep => Vec::new(),
@@ -318,6 +389,8 @@ pub struct Publication<'a> {
     pub mapping: &'a Mapping,
     pub rows: i64,
     pub unconfirmed: i64,
+    /// Why rows were removed, or were not.
+    pub removals: Option<Reason>,
     /// Whether the target holds what the pages say.
     pub skip_valid: bool,
     /// The watermark from now on.
@@ -333,7 +406,8 @@ pub fn finish_published(
     publication: &Publication,
 ) -> Result<()> {
     let now = clock::now();
-    run::note_published(work.run, &state::position(work.job)?, publication.unconfirmed)?;
+    let removals = publication.removals.map(Reason::as_str);
+    run::note_published(work.run, &state::position(work.job)?, publication.unconfirmed, removals)?;
     state::publish(&state::Published {
         job: work.job,
         generation,
@@ -348,18 +422,14 @@ pub fn finish_published(
         verified: read.verifying,
         now,
     })?;
+    // A read without a bound has rejected again what still does not fit; what it did not meet is gone.
+    if read.state.bound.is_none() {
+        reject::supersede_before(work.job, generation, work.run)?;
+    }
     run::supersede_held(work.job, work.run)?;
     run::finish(work.run, RunStatus::Succeeded, now)?;
     retry::complete(work.job)?;
     job::plan_after_success(&plan.job, shmem::started_at(work.slot), now)
-}
-
-/// Adds up what batches did.
-pub fn add(total: &mut Outcome, more: &Outcome) {
-    total.inserted += more.inserted;
-    total.updated += more.updated;
-    total.deleted += more.deleted;
-    total.unchanged += more.unchanged;
 }
 
 /// Forgets what no rollback and no comparison needs any more.
@@ -370,6 +440,7 @@ pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
     let kept = state::kept_generations(work.job)?;
     page::keep_only(work.job, &kept)?;
     missing::keep_only(work.job, &kept)?;
+    reject::keep_only(work.job, &kept)?;
     ingest::forget_keys(work.job)?;
     run::prune(work.job, KEPT_RUNS)?;
     Ok(())

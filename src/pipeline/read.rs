@@ -363,7 +363,7 @@ impl MappingParts {
 /// Identifies everything that decides what a read is: a read is never continued under another definition.
 fn definition(plan: &Plan) -> String {
     let text = format!(
-        "{}|{}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
+        "{}|{}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
         plan.options.base_url,
         plan.job.path,
         plan.settings.method,
@@ -377,6 +377,7 @@ fn definition(plan: &Plan) -> String {
         plan.settings.pagination,
         plan.settings.page_size,
         plan.settings.columns,
+        plan.settings.on_bad_record,
         plan.settings.cursor,
         plan.job.key,
         plan.target.fingerprint(),

@@ -1,105 +1,182 @@
-//! Publishes the stored pages of an earlier run again, without the network.
+//! Makes rows of rejected records again, in one transaction: as a run with an undo set of its own.
 //!
-//! It is a read of its own: a new generation, whose pages are those of the earlier one, decoded with the mapping of now
-//! and compared with every row. So columns and types may have changed since, and all that holds for a read holds for it:
-//! guards, undo set, skip proof. Everything is one transaction; what does not come to its end has never been there.
+//! What waits is by its making the newest version that is known of its key: a later one settles it in the commit that
+//! brings it. Where that could not be seen (no key could be read then, or keys were of another form), a row that is there
+//! counts as the later version.
 
-use super::publish::{self, Occasion};
-use super::read::{self, MappingParts, ReadState};
-use super::{Ended, Work, gone};
-use crate::pg::clock;
-use crate::pg::latch;
-use crate::pg::{failpoint, shmem};
-use crate::pipeline::plan::Plan;
-use crate::store::{page, run, state};
-use sluice_core::Result;
-use sluice_core::call::CallError;
-use sluice_core::data::{self, Mapping};
-use std::borrow::Cow;
+use super::apply::{Applier, KeepUndo, Outcome};
+use super::batch::{current_target, keep_undo_set, signed};
+use super::gone;
+use super::plan::Plan;
+use super::refused::{Care, Origin, Sieve, Suspect, Writing};
+use super::rejects::{reason_of, reason_of_refusal};
+use super::rollback;
+use super::{Ended, Work};
+use crate::pg::shmem::Phase;
+use crate::pg::{clock, failpoint, latch, transaction};
+use crate::store::reject::{self, Settled, Version, Waiting};
+use crate::store::run::{self, Counts};
+use crate::store::state;
+use sluice_core::data::{self, DecodedPage, Mapping, split_keys, split_rows};
+use sluice_core::run::RunStatus;
+use sluice_core::{Class, Result};
 use std::collections::HashMap;
-use std::sync::Arc;
 
-/// Publishes the pages of run `of` again.
-pub(super) fn run(work: &Work, plan: &Plan, of: i64) -> Result<Ended> {
-    publish::publish(work, plan, Occasion::Replayed, &|| {
-        stage(work, plan, of).map(Cow::Owned)
-    })
+/// Records that are looked at together.
+const AT_ONCE: i64 = 100;
+
+/// Replays what waits; committed when it returns.
+pub(super) fn run(work: &Work, plan: &Plan) -> Result<Ended> {
+    work.phase(Phase::Publishing);
+    let mut care = Care::Parts;
+    loop {
+        match transaction::run(|| once(work, plan, care)) {
+            Ok(()) => return Ok(Ended::Published),
+            // What is refused at the rows is met there: this came at the commit.
+            Err(error) if error.class() == Class::Data => care = care.after(&error, Origin::Rows).ok_or(error)?,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
-/// Begins a generation with the pages of an earlier one.
-fn stage(work: &Work, plan: &Plan, of: i64) -> Result<ReadState> {
-    let unknown = CallError::UnknownRun { run: of };
-    let source = run::replay_source(of)?.ok_or(unknown)?;
-    let pages = page::of_generation(work.job, source)?;
-    let (total_first, total_last, longest_pause) = run::read_facts(of)?;
-    let generation = read::begin_stored(work, plan)?;
-    let mapping = mapping(plan, &pages)?;
-    if !plan.columns_given {
-        let names: Vec<String> = mapping.columns.iter().map(|c| c.name.clone()).collect();
-        state::set_mapped(work.job, &names, &plan.target.fingerprint())?;
+fn once(work: &Work, plan: &Plan, care: Care) -> Result<()> {
+    care.begin()?;
+    let state = state::load(work.job, clock::now())?;
+    if let Some(generation) = state.published_generation {
+        run::set_generation(work.run, generation)?;
     }
-    for (number, hash, records) in &pages {
-        latch::check_interrupts();
-        let now = match records {
-            0 => hash.clone(),
-            _ => decoded_anew(work.job, hash, &mapping)?,
-        };
-        page::repeat(work.job, (source, generation), work.run, (*number, &now))?;
-        shmem::update_progress(work.slot, |p| p.pages_done += 1);
-    }
-    failpoint::hit("replay.staged");
-    let mut state = state::load(work.job, clock::now())?;
-    (state.total_first, state.total_last, state.longest_pause) = (total_first, total_last, longest_pause);
-    // Validators are of what was asked for then.
-    state.definition = None;
-    state::note_declared(work.job, total_first, total_last, longest_pause)?;
-    Ok(ReadState {
-        generation,
-        direct: false,
-        whole: true,
-        first_load: false,
-        copy: false,
-        complete: true,
-        next_page: i64::try_from(pages.len()).unwrap_or(i64::MAX).saturating_add(1),
-        next_token: None,
-        mapping: Some(mapping),
-        known: HashMap::new(),
-        verifying: true,
-        records_before: 0,
-        began: std::time::Instant::now(),
-        state,
-    })
-}
-
-/// The job's columns, or those that the first record has and the target, too: as a read would choose them.
-fn mapping(plan: &Plan, pages: &[gone::Page]) -> Result<Arc<Mapping>> {
-    let parts = MappingParts::of(plan);
-    let first = pages.iter().find(|(_, _, records)| *records > 0);
-    let members = match first {
-        Some((_, hash, _)) if !plan.columns_given => data::members(&gone::body_text(plan.job.id, hash)?)?,
-        _ => Vec::new(),
+    let before = state::position(work.job)?;
+    let mapping = rollback::mapping(plan)?;
+    let applier = Applier::new(&current_target(plan)?, &mapping)?;
+    let newest = newest_of_each_key(work.job, &mapping)?;
+    let replay = Replay {
+        work,
+        plan,
+        mapping: &mapping,
+        applier: &applier,
+        key_form: gone::key_form(plan),
+        published: state.published_generation.unwrap_or(0),
+        newest: &newest,
     };
-    let used = |name: &str| plan.columns_given || members.iter().any(|member| member == name);
-    Ok(Arc::new(parts.mapping(used).ok_or(data::DataError::NoColumns)?))
+    let mut total = Counts::default();
+    each_share(work.job, |share| replay.take(&share, &mut total))?;
+    failpoint::hit("replay.applied");
+    run::add_counts(work.run, &total)?;
+    state::add_rows(work.job, work.run, total.inserted)?;
+    run::note_published(work.run, &before, 0, None)?;
+    run::finish(work.run, RunStatus::Succeeded, clock::now())?;
+    failpoint::hit("replay.before_commit");
+    Ok(())
 }
 
-/// Stores a page as this mapping reads it; its hash. Where the mapping is that of the former read it is there already.
-fn decoded_anew(job: i64, hash: &[u8], mapping: &Mapping) -> Result<Vec<u8>> {
-    let text = gone::body_text(job, hash)?;
-    let now = data::hash(&text, mapping.version()).0.to_vec();
-    if now != hash {
-        let page = data::decode(&text, mapping)?;
-        let body = data::compress(text.as_bytes());
-        let keys = data::compress(&page.keys);
-        page::keep_bodies(
-            job,
-            &[page::Body {
-                hash: &now,
-                records: page.records.into(),
-                body: &body,
-                keys: &keys,
-            }],
-        )?;
+/// Goes through what waits, in the order in which it came.
+fn each_share(job: i64, mut take: impl FnMut(Vec<Waiting>) -> Result<()>) -> Result<()> {
+    let mut after: Version = (-1, 0, 0);
+    loop {
+        latch::check_interrupts();
+        let share = reject::waiting_after(job, after, AT_ONCE)?;
+        let Some(last) = share.last() else { return Ok(()) };
+        after = last.version;
+        take(share)?;
     }
-    Ok(now)
+}
+
+/// The latest version of each key that a record has now; of keys that could not be read before, too.
+fn newest_of_each_key(job: i64, mapping: &Mapping) -> Result<HashMap<Vec<u8>, i64>> {
+    let mut newest = HashMap::new();
+    each_share(job, |share| {
+        for one in &share {
+            let Some(raw) = &one.raw else { continue };
+            let sifted = data::sift(&format!("[{raw}]"), mapping)?;
+            newest.insert(sifted.all_keys().into_owned(), one.id);
+        }
+        Ok(())
+    })?;
+    newest.remove(&Vec::new());
+    Ok(newest)
+}
+
+struct Replay<'a> {
+    work: &'a Work,
+    plan: &'a Plan,
+    mapping: &'a Mapping,
+    applier: &'a Applier,
+    key_form: String,
+    published: i64,
+    newest: &'a HashMap<Vec<u8>, i64>,
+}
+
+impl Replay<'_> {
+    fn take(&self, share: &[Waiting], total: &mut Counts) -> Result<()> {
+        // A record of which only the beginning is kept waits for the next read.
+        let whole: Vec<&Waiting> = share.iter().filter(|one| one.raw.is_some()).collect();
+        let texts: Vec<&str> = whole.iter().filter_map(|one| one.raw.as_deref()).collect();
+        let sifted = data::sift(&format!("[{}]", texts.join(",")), self.mapping)?;
+        for bad in &sifted.rejects {
+            reject::explain(whole[bad.record as usize - 1].id, &reason_of(&bad.error))?;
+        }
+        let (page, places, outdated) = self.current(&sifted, &whole)?;
+        reject::settle(&outdated, Settled::Superseded, self.work.run)?;
+        let keep = match self.plan.settings.undo.keep_runs {
+            0 => KeepUndo::No,
+            _ => KeepUndo::Yes,
+        };
+        let writing = Writing {
+            target: &self.plan.target,
+            mapping: self.mapping,
+            write: &|page| self.applier.merge(&[page], keep),
+        };
+        let mut sieve = Sieve::new(writing, u64::MAX);
+        let suspect = Suspect {
+            number: 0,
+            page: &page,
+            places: places.clone(),
+        };
+        let mut outcomes = sieve.take(&[suspect])?;
+        let (refused, more) = sieve.finish()?;
+        outcomes.extend(more);
+        for one in &refused {
+            let at = one.record as usize - 1;
+            reject::explain(whole[at].id, &reason_of_refusal(one, texts[at], self.mapping))?;
+        }
+        let written = places.iter().filter(|at| !refused.iter().any(|one| one.record == **at));
+        let ids: Vec<i64> = written.map(|at| whole[*at as usize - 1].id).collect();
+        reject::settle(&ids, Settled::Replayed, self.work.run)?;
+        let mut outcome = Outcome::default();
+        for part in &outcomes {
+            keep_undo_set(self.work, part)?;
+            outcome.count(part);
+        }
+        total.records += signed(share.len() as u64);
+        total.inserted += signed(outcome.inserted);
+        total.updated += signed(outcome.updated);
+        total.unchanged += signed(outcome.unchanged);
+        total.rejected += signed((share.len() - ids.len() - outdated.len()) as u64);
+        Ok(())
+    }
+
+    /// The rows that are to be written, with their places in the share; and the rejects of which a later version is known.
+    fn current(&self, sifted: &data::Sifted, whole: &[&Waiting]) -> Result<(DecodedPage, Vec<u64>, Vec<i64>)> {
+        let (mut page, mut places, mut outdated) = (DecodedPage::default(), Vec::new(), Vec::new());
+        let rows = split_rows(&sifted.page.rows, self.mapping.columns.len());
+        let keys = split_keys(&sifted.page.keys, self.mapping.key.len());
+        for (at, (row, key)) in sifted.places().zip(rows.zip(keys)) {
+            let one = whole[at as usize - 1];
+            let is_newest = self.newest.get(key) == Some(&one.id);
+            if !is_newest || (self.may_be_older(one) && !self.applier.present(&[key])?.is_empty()) {
+                outdated.push(one.id);
+                continue;
+            }
+            page.rows.extend_from_slice(row);
+            page.keys.extend_from_slice(key);
+            page.records += 1;
+            places.push(at);
+        }
+        Ok((page, places, outdated))
+    }
+
+    /// Whether a later read may have brought another version of it without being seen to do so.
+    fn may_be_older(&self, one: &Waiting) -> bool {
+        one.version.0 < self.published && (!one.has_key || one.key_form != self.key_form)
+    }
 }

@@ -8,7 +8,7 @@
 use super::apply::{Copied, Outcome, OwnKeys, Restorer, Values, dropped_message, inserted_keys};
 use super::batch::{current_target, keep_undo_set, signed};
 use super::plan::Plan;
-use super::publish::{add, keep_undo, tidy};
+use super::publish::{keep_undo, tidy};
 use super::{Ended, Work, gone, rollback, snapshot as copy};
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{clock, failpoint, latch, spi, transaction};
@@ -84,7 +84,7 @@ fn remove(work: &Work, plan: &Plan, snapshot: &Snapshot, restorer: &Restorer, to
     }
     let mut take = |outcome: Outcome| {
         latch::check_interrupts();
-        add(total, &outcome);
+        total.count(&outcome);
         keep_undo_set(work, &outcome)
     };
     restorer.remove_extra(&of_copy, &own, &mut take, keep_undo(plan))
@@ -111,7 +111,7 @@ fn put_back(work: &Work, plan: &Plan, snapshot: &Snapshot, restorer: &Restorer, 
         let rows = copy::rows(snapshot.id, number)?;
         for outcome in restorer.put_back(&rows, keep_undo(plan))? {
             keep_undo_set(work, &outcome)?;
-            add(total, &outcome);
+            total.count(&outcome);
         }
         let records = signed(rows.len() as u64);
         shmem::update_progress(work.slot, |p| {

@@ -209,12 +209,13 @@ pub struct Counts {
     pub deleted: i64,
     pub unchanged: i64,
     pub bytes: i64,
+    pub rejected: i64,
 }
 
 pub fn add_counts(id: i64, add: &Counts) -> Result<()> {
     let sql = "UPDATE sluice._run SET pages = pages + $2, records = records + $3, inserted = inserted + $4, \
-               updated = updated + $5, deleted = deleted + $6, unchanged = unchanged + $7, bytes = bytes + $8 \
-               WHERE id = $1";
+               updated = updated + $5, deleted = deleted + $6, unchanged = unchanged + $7, bytes = bytes + $8, \
+               rejected = rejected + $9 WHERE id = $1";
     let args = [
         id.into(),
         add.pages.into(),
@@ -224,6 +225,7 @@ pub fn add_counts(id: i64, add: &Counts) -> Result<()> {
         add.deleted.into(),
         add.unchanged.into(),
         add.bytes.into(),
+        add.rejected.into(),
     ];
     execute(sql, &args).map(drop)
 }
@@ -297,12 +299,13 @@ pub fn supersede_held(job: i64, by: i64) -> Result<()> {
     execute(sql, &[job.into(), by.into()]).map(drop)
 }
 
-/// Keeps the position that a rollback of this run puts back, what could not be removed yet, and what its read declared.
-pub fn note_published(id: i64, before: &str, unconfirmed: i64) -> Result<()> {
-    let sql = "UPDATE sluice._run AS r SET before = $2::jsonb, unconfirmed = $3, total_first = t.total_first, \
-               total_last = t.total_last, longest_pause = t.longest_pause \
+/// Keeps the position that a rollback of this run puts back, what could not be removed yet and why, and what its read
+/// declared.
+pub fn note_published(id: i64, before: &str, unconfirmed: i64, removals: Option<&str>) -> Result<()> {
+    let sql = "UPDATE sluice._run AS r SET before = $2::jsonb, unconfirmed = $3, removals = $4, \
+               total_first = t.total_first, total_last = t.total_last, longest_pause = t.longest_pause \
                FROM sluice._job_state AS t WHERE r.id = $1 AND t.job_id = r.job_id";
-    execute(sql, &[id.into(), before.into(), unconfirmed.into()]).map(drop)
+    execute(sql, &[id.into(), before.into(), unconfirmed.into(), removals.into()]).map(drop)
 }
 
 /// Keeps the position that a rollback of this run puts back.
@@ -401,7 +404,8 @@ pub fn is_asked_for(id: i64) -> Result<bool> {
 
 /// A run's counters.
 pub fn counts(id: i64) -> Result<Counts> {
-    let sql = "SELECT pages, records, inserted, updated, deleted, unchanged, bytes FROM sluice._run WHERE id = $1";
+    let sql =
+        "SELECT pages, records, inserted, updated, deleted, unchanged, bytes, rejected FROM sluice._run WHERE id = $1";
     let found = row(sql, &[id.into()], |r| {
         Ok(Counts {
             pages: r.need(1)?,
@@ -411,6 +415,7 @@ pub fn counts(id: i64) -> Result<Counts> {
             deleted: r.need(5)?,
             unchanged: r.need(6)?,
             bytes: r.need(7)?,
+            rejected: r.need(8)?,
         })
     })?;
     Ok(found.unwrap_or_default())

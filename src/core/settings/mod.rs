@@ -36,6 +36,9 @@ pub use parts::{CommitEvery, LimitSettings, RetrySettings, TimeoutSettings, Undo
 /// How many requests a job has under way at most.
 pub const MOST_CONCURRENCY: u32 = 75;
 
+/// The highest `max_rejects`.
+const MOST_REJECTS: u64 = 100_000;
+
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -68,6 +71,9 @@ pub struct Settings {
     pub on_missing: OnMissing,
     /// Rows are removed only when their absence is confirmed; default true.
     pub confirm_deletes: bool,
+    pub on_bad_record: OnBadRecord,
+    /// Rejects of one read; one more ends the run. Default 1000.
+    pub max_rejects: u64,
     pub retry: RetrySettings,
     pub timeouts: TimeoutSettings,
     pub limits: LimitSettings,
@@ -96,6 +102,15 @@ pub enum OnEmpty {
 pub enum OnMissing {
     Delete,
     Keep,
+}
+
+/// What becomes of a record that cannot become a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnBadRecord {
+    /// It is kept aside, and the others are written.
+    Reject,
+    /// The run ends.
+    Fail,
 }
 
 /// When rows of unchanged pages are compared again.
@@ -155,6 +170,11 @@ impl Settings {
             max_shrink: given.get("max_shrink").map_or(Ok(0.5), |field| field.share())?,
             on_missing: on_missing(&given)?,
             confirm_deletes: given.get("confirm_deletes").map_or(Ok(true), |field| field.truth())?,
+            on_bad_record: on_bad_record(&given)?,
+            max_rejects: match given.get("max_rejects") {
+                Some(field) => field.whole(0..=MOST_REJECTS)?,
+                None => 1000,
+            },
             retry: parts::retry(&given)?,
             timeouts: parts::timeouts(&given)?,
             limits: parts::limits(&given)?,
@@ -226,13 +246,7 @@ fn root() -> SingularQuery {
 
 /// Settings of which this release knows one word only: checked, not kept.
 fn fixed_words(given: &Object<'_>) -> Result<(), ConfigError> {
-    let fixed: [(&str, &'static str, &'static [&'static str]); 2] = [
-        ("on_new_field", "ignore", &["add_column", "fail"]),
-        ("on_bad_record", "fail", &["reject"]),
-    ];
-    for (key, word, later) in fixed {
-        given.choice(key, &[(word, ())], later)?;
-    }
+    given.choice("on_new_field", &[("ignore", ())], &["add_column", "fail"])?;
     Ok(())
 }
 
@@ -250,6 +264,13 @@ fn on_missing(given: &Object<'_>) -> Result<OnMissing, ConfigError> {
     Ok(given
         .choice("on_missing", &words, &["mark"])?
         .unwrap_or(OnMissing::Delete))
+}
+
+fn on_bad_record(given: &Object<'_>) -> Result<OnBadRecord, ConfigError> {
+    let words = [("reject", OnBadRecord::Reject), ("fail", OnBadRecord::Fail)];
+    Ok(given
+        .choice("on_bad_record", &words, &[])?
+        .unwrap_or(OnBadRecord::Reject))
 }
 
 fn verify(given: &Object<'_>) -> Result<Verify, ConfigError> {
