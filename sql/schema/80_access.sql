@@ -30,6 +30,7 @@ FROM unnest(ARRAY['writer', 'admin']) AS l (level),
                   'preview_rollback', 'replay', 'replay_rejects', 'create_snapshot', 'restore_snapshot', 'drop_snapshot',
                   'test_connection', 'ingest', 'retry_ingest', 'drop_ingest', 'create_connection', 'drop_connection', 'set_secret',
                   'drop_secret', 'grant_secret',
+                  'discover', 'preview', '_preview', 'plan_from_openapi', '_plan_from_openapi',
                   '_writer_level']) AS f (name);
 
 INSERT INTO sluice._access (level, kind, name)

@@ -19,6 +19,7 @@ use sluice_core::run::{RunSource, RunTask};
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::target::TargetError;
 use sluice_core::url_policy::address::AddressPolicy;
+use std::time::Duration;
 
 /// Everything about a job that its runs use.
 pub struct Plan {
@@ -152,6 +153,13 @@ pub fn address_policy(options: &ConnectionOptions) -> AddressPolicy {
     }
 }
 
+/// Least time between the starts of two requests.
+pub fn spacing(options: &ConnectionOptions, settings: &Settings) -> Duration {
+    let per_second = options.requests_per_second.filter(|rate| *rate > 0.0);
+    let by_rate = per_second.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
+    settings.min_delay.max(by_rate)
+}
+
 /// USAGE on the server for the job's owner, and for the target's owner what the run will do to the target.
 fn check_rights(job: &Job, server: &Server, target: &Target, settings: &Settings) -> Result<()> {
     if !role::exists(job.owner)? || !connection::may_use(job.owner, server.oid)? {
@@ -224,7 +232,7 @@ fn check_target(target: &Target, key: &[String]) -> Result<()> {
 /// The columns that the job names, or every column that can be written with the member of its name.
 /// What copies the target or puts it back works with those that are left.
 #[allow(clippy::type_complexity)] // name, where its value is, what stands in for a missing one
-fn candidates(
+pub(super) fn candidates(
     target: &Target,
     settings: &Settings,
     task: &Task,
