@@ -99,6 +99,7 @@ pub fn latest_is_ingest(job: i64) -> Result<bool> {
 #[derive(Debug, Clone)]
 pub struct Wanted {
     pub task: RunTask,
+    pub source: RunSource,
     pub subject: Option<i64>,
     pub resume_job: bool,
     pub label: Option<String>,
@@ -108,6 +109,7 @@ impl Wanted {
     pub fn new(task: RunTask, subject: Option<i64>) -> Wanted {
         Wanted {
             task,
+            source: task.source(),
             subject,
             resume_job: false,
             label: None,
@@ -122,7 +124,7 @@ pub fn request_work(job: i64, by: &str, wanted: &Wanted) -> Result<Option<i64>> 
                ON CONFLICT (job_id) WHERE status IN ('scheduled', 'running', 'publishing') DO NOTHING RETURNING id";
     let args = [
         job.into(),
-        wanted.task.source().as_str().into(),
+        wanted.source.as_str().into(),
         by.into(),
         wanted.task.as_str().into(),
         wanted.subject.into(),

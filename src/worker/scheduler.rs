@@ -128,8 +128,13 @@ fn go_on(dead: &run::Run, at: Timestamp) -> Result<()> {
         return run::wait_again(dead.id, at);
     }
     if dead.task != RunTask::Sync {
+        let source = match dead.task.source() {
+            RunSource::Rollback => RunSource::Rollback,
+            _ => RunSource::Resume,
+        };
         let wanted = run::Wanted {
             task: dead.task,
+            source,
             subject: dead.subject,
             resume_job: dead.resume_job,
             label: dead.label.clone(),
