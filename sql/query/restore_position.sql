@@ -11,6 +11,7 @@ SET published_generation = (SELECT k.generation FROM known AS k
     whole_generation = (SELECT k.generation FROM known AS k
                         WHERE k.generation = ($2::jsonb ->> 'whole_generation')::bigint),
     cursor = $2::jsonb ->> 'cursor',
+    whole_version = decode($2::jsonb ->> 'whole_version', 'hex'),
     whole_at = ($2::jsonb ->> 'whole_at')::timestamptz,
     reading = false, complete = false, skip_valid = false, crashes = 0, empty_reads = 0, updated_at = now()
 WHERE job_id = $1

@@ -41,6 +41,8 @@ CREATE TABLE sluice._run (
     total_first     bigint,
     total_last      bigint,
     longest_pause   double precision,
+    -- Its rows were in the target when it was held: what waits are removals.
+    direct          boolean NOT NULL DEFAULT false,
     approved_by     text,
     approved_at     timestamptz,
     -- What the run does.
@@ -92,13 +94,16 @@ CREATE TABLE sluice._page_body (
     records    bigint NOT NULL,
     body       bytea NOT NULL,
     keys       bytea NOT NULL,
+    -- The keys of its tombstones; NULL where it has none.
+    gone       bytea,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (job_id, hash)
 );
-ALTER TABLE sluice._page_body ALTER COLUMN body SET STORAGE EXTERNAL, ALTER COLUMN keys SET STORAGE EXTERNAL;
+ALTER TABLE sluice._page_body
+    ALTER COLUMN body SET STORAGE EXTERNAL, ALTER COLUMN keys SET STORAGE EXTERNAL, ALTER COLUMN gone SET STORAGE EXTERNAL;
 
 -- Keys that upserts brought: with those of the last read of the whole collection they are the job's own rows. One row a
--- batch, compressed as in the page store.
+-- batch, compressed as in the page store. Batches that no rollback needs by themselves are made into few, each key once.
 CREATE TABLE sluice._brought (
     job_id     bigint NOT NULL REFERENCES sluice._job ON DELETE CASCADE,
     generation bigint NOT NULL,
@@ -107,11 +112,17 @@ CREATE TABLE sluice._brought (
     run_id     bigint NOT NULL,
     -- The key's columns and their types; only keys of one form can be compared.
     key_form   text NOT NULL,
+    -- Keys and tombstones.
     records    bigint NOT NULL,
     keys       bytea NOT NULL,
+    -- Keys of tombstones that came after any record of their key in the batch, and whether their rows were removed.
+    gone       bytea,
+    applied    boolean NOT NULL DEFAULT false,
+    -- Made of several batches.
+    merged     boolean NOT NULL DEFAULT false,
     PRIMARY KEY (job_id, generation, number)
 );
-ALTER TABLE sluice._brought ALTER COLUMN keys SET STORAGE EXTERNAL;
+ALTER TABLE sluice._brought ALTER COLUMN keys SET STORAGE EXTERNAL, ALTER COLUMN gone SET STORAGE EXTERNAL;
 
 -- Keys that were missing from a published read without proof that they are gone; only those of one form (columns and
 -- their types) can be compared.

@@ -349,6 +349,15 @@ impl TargetText {
         format!("DELETE FROM {table} AS t USING {FOUND} AS r WHERE {matches} RETURNING r.ordinal")
     }
 
+    /// Writes the time into a column of the found rows; returns their ordinals and the fingerprints of their mapped columns.
+    pub fn mark_found(&self, column: &str) -> String {
+        let (table, matches, hash) = (self.reach(), Self::found_matches(), Self::row_hash("t", &self.mapped));
+        format!(
+            "UPDATE {table} AS t SET {} = pg_catalog.now() FROM {FOUND} AS r WHERE {matches} RETURNING r.ordinal, {hash}",
+            quote(column)
+        )
+    }
+
     /// Gives the found rows their former values back; returns their ordinals. `None` where only the key is mapped.
     pub fn restore_found(&self) -> Option<String> {
         let set = list(self.payload(), |c| format!("{} = r.c{}", quote(c), self.place_of(c)));

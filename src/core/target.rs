@@ -5,6 +5,9 @@ use crate::error::Explain;
 use crate::guard::KeptBack;
 use crate::sql_text::quote;
 
+/// The column that says since when a row is gone, with the setting `on_missing` mark.
+pub const DELETED_AT: &str = "_deleted_at";
+
 /// A target that cannot be written as the job asks.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -39,6 +42,8 @@ pub enum TargetError {
     NoUniqueIndex { table: String, key: Vec<String> },
     #[error("target \"{table}\" has no column \"{column}\"")]
     UnknownColumn { table: String, column: String },
+    #[error("target \"{table}\" has no column \"_deleted_at\" of type timestamp with time zone")]
+    NoMarkColumn { table: String },
     #[error("column \"{column}\" of target \"{table}\" is generated")]
     GeneratedColumn { table: String, column: String },
     #[error("column \"{column}\" of target \"{table}\" is always an identity")]
@@ -102,7 +107,9 @@ impl Explain for TargetError {
             TargetError::NothingToMakeItFrom { .. } => "22032",
             TargetError::NotATable { .. } | TargetError::Temporary { .. } => "42809",
             TargetError::NoUniqueIndex { .. } => "42P10",
-            TargetError::UnknownColumn { .. } | TargetError::UndoKeyDropped { .. } => "42703",
+            TargetError::UnknownColumn { .. }
+            | TargetError::UndoKeyDropped { .. }
+            | TargetError::NoMarkColumn { .. } => "42703",
             TargetError::GeneratedColumn { .. } | TargetError::IdentityColumn { .. } => "428C9",
             TargetError::RowSecurity { .. } | TargetError::NoInsertPrivilege { .. } => "42501",
             TargetError::ShapeChanged { .. } | TargetError::KeyAltered { .. } => "55000",
@@ -126,6 +133,9 @@ impl Explain for TargetError {
             TargetError::Temporary { .. } => Some("A worker has a session of its own and would not see it.".into()),
             TargetError::NotATable { kind, .. } => Some(format!("It is {}.", relation_kind(*kind))),
             TargetError::NoUniqueIndex { key, .. } => Some(format!("The key is ({}).", key.join(", "))),
+            TargetError::NoMarkColumn { .. } => {
+                Some("With on_missing \"mark\" it says since when a row is gone.".into())
+            }
             TargetError::RowSecurity { .. } => {
                 Some("Policies would filter or refuse rows without a word, so the target is not written at all.".into())
             }
@@ -167,6 +177,7 @@ impl Explain for TargetError {
                  CREATE UNIQUE INDEX ON {table} ({});",
                 key.iter().map(|column| quote(column)).collect::<Vec<_>>().join(", ")
             ),
+            TargetError::NoMarkColumn { table } => format!("ALTER TABLE {table} ADD COLUMN {DELETED_AT} timestamptz;"),
             TargetError::UnknownColumn { .. } => "Add the column, or take it out of the job's \"columns\".".into(),
             TargetError::UndoKeyDropped { .. } => {
                 "Add the column again with its values and a unique index, or roll back to a later run.".into()

@@ -74,7 +74,7 @@ impl Batch {
 /// What the page store keeps of a page; None where it has that already.
 pub fn body(fetched: &FetchedPage<Arrived>) -> Option<page::Body<'_>> {
     let arrived = fetched.page.as_ref()?;
-    let Content::Stored { body, keys } = &arrived.fresh.as_ref()?.content else {
+    let Content::Stored { body, keys, gone } = &arrived.fresh.as_ref()?.content else {
         return None;
     };
     Some(page::Body {
@@ -82,6 +82,7 @@ pub fn body(fetched: &FetchedPage<Arrived>) -> Option<page::Body<'_>> {
         records: signed(arrived.records),
         body,
         keys,
+        gone: gone.as_deref(),
     })
 }
 

@@ -181,7 +181,7 @@ impl Intake<'_> {
         failpoint::hit("ingest.applied");
         keep_undo_set(self.work, &outcome)?;
         run::add_counts(self.work.run, &counts(share, &outcome))?;
-        if self.plan.mode == Mode::Replace {
+        if self.plan.mode == Mode::Replace || self.plan.settings.reconcile_every.is_some() {
             self.keep_keys(share)?;
         }
         // What was sent is later than whatever a read has rejected.

@@ -10,9 +10,9 @@
 //! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `collect` holds pages until `batch`
 //! writes and commits them; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run,
 //! `rejects` keeps them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished,
-//! `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already, `settle` ends one
-//! whose rows are there, `brought` keeps what it brought; `ingest` writes what others sent us; `rollback` takes runs back;
-//! `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
+//! `sweep` removes it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already,
+//! `settle` ends one whose rows are there, `brought` keeps what it brought; `ingest` writes what others sent us; `rollback`
+//! takes runs back; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod apply;
@@ -40,6 +40,7 @@ mod rollback;
 mod secrets;
 mod settle;
 mod snapshot;
+mod sweep;
 
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};

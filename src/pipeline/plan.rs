@@ -17,7 +17,7 @@ use sluice_core::http::{Auth, Method};
 use sluice_core::job::Mode;
 use sluice_core::run::{RunSource, RunTask};
 use sluice_core::settings::{OnMissing, Settings};
-use sluice_core::target::TargetError;
+use sluice_core::target::{DELETED_AT, TargetError};
 use sluice_core::url_policy::address::AddressPolicy;
 use std::time::Duration;
 
@@ -120,6 +120,7 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     let mode = Mode::parse(&job.mode)?;
     check_rights(&job, &server, &target, &settings)?;
     check_target(&target, &job.key)?;
+    check_mark(&target, &settings, task)?;
     let (options, auth, policy) = connection_parts(&server, settings.method)?;
     let (candidates, columns_given) = candidates(&target, &settings, task)?;
     Ok(Plan {
@@ -171,7 +172,8 @@ fn check_rights(job: &Job, server: &Server, target: &Target, settings: &Settings
         .into());
     }
     let mut needed = vec!["SELECT", "INSERT", "UPDATE"];
-    if settings.on_missing == OnMissing::Delete && job.mode == "replace" {
+    let removes = job.mode == "replace" || settings.deleted_when.is_some() || settings.reconcile_every.is_some();
+    if settings.on_missing == OnMissing::Delete && removes {
         needed.push("DELETE");
     }
     if let Some(missing) = role::missing_privilege(target.owner, target.oid, &needed)? {
@@ -229,6 +231,23 @@ fn check_target(target: &Target, key: &[String]) -> Result<()> {
     relation::refuse_row_security(target)
 }
 
+/// What copies the target, or takes something back, works with the columns that are left.
+fn takes_what_is_there(task: &Task) -> bool {
+    matches!(
+        task,
+        Task::RollBack { .. } | Task::Snapshot { .. } | Task::Restore { .. }
+    )
+}
+
+/// With `on_missing` mark the target has the column for it. A rollback works with what is left.
+fn check_mark(target: &Target, settings: &Settings, task: &Task) -> Result<()> {
+    match task {
+        _ if takes_what_is_there(task) => Ok(()),
+        _ if settings.on_missing != OnMissing::Mark => Ok(()),
+        _ => target.expect_mark(),
+    }
+}
+
 /// The columns that the job names, or every column that can be written with the member of its name.
 /// What copies the target or puts it back works with those that are left.
 #[allow(clippy::type_complexity)] // name, where its value is, what stands in for a missing one
@@ -237,10 +256,10 @@ pub(super) fn candidates(
     settings: &Settings,
     task: &Task,
 ) -> Result<(Vec<(String, SingularQuery, Option<String>)>, bool)> {
-    let takes_what_is_there = matches!(
-        task,
-        Task::RollBack { .. } | Task::Snapshot { .. } | Task::Restore { .. }
-    );
+    let takes_what_is_there = takes_what_is_there(task);
+    let marks = settings.on_missing == OnMissing::Mark && target.column(DELETED_AT).is_some();
+    // Whatever comes is not gone: the mark is taken off by filling it with nothing.
+    let unmark = marks.then(|| (DELETED_AT.to_owned(), SingularQuery::nothing(), None));
     if let Some(columns) = &settings.columns {
         let wanted = columns
             .iter()
@@ -249,13 +268,12 @@ pub(super) fn candidates(
             target.expect_column(&c.name)?;
             Ok((c.name.clone(), c.query.clone(), c.default.clone()))
         });
-        return Ok((named.collect::<Result<_>>()?, true));
+        let named: Vec<_> = named.collect::<Result<_>>()?;
+        return Ok((named.into_iter().chain(unmark).collect(), true));
     }
     let writable = target.columns.iter().filter(|c| !c.generated && !c.identity_always);
-    Ok((
-        writable
-            .map(|c| (c.name.clone(), SingularQuery::member(&c.name), None))
-            .collect(),
-        false,
-    ))
+    let members = writable
+        .filter(|c| !marks || c.name != DELETED_AT)
+        .map(|c| (c.name.clone(), SingularQuery::member(&c.name), None));
+    Ok((members.chain(unmark).collect(), false))
 }

@@ -2,7 +2,7 @@
 //!
 //! The guards decide inside that transaction, before its first write. Readers see the old rows or the new ones.
 
-use super::apply::{Applier, KeepUndo, Outcome};
+use super::apply::{Applier, Outcome};
 use super::batch::{current_target, keep_undo_set, signed};
 use super::difference::{Difference, Part, Share};
 use super::gone::{self, Compared};
@@ -11,7 +11,8 @@ use super::plan::Plan;
 use super::read::{self, MappingParts, ReadState};
 use super::refused::{Care, Origin, Sieve, Writing};
 use super::rejects::{self, Rejects};
-use super::{Ended, Work};
+use super::sweep::{keep_undo, sweep};
+use super::{Ended, Work, brought, settle};
 use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, latch, transaction};
@@ -29,8 +30,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Keys that are removed by one statement.
-const KEYS_PER_DELETE: usize = 10_000;
 /// How often a publish is tried that a lock, a deadlock or a serialization failure threw back.
 const TRIES: u32 = 5;
 
@@ -55,6 +54,9 @@ pub fn by_difference(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<E
 
 /// Publishes a held run that a person has approved.
 pub fn approved(work: &Work, plan: &Plan, generation: i64) -> Result<Ended> {
+    if transaction::run(|| run::held_direct(work.run))? {
+        return settle::approved(work, plan, generation);
+    }
     let mut read = transaction::run(|| read::of_generation(work, plan, generation))?;
     read.verifying = true;
     let read = &read;
@@ -197,7 +199,7 @@ impl Publishing<'_> {
         Live {
             rows_before: compared.rows_before,
             candidates_gone: compared.gone.len() as u64,
-            gone_confirmed: compared.confirmed.len() as u64,
+            gone_confirmed: compared.proven(),
         }
     }
 
@@ -212,7 +214,8 @@ impl Publishing<'_> {
             proof: self.plan.settings.pagination.is_proof() || self.read.next_page <= 2,
             declared_first: declared(state.total_first),
             declared_last: declared(state.total_last),
-            distinct_keys: compared.distinct,
+            // A declared total counts tombstones, too.
+            distinct_keys: compared.records - compared.duplicates,
             duplicate_keys: compared.duplicates,
             records: compared.records,
             empty_reads_before: match self.occasion {
@@ -244,9 +247,11 @@ impl Publishing<'_> {
         }
         self.rejects.refuse_all(compared.records)?;
         let rejected = self.rejects.count()?;
+        // Without tombstones, which are no rows.
+        let kept_aside = rejected.all - rejected.without_key;
         let unchanged = compared
-            .records
-            .saturating_sub(total.inserted + total.updated + compared.duplicates + rejected.all);
+            .distinct
+            .saturating_sub(total.inserted + total.updated + kept_aside);
         run::add_counts(
             self.work.run,
             &Counts {
@@ -348,19 +353,16 @@ impl Publishing<'_> {
 
     /// Removes what is gone for sure, and remembers what is only missing; how many of those there are.
     fn remove(&self, applier: &Applier, compared: &Compared, removals: Removals, total: &mut Outcome) -> Result<i64> {
-        let (doomed, waiting): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) = match removals {
-            Removals::None => (Vec::new(), compared.gone.iter().collect()),
-            Removals::All => (compared.gone.iter().collect(), Vec::new()),
-            Removals::Confirmed => compared.gone.iter().partition(|key| compared.confirmed.contains(*key)),
+        let is_doomed = |key: &Vec<u8>| match removals {
+            Removals::All => true,
+            Removals::Confirmed if compared.confirmed.contains(key) => true,
+            _ => compared.buried.contains(key),
         };
-        for keys in doomed.chunks(KEYS_PER_DELETE) {
-            let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
-            let outcome = applier.delete_keys(&keys, keep_undo(self.plan))?;
-            self.count(&[outcome], total)?;
-        }
+        let (doomed, waiting): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) = compared.gone.iter().partition(|key| is_doomed(key));
+        total.count(&sweep(self.work, self.plan, applier, &doomed)?);
         let waiting: Vec<Vec<u8>> = match self.plan.settings.on_missing {
             OnMissing::Keep => Vec::new(),
-            OnMissing::Delete => waiting.into_iter().cloned().collect(),
+            OnMissing::Delete | OnMissing::Mark => waiting.into_iter().cloned().collect(),
         };
         missing::keep(
             self.work.job,
@@ -373,14 +375,6 @@ impl Publishing<'_> {
 
     fn finish(&self, publication: &Publication) -> Result<()> {
         finish_published(self.work, self.plan, self.read, self.read.generation, publication)
-    }
-}
-
-/// Whether what a run overwrites is kept.
-pub fn keep_undo(plan: &Plan) -> KeepUndo {
-    match plan.settings.undo.keep_runs {
-        0 => KeepUndo::No,
-        _ => KeepUndo::Yes,
     }
 }
 
@@ -440,6 +434,7 @@ pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
     let kept = state::kept_generations(work.job)?;
     page::keep_only(work.job, &kept)?;
     missing::keep_only(work.job, &kept)?;
+    brought::tidy(plan)?;
     reject::keep_only(work.job, &kept)?;
     ingest::forget_keys(work.job)?;
     run::prune(work.job, KEPT_RUNS)?;

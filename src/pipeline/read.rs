@@ -7,12 +7,12 @@ use crate::store::state::{self, State};
 use crate::store::{brought, page, run, undo};
 use sluice_core::Result;
 use sluice_core::cursor::Watch;
-use sluice_core::data::{Column, ColumnType, Mapping, SingularQuery, content_hash};
+use sluice_core::data::{Aside, Column, ColumnType, Mapping, SingularQuery, content_hash};
 use sluice_core::error::{Error, HttpError, InternalError};
 use sluice_core::http::Method;
 use sluice_core::job::Mode;
 use sluice_core::pagination::{KnownPage, PageToken, Position};
-use sluice_core::settings::Verify;
+use sluice_core::settings::{OnMissing, Verify};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -123,7 +123,10 @@ pub fn resume_or_begin(work: &Work, plan: &Plan) -> Result<ReadState> {
         || plan.settings.verify == Verify::Always
         || is_verification_due(plan, &state);
     let known = match (state.published_generation, &mapping) {
-        (Some(published), Some(_)) if !state.direct => page::known_stored(work.job, published)?,
+        (Some(_), Some(_)) if !state.direct => match state.whole_generation {
+            Some(whole) => page::known_stored(work.job, whole)?,
+            None => HashMap::new(),
+        },
         // A page that is not decoded does not tell how far it reaches.
         _ if plan.settings.cursor.is_some() => HashMap::new(),
         (Some(published), Some(_)) if !verifying => page::known(work.job, published)?,
@@ -205,10 +208,14 @@ fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<S
     let half_loaded = leave(work, plan, &former)?;
     let replaces = plan.mode == Mode::Replace;
     let first = replaces && former.published_generation.is_none() && !half_loaded && is_empty(plan)?;
-    let bound = bound(plan, &former)?;
+    let reconciles = is_reconciliation_due(plan, &former);
+    let bound = match reconciles {
+        true => None,
+        false => bound(plan, &former)?,
+    };
     let beginning = state::Beginning {
         definition,
-        direct: !replaces || first,
+        direct: !replaces && !reconciles || first,
         bound: bound.as_deref(),
         now,
     };
@@ -262,6 +269,12 @@ fn is_whole(plan: &Plan, state: &State) -> bool {
     plan.mode == Mode::Replace || !state.direct
 }
 
+/// Whether a job that reads what changed is to read everything now. The first read does that anyway.
+fn is_reconciliation_due(plan: &Plan, state: &State) -> bool {
+    let every = plan.settings.reconcile_every.filter(|_| state.cursor.is_some());
+    every.is_some_and(|every| state.whole_ago.is_none_or(|ago| ago >= every.as_secs_f64()))
+}
+
 /// From where on a new read asks. An empty target is filled from the beginning, whatever was read into it before.
 fn bound(plan: &Plan, former: &State) -> Result<Option<String>> {
     let bound = match (&plan.settings.cursor, &former.cursor) {
@@ -313,7 +326,7 @@ pub struct MappingParts {
     columns: Vec<Column>,
     key: Vec<String>,
     fingerprint: String,
-    watch: Option<Watch>,
+    aside: Aside,
 }
 
 impl MappingParts {
@@ -332,11 +345,14 @@ impl MappingParts {
             columns: columns.collect(),
             key: plan.job.key.clone(),
             fingerprint: plan.target.fingerprint(),
-            watch: plan
-                .settings
-                .cursor
-                .as_ref()
-                .map(|cursor| Watch::new(cursor, clock::now().0)),
+            aside: Aside {
+                watch: plan
+                    .settings
+                    .cursor
+                    .as_ref()
+                    .map(|cursor| Watch::new(cursor, clock::now().0)),
+                deleted_when: plan.settings.deleted_when.clone(),
+            },
         }
     }
 
@@ -345,7 +361,7 @@ impl MappingParts {
         let chosen = self
             .columns
             .iter()
-            .filter(|c| used(&c.name) || self.key.contains(&c.name));
+            .filter(|c| used(&c.name) || self.key.contains(&c.name) || c.query == SingularQuery::nothing());
         let columns: Vec<Column> = chosen.cloned().collect();
         let key = self
             .key
@@ -353,17 +369,14 @@ impl MappingParts {
             .map(|k| columns.iter().position(|c| c.name == *k))
             .collect::<Option<Vec<_>>>()?;
         let mapping = Mapping::new(self.records.clone(), columns, key, &self.fingerprint);
-        Some(match &self.watch {
-            Some(watch) => mapping.watching(watch.clone()),
-            None => mapping,
-        })
+        Some(mapping.with_aside(self.aside.clone()))
     }
 }
 
 /// Identifies everything that decides what a read is: a read is never continued under another definition.
 fn definition(plan: &Plan) -> String {
     let text = format!(
-        "{}|{}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
+        "{}|{}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
         plan.options.base_url,
         plan.job.path,
         plan.settings.method,
@@ -379,6 +392,8 @@ fn definition(plan: &Plan) -> String {
         plan.settings.columns,
         plan.settings.on_bad_record,
         plan.settings.cursor,
+        plan.settings.deleted_when,
+        plan.settings.on_missing == OnMissing::Mark,
         plan.job.key,
         plan.target.fingerprint(),
         plan.target.oid,

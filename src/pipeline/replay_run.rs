@@ -4,6 +4,7 @@
 //! and compared with every row. So columns and types may have changed since, and all that holds for a read holds for it:
 //! guards, undo set, skip proof. Everything is one transaction; what does not come to its end has never been there.
 
+use super::batch::signed;
 use super::publish::{self, Occasion};
 use super::read::{self, MappingParts, ReadState};
 use super::rejects::{self, Rejects};
@@ -104,13 +105,14 @@ impl Stored<'_> {
         let now = data::hash(&text, self.mapping.version()).0.to_vec();
         let sifted = data::sift(&text, self.mapping)?;
         if now != hash {
-            let body = data::compress(text.as_bytes());
-            let keys = data::compress(&sifted.all_keys());
+            let (body, keys) = (data::compress(text.as_bytes()), data::compress(&sifted.all_keys()));
+            let gone = (!sifted.page.gone.is_empty()).then(|| data::compress(&sifted.page.gone));
             let body = page::Body {
                 hash: &now,
-                records: (u64::from(sifted.page.records) + sifted.rejects.len() as u64) as i64,
+                records: signed(sifted.records()),
                 body: &body,
                 keys: &keys,
+                gone: gone.as_deref(),
             };
             page::keep_bodies(self.job, &[body])?;
         }

@@ -8,7 +8,8 @@
 use super::apply::{Copied, Outcome, OwnKeys, Restorer, Values, dropped_message, inserted_keys};
 use super::batch::{current_target, keep_undo_set, signed};
 use super::plan::Plan;
-use super::publish::{keep_undo, tidy};
+use super::publish::tidy;
+use super::sweep::keep_undo;
 use super::{Ended, Work, gone, rollback, snapshot as copy};
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{clock, failpoint, latch, spi, transaction};

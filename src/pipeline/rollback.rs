@@ -11,7 +11,7 @@ use crate::pg::shmem::Phase;
 use crate::pg::{failpoint, latch, spi, transaction};
 use crate::store::run::{self, Counts};
 use crate::store::undo::{self, UndoBatch};
-use crate::store::{job, page, reject, state};
+use crate::store::{brought, job, page, reject, state};
 use sluice_core::Result;
 use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::error::{Error, InternalError};
@@ -50,6 +50,7 @@ fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
         add(&mut total, done);
     }
     failpoint::hit("rollback.applied");
+    brought::forget_after(work.job, after)?;
     match run::undo(work.job, after, work.run)? {
         Some(before) => state::restore_position(work.job, &before)?,
         None => state::forget_read(work.job)?,

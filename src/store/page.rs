@@ -32,6 +32,8 @@ pub struct Body<'a> {
     pub records: i64,
     pub body: &'a [u8],
     pub keys: &'a [u8],
+    /// Of its tombstones.
+    pub gone: Option<&'a [u8]>,
 }
 
 /// Writes the ledger entries of a batch.
@@ -86,6 +88,7 @@ pub fn keep_bodies(job: i64, bodies: &[Body<'_>]) -> Result<()> {
         of_each(bodies, |b| b.records).into(),
         of_each(bodies, |b| b.body).into(),
         of_each(bodies, |b| b.keys).into(),
+        of_each(bodies, |b| b.gone).into(),
     ];
     execute(sql, &args).map(drop)
 }
@@ -188,6 +191,12 @@ pub fn body(job: i64, hash: &[u8]) -> Result<Option<Vec<u8>>> {
 /// The compressed keys of a page.
 pub fn keys(job: i64, hash: &[u8]) -> Result<Option<Vec<u8>>> {
     let sql = "SELECT keys FROM sluice._page_body WHERE job_id = $1 AND hash = $2";
+    value::<Vec<u8>>(sql, &[job.into(), hash.to_vec().into()])
+}
+
+/// The compressed keys of a page's tombstones.
+pub fn gone(job: i64, hash: &[u8]) -> Result<Option<Vec<u8>>> {
+    let sql = "SELECT gone FROM sluice._page_body WHERE job_id = $1 AND hash = $2";
     value::<Vec<u8>>(sql, &[job.into(), hash.to_vec().into()])
 }
 

@@ -267,7 +267,8 @@ pub fn fail(id: i64, status: RunStatus, error: &Error, now: Timestamp) -> Result
 pub fn hold(id: i64, job: i64, reason: &str, now: Timestamp) -> Result<()> {
     supersede_held(job, id)?;
     let sql = "UPDATE sluice._run AS r SET status = 'held', finished_at = $3, held_reason = $2, \
-               total_first = t.total_first, total_last = t.total_last, longest_pause = t.longest_pause \
+               total_first = t.total_first, total_last = t.total_last, longest_pause = t.longest_pause, \
+               direct = t.direct \
                FROM sluice._job_state AS t WHERE r.id = $1 AND t.job_id = r.job_id";
     execute(
         sql,
@@ -286,6 +287,12 @@ pub fn read_facts(id: i64) -> Result<(Option<i64>, Option<i64>, f64)> {
     let sql = "SELECT total_first, total_last, coalesce(longest_pause, 0) FROM sluice._run WHERE id = $1";
     let facts = row(sql, &[id.into()], |r| Ok((r.get(1)?, r.get(2)?, r.need(3)?)))?;
     Ok(facts.unwrap_or_default())
+}
+
+/// Whether the rows of a held run were in the target when it was held.
+pub fn held_direct(id: i64) -> Result<bool> {
+    let sql = "SELECT direct FROM sluice._run WHERE id = $1";
+    Ok(value::<bool>(sql, &[id.into()])?.unwrap_or(false))
 }
 
 /// Takes an approval back that came to nothing; whether there was one.

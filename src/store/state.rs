@@ -30,6 +30,8 @@ pub struct State {
     pub duplicates: i64,
     /// Complete reads in a row, up to the last one, that had no record.
     pub empty_reads: i32,
+    /// Records of this read that are no rows.
+    pub tombstones: i64,
     pub published_generation: Option<i64>,
     pub published_rows: i64,
     pub published_version: Option<Vec<u8>>,
@@ -45,6 +47,10 @@ pub struct State {
     pub cursor: Option<String>,
     /// How far the read in progress reaches.
     pub reach: Reach,
+    /// The mapping of the last published read of the whole collection.
+    pub whole_version: Option<Vec<u8>>,
+    /// Seconds since the last published read of everything began.
+    pub whole_ago: Option<f64>,
     /// From where on the read in progress asks; None: for everything.
     pub bound: Option<String>,
 }
@@ -76,11 +82,14 @@ fn read(r: &Row) -> Result<State> {
             unreadable: unsigned(r.need(23)?),
             ahead: unsigned(r.need(24)?),
         },
+        whole_ago: r.get(25)?,
         bound: r.get(26)?,
         total_pages: r.get(27)?,
         restarts: u32::try_from(r.need::<i32>(28)?).unwrap_or(0),
         published_definition: r.get(29)?,
-        empty_reads: r.need(30)?,
+        whole_version: r.get(30)?,
+        tombstones: r.need(31)?,
+        empty_reads: r.need(32)?,
     })
 }
 
@@ -137,7 +146,8 @@ pub fn set_mapped(job: i64, columns: &[String], target: &str) -> Result<()> {
 
 /// A first load that is given up: what it wrote is the job's own, and the next read is compared with its pages.
 pub fn adopt_half_load(job: i64) -> Result<()> {
-    let sql = "UPDATE sluice._job_state SET published_generation = generation, whole_generation = generation, skip_valid = false, \
+    let sql = "UPDATE sluice._job_state SET published_generation = generation, whole_generation = generation, \
+               whole_version = NULL, skip_valid = false, \
                published_rows = coalesce((SELECT sum(p.records) FROM sluice._page AS p \
                WHERE p.job_id = $1 AND p.generation = _job_state.generation), 0) WHERE job_id = $1";
     execute(sql, &[job.into()]).map(drop)
@@ -155,6 +165,7 @@ pub struct Advance {
     pub total: Option<i64>,
     pub total_pages: Option<i64>,
     pub duplicates: i64,
+    pub tombstones: i64,
     /// How far the read reaches with this batch, and the batch's records that say nothing of it.
     pub reach: Reach,
     pub now: Timestamp,
@@ -177,6 +188,7 @@ pub fn advance(step: &Advance) -> Result<()> {
         signed(step.reach.unreadable).into(),
         signed(step.reach.ahead).into(),
         step.total_pages.into(),
+        step.tombstones.into(),
     ];
     match execute(sql, &args)? {
         1 => Ok(()),

@@ -46,6 +46,7 @@ mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
+mod tombstones; // rows that are gone: removed, marked, kept; reads of everything now and then
 mod unchanged; // pages that the remote says are unchanged
 mod undo; // taking published runs back
 mod waiting; // for the remote, holding nothing

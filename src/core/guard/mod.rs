@@ -82,6 +82,16 @@ pub fn decide(facts: &ReadFacts, live: &Live, settings: &Settings) -> Decision {
     }
 }
 
+/// Whether the tombstones of an incremental read are too many to be believed. They are proof themselves, so that there is
+/// nothing else to decide.
+pub fn decide_tombstones(live: &Live, settings: &Settings) -> Option<KeptBack> {
+    shrinks_too_much(live, settings.max_shrink).then_some(KeptBack {
+        state: ReadState::Shrunk,
+        live: *live,
+        max_shrink: settings.max_shrink,
+    })
+}
+
 /// What a held run removes once a person has approved it: the approval stands for the guards and for confirmation, and
 /// for nothing else; what makes the read itself doubtful still suppresses every removal.
 pub fn decide_approved(facts: &ReadFacts, live: &Live, settings: &Settings) -> (Removals, Reason) {
@@ -170,7 +180,7 @@ fn state(facts: &ReadFacts, live: &Live, settings: &Settings, removals: Removals
         };
     }
     let whole = facts.complete && facts.gapless && facts.longest_pause <= settings.max_pause;
-    let rows_can_vanish = settings.on_missing == OnMissing::Delete;
+    let rows_can_vanish = settings.on_missing != OnMissing::Keep;
     match whole && rows_can_vanish && shrinks_too_much(live, settings.max_shrink) {
         true => ReadState::Shrunk,
         false => ReadState::Records,

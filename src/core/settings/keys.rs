@@ -39,8 +39,10 @@ pub(super) const SETTINGS: Keys = Keys {
         "max_pause",
         "owner",
         "cursor",
+        "reconcile_every",
+        "deleted_when",
     ],
-    later: &["deleted_when", "turn", "depends_on", "run_when", "after_publish"],
+    later: &["turn", "depends_on", "run_when", "after_publish"],
 };
 
 pub(super) const CSV: Keys = Keys {

@@ -12,6 +12,7 @@
 
 mod copies;
 mod dropped;
+mod mark;
 mod shape;
 mod undo;
 mod write;
@@ -210,12 +211,8 @@ impl Applier {
         self.lock_shape()?;
         let _exact = Pinned::exact_text();
         session(|session| {
-            let mut gone = RowsetWriter::new(session, &self.key, &self.target.full_name());
-            for key in keys.iter().collect::<HashSet<_>>() {
-                gone.add(key_fields(key))?;
-            }
-            let find = || self.statements.find_gone.get(session, &self.text);
-            let found = gone.finish().named(session, GONE, || find().texts(session));
+            let gone = self.keys(session, keys)?;
+            let found = self.find_keys(session, gone);
             if found.is_empty() {
                 return Ok(Outcome::default());
             }
@@ -233,6 +230,20 @@ impl Applier {
                 ..Outcome::default()
             })
         })
+    }
+
+    fn keys(&self, session: &Session, keys: &[&[u8]]) -> Result<RowsetWriter> {
+        let mut rows = RowsetWriter::new(session, &self.key, &self.target.full_name());
+        for key in keys.iter().collect::<HashSet<_>>() {
+            rows.add(key_fields(key))?;
+        }
+        Ok(rows)
+    }
+
+    /// Address, key and all columns of the rows with these keys, locked.
+    fn find_keys(&self, session: &Session, keys: RowsetWriter) -> Vec<Vec<Option<String>>> {
+        let find = || self.statements.find_gone.get(session, &self.text);
+        keys.finish().named(session, GONE, || find().texts(session))
     }
 
     /// Takes a first load back: deletes the rows of these pages that are still as they came. How many, and the keys
