@@ -236,7 +236,13 @@ impl Intake<'_> {
         }
         run::finish(self.work.run, RunStatus::Succeeded, clock::now())?;
         let keep = &self.plan.settings.undo;
-        undo::prune(self.work.job, i64::from(keep.keep_runs), i64::from(keep.keep_days))?;
+        let bytes = keep.keep_bytes.map(signed);
+        undo::prune(
+            self.work.job,
+            i64::from(keep.keep_runs),
+            i64::from(keep.keep_days),
+            bytes,
+        )?;
         run::prune(self.work.job, KEPT_RUNS)?;
         Ok(())
     }

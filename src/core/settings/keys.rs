@@ -71,7 +71,7 @@ pub(super) const LIMITS: Keys = Keys {
     later: &[],
 };
 pub(super) const UNDO: Keys = Keys {
-    known: &["keep_runs", "keep_days"],
+    known: &["keep_runs", "keep_days", "keep_bytes"],
     later: &[],
 };
 /// The position in the data; pages have a cursor of their own.
