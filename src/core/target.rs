@@ -29,6 +29,8 @@ pub enum TargetError {
     NothingToMakeItFrom { table: String },
     #[error(transparent)]
     KeptBack(#[from] KeptBack),
+    #[error("the run would have left target \"{table}\" empty")]
+    Emptied { table: String },
     /// The target went away under a run.
     #[error("target \"{table}\" was dropped during the work")]
     Dropped { table: String },
@@ -83,6 +85,7 @@ impl Explain for TargetError {
     fn class(&self) -> Class {
         match self {
             TargetError::KeptBack(kept) => kept.class(),
+            TargetError::Emptied { .. } => Class::Empty,
             TargetError::RowSecurity { .. }
             | TargetError::NoInsertPrivilege { .. }
             | TargetError::SuperuserJobsOff { .. }
@@ -98,6 +101,7 @@ impl Explain for TargetError {
     fn sqlstate(&self) -> &'static str {
         match self {
             TargetError::KeptBack(kept) => kept.sqlstate(),
+            TargetError::Emptied { .. } => "SY003",
             TargetError::Missing { .. } | TargetError::Gone { .. } | TargetError::Dropped { .. } => "42P01",
             TargetError::SuperuserJobsOff { .. } | TargetError::ForeignCode { .. } => "42501",
             TargetError::NothingToMakeItFrom { .. } => "22032",
@@ -119,6 +123,9 @@ impl Explain for TargetError {
     fn detail(&self) -> Option<String> {
         match self {
             TargetError::KeptBack(kept) => kept.detail(),
+            TargetError::Emptied { .. } => {
+                Some("Records came and were written, and no row was left; the rows from before are there again.".into())
+            }
             TargetError::SuperuserJobsOff { .. } => Some("The setting sluice.allow_superuser_jobs is off.".into()),
             TargetError::ForeignCode { kind, name, .. } => Some(format!(
                 "Code that an ordinary role can add or change would run as superuser: {kind} {name}."
@@ -149,6 +156,7 @@ impl Explain for TargetError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             TargetError::KeptBack(kept) => return kept.hint(),
+            TargetError::Emptied { .. } => "Look at the target's triggers and rules.".into(),
             TargetError::Gone { job, .. } => {
                 format!("Drop the job, SELECT sluice.drop_job('{job}'), and make it again with a target that is there.")
             }

@@ -4,12 +4,13 @@ use crate::scene::{SOON, Scene, create_job, make_role};
 use sluice_e2e::{Cluster, Db};
 
 const LEVELS: [&str; 4] = ["monitor", "writer", "operator", "admin"];
-const VIEWS: [&str; 12] = [
+const VIEWS: [&str; 13] = [
     "sync_status",
     "sync_jobs",
     "sync_runs",
     "sync_held",
     "sync_ingest",
+    "sync_parents",
     "sync_progress",
     "sync_connection_health",
     "sync_connections",
@@ -191,7 +192,14 @@ fn writers_see_their_own_rows_and_monitors_and_operators_see_all() {
             "sync_connections" => continue,
             _ => "data_type",
         };
-        let filled = !["sync_held", "sync_ingest", "sync_progress", "sync_rejects"].contains(&view);
+        let filled = ![
+            "sync_held",
+            "sync_ingest",
+            "sync_parents",
+            "sync_progress",
+            "sync_rejects",
+        ]
+        .contains(&view);
         let names = |role: &str| seen(&mut cluster.db_as(role, &scene.database), view, column);
         let of = |name: &str| {
             if view == "sync_secrets" {
