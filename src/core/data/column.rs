@@ -17,6 +17,8 @@ pub enum ColumnType {
     Float8,
     Numeric,
     Text,
+    /// Blank-padded: blanks at the end say nothing.
+    Char,
     Json,
     Jsonb,
     Timestamptz,
@@ -36,17 +38,18 @@ pub enum FieldFormat {
 }
 
 impl ColumnType {
-    /// By the fixed OIDs of `pg_type.dat`; varchar and bpchar are encoded as text.
+    /// By the fixed OIDs of `pg_type.dat`; varchar is encoded as text.
     pub fn from_type_oid(oid: u32) -> ColumnType {
         match oid {
             16 => ColumnType::Bool,
             20 => ColumnType::Int8,
             21 => ColumnType::Int2,
             23 => ColumnType::Int4,
-            25 | 1042 | 1043 => ColumnType::Text,
+            25 | 1043 => ColumnType::Text,
             114 => ColumnType::Json,
             700 => ColumnType::Float4,
             701 => ColumnType::Float8,
+            1042 => ColumnType::Char,
             1082 => ColumnType::Date,
             1114 => ColumnType::Timestamp,
             1184 => ColumnType::Timestamptz,
@@ -75,6 +78,7 @@ impl ColumnType {
             ColumnType::Float8 => "double precision",
             ColumnType::Numeric => "numeric",
             ColumnType::Text => "text",
+            ColumnType::Char => "character",
             ColumnType::Json => "json",
             ColumnType::Jsonb => "jsonb",
             ColumnType::Timestamptz => "timestamp with time zone",

@@ -209,7 +209,7 @@ impl<'m, 'a> Writer<'m, 'a> {
             }
             let key = page.gone.len();
             write_field(column, raw, &mut page.gone).map_err(|reason| misfit(record, column, raw, reason))?;
-            make_key(column.ty, &mut page.gone[key..]);
+            make_key(column.ty, &mut page.gone, key);
         }
         page.gone_after.push(page.records);
         self.sifted.buried.push(record);
@@ -265,7 +265,7 @@ impl<'m, 'a> Writer<'m, 'a> {
             }
             let key = page.keys.len();
             page.keys.extend_from_slice(field);
-            make_key(self.mapping.columns[at].ty, &mut page.keys[key..]);
+            make_key(self.mapping.columns[at].ty, &mut page.keys, key);
         }
         Ok(())
     }
@@ -289,7 +289,7 @@ impl<'m, 'a> Writer<'m, 'a> {
         for &at in &self.mapping.key {
             let (raw, ty, start) = (self.raw(at), self.mapping.columns[at].ty, key.len());
             encode(ty, raw, &mut key).ok().filter(|()| raw != "null")?;
-            make_key(ty, &mut key[start..]);
+            make_key(ty, &mut key, start);
         }
         (!key.is_empty()).then_some(key)
     }

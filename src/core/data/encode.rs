@@ -29,7 +29,7 @@ pub(crate) fn encode(ty: ColumnType, raw: &str, out: &mut Vec<u8>) -> Result<(),
         ColumnType::Float4 => put(out, &float4(&number_text(raw)?)?.to_be_bytes()),
         ColumnType::Float8 => put(out, &float8(&number_text(raw)?)?.to_be_bytes()),
         ColumnType::Numeric => sized(out, |out| numeric::write(&number_text(raw)?, out)),
-        ColumnType::Text | ColumnType::Other => put(out, text(raw)?.as_bytes()),
+        ColumnType::Text | ColumnType::Char | ColumnType::Other => put(out, text(raw)?.as_bytes()),
         ColumnType::Json => json(raw, out),
         ColumnType::Jsonb => jsonb(raw, out),
         ColumnType::Timestamptz => put(out, &time::timestamptz(&time_text(raw)?)?.to_be_bytes()),
@@ -39,12 +39,22 @@ pub(crate) fn encode(ty: ColumnType, raw: &str, out: &mut Vec<u8>) -> Result<(),
     }
 }
 
-/// Gives a field that [`encode`] made the form that all spellings of its value share, so that keys can be compared by
-/// their bytes.
+/// Gives the field of a value that is not null, which begins at `start` and ends `key`, the form that all spellings of
+/// its value share: keys are compared by their bytes.
 #[inline]
-pub(crate) fn make_key(ty: ColumnType, field: &mut [u8]) {
-    if ty == ColumnType::Numeric && field.len() > 4 {
-        numeric::shorten(&mut field[4..]);
+pub(crate) fn make_key(ty: ColumnType, key: &mut Vec<u8>, start: usize) {
+    let content = start + 4;
+    match ty {
+        ColumnType::Numeric => numeric::shorten(&mut key[content..]),
+        ColumnType::Char => {
+            let kept = key[content..]
+                .iter()
+                .rposition(|byte| *byte != b' ')
+                .map_or(0, |last| last + 1);
+            key.truncate(content + kept);
+            key[start..content].copy_from_slice(&(kept as i32).to_be_bytes());
+        }
+        _ => {}
     }
 }
 

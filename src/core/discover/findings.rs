@@ -132,6 +132,7 @@ fn key_row(shape: &Shape, key: Option<&ProposedColumn>) -> Finding {
         Some(key) => Finding::new("key", Some(json!([key.column.name])))
             .because(format!("{}: {records} of {records} distinct", key.column.name))
             .but(few),
+        None if records == 0 => Finding::new("key", None).but(Some("It needs records.")),
         None => Finding::new("key", None).but(Some(
             "No single member tells the records apart. Name several columns that do: key => ARRAY['shop', 'id'].",
         )),

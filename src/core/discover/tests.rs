@@ -537,3 +537,12 @@ fn a_name_for_the_job_comes_from_the_path() {
         assert_eq!(job_name(path, "shop"), name);
     }
 }
+
+#[test]
+fn an_empty_collection_says_nothing_about_a_key() {
+    let found = look(&|_| ok(&json!({"data": []})));
+    assert_eq!(
+        (found.proposal("key"), found.doubt("key").as_str()),
+        (Value::Null, "It needs records.")
+    );
+}

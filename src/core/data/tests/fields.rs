@@ -139,7 +139,7 @@ fn types_are_known_by_their_oids() {
         (21, Int2),
         (23, Int4),
         (25, Text),
-        (1042, Text),
+        (1042, Char),
         (1043, Text),
         (114, Json),
         (3802, Jsonb),

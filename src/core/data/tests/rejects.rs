@@ -115,6 +115,26 @@ fn a_numeric_key_is_the_same_in_every_spelling() {
     assert_ne!(keys(r#"[{"id": 1.5}]"#), keys(r#"[{"id": 1.05}]"#));
 }
 
+/// F-R10: blanks at the end of a key are a part of it, but not where the type pads with them.
+#[test]
+fn blanks_at_the_end_of_a_key_count_unless_it_is_padded_with_them() {
+    let keys = |ty| {
+        let mapping = mapping(&[("id", ty), ("stock", Int2)], &[0, 1]);
+        let of = |id: &str| {
+            let text = format!("[{{\"id\": \"{id}\", \"stock\": 7}}]");
+            sift(&text, &mapping).expect("a page").all_keys().into_owned()
+        };
+        ["a", "a  ", "a b ", "  "].map(of)
+    };
+    let [a, padded, two, blank] = keys(Char);
+    assert_eq!(a, [&[0, 0, 0, 1, b'a'][..], &[0, 0, 0, 2, 0, 7]].concat());
+    assert_eq!(padded, a);
+    assert_eq!(two, [&[0, 0, 0, 3][..], b"a b", &[0, 0, 0, 2, 0, 7]].concat());
+    assert_eq!(blank, [0, 0, 0, 0, 0, 0, 0, 2, 0, 7]);
+    let [a, padded, ..] = keys(Text);
+    assert_ne!(padded, a);
+}
+
 /// A hint names a type that takes the value.
 #[test]
 fn what_no_text_can_hold_is_sent_to_a_column_that_can() {
