@@ -23,5 +23,6 @@ extension_sql_file!(
         api::connections::option,
     ]
 );
-extension_sql_file!("../sql/schema/80_access.sql", name = "access", requires = ["views"]);
+extension_sql_file!("../sql/schema/61_drift.sql", name = "drift", requires = ["views"]);
+extension_sql_file!("../sql/schema/80_access.sql", name = "access", requires = ["drift"]);
 extension_sql_file!("../sql/schema/90_public.sql", name = "public", finalize);

@@ -5,12 +5,13 @@ use super::target::{Found, Wish, check_key, find_or_create, may_become_owner, wa
 use super::{caller_name, given, here, operable_job, own_job, require_server, wake};
 use crate::pg::report::or_raise;
 use crate::pg::{catalog, identity, relation, shmem, spi};
-use crate::store::connection;
 use crate::store::job::{self, Job};
+use crate::store::{connection, drift};
 use crate::store::{role, run, state};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
+use sluice_core::drift::{Shape, columns_hash};
 use sluice_core::job::{JobName, JobPath, Mode, Priority};
 use sluice_core::schedule::Schedule;
 use sluice_core::settings::Settings;
@@ -103,6 +104,11 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
         armed: Some(here()),
     };
     let id = job::insert(&new, &caller_name()?)?;
+    if found.created {
+        // Every member of the first page has a column: what comes later is new.
+        let columns = Settings::parse(&found.settings)?.columns;
+        drift::keep_shape(id, &columns_hash(&columns), &Shape::default())?;
+    }
     wake();
     tell(&new, &found)?;
     warn_of_others(&new, &found.target)?;

@@ -2,7 +2,7 @@
 
 use super::connections::question;
 use crate::pg::Oid;
-use crate::pg::relation::{self, RelationKind, Target};
+use crate::pg::relation::{self, Target};
 use crate::pg::{identity, report, spi};
 use crate::pipeline::probe;
 use crate::store::job::{self, Job};
@@ -59,13 +59,7 @@ fn is_temporary(oid: Oid) -> Result<bool> {
 
 fn existing(wish: &Wish, oid: Oid) -> Result<Found> {
     let target = relation::read_target(oid).ok_or(TargetError::Missing { oid: oid.to_u32() })?;
-    if let RelationKind::Other(kind) = target.kind {
-        return Err(TargetError::NotATable {
-            table: target.full_name(),
-            kind,
-        }
-        .into());
-    }
+    target.expect_table()?;
     if is_temporary(oid)? {
         return Err(TargetError::Temporary {
             table: target.full_name(),

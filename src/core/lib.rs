@@ -7,6 +7,7 @@ pub mod call;
 pub mod class;
 pub mod connection;
 pub mod data;
+pub mod drift;
 pub mod error;
 pub mod guard;
 pub mod http;

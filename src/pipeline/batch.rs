@@ -5,22 +5,26 @@
 
 use super::Work;
 use super::apply::{Applier, KeepUndo, Outcome};
-use super::decode::{Arrived, Content, Decoder};
+use super::decode::{Arrived, Content, Decoder, Fresh};
+use super::drift::Known;
+use super::evolve::{self, Evolved};
 use super::plan::Plan;
 use super::read::ReadState;
 use super::refused::{self, Suspect, Writing};
+use super::watch::Wanted;
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::{failpoint, relation, transaction};
 use crate::store::run::Counts;
 use crate::store::undo::{self, UndoBatch};
 use crate::store::{page, run, state};
 use sluice_core::call::CallError;
-use sluice_core::data::{self, DecodedPage, content_hash_bytes};
+use sluice_core::data::{self, DecodedPage, Mapping, content_hash_bytes};
 use sluice_core::error::{DatabaseError, Error};
 use sluice_core::settings::CommitEvery;
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Result};
 use sluice_fetch::FetchedPage;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -65,12 +69,25 @@ impl Batch {
         std::mem::replace(self, Batch::new())
     }
 
-    fn fresh_pages(&self) -> Vec<&DecodedPage> {
+    fn fresh(&self) -> impl Iterator<Item = &Fresh> {
         let arrived = self.pages.iter().filter_map(|(p, _)| p.page.as_ref());
-        arrived
-            .filter_map(|a| a.fresh.as_ref())
-            .map(|fresh| &fresh.page)
-            .collect()
+        arrived.filter_map(|a| a.fresh.as_ref())
+    }
+
+    fn fresh_pages(&self) -> Vec<&DecodedPage> {
+        self.fresh().map(|fresh| &fresh.page).collect()
+    }
+
+    /// Decodes those pages again that were decoded with another mapping.
+    fn decode_anew(&mut self, decoder: &Decoder, mapping: &Arc<Mapping>) -> Result<()> {
+        for (fetched, _) in &mut self.pages {
+            if let Some(arrived) = &mut fetched.page
+                && let Some(anew) = decoder.decode_anew(arrived, mapping)?
+            {
+                *arrived = anew;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -79,12 +96,23 @@ struct Applied {
     outcome: Outcome,
 }
 
+/// What a committed batch has changed for those that follow.
+struct Step {
+    known: Known,
+    evolved: Option<(Evolved, Applier)>,
+}
+
 /// Writes the batches of one read.
 pub struct Writer<'a> {
     work: &'a Work,
     plan: &'a Plan,
+    /// The plan with the columns that this read has added.
+    evolved: Option<Plan>,
     decoder: Arc<Decoder>,
     applier: Option<Applier>,
+    known: Option<Known>,
+    /// Members that were to have a column and cannot.
+    without_column: HashSet<String>,
     rows: u64,
     bytes: u64,
 }
@@ -94,8 +122,11 @@ impl<'a> Writer<'a> {
         Writer {
             work,
             plan,
+            evolved: None,
             decoder,
             applier: None,
+            known: None,
+            without_column: HashSet::new(),
             rows: 0,
             bytes: 0,
         }
@@ -115,8 +146,41 @@ impl<'a> Writer<'a> {
         self.write(read, batch, true)
     }
 
-    fn write(&mut self, read: &mut ReadState, batch: Batch, last: bool) -> Result<()> {
+    fn plan(&self) -> &Plan {
+        self.evolved.as_ref().unwrap_or(self.plan)
+    }
+
+    fn write(&mut self, read: &mut ReadState, mut batch: Batch, last: bool) -> Result<()> {
         self.count(&batch)?;
+        self.prepare(read)?;
+        let mut delay = FIRST_DELAY;
+        for attempt in 1.. {
+            self.decode_stale(&mut batch)?;
+            match transaction::run(|| self.write_once(read, &mut batch, last)) {
+                Ok(step) => {
+                    self.take_step(read, &batch, step);
+                    break;
+                }
+                Err(error) if read.copy && is_unique_violation(&error) => read.copy = false,
+                Err(error) if error.class() == Class::Database && attempt < BATCH_TRIES => {
+                    pause(delay)?;
+                    delay *= 2;
+                }
+                Err(error) => {
+                    self.decode_stale(&mut batch)?;
+                    return Err(self.name_record(error, read, &batch));
+                }
+            }
+        }
+        self.advance(read, &batch, last);
+        Ok(())
+    }
+
+    /// What all batches of a read need; the mapping may be known only once its first page has come.
+    fn prepare(&mut self, read: &ReadState) -> Result<()> {
+        if self.known.is_none() {
+            self.known = Some(transaction::run(|| Known::load(self.plan, read.generation))?);
+        }
         if self.applier.is_none()
             && read.direct
             && let Some(mapping) = self.decoder.mapping()
@@ -124,20 +188,45 @@ impl<'a> Writer<'a> {
             let target = transaction::run(|| current_target(self.plan))?;
             self.applier = Some(Applier::new(&target, &mapping)?);
         }
-        let mut delay = FIRST_DELAY;
-        for attempt in 1.. {
-            match transaction::run(|| self.write_once(read, &batch, last)) {
-                Ok(()) => break,
-                Err(error) if read.copy && is_unique_violation(&error) => read.copy = false,
-                Err(error) if error.class() == Class::Database && attempt < BATCH_TRIES => {
-                    pause(delay)?;
-                    delay *= 2;
-                }
-                Err(error) => return Err(self.name_record(error, read, &batch)),
+        Ok(())
+    }
+
+    /// Pages that came before the target got columns, and those of a batch that was to bring them and could not.
+    fn decode_stale(&self, batch: &mut Batch) -> Result<()> {
+        match self.decoder.mapping() {
+            Some(mapping) => batch.decode_anew(&self.decoder, &mapping),
+            None => Ok(()),
+        }
+    }
+
+    /// Committed: what follows is decoded and written with the columns that there are now.
+    fn take_step(&mut self, read: &mut ReadState, batch: &Batch, step: Step) {
+        self.known = Some(step.known);
+        if let Some((evolved, applier)) = step.evolved {
+            self.decoder.set_mapping(&evolved.mapping);
+            read.mapping = Some(evolved.mapping);
+            self.applier = Some(applier);
+            self.evolved = Some(evolved.plan);
+        }
+        let left: Vec<String> = self
+            .wanted(read, batch)
+            .into_iter()
+            .map(|wanted| wanted.member)
+            .collect();
+        self.without_column.extend(left);
+    }
+
+    /// The members that are to have a column before this batch can be written: each with a type for all its values.
+    fn wanted(&self, read: &ReadState, batch: &Batch) -> Vec<Wanted> {
+        let mut all: Vec<Wanted> = Vec::new();
+        let of_pages = batch.fresh().filter(|_| read.direct).flat_map(|fresh| &fresh.wanted);
+        for wanted in of_pages.filter(|wanted| !self.without_column.contains(&wanted.member)) {
+            match all.iter_mut().find(|w| w.member == wanted.member) {
+                Some(known) => known.ty = known.ty.join(wanted.ty),
+                None => all.push(wanted.clone()),
             }
         }
-        self.advance(read, &batch, last);
-        Ok(())
+        all
     }
 
     /// The error with the record that it is about, where PostgreSQL refused one.
@@ -150,7 +239,7 @@ impl<'a> Writer<'a> {
             false => applier.merge(&[page], KeepUndo::No),
         };
         let writing = Writing {
-            target: &self.plan.target,
+            target: &self.plan().target,
             mapping: &mapping,
             write: &write,
         };
@@ -172,19 +261,40 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn write_once(&self, read: &ReadState, batch: &Batch, last: bool) -> Result<()> {
-        let applied = self.apply(read, batch)?;
+    fn write_once(&self, read: &ReadState, batch: &mut Batch, last: bool) -> Result<Step> {
+        let known = self.known.as_ref().expect("prepare() has loaded it");
+        let known = known.record(batch.fresh(), self.decoder.watch())?;
+        let evolved = self.evolve(read, batch)?;
+        let applier = evolved.as_ref().map(|(_, applier)| applier).or(self.applier.as_ref());
+        let applied = self.apply(applier, read, batch)?;
         failpoint::hit("batch.applied");
         self.keep_pages(read, batch)?;
+        if evolved.is_none() {
+            self.keep_mapped(read)?;
+        }
         self.checkpoint(read, batch, last, applied)?;
         failpoint::hit("batch.before_commit");
-        Ok(())
+        Ok(Step { known, evolved })
+    }
+
+    /// Adds the columns that the batch needs, and decodes its pages for them.
+    fn evolve(&self, read: &ReadState, batch: &mut Batch) -> Result<Option<(Evolved, Applier)>> {
+        let wanted = self.wanted(read, batch);
+        let Some(mapping) = self.decoder.mapping().filter(|_| !wanted.is_empty()) else {
+            return Ok(None);
+        };
+        let Some(evolved) = evolve::evolve(self.plan(), &mapping, &wanted, self.work.run)? else {
+            return Ok(None);
+        };
+        batch.decode_anew(&self.decoder, &evolved.mapping)?;
+        let applier = Applier::new(&evolved.plan.target, &evolved.mapping)?;
+        Ok(Some((evolved, applier)))
     }
 
     /// Writes the rows, as the run-as role.
-    fn apply(&self, read: &ReadState, batch: &Batch) -> Result<Applied> {
+    fn apply(&self, applier: Option<&Applier>, read: &ReadState, batch: &Batch) -> Result<Applied> {
         let pages = batch.fresh_pages();
-        let outcome = match &self.applier {
+        let outcome = match applier {
             Some(applier) if read.direct && !pages.is_empty() => {
                 if read.copy {
                     applier.copy(&pages)?
@@ -219,17 +329,22 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// The first page decides which columns this read and later ones fill.
+    fn keep_mapped(&self, read: &ReadState) -> Result<()> {
+        if read.mapping.is_none()
+            && let Some(mapping) = self.decoder.mapping()
+        {
+            let names: Vec<String> = mapping.columns.iter().map(|c| c.name.clone()).collect();
+            state::set_mapped(self.work.job, &names, &self.plan().target.fingerprint())?;
+        }
+        Ok(())
+    }
+
     /// Moves the checkpoint behind the rows that were applied in this transaction.
     fn checkpoint(&self, read: &ReadState, batch: &Batch, last: bool, applied: Applied) -> Result<()> {
         let Applied { outcome } = applied;
         keep_undo_set(self.work, &outcome)?;
         run::add_counts(self.work.run, &counts(batch, &outcome))?;
-        if read.mapping.is_none()
-            && let Some(mapping) = self.decoder.mapping()
-        {
-            let names: Vec<String> = mapping.columns.iter().map(|c| c.name.clone()).collect();
-            state::set_mapped(self.work.job, &names, &self.plan.target.fingerprint())?;
-        }
         let (next_page, next_token) = next_of(read, batch);
         state::advance(&state::Advance {
             job: self.work.job,

@@ -2,14 +2,16 @@
 
 use super::plan::Plan;
 use super::read::{MappingParts, ReadState};
+use super::watch::{Wanted, Watch};
 use sluice_core::Result;
-use sluice_core::data::{self, DecodedPage, Mapping, PageHash};
+use sluice_core::data::{self, DecodedPage, Mapping, Noted, PageHash};
+use sluice_core::error::{Error, InternalError};
 use sluice_core::http::Response;
 use sluice_core::pagination::{Pagination, Source};
 use sluice_fetch::{Decode, PageFacts};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// A page as it comes off a fetch thread.
 pub struct Arrived {
@@ -25,6 +27,11 @@ pub struct Arrived {
 pub struct Fresh {
     pub page: DecodedPage,
     pub content: Content,
+    /// What the page was decoded with.
+    pub mapping: Arc<Mapping>,
+    pub noted: Noted,
+    /// Members that are to have a column.
+    pub wanted: Vec<Wanted>,
 }
 
 /// The text of a page's records.
@@ -53,7 +60,9 @@ pub struct Decoder {
     pagination: Pagination,
     formats: data::Formats,
     records: data::SingularQuery,
-    mapping: OnceLock<Arc<Mapping>>,
+    /// None until the first page has decided; another one when the target gets columns.
+    mapping: RwLock<Option<Arc<Mapping>>>,
+    watch: Watch,
     /// What the first page chooses its mapping from; None where the mapping is certain.
     parts: Option<MappingParts>,
     known: HashMap<Vec<u8>, u64>,
@@ -61,25 +70,31 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    pub fn new(plan: &Plan, read: &ReadState) -> Decoder {
-        let cell = OnceLock::new();
-        if let Some(mapping) = &read.mapping {
-            let _ = cell.set(Arc::clone(mapping));
-        }
-        Decoder {
+    pub fn new(plan: &Plan, read: &ReadState) -> Result<Decoder> {
+        Ok(Decoder {
             pagination: plan.settings.pagination.clone(),
             formats: plan.settings.formats.clone(),
             records: plan.settings.records.clone(),
-            mapping: cell,
+            mapping: RwLock::new(read.mapping.clone()),
+            watch: Watch::new(plan, read)?,
             parts: read.mapping.is_none().then(|| MappingParts::of(plan)),
             known: read.known.clone(),
             store: plan.mode == sluice_core::job::Mode::Replace,
-        }
+        })
     }
 
     /// The mapping that is in use; None until the first page has decided.
     pub fn mapping(&self) -> Option<Arc<Mapping>> {
-        self.mapping.get().cloned()
+        self.mapping.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on pages are decoded with this one.
+    pub fn set_mapping(&self, mapping: &Arc<Mapping>) {
+        *self.mapping.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(mapping));
+    }
+
+    pub fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// Whether the next page is asked for by the last record of an array that is the whole document.
@@ -88,8 +103,8 @@ impl Decoder {
     }
 
     fn mapping_for(&self, records_text: &str) -> Result<Arc<Mapping>> {
-        if let Some(mapping) = self.mapping.get() {
-            return Ok(Arc::clone(mapping));
+        if let Some(mapping) = self.mapping() {
+            return Ok(mapping);
         }
         let members = data::members(records_text)?;
         let parts = self.parts.as_ref();
@@ -97,7 +112,7 @@ impl Decoder {
         let mapping = Arc::new(chosen.ok_or(data::DataError::NoColumns)?);
         // The first page alone is asked for before any other, so nothing races for an empty cell but an empty page.
         if !members.is_empty() {
-            let _ = self.mapping.set(Arc::clone(&mapping));
+            self.set_mapping(&mapping);
         }
         Ok(mapping)
     }
@@ -143,8 +158,25 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
-    fn fresh(&self, text: &str, hash: PageHash, mapping: &Mapping) -> Result<Arrived> {
-        let page = data::decode(text, mapping)?;
+    /// Decodes a page again, whose mapping is no longer the one in use.
+    pub fn decode_anew(&self, arrived: &Arrived, mapping: &Arc<Mapping>) -> Result<Option<Arrived>> {
+        let stale = arrived
+            .fresh
+            .as_ref()
+            .filter(|f| f.mapping.version() != mapping.version());
+        let Some(fresh) = stale else { return Ok(None) };
+        let text = fresh.content.text().ok_or_else(|| {
+            Error::Internal(InternalError::Corrupt {
+                what: "a page in memory".into(),
+            })
+        })?;
+        self.fresh(&text, data::hash(&text, mapping.version()), mapping)
+            .map(Some)
+    }
+
+    fn fresh(&self, text: &str, hash: PageHash, mapping: &Arc<Mapping>) -> Result<Arrived> {
+        let (page, noted) = data::decode_noting(text, mapping, self.watch.inferring())?;
+        let wanted = self.watch.look(&noted, page.records)?;
         let content = match self.store {
             true => Content::Stored {
                 body: data::compress(text.as_bytes()),
@@ -157,7 +189,13 @@ impl Decoder {
             hash,
             records,
             bytes: text.len() as u64,
-            fresh: Some(Fresh { page, content }),
+            fresh: Some(Fresh {
+                page,
+                content,
+                mapping: Arc::clone(mapping),
+                noted,
+                wanted,
+            }),
         })
     }
 }

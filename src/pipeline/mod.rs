@@ -8,6 +8,7 @@
 //!
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
 //! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `batch` writes and commits;
+//! `watch` sees members that no column takes, `drift` writes them down, `evolve` gives them columns;
 //! `refused` names the record that PostgreSQL would not take; `gone` finds what vanished, `difference` what changed;
 //! `publish` makes a read visible; `rollback` takes runs back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
@@ -16,6 +17,8 @@ mod apply;
 mod batch;
 mod decode;
 mod difference;
+mod drift;
+mod evolve;
 mod finish;
 mod gone;
 mod pages;
@@ -27,6 +30,7 @@ mod read;
 mod refused;
 mod rollback;
 mod secrets;
+mod watch;
 
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, transaction};

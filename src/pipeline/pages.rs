@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, Writer};
 use super::decode::{Arrived, Decoder};
+use super::drift;
 use super::plan::Plan;
 use super::read::ReadState;
 use super::{Work, bgworker};
@@ -25,9 +26,9 @@ const MOST_AHEAD: u64 = 64 * 1024 * 1024;
 
 /// Reads all pages from the checkpoint on. On success the read is complete and everything is committed.
 pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<()> {
-    let spec = transaction::run(|| spec(plan, read))?;
+    let (spec, decoder) = transaction::run(|| Ok((spec(plan, read)?, Decoder::new(plan, read)?)))?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
-    let decoder = Arc::new(Decoder::new(plan, read));
+    let decoder = Arc::new(decoder);
     let (mut bell, rope) = latch::bell().map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
     let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || rope.pull());
     let remote = signals::with_all_blocked(|| fetch::start(spec, Arc::clone(&transport), Arc::clone(&decoder), wake));
@@ -64,6 +65,7 @@ fn take_pages(
             Poll::Failed(failure) => {
                 // What came in order before the failure is good, and the checkpoint belongs behind it.
                 writer.commit(read, batch.take())?;
+                transaction::run(|| drift::record_refused(plan, read.generation, &failure.error))?;
                 return Err(failure.error);
             }
             Poll::Pending if batch.is_due(&plan.settings.commit_every) => writer.commit(read, batch.take())?,

@@ -3,9 +3,10 @@
 //! A definition is checked anew at each run: owners, grants and tables change between two of them.
 
 use super::{Work, secrets};
-use crate::pg::relation::{self, RelationKind, Target};
+use crate::pg::relation::{self, Target};
 use crate::pg::{identity, settings};
 use crate::store::connection::{self, Server};
+use crate::store::drift;
 use crate::store::job::Job;
 use crate::store::run::Run;
 use crate::store::{self, role, run};
@@ -30,7 +31,7 @@ pub struct Plan {
     pub policy: AddressPolicy,
     pub target: Target,
     /// The target's columns that a mapping may use, with where their values are in a record.
-    pub candidates: Vec<(String, SingularQuery, Option<String>)>,
+    pub candidates: Vec<Candidate>,
     /// Whether the job names its columns; otherwise the first page decides which of the candidates are used.
     pub columns_given: bool,
 }
@@ -85,7 +86,8 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     check_rights(&job, &server, &target, &settings)?;
     check_target(&target, &job.key)?;
     let (options, auth, policy) = connection_parts(&server)?;
-    let (candidates, columns_given) = candidates(&target, &settings, task)?;
+    let (mut candidates, columns_given) = candidates(&target, &settings, task)?;
+    add_columns_of_runs(job_id, &target, columns_given, &mut candidates)?;
     Ok(Plan {
         job,
         mode,
@@ -165,13 +167,7 @@ fn check_superuser(target: &Target) -> Result<()> {
 }
 
 fn check_target(target: &Target, key: &[String]) -> Result<()> {
-    if let RelationKind::Other(kind) = target.kind {
-        return Err(TargetError::NotATable {
-            table: target.full_name(),
-            kind,
-        }
-        .into());
-    }
+    target.expect_table()?;
     for column in key {
         target.expect_column(column)?;
     }
@@ -185,14 +181,29 @@ fn check_target(target: &Target, key: &[String]) -> Result<()> {
     relation::refuse_row_security(target)
 }
 
+/// A column that the mapping may use, where its values are in a record, and what stands in for a missing one.
+type Candidate = (String, SingularQuery, Option<String>);
+
+/// The columns that runs made or found for new members, as far as the target still has them and the job names neither
+/// the column nor the member itself.
+fn add_columns_of_runs(job: i64, target: &Target, given: bool, candidates: &mut Vec<Candidate>) -> Result<()> {
+    for (place, column) in drift::with_columns(job)? {
+        let is_there = target.column(&column).is_some();
+        let is_named = given
+            && candidates
+                .iter()
+                .any(|(name, query, _)| *name == column || *query == place);
+        if is_there && !is_named {
+            candidates.retain(|(name, ..)| *name != column);
+            candidates.push((column, place, None));
+        }
+    }
+    Ok(())
+}
+
 /// The columns that the job names, or every column that can be written with the member of its name.
 /// A rollback works with those that are left.
-#[allow(clippy::type_complexity)] // name, where its value is, what stands in for a missing one
-fn candidates(
-    target: &Target,
-    settings: &Settings,
-    task: &Task,
-) -> Result<(Vec<(String, SingularQuery, Option<String>)>, bool)> {
+fn candidates(target: &Target, settings: &Settings, task: &Task) -> Result<(Vec<Candidate>, bool)> {
     let rolls_back = matches!(task, Task::RollBack { .. });
     if let Some(columns) = &settings.columns {
         let wanted = columns

@@ -5,6 +5,8 @@
 use super::apply::{Applier, KeepUndo, Outcome};
 use super::batch::{current_target, keep_undo_set, signed};
 use super::difference::Difference;
+use super::drift;
+use super::evolve;
 use super::gone::{self, Compared};
 use super::plan::Plan;
 use super::read::{self, MappingParts, ReadState};
@@ -178,6 +180,11 @@ impl Publishing<'_> {
     }
 
     fn apply(&self, mapping: &Arc<Mapping>, compared: &mut Compared, removals: Removals) -> Result<()> {
+        let evolved = evolve::evolve_stored(self.plan, mapping, self.generation, self.work.run)?;
+        let mapping = evolved.as_ref().map_or(mapping, |evolved| &evolved.mapping);
+        if evolved.is_some() {
+            compared.apply_all(page::of_generation(self.work.job, self.generation)?);
+        }
         let applier = Applier::new(&current_target(self.plan)?, mapping)?;
         let mut total = Outcome::default();
         // Removed first and written after it: keys are compared as text here, and the table may hold two spellings equal
@@ -284,6 +291,9 @@ fn finish_published(
     publication: &Publication,
 ) -> Result<()> {
     let now = clock::now();
+    if plan.mode == Mode::Replace {
+        drift::record_missing(plan, generation, &read.state, publication.mapping)?;
+    }
     run::note_published(work.run, &state::position(work.job)?, publication.unconfirmed)?;
     state::publish(&state::Published {
         job: work.job,

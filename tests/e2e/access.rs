@@ -4,7 +4,7 @@ use crate::scene::{SOON, Scene, create_job, make_role};
 use sluice_e2e::{Cluster, Db};
 
 const LEVELS: [&str; 4] = ["monitor", "writer", "operator", "admin"];
-const VIEWS: [&str; 10] = [
+const VIEWS: [&str; 11] = [
     "sync_status",
     "sync_jobs",
     "sync_runs",
@@ -14,6 +14,7 @@ const VIEWS: [&str; 10] = [
     "sync_connections",
     "sync_metadata",
     "sync_undo",
+    "sync_drift",
     "sync_secrets",
 ];
 
@@ -172,7 +173,7 @@ fn writers_see_their_own_rows_and_monitors_and_operators_see_all() {
             "sync_connections" => continue,
             _ => "data_type",
         };
-        let filled = !["sync_held", "sync_progress"].contains(&view);
+        let filled = !["sync_held", "sync_progress", "sync_drift"].contains(&view);
         let names = |role: &str| seen(&mut cluster.db_as(role, &scene.database), view, column);
         let of = |name: &str| {
             if view == "sync_secrets" {

@@ -16,6 +16,7 @@ mod cancelled_calls; // what a call leaves behind whose caller is cancelled, end
 mod changes_between; // two runs: the rows, the job, the caller's patience
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod definitions; // reads under a definition, a table or a moment that is not the usual one
+mod drift; // fields that come, go or change, and the columns that a target gets
 mod dropped_columns; // a rollback of runs that wrote a column which is gone since
 mod dropping; // databases and the extension, in mid-run
 mod first_load; // the first load, and what people see of it
@@ -32,5 +33,6 @@ mod roles; // who a run acts as, several databases, names of every kind
 mod serving; // launcher, scheduler, workers
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
+mod targets; // tables of every kind, databases of other encodings
 mod undo; // taking published runs back
 mod waiting; // for the remote, holding nothing

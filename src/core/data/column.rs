@@ -21,6 +21,8 @@ pub enum ColumnType {
     Timestamp,
     Date,
     Uuid,
+    /// Of whatever elements; written as text.
+    Array,
     Other,
 }
 
@@ -57,7 +59,7 @@ impl ColumnType {
 
     pub fn format(self) -> FieldFormat {
         match self {
-            ColumnType::Other => FieldFormat::Text,
+            ColumnType::Array | ColumnType::Other => FieldFormat::Text,
             _ => FieldFormat::Binary,
         }
     }
@@ -79,6 +81,7 @@ impl ColumnType {
             ColumnType::Timestamp => "timestamp without time zone",
             ColumnType::Date => "date",
             ColumnType::Uuid => "uuid",
+            ColumnType::Array => "an array",
             ColumnType::Other => "another kind",
         }
     }

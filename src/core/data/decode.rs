@@ -4,6 +4,7 @@ use super::column::{Column, Mapping};
 use super::encode::encode;
 use super::error::{DataError, excerpt};
 use super::kind::{JsonKind, trim};
+use super::noted::{Inferring, Noted, Notes};
 use super::tree::Members;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -21,12 +22,21 @@ pub struct DecodedPage {
 
 /// Makes rows of the array of records. The first record that does not fit is the error.
 pub fn decode(records_text: &str, mapping: &Mapping) -> Result<DecodedPage, DataError> {
+    decode_noting(records_text, mapping, Inferring::No).map(|(page, _)| page)
+}
+
+/// The same, and what the records look like besides.
+pub fn decode_noting(
+    records_text: &str,
+    mapping: &Mapping,
+    inferring: Inferring,
+) -> Result<(DecodedPage, Noted), DataError> {
     let text = trim(records_text);
-    let mut writer = Writer::new(mapping, text.len());
+    let mut writer = Writer::new(mapping, text.len(), inferring);
     let mut parser = serde_json::Deserializer::from_str(text);
     let outcome = parser.deserialize_seq(Records(&mut writer)).and_then(|()| parser.end());
     match outcome {
-        Ok(()) => Ok(writer.page),
+        Ok(()) => Ok((writer.page, writer.notes.noted)),
         Err(error) => Err(writer.refused.take().unwrap_or_else(|| diagnose(text, mapping, &error))),
     }
 }
@@ -58,12 +68,13 @@ struct Writer<'m, 'a> {
     /// Where each column's field (its length included) begins in `page.rows`.
     starts: Vec<usize>,
     page: DecodedPage,
+    notes: Notes,
     /// The error proper; what goes through the parser is only a sign that there is one.
     refused: Option<DataError>,
 }
 
 impl<'m> Writer<'m, '_> {
-    fn new(mapping: &'m Mapping, text_bytes: usize) -> Self {
+    fn new(mapping: &'m Mapping, text_bytes: usize, inferring: Inferring) -> Self {
         let columns = mapping.columns.len();
         let page = DecodedPage {
             rows: Vec::with_capacity(text_bytes),
@@ -74,6 +85,7 @@ impl<'m> Writer<'m, '_> {
             slots: vec![None; columns],
             starts: vec![0; columns],
             page,
+            notes: Notes::new(columns, inferring),
             refused: None,
         }
     }
@@ -87,7 +99,11 @@ impl<'m> Writer<'m, '_> {
             .extend_from_slice(&(mapping.columns.len() as u16).to_be_bytes());
         for (at, column) in mapping.columns.iter().enumerate() {
             self.starts[at] = self.page.rows.len();
-            let raw = self.slots[at].take().or(column.default.as_deref()).unwrap_or("null");
+            let came = self.slots[at].take();
+            if let Some(raw) = came {
+                self.notes.noted.columns[at].add(JsonKind::of(raw));
+            }
+            let raw = came.or(column.default.as_deref()).unwrap_or("null");
             write_field(column, raw, &mut self.page.rows).map_err(|reason| DataError::DoesNotFit {
                 record: record.into(),
                 column: column.name.clone(),
@@ -159,7 +175,7 @@ impl<'a> DeserializeSeed<'a> for Record<'_, '_, 'a> {
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
         let tree = self.0.mapping.tree();
         if !tree.wants_whole() {
-            return deserializer.deserialize_map(Members::new(tree, &mut self.0.slots));
+            return deserializer.deserialize_map(Members::noting(tree, &mut self.0.slots, &mut self.0.notes));
         }
         let raw = <&'a RawValue>::deserialize(deserializer)?.get();
         if JsonKind::of(raw) != JsonKind::Object {

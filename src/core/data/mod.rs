@@ -11,6 +11,7 @@
 //! [`Mapping`], runs on any thread, and answers hostile text with a [`DataError`], never with a panic, recursion without
 //! bound, or an allocation larger than the text asks for.
 
+mod array;
 mod body;
 mod column;
 mod decimal;
@@ -25,6 +26,7 @@ mod infer;
 mod kind;
 mod misfit;
 mod names;
+mod noted;
 mod numeric;
 mod page;
 pub mod path;
@@ -39,7 +41,7 @@ mod tests;
 
 pub use body::{compress, decompress, decompress_text};
 pub use column::{Column, ColumnType, FieldFormat, Mapping, MappingVersion};
-pub use decode::{DecodedPage, decode};
+pub use decode::{DecodedPage, decode, decode_noting};
 pub use depth::MAX_DEPTH;
 pub use error::{DataError, StoredPageFault, excerpt};
 pub use format::{Csv, Format, Formats, Opened};
@@ -47,6 +49,8 @@ pub use former::Former;
 pub use infer::{Inferred, InferredColumn, InferredType, infer, members, unique_members};
 pub use kind::JsonKind;
 pub use misfit::Misfit;
+pub use names::column_name;
+pub use noted::{Inferring, Noted, Tally, Unmapped};
 pub use page::{Located, PageHash, content_hash, content_hash_bytes, hash, locate, locate_with};
 pub use path::{PathError, SingularQuery, Step};
 pub use pick::pick;

@@ -59,6 +59,7 @@ pub struct Settings {
     pub on_missing: OnMissing,
     /// Rows are removed only when their absence is confirmed; default true.
     pub confirm_deletes: bool,
+    pub on_new_field: OnNewField,
     pub retry: RetrySettings,
     pub timeouts: TimeoutSettings,
     pub limits: LimitSettings,
@@ -85,6 +86,17 @@ pub enum OnEmpty {
 pub enum OnMissing {
     Delete,
     Keep,
+}
+
+/// What becomes of a member that no column takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnNewField {
+    /// It is told in sync_drift and left out.
+    Ignore,
+    /// The target gets a column for it.
+    AddColumn,
+    /// The run ends before the page that has it.
+    Fail,
 }
 
 /// When rows of unchanged pages are compared again.
@@ -132,6 +144,7 @@ impl Settings {
             max_shrink: given.get("max_shrink").map_or(Ok(0.5), |field| field.share())?,
             on_missing: on_missing(&given)?,
             confirm_deletes: given.get("confirm_deletes").map_or(Ok(true), |field| field.truth())?,
+            on_new_field: on_new_field(&given)?,
             retry: parts::retry(&given)?,
             timeouts: parts::timeouts(&given)?,
             limits: parts::limits(&given)?,
@@ -160,9 +173,8 @@ fn root() -> SingularQuery {
 
 /// Settings of which this release knows one word only: checked, not kept.
 fn fixed_words(given: &Object<'_>) -> Result<(), ConfigError> {
-    let fixed: [(&str, &'static str, &'static [&'static str]); 3] = [
+    let fixed: [(&str, &'static str, &'static [&'static str]); 2] = [
         ("method", "GET", &["HEAD", "POST"]),
-        ("on_new_field", "ignore", &["add_column", "fail"]),
         ("on_bad_record", "fail", &["reject"]),
     ];
     for (key, word, later) in fixed {
@@ -178,6 +190,15 @@ fn on_empty(given: &Object<'_>) -> Result<OnEmpty, ConfigError> {
         ("accept", OnEmpty::Accept),
     ];
     Ok(given.choice("on_empty", &words, &[])?.unwrap_or(OnEmpty::RollBack))
+}
+
+fn on_new_field(given: &Object<'_>) -> Result<OnNewField, ConfigError> {
+    let words = [
+        ("ignore", OnNewField::Ignore),
+        ("add_column", OnNewField::AddColumn),
+        ("fail", OnNewField::Fail),
+    ];
+    Ok(given.choice("on_new_field", &words, &[])?.unwrap_or(OnNewField::Ignore))
 }
 
 fn on_missing(given: &Object<'_>) -> Result<OnMissing, ConfigError> {
