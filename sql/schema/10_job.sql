@@ -53,7 +53,13 @@ CREATE TABLE sluice._job_state (
     -- The checkpoint: the next page to ask for.
     page_number           bigint NOT NULL DEFAULT 1,
     page_token            text,
+    -- The watermark: how far the data was read and published, as the remote wrote it.
     cursor                text,
+    -- Of the read in progress: what it asked for besides the job's parameters, how far it reaches, and records whose value says nothing or lies too far ahead.
+    read_bound            text,
+    read_cursor           text,
+    cursor_unreadable     bigint NOT NULL DEFAULT 0,
+    cursor_ahead          bigint NOT NULL DEFAULT 0,
     -- Totals that the remote declared on the first and the last page.
     total_first           bigint,
     total_last            bigint,
@@ -68,6 +74,8 @@ CREATE TABLE sluice._job_state (
     published_version     bytea,
     -- The last published read of the whole collection; an upsert's read is some of it. Its rows are the job's own.
     whole_generation      bigint,
+    -- When the last published read of everything there is began.
+    whole_at              timestamptz,
     -- Pages equal to published ones need not be applied again.
     skip_valid            boolean NOT NULL DEFAULT false,
     verified_at           timestamptz,

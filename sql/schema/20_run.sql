@@ -81,6 +81,22 @@ CREATE TABLE sluice._page_body (
 );
 ALTER TABLE sluice._page_body ALTER COLUMN body SET STORAGE EXTERNAL, ALTER COLUMN keys SET STORAGE EXTERNAL;
 
+-- Keys that upserts brought: with those of the last read of the whole collection they are the job's own rows. One row a
+-- batch, compressed as in the page store.
+CREATE TABLE sluice._brought (
+    job_id     bigint NOT NULL REFERENCES sluice._job ON DELETE CASCADE,
+    generation bigint NOT NULL,
+    -- The first page of the batch.
+    number     bigint NOT NULL,
+    run_id     bigint NOT NULL,
+    -- The key's columns and their types; only keys of one form can be compared.
+    key_form   text NOT NULL,
+    records    bigint NOT NULL,
+    keys       bytea NOT NULL,
+    PRIMARY KEY (job_id, generation, number)
+);
+ALTER TABLE sluice._brought ALTER COLUMN keys SET STORAGE EXTERNAL;
+
 -- Keys that were missing from a published read without proof that they are gone; only those of one form (columns and
 -- their types) can be compared.
 CREATE TABLE sluice._missing (

@@ -72,6 +72,7 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
     let priority = Priority::parse(words.priority)?;
     let schedule = Schedule::parse(words.schedule)?;
     let settings = Settings::parse(wish.document)?;
+    settings.check_mode(mode)?;
     if job::exists(wish.job)? {
         return Err(CallError::JobExists { name: wish.job.into() }.into());
     }
@@ -81,6 +82,8 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
         return Err(no_usage(&server.name)?);
     }
     let found = find_or_create(wish, &settings)?;
+    // With the columns that the table was made from.
+    Settings::parse(&found.settings)?;
     let new = Job {
         id: 0,
         name: wish.job.into(),
@@ -187,6 +190,7 @@ struct Change<'a> {
 fn alter(name: &str, change: &Change) -> Result<()> {
     require_server()?;
     let mut job = own_job(name)?;
+    let before = job.clone();
     let target = relation::read_target(job.target).ok_or(TargetError::Missing {
         oid: job.target.to_u32(),
     })?;
@@ -219,7 +223,11 @@ fn alter(name: &str, change: &Change) -> Result<()> {
         job.settings = merged(&job.settings, settings);
         Settings::parse(&job.settings)?;
     }
+    Settings::parse(&job.settings)?.check_mode(Mode::parse(&job.mode)?)?;
     job::update(&job)?;
+    if !reads_the_same(&before, &job) {
+        state::forget_cursor(job.id)?;
+    }
     if change.mode.is_some() {
         warn_of_others(&job, &target)?;
     }
@@ -239,6 +247,15 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     }
     wake();
     Ok(())
+}
+
+/// Whether what the job has read so far is what it would have read under its new definition.
+fn reads_the_same(before: &Job, after: &Job) -> bool {
+    let settings = |job: &Job| Settings::parse(&job.settings).ok();
+    (before.server, &before.path, &before.key) == (after.server, &after.path, &after.key)
+        && settings(before)
+            .zip(settings(after))
+            .is_some_and(|(before, after)| before.reads_the_same(&after))
 }
 
 fn alter_schedule(job: &mut Job, change: &Change) -> Result<bool> {

@@ -6,6 +6,7 @@
 pub mod call;
 pub mod class;
 pub mod connection;
+pub mod cursor;
 pub mod data;
 pub mod drift;
 pub mod error;

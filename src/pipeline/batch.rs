@@ -3,21 +3,22 @@
 //! One transaction holds the rows, their former images, the ledger, the page store, the counters and the checkpoint.
 //! Only [`Applied`] leads to a checkpoint, and only writing rows makes one.
 
-use super::Work;
 use super::apply::{Applier, KeepUndo, Outcome};
 use super::decode::{Arrived, Content, Decoder, Fresh};
 use super::drift::Known;
 use super::evolve::{self, Evolved};
+use super::new_fields::Wanted;
 use super::plan::Plan;
 use super::read::ReadState;
 use super::refused::{self, Suspect, Writing};
-use super::watch::Wanted;
+use super::{Work, gone};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::{failpoint, relation, transaction};
 use crate::store::run::Counts;
 use crate::store::undo::{self, UndoBatch};
-use crate::store::{page, run, state};
+use crate::store::{brought, page, run, state};
 use sluice_core::call::CallError;
+use sluice_core::cursor::Reach;
 use sluice_core::data::{self, DecodedPage, Mapping, content_hash_bytes};
 use sluice_core::error::{DatabaseError, Error};
 use sluice_core::settings::CommitEvery;
@@ -263,7 +264,7 @@ impl<'a> Writer<'a> {
 
     fn write_once(&self, read: &ReadState, batch: &mut Batch, last: bool) -> Result<Step> {
         let known = self.known.as_ref().expect("prepare() has loaded it");
-        let known = known.record(batch.fresh(), self.decoder.watch())?;
+        let known = known.record(batch.fresh(), self.decoder.new_fields())?;
         let evolved = self.evolve(read, batch)?;
         let applier = evolved.as_ref().map(|(_, applier)| applier).or(self.applier.as_ref());
         let applied = self.apply(applier, read, batch)?;
@@ -272,6 +273,7 @@ impl<'a> Writer<'a> {
         if evolved.is_none() {
             self.keep_mapped(read)?;
         }
+        self.keep_keys(read, batch)?;
         self.checkpoint(read, batch, last, applied)?;
         failpoint::hit("batch.before_commit");
         Ok(Step { known, evolved })
@@ -340,6 +342,43 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// The keys that an upsert brings: its pages are not stored, and its rows are the job's own.
+    fn keep_keys(&self, read: &ReadState, batch: &Batch) -> Result<()> {
+        let pages = batch.fresh_pages();
+        let records: u64 = pages.iter().map(|page| u64::from(page.records)).sum();
+        match batch.pages.first() {
+            Some((first, _)) if !read.whole && records > 0 => brought::keep(brought::Batch {
+                job: self.work.job,
+                generation: read.generation,
+                number: signed(first.number),
+                run: self.work.run,
+                form: &gone::key_form(self.plan),
+                records: signed(records),
+                keys: data::compress(
+                    &pages
+                        .iter()
+                        .map(|page| page.keys.as_slice())
+                        .collect::<Vec<_>>()
+                        .concat(),
+                ),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// How far the read reaches with this batch, and what the batch's own records do not tell.
+    fn reach_with(&self, read: &ReadState, batch: &Batch) -> Reach {
+        let mut reach = Reach {
+            highest: read.state.reach.highest.clone(),
+            ..Reach::default()
+        };
+        if let Some(cursor) = &self.plan.settings.cursor {
+            let pages = batch.fresh_pages();
+            pages.iter().for_each(|page| reach.add(&page.reach, cursor.format));
+        }
+        reach
+    }
+
     /// Moves the checkpoint behind the rows that were applied in this transaction.
     fn checkpoint(&self, read: &ReadState, batch: &Batch, last: bool, applied: Applied) -> Result<()> {
         let Applied { outcome } = applied;
@@ -355,6 +394,7 @@ impl<'a> Writer<'a> {
             complete: last,
             total: batch.pages.iter().rev().find_map(|(p, _)| p.total).map(signed),
             duplicates: duplicates(read, &outcome),
+            reach: self.reach_with(read, batch),
             now: clock::now(),
         })
     }
@@ -362,6 +402,7 @@ impl<'a> Writer<'a> {
     fn advance(&self, read: &mut ReadState, batch: &Batch, last: bool) {
         (read.next_page, read.next_token) = next_of(read, batch);
         read.complete = last;
+        read.state.reach.highest = self.reach_with(read, batch).highest;
         if read.mapping.is_none() {
             read.mapping = self.decoder.mapping();
         }

@@ -1,8 +1,8 @@
 //! From a response to a page, on the fetch threads: find the records, recognise the page, decode what is new.
 
+use super::new_fields::{NewFields, Wanted};
 use super::plan::Plan;
 use super::read::{MappingParts, ReadState};
-use super::watch::{Wanted, Watch};
 use sluice_core::Result;
 use sluice_core::data::{self, DecodedPage, Mapping, Noted, PageHash};
 use sluice_core::error::{Error, InternalError};
@@ -62,7 +62,7 @@ pub struct Decoder {
     records: data::SingularQuery,
     /// None until the first page has decided; another one when the target gets columns.
     mapping: RwLock<Option<Arc<Mapping>>>,
-    watch: Watch,
+    new_fields: NewFields,
     /// What the first page chooses its mapping from; None where the mapping is certain.
     parts: Option<MappingParts>,
     known: HashMap<Vec<u8>, u64>,
@@ -76,10 +76,10 @@ impl Decoder {
             formats: plan.settings.formats.clone(),
             records: plan.settings.records.clone(),
             mapping: RwLock::new(read.mapping.clone()),
-            watch: Watch::new(plan, read)?,
+            new_fields: NewFields::new(plan, read)?,
             parts: read.mapping.is_none().then(|| MappingParts::of(plan)),
             known: read.known.clone(),
-            store: plan.mode == sluice_core::job::Mode::Replace,
+            store: read.whole,
         })
     }
 
@@ -93,8 +93,8 @@ impl Decoder {
         *self.mapping.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(mapping));
     }
 
-    pub fn watch(&self) -> &Watch {
-        &self.watch
+    pub fn new_fields(&self) -> &NewFields {
+        &self.new_fields
     }
 
     /// Whether the next page is asked for by the last record of an array that is the whole document.
@@ -175,8 +175,8 @@ impl Decoder {
     }
 
     fn fresh(&self, text: &str, hash: PageHash, mapping: &Arc<Mapping>) -> Result<Arrived> {
-        let (page, noted) = data::decode_noting(text, mapping, self.watch.inferring())?;
-        let wanted = self.watch.look(&noted, page.records)?;
+        let (page, noted) = data::decode_noting(text, mapping, self.new_fields.inferring())?;
+        let wanted = self.new_fields.look(&noted, page.records)?;
         let content = match self.store {
             true => Content::Stored {
                 body: data::compress(text.as_bytes()),

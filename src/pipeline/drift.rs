@@ -1,8 +1,8 @@
 //! What is written down of a read's drift: with each batch what its pages tell, at the end of a whole read what it lacks.
 
 use super::decode::Fresh;
+use super::new_fields::NewFields;
 use super::plan::Plan;
-use super::watch::Watch;
 use crate::pg::clock;
 use crate::store::drift::{self, Entry};
 use crate::store::page;
@@ -41,10 +41,10 @@ impl Known {
     }
 
     /// Writes down what these pages tell, in the caller's transaction; what is known once that is committed.
-    pub fn record<'f>(&self, pages: impl Iterator<Item = &'f Fresh>, watch: &Watch) -> Result<Known> {
+    pub fn record<'f>(&self, pages: impl Iterator<Item = &'f Fresh>, new_fields: &NewFields) -> Result<Known> {
         let mut next = self.clone();
         let mut entries = Entries::default();
-        let left_out = watch.left_out();
+        let left_out = new_fields.left_out();
         next.shape.left_out.extend(left_out.into_iter().flatten().cloned());
         for fresh in pages {
             for told in next.shape.take(self.generation, &fresh.mapping, &fresh.noted) {

@@ -2,9 +2,9 @@
 //! them. Columns are only ever added, and may be NULL.
 
 use super::batch::current_target;
+use super::new_fields::Wanted;
 use super::plan::{self, Plan, Task};
 use super::read::{self, MappingParts};
-use super::watch::Wanted;
 use crate::pg::relation::Target;
 use crate::pg::{failpoint, spi};
 use crate::store::{drift, state};

@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A stored page key set never unpacks to more than this.
-const MOST_KEY_BYTES: usize = 1 << 30;
+pub const MOST_KEY_BYTES: usize = 1 << 30;
 
 /// The keys of a read, compared with what the target holds.
 #[derive(Default)]
@@ -218,7 +218,7 @@ pub fn body_text(job: i64, hash: &[u8]) -> Result<String> {
     Ok(data::decompress_text(&packed, MOST_KEY_BYTES)?)
 }
 
-fn lost() -> Error {
+pub fn lost() -> Error {
     Error::Internal(InternalError::Corrupt {
         what: "a page of the page store".into(),
     })

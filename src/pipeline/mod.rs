@@ -8,19 +8,21 @@
 //!
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
 //! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `batch` writes and commits;
-//! `watch` sees members that no column takes, `drift` writes them down, `evolve` gives them columns;
+//! `new_fields` sees members that no column takes, `drift` writes them down, `evolve` gives them columns;
 //! `refused` names the record that PostgreSQL would not take; `gone` finds what vanished, `difference` what changed;
-//! `publish` makes a read visible; `rollback` takes runs back; `finish` ends a run's row.
+//! `publish` makes a read visible, `settle` ends one whose rows are there, `brought` keeps what it brought; `rollback` takes runs back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod apply;
 mod batch;
+mod brought;
 mod decode;
 mod difference;
 mod drift;
 mod evolve;
 mod finish;
 mod gone;
+mod new_fields;
 mod pages;
 mod plan;
 pub mod preview;
@@ -30,7 +32,7 @@ mod read;
 mod refused;
 mod rollback;
 mod secrets;
-mod watch;
+mod settle;
 
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, transaction};
@@ -96,7 +98,7 @@ fn sync(work: &Work, plan: &Plan) -> Result<Ended> {
         pages::fetch_all(work, plan, &mut read)?;
     }
     if read.direct {
-        publish::settle_direct(work, plan, &read)
+        settle::settle_direct(work, plan, &read)
     } else {
         publish::by_difference(work, plan, &mut read)
     }

@@ -121,6 +121,15 @@ fn note_page(work: &Work, page: &FetchedPage<Arrived>) {
     });
 }
 
+/// The job's parameters, and where a read that goes on from the watermark begins.
+fn params(plan: &Plan, read: &ReadState) -> Vec<(String, String)> {
+    let mut params = plan.settings.params.clone();
+    if let (Some(cursor), Some(bound)) = (&plan.settings.cursor, &read.state.bound) {
+        params.push((cursor.param.clone(), bound.clone()));
+    }
+    params
+}
+
 /// What the fetch threads are told: copies, since they may not look at settings themselves.
 fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
     let s = &plan.settings;
@@ -131,7 +140,7 @@ fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
         base: plan.options.base_url.clone(),
         path: plan.job.path.clone(),
         method: Method::Get,
-        params: s.params.clone(),
+        params: params(plan, read),
         headers: s.headers.clone(),
         auth: plan.auth.clone(),
         pagination: s.pagination.clone(),

@@ -19,7 +19,6 @@ use crate::store::run::{self, Counts};
 use crate::store::{job, missing, page, state, undo};
 use sluice_core::data::{self, Mapping};
 use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Removals};
-use sluice_core::job::Mode;
 use sluice_core::run::RunStatus;
 use sluice_core::settings::OnMissing;
 use sluice_core::target::TargetError;
@@ -149,6 +148,7 @@ impl Publishing<'_> {
             rows: 0,
             unconfirmed: 0,
             skip_valid: true,
+            cursor: self.read.state.cursor.clone(),
         })?;
         Ok(Verdict::Published)
     }
@@ -228,6 +228,7 @@ impl Publishing<'_> {
             unconfirmed,
             // Keys that came twice leave open which of them the target holds.
             skip_valid: compared.duplicates == 0,
+            cursor: self.read.state.cursor.clone(),
         })?;
         failpoint::hit("publish.before_commit");
         Ok(())
@@ -274,16 +275,18 @@ impl Publishing<'_> {
 }
 
 /// What is said of a read that becomes visible.
-struct Publication<'a> {
-    mapping: &'a Mapping,
-    rows: i64,
-    unconfirmed: i64,
+pub struct Publication<'a> {
+    pub mapping: &'a Mapping,
+    pub rows: i64,
+    pub unconfirmed: i64,
     /// Whether the target holds what the pages say.
-    skip_valid: bool,
+    pub skip_valid: bool,
+    /// The watermark from now on.
+    pub cursor: Option<String>,
 }
 
 /// The last writes of a publishing transaction: position, run, held runs that are out of date, the next run.
-fn finish_published(
+pub fn finish_published(
     work: &Work,
     plan: &Plan,
     read: &ReadState,
@@ -291,7 +294,7 @@ fn finish_published(
     publication: &Publication,
 ) -> Result<()> {
     let now = clock::now();
-    if plan.mode == Mode::Replace {
+    if read.whole {
         drift::record_missing(plan, generation, &read.state, publication.mapping)?;
     }
     run::note_published(work.run, &state::position(work.job)?, publication.unconfirmed)?;
@@ -300,7 +303,9 @@ fn finish_published(
         generation,
         run: work.run,
         rows: publication.rows,
-        whole: plan.mode == Mode::Replace,
+        whole: read.whole,
+        unbounded: read.state.bound.is_none(),
+        cursor: publication.cursor.clone(),
         version: publication.mapping.version().0.to_vec(),
         skip_valid: publication.skip_valid,
         verified: read.verifying,
@@ -309,67 +314,6 @@ fn finish_published(
     run::supersede_held(work.job, work.run)?;
     run::finish(work.run, RunStatus::Succeeded, now)?;
     job::plan_after_success(&plan.job, shmem::started_at(work.slot), now)
-}
-
-/// Ends a read whose rows are in the target already: a first load, or an upsert.
-pub fn settle_direct(work: &Work, plan: &Plan, read: &ReadState) -> Result<Ended> {
-    let verdict = transaction::run(|| settle_once(work, plan, read))?;
-    match verdict {
-        Verdict::Held(reason) => return Ok(Ended::Held(reason)),
-        Verdict::KeptBack(error) => return Ok(Ended::KeptBack(error)),
-        Verdict::Published => {}
-    }
-    transaction::run(|| tidy(work, plan))?;
-    Ok(Ended::Published)
-}
-
-fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
-    let records = page::records(work.job, read.generation)?;
-    let state = state::load(work.job, clock::now())?;
-    state::note_read(work.job, records)?;
-    let live = Live {
-        rows_before: u64::try_from(state.published_rows).unwrap_or(0),
-        candidates_gone: 0,
-        gone_confirmed: 0,
-    };
-    let facts = ReadFacts {
-        complete: true,
-        gapless: true,
-        records: u64::try_from(records).unwrap_or(0),
-        ..ReadFacts::default()
-    };
-    match guard::decide(&facts, &live, &plan.settings) {
-        Decision::Publish { .. } => {}
-        Decision::Hold(kept) => return Ok(Verdict::Held(kept.reason())),
-        Decision::RollBack(kept) => return Ok(Verdict::KeptBack(TargetError::from(kept).into())),
-    }
-    let fallback = || MappingParts::of(plan).mapping(|_| false).map(Arc::new);
-    let mapping = read
-        .mapping
-        .clone()
-        .or_else(fallback)
-        .ok_or(data::DataError::NoColumns)?;
-    let rows = records - state.duplicates;
-    let read_now = ReadState { state, ..read.clone() };
-    finish_published(
-        work,
-        plan,
-        &read_now,
-        read.generation,
-        &Publication {
-            mapping: &mapping,
-            rows,
-            unconfirmed: 0,
-            skip_valid: read_now.state.duplicates == 0 && !was_thinned(plan, read, rows)?,
-        },
-    )?;
-    failpoint::hit("publish.before_commit");
-    Ok(Verdict::Published)
-}
-
-/// Whether a first load has fewer rows at its end than it brought: somebody has emptied the target meanwhile.
-fn was_thinned(plan: &Plan, read: &ReadState, rows: i64) -> Result<bool> {
-    Ok(read.first_load && read::count(plan)? < rows)
 }
 
 fn add(total: &mut Outcome, more: &Outcome) {

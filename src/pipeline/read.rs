@@ -6,6 +6,7 @@ use crate::pg::clock::{self, Timestamp};
 use crate::store::state::{self, State};
 use crate::store::{page, run, undo};
 use sluice_core::Result;
+use sluice_core::cursor::Watch;
 use sluice_core::data::{Column, Mapping, SingularQuery, content_hash};
 use sluice_core::error::{Error, InternalError};
 use sluice_core::job::Mode;
@@ -23,6 +24,7 @@ pub fn of_generation(work: &Work, plan: &Plan, generation: i64) -> Result<ReadSt
     Ok(ReadState {
         generation,
         direct: false,
+        whole: true,
         first_load: false,
         copy: false,
         complete: true,
@@ -42,6 +44,8 @@ pub struct ReadState {
     pub generation: i64,
     /// Rows go straight into the target; otherwise pages are stored and published at the end.
     pub direct: bool,
+    /// The whole collection is read, its pages are stored, and what it no longer has is gone. Otherwise an upsert.
+    pub whole: bool,
     /// The first load of a `replace` job: nothing of it was in the target before.
     pub first_load: bool,
     /// Rows are copied in without a look for what is there; until a key turns out to come twice.
@@ -94,7 +98,7 @@ pub fn resume_or_begin(work: &Work, plan: &Plan) -> Result<ReadState> {
     // Whoever emptied the target took away what the published pages, or the first half of this load, are taken for.
     let emptied =
         (state.published_rows > 0 || state.reading && state.direct && state.page_number > 1) && is_empty(plan)?;
-    let lost_half = emptied && state.direct && plan.mode == Mode::Replace;
+    let lost_half = emptied && state.direct;
     let resumed = state.reading && same && (fresh || state.complete) && !lost_half;
     let state = if resumed {
         state
@@ -104,7 +108,8 @@ pub fn resume_or_begin(work: &Work, plan: &Plan) -> Result<ReadState> {
     run::set_generation(work.run, state.generation)?;
     let mapping = known_mapping(plan, &state);
     // An upsert in between may have changed rows that a former read of the whole collection brought.
-    let upserted = plan.mode == Mode::Replace && state.whole_generation != state.published_generation;
+    let whole = is_whole(plan, &state);
+    let upserted = whole && state.whole_generation != state.published_generation;
     let verifying = emptied
         || upserted
         || !state.skip_valid
@@ -112,14 +117,17 @@ pub fn resume_or_begin(work: &Work, plan: &Plan) -> Result<ReadState> {
         || is_verification_due(plan, &state);
     let known = match (state.published_generation, &mapping) {
         (Some(published), Some(_)) if !state.direct => page::known_stored(work.job, published)?,
+        // A page that is not decoded does not tell how far it reaches.
+        _ if plan.settings.cursor.is_some() => HashMap::new(),
         (Some(published), Some(_)) if !verifying => page::known(work.job, published)?,
         _ => HashMap::new(),
     };
     Ok(ReadState {
         generation: state.generation,
         direct: state.direct,
-        first_load: state.direct && plan.mode == Mode::Replace,
-        copy: state.direct && plan.mode == Mode::Replace,
+        whole,
+        first_load: state.direct && whole,
+        copy: state.direct && whole,
         complete: state.complete,
         next_page: state.page_number,
         next_token: state.page_token.clone(),
@@ -146,11 +154,35 @@ fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<S
     }
     let replaces = plan.mode == Mode::Replace;
     let first = replaces && former.published_generation.is_none() && !half_loaded && is_empty(plan)?;
-    state::begin_read(work.job, definition, !replaces || first, now)?;
+    let bound = bound(plan, &former)?;
+    let beginning = state::Beginning {
+        definition,
+        direct: !replaces || first,
+        bound: bound.as_deref(),
+        now,
+    };
+    state::begin_read(work.job, &beginning)?;
     if first {
         undo::keep(work.job, &undo::UndoBatch::first_load(work.run))?;
     }
     state::load(work.job, now)
+}
+
+/// Whether the read in progress is one of the whole collection.
+fn is_whole(plan: &Plan, state: &State) -> bool {
+    plan.mode == Mode::Replace || !state.direct
+}
+
+/// From where on a new read asks. An empty target is filled from the beginning, whatever was read into it before.
+fn bound(plan: &Plan, former: &State) -> Result<Option<String>> {
+    let bound = match (&plan.settings.cursor, &former.cursor) {
+        (Some(cursor), Some(watermark)) => cursor.bound(watermark),
+        _ => None,
+    };
+    Ok(match bound {
+        Some(bound) if !is_empty(plan)? => Some(bound),
+        _ => None,
+    })
 }
 
 /// Whether the target holds no row at all, seen as the run-as role.
@@ -192,6 +224,7 @@ pub struct MappingParts {
     columns: Vec<Column>,
     key: Vec<String>,
     fingerprint: String,
+    watch: Option<Watch>,
 }
 
 impl MappingParts {
@@ -210,6 +243,11 @@ impl MappingParts {
             columns: columns.collect(),
             key: plan.job.key.clone(),
             fingerprint: fingerprint(plan),
+            watch: plan
+                .settings
+                .cursor
+                .as_ref()
+                .map(|cursor| Watch::new(cursor, clock::now().0)),
         }
     }
 
@@ -225,7 +263,11 @@ impl MappingParts {
             .iter()
             .map(|k| columns.iter().position(|c| c.name == *k))
             .collect::<Option<Vec<_>>>()?;
-        Some(Mapping::new(self.records.clone(), columns, key, &self.fingerprint))
+        let mapping = Mapping::new(self.records.clone(), columns, key, &self.fingerprint);
+        Some(match &self.watch {
+            Some(watch) => mapping.watching(watch.clone()),
+            None => mapping,
+        })
     }
 }
 
@@ -240,7 +282,7 @@ fn fingerprint(plan: &Plan) -> String {
 /// Identifies everything that decides what a read is: a read is never continued under another definition.
 pub fn definition(plan: &Plan) -> String {
     let text = format!(
-        "{}|{}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
+        "{}|{}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
         plan.options.base_url,
         plan.job.path,
         plan.job.mode,
@@ -251,6 +293,7 @@ pub fn definition(plan: &Plan) -> String {
         plan.settings.pagination,
         plan.settings.page_size,
         plan.settings.columns,
+        plan.settings.cursor,
         plan.job.key,
         plan.target.fingerprint(),
         plan.target.oid,

@@ -194,6 +194,7 @@ impl Search<'_> {
             rows: rows.iter().map(|row| row.row).collect::<Vec<_>>().concat(),
             keys: rows.iter().map(|row| row.key).collect::<Vec<_>>().concat(),
             records: u32::try_from(count).unwrap_or(u32::MAX),
+            ..DecodedPage::default()
         }
     }
 

@@ -66,7 +66,7 @@ fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
     let told = [left_message(&total), apply::dropped_message(&total.dropped)];
     let told: Vec<String> = told.into_iter().flatten().collect();
     if !told.is_empty() {
-        run::note_left(work.run, &told.join("; "), left_keys(&total.left).as_deref())?;
+        run::note(work.run, &told.join("; "), left_keys(&total.left).as_deref())?;
     }
     if !resume {
         job::pause(work.job, Some(&format!("rolled back by run {}", work.run)))?;

@@ -298,8 +298,8 @@ pub fn prune(job: i64, keep: i64) -> Result<u64> {
     )
 }
 
-/// Notes what a rollback left alone, with the keys of rows.
-pub fn note_left(id: i64, message: &str, keys: Option<&str>) -> Result<()> {
+/// Says what is to be known of a run that did not fail; `keys` are data.
+pub fn note(id: i64, message: &str, keys: Option<&str>) -> Result<()> {
     execute(
         "UPDATE sluice._run SET error_message = $2, error_detail = $3 WHERE id = $1",
         &[id.into(), message.into(), keys.into()],

@@ -5,6 +5,7 @@ use crate::pg::clock::Timestamp;
 use crate::pg::spi::Row;
 use pgrx::datum::TimestampWithTimeZone;
 use sluice_core::Result;
+use sluice_core::cursor::Reach;
 use sluice_core::error::{Error, InternalError};
 
 /// Where a job's read stands, and what its target holds.
@@ -33,6 +34,12 @@ pub struct State {
     pub verified_ago: Option<f64>,
     /// Columns that an earlier first page had, for this shape of the target.
     pub mapped: Option<(Vec<String>, String)>,
+    /// The watermark: how far the data was read and published.
+    pub cursor: Option<String>,
+    /// How far the read in progress reaches.
+    pub reach: Reach,
+    /// From where on the read in progress asks; None: for everything.
+    pub bound: Option<String>,
 }
 
 fn read(r: &Row) -> Result<State> {
@@ -56,7 +63,18 @@ fn read(r: &Row) -> Result<State> {
         verified_ago: r.get(17)?,
         mapped: r.get::<Vec<String>>(18)?.zip(r.get::<String>(19)?),
         whole_generation: r.get(20)?,
+        cursor: r.get(21)?,
+        reach: Reach {
+            highest: r.get(22)?,
+            unreadable: unsigned(r.need(23)?),
+            ahead: unsigned(r.need(24)?),
+        },
+        bound: r.get(26)?,
     })
+}
+
+fn unsigned(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
 }
 
 /// The job's state; `now` is what ages are counted to.
@@ -73,10 +91,24 @@ fn stamp(time: Timestamp) -> TimestampWithTimeZone {
     time.into()
 }
 
+/// A read that begins.
+pub struct Beginning<'a> {
+    pub definition: &'a str,
+    pub direct: bool,
+    pub bound: Option<&'a str>,
+    pub now: Timestamp,
+}
+
 /// A new read begins at the first page. Its generation number.
-pub fn begin_read(job: i64, definition: &str, direct: bool, now: Timestamp) -> Result<i64> {
+pub fn begin_read(job: i64, read: &Beginning<'_>) -> Result<i64> {
     let sql = include_str!("../../sql/query/begin_read.sql");
-    let args = [job.into(), definition.into(), direct.into(), stamp(now).into()];
+    let args = [
+        job.into(),
+        read.definition.into(),
+        read.direct.into(),
+        stamp(read.now).into(),
+        read.bound.into(),
+    ];
     Ok(returning(sql, &args, |r| r.need(1))?.expect("UPDATE … RETURNING of an existing row"))
 }
 
@@ -111,6 +143,8 @@ pub struct Advance {
     pub complete: bool,
     pub total: Option<i64>,
     pub duplicates: i64,
+    /// How far the read reaches with this batch, and the batch's records that say nothing of it.
+    pub reach: Reach,
     pub now: Timestamp,
 }
 
@@ -127,6 +161,9 @@ pub fn advance(step: &Advance) -> Result<()> {
         step.total.into(),
         step.duplicates.into(),
         stamp(step.now).into(),
+        step.reach.highest.clone().into(),
+        signed(step.reach.unreadable).into(),
+        signed(step.reach.ahead).into(),
     ];
     match execute(sql, &args)? {
         1 => Ok(()),
@@ -134,6 +171,10 @@ pub fn advance(step: &Advance) -> Result<()> {
             what: "the checkpoint of a running job".into(),
         })),
     }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// What the target holds after a publish.
@@ -144,6 +185,10 @@ pub struct Published {
     pub rows: i64,
     /// Whether the read was one of the whole collection.
     pub whole: bool,
+    /// Whether nothing bounded the read, however its rows were written.
+    pub unbounded: bool,
+    /// The watermark from now on.
+    pub cursor: Option<String>,
     pub version: Vec<u8>,
     pub skip_valid: bool,
     pub verified: bool,
@@ -163,6 +208,8 @@ pub fn publish(done: &Published) -> Result<()> {
         done.verified.into(),
         stamp(done.now).into(),
         done.whole.into(),
+        done.cursor.clone().into(),
+        done.unbounded.into(),
     ];
     execute(sql, &args).map(drop)
 }
@@ -193,6 +240,12 @@ pub fn note_failure(job: i64, now: Timestamp) -> Result<()> {
     let sql = "UPDATE sluice._job_state SET last_failure_at = $2, consecutive_failures = consecutive_failures + 1, \
                updated_at = $2 WHERE job_id = $1";
     execute(sql, &[job.into(), stamp(now).into()]).map(drop)
+}
+
+/// The watermark belongs to another definition: the next read is one of everything.
+pub fn forget_cursor(job: i64) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET cursor = NULL, whole_at = NULL, updated_at = now() WHERE job_id = $1";
+    execute(sql, &[job.into()]).map(drop)
 }
 
 /// When the job runs next; None: nothing planned.

@@ -24,6 +24,7 @@ mod formats; // answers in CSV and lines of JSON
 mod gone; // which missing rows are removed, and when
 mod guards; // answers that must never destroy data
 mod hostile_owner; // whose code never runs with more rights than its own
+mod incremental; // reads of what changed, and their watermark
 mod modes; // upsert, keys of several columns, targets that were there before
 mod owner_settings; // which change nothing about the rows
 mod paging; // the other paginations, and what servers do at the last page

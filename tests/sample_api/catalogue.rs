@@ -9,6 +9,7 @@ use crate::record::{Entry, mix};
 
 pub(crate) struct Catalogue {
     live: Arc<Vec<Entry>>,
+    removed: Arc<Vec<Entry>>,
     products: u64,
     last_id: u64,
     revision: u32,
@@ -20,15 +21,22 @@ pub(crate) struct Catalogue {
 pub(crate) struct Snapshot {
     /// Sorted by id.
     pub(crate) entries: Arc<Vec<Entry>>,
+    /// What was removed since the start, sorted by id.
+    pub(crate) removed: Arc<Vec<Entry>>,
     /// Grows with every mutation, a reset included.
     pub(crate) mutations: u64,
 }
 
 impl Catalogue {
     pub(crate) fn new(products: u64) -> Catalogue {
-        let live = (1..=products).map(|id| Entry { id, revision: 0 }).collect();
+        let of = |id| Entry {
+            id,
+            revision: 0,
+            gone: false,
+        };
         Catalogue {
-            live: Arc::new(live),
+            live: Arc::new((1..=products).map(of).collect()),
+            removed: Arc::default(),
             products,
             last_id: products,
             revision: 0,
@@ -39,6 +47,7 @@ impl Catalogue {
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
             entries: Arc::clone(&self.live),
+            removed: Arc::clone(&self.removed),
             mutations: self.mutations,
         }
     }
@@ -71,7 +80,8 @@ impl Catalogue {
     pub(crate) fn add(&mut self, count: u64) -> Vec<u64> {
         let revision = self.begin();
         let ids: Vec<u64> = (self.last_id + 1..=self.last_id + count).collect();
-        Arc::make_mut(&mut self.live).extend(ids.iter().map(|&id| Entry { id, revision }));
+        let gone = false;
+        Arc::make_mut(&mut self.live).extend(ids.iter().map(|&id| Entry { id, revision, gone }));
         self.last_id += count;
         ids
     }
@@ -99,8 +109,12 @@ impl Catalogue {
     }
 
     fn remove_at(&mut self, chosen: &[usize]) -> Vec<u64> {
-        self.begin();
-        let ids = chosen.iter().map(|&at| self.live[at].id).collect();
+        let revision = self.begin();
+        let ids: Vec<u64> = chosen.iter().map(|&at| self.live[at].id).collect();
+        let removed = Arc::make_mut(&mut self.removed);
+        let gone = true;
+        removed.extend(ids.iter().map(|&id| Entry { id, revision, gone }));
+        removed.sort_unstable_by_key(|entry| entry.id);
         let mut gone = chosen.iter().copied().peekable();
         let mut at = 0;
         Arc::make_mut(&mut self.live).retain(|_| {

@@ -9,7 +9,7 @@ use crate::answer::Answer;
 use crate::catalogue::Snapshot;
 use crate::fault::{Fault, Total};
 use crate::format;
-use crate::paging::{BadParam, Position, Scheme, changed_since};
+use crate::paging::{BadParam, Position, Scheme, chosen};
 use crate::record::{Entry, push_number};
 use crate::request::Request;
 use crate::settings::{PastEnd, Settings};
@@ -47,8 +47,8 @@ impl Listing<'_> {
 
     fn try_answer(&self, mut body: Vec<u8>) -> Result<Answer, BadParam> {
         body.clear();
-        let changed = changed_since(&self.request.query, &self.snapshot.entries)?;
-        let list = changed.as_deref().unwrap_or(&self.snapshot.entries);
+        let chosen = chosen(&self.request.query, self.snapshot)?;
+        let list = chosen.as_deref().unwrap_or(&self.snapshot.entries);
         let page = self.page(list)?;
         if page.entries.is_empty() && page.position.start > 0 && self.settings.past_end == PastEnd::NotFound {
             return Ok(Answer::error(404, None));

@@ -4,6 +4,7 @@
 //! a [`Page`] (these entries, this total, this next). Both are pure.
 
 use crate::calendar;
+use crate::catalogue::Snapshot;
 use crate::query::Query;
 use crate::record::Entry;
 use crate::settings::{LastPage, Settings};
@@ -159,18 +160,28 @@ fn place_of(scheme: Scheme, text: &str, size: u64, settings: &Settings, list: &[
     }
 }
 
-/// `?updated_since=`: only what changed at or after that instant; the whole list without it.
-pub(crate) fn changed_since(query: &Query, list: &[Entry]) -> Result<Option<Vec<Entry>>, BadParam> {
-    let Some(text) = query.get("updated_since").filter(|text| !text.is_empty()) else {
-        return Ok(None);
+/// What is paged through, where that is not simply all products by id: `?updated_since=` keeps what changed at or after
+/// that instant, `?tombstones=1` adds what was removed, `?order=updated_at` has the latest change last.
+pub(crate) fn chosen(query: &Query, snapshot: &Snapshot) -> Result<Option<Vec<Entry>>, BadParam> {
+    let since = match query.get("updated_since").filter(|text| !text.is_empty()) {
+        Some(text) => Some(calendar::parse_instant(text).ok_or(BadParam("updated_since"))?),
+        None => None,
     };
-    let since = calendar::parse_instant(text).ok_or(BadParam("updated_since"))?;
-    Ok(Some(
-        list.iter()
-            .copied()
-            .filter(|entry| entry.updated_at() >= since)
-            .collect(),
-    ))
+    let tombstones = query.get("tombstones") == Some("1");
+    let by_time = query.get("order") == Some("updated_at");
+    if since.is_none() && !tombstones && !by_time {
+        return Ok(None);
+    }
+    let removed: &[Entry] = if tombstones { &snapshot.removed } else { &[] };
+    let all = snapshot.entries.iter().chain(removed).copied();
+    let mut list: Vec<Entry> = all
+        .filter(|entry| since.is_none_or(|since| entry.updated_at() >= since))
+        .collect();
+    match by_time {
+        true => list.sort_unstable_by_key(|entry| (entry.updated_at(), entry.id)),
+        false => list.sort_unstable_by_key(|entry| entry.id),
+    }
+    Ok(Some(list))
 }
 
 fn number(query: &Query, name: &'static str) -> Result<Option<u64>, BadParam> {

@@ -32,6 +32,8 @@ const COLOURS: [&str; 4] = ["red", "grün", "blanc cassé", "紺"];
 pub(crate) struct Entry {
     pub(crate) id: u64,
     pub(crate) revision: u32,
+    /// Removed, and told as a tombstone.
+    pub(crate) gone: bool,
 }
 
 impl Entry {
@@ -52,8 +54,11 @@ impl Entry {
         (mix(self.id) >> 24) % 500
     }
 
-    /// Appends the record as JSON, about 300 bytes.
+    /// Appends the record as JSON, about 300 bytes; of a removed product only what a tombstone has.
     pub(crate) fn push_json(self, out: &mut Vec<u8>) {
+        if self.gone {
+            return self.push_tombstone(out);
+        }
         let look = Look::of(self.id);
         out.extend_from_slice(b"{\"id\":");
         push_number(out, self.id);
@@ -78,6 +83,14 @@ impl Entry {
         calendar::push_rfc3339(out, self.updated_at());
         look.push_attributes(out);
         out.push(b'}');
+    }
+
+    fn push_tombstone(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"id\":");
+        push_number(out, self.id);
+        out.extend_from_slice(b",\"deleted\":true,\"updated_at\":\"");
+        calendar::push_rfc3339(out, self.updated_at());
+        out.extend_from_slice(b"\"}");
     }
 
     /// Appends what a checksum in SQL covers: `id|sku|name|description|price|stock|active|category|updated_at` with
@@ -201,7 +214,8 @@ mod tests {
 
     fn json(id: u64, revision: u32) -> serde_json::Value {
         let mut out = Vec::new();
-        Entry { id, revision }.push_json(&mut out);
+        let gone = false;
+        Entry { id, revision, gone }.push_json(&mut out);
         serde_json::from_slice(&out).unwrap()
     }
 
@@ -209,7 +223,12 @@ mod tests {
     fn a_record_is_valid_json_of_about_300_bytes() {
         let mut out = Vec::new();
         for id in 1..=1_000 {
-            Entry { id, revision: 0 }.push_json(&mut out);
+            Entry {
+                id,
+                revision: 0,
+                gone: false,
+            }
+            .push_json(&mut out);
             assert_eq!(json(id, 0)["id"], id);
         }
         assert!((280..340).contains(&(out.len() / 1_000)), "{} bytes", out.len() / 1_000);

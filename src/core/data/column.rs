@@ -2,6 +2,7 @@
 
 use super::path::SingularQuery;
 use super::tree::Tree;
+use crate::cursor::Watch;
 use std::fmt;
 
 /// The column types that are encoded here; any other goes through the type's input function.
@@ -105,6 +106,8 @@ pub struct Mapping {
     pub columns: Vec<Column>,
     /// Positions in `columns`; may be empty.
     pub key: Vec<usize>,
+    /// Where a record says how far the read reaches; no column of a row.
+    pub watch: Option<Watch>,
     version: MappingVersion,
     tree: Tree,
 }
@@ -125,9 +128,22 @@ impl Mapping {
             records,
             columns,
             key,
+            watch: None,
             version,
             tree,
         }
+    }
+
+    /// The same mapping, watching a cursor besides. Rows become what they were.
+    pub fn watching(mut self, watch: Watch) -> Mapping {
+        self.tree = Tree::of(self.columns.iter().map(|column| &column.query).chain([&watch.query]));
+        self.watch = Some(watch);
+        self
+    }
+
+    /// How many values of a record are looked up.
+    pub(crate) fn slots(&self) -> usize {
+        self.columns.len() + usize::from(self.watch.is_some())
     }
 
     pub fn version(&self) -> &MappingVersion {

@@ -71,6 +71,21 @@ impl<'a> Decimal<'a> {
         self.whole.iter().chain(self.fraction).map(|digit| digit - b'0')
     }
 
+    /// The number times a power of ten, without what then is behind the point (rounded down); None where it is absurd.
+    pub(crate) fn scaled(self, power: i64) -> Option<i128> {
+        let places = usize::try_from((self.point + power).max(0))
+            .ok()
+            .filter(|places| *places <= 30)?;
+        let padded = self.digits().chain(std::iter::repeat(0)).take(places);
+        let magnitude = padded.fold(0i128, |sum, digit| sum * 10 + i128::from(digit));
+        let cut = self.len() > places;
+        Some(match self.negative {
+            true if cut => -magnitude - 1,
+            true => -magnitude,
+            false => magnitude,
+        })
+    }
+
     /// The number as a bigint, when it is whole and in range.
     pub(crate) fn to_integer(self) -> Result<i64, Misfit> {
         if self.is_zero() {

@@ -6,6 +6,7 @@ use super::error::{DataError, excerpt};
 use super::kind::{JsonKind, trim};
 use super::noted::{Inferring, Noted, Notes};
 use super::tree::Members;
+use crate::cursor::{Reach, Watcher};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
@@ -18,6 +19,8 @@ pub struct DecodedPage {
     /// For each record its key fields, in the key's order.
     pub keys: Vec<u8>,
     pub records: u32,
+    /// How far they reach; nothing where the mapping watches no cursor.
+    pub reach: Reach,
 }
 
 /// Makes rows of the array of records. The first record that does not fit is the error.
@@ -36,7 +39,7 @@ pub fn decode_noting(
     let mut parser = serde_json::Deserializer::from_str(text);
     let outcome = parser.deserialize_seq(Records(&mut writer)).and_then(|()| parser.end());
     match outcome {
-        Ok(()) => Ok((writer.page, writer.notes.noted)),
+        Ok(()) => Ok(writer.finish()),
         Err(error) => Err(writer.refused.take().unwrap_or_else(|| diagnose(text, mapping, &error))),
     }
 }
@@ -67,13 +70,14 @@ struct Writer<'m, 'a> {
     slots: Vec<Option<&'a str>>,
     /// Where each column's field (its length included) begins in `page.rows`.
     starts: Vec<usize>,
+    watcher: Option<Watcher<'m, 'a>>,
     page: DecodedPage,
     notes: Notes,
     /// The error proper; what goes through the parser is only a sign that there is one.
     refused: Option<DataError>,
 }
 
-impl<'m> Writer<'m, '_> {
+impl<'m, 'a> Writer<'m, 'a> {
     fn new(mapping: &'m Mapping, text_bytes: usize, inferring: Inferring) -> Self {
         let columns = mapping.columns.len();
         let page = DecodedPage {
@@ -82,8 +86,9 @@ impl<'m> Writer<'m, '_> {
         };
         Writer {
             mapping,
-            slots: vec![None; columns],
+            slots: vec![None; mapping.slots()],
             starts: vec![0; columns],
+            watcher: mapping.watch.as_ref().map(Watcher::new),
             page,
             notes: Notes::new(columns, inferring),
             refused: None,
@@ -114,7 +119,22 @@ impl<'m> Writer<'m, '_> {
         }
         self.write_key(record)?;
         self.page.records = record;
+        self.watch();
         Ok(())
+    }
+
+    fn watch(&mut self) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher.see(self.slots[self.mapping.columns.len()].take());
+        }
+    }
+
+    fn finish(self) -> (DecodedPage, Noted) {
+        let page = DecodedPage {
+            reach: self.watcher.map(Watcher::finish).unwrap_or_default(),
+            ..self.page
+        };
+        (page, self.notes.noted)
     }
 
     fn write_key(&mut self, record: u32) -> Result<(), DataError> {

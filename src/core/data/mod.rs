@@ -32,7 +32,7 @@ mod page;
 pub mod path;
 mod pick;
 mod records;
-mod time;
+pub(crate) mod time;
 mod tree;
 mod tuple;
 
@@ -41,9 +41,11 @@ mod tests;
 
 pub use body::{compress, decompress, decompress_text};
 pub use column::{Column, ColumnType, FieldFormat, Mapping, MappingVersion};
+pub(crate) use decimal::Decimal;
 pub use decode::{DecodedPage, decode, decode_noting};
 pub use depth::MAX_DEPTH;
 pub use error::{DataError, StoredPageFault, excerpt};
+pub(crate) use escape::content_of;
 pub use format::{Csv, Format, Formats, Opened};
 pub use former::Former;
 pub use infer::{Inferred, InferredColumn, InferredType, infer, members, unique_members};

@@ -170,6 +170,34 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + leap_days + (153 * months_since_march + 2) / 5 + day - 1
 }
 
+/// Year, month and day of a day since 2000-01-01, as [`days`] counts them; None outside of the years 1 to 9999.
+pub(crate) fn civil(day: i64) -> Option<(i64, i64, i64)> {
+    let day = day + EPOCH_DAYS;
+    let mut year = day.div_euclid(146_097) * 400 + day.rem_euclid(146_097) * 400 / 146_097;
+    if days(year, 3, 1) > day {
+        year -= 1;
+    } else if days(year + 1, 3, 1) <= day {
+        year += 1;
+    }
+    let month = (3..=14).rev().find(|&month| days_to(year, month) <= day)?;
+    let (civil_year, civil_month) = if month > 12 {
+        (year + 1, month - 12)
+    } else {
+        (year, month)
+    };
+    (1..=9999)
+        .contains(&civil_year)
+        .then(|| (civil_year, civil_month, day - days_to(year, month) + 1))
+}
+
+/// The first day of a month of a year that begins in March; 13 and 14 are the next January and February.
+fn days_to(year: i64, month: i64) -> i64 {
+    match month {
+        13 | 14 => days(year + 1, month - 12, 1),
+        _ => days(year, month, 1),
+    }
+}
+
 fn days_in(year: i64, month: i64) -> i64 {
     let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     match month {

@@ -188,6 +188,16 @@ impl<'a> Field<'a> {
         self.read_query(SingularQuery::parse)
     }
 
+    /// The name of a query parameter.
+    pub fn param(&self, example: &str) -> Result<String, ConfigError> {
+        match self.value() {
+            Value::String(name) if !name.is_empty() && !name.chars().any(|c| c.is_control() || c.is_whitespace()) => {
+                Ok(name)
+            }
+            _ => Err(self.wrong("the name of a parameter", example)),
+        }
+    }
+
     /// As [`Field::query`]; a `[*]` at the end means the same as none.
     pub fn records_query(&self) -> Result<SingularQuery, ConfigError> {
         self.read_query(SingularQuery::parse_records)

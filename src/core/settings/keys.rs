@@ -36,10 +36,10 @@ pub(super) const SETTINGS: Keys = Keys {
         "verify_every",
         "max_pause",
         "owner",
+        "cursor",
     ],
     later: &[
         "body",
-        "cursor",
         "deleted_when",
         "max_rejects",
         "turn",
@@ -71,6 +71,11 @@ pub(super) const LIMITS: Keys = Keys {
 };
 pub(super) const UNDO: Keys = Keys {
     known: &["keep_runs", "keep_days"],
+    later: &[],
+};
+/// The position in the data; pages have a cursor of their own.
+pub(super) const DATA_CURSOR: Keys = Keys {
+    known: &["column", "param", "template", "format", "lookback"],
     later: &[],
 };
 pub(super) const COLUMN: Keys = Keys {

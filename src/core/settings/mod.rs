@@ -7,6 +7,7 @@
 //! `keys` says which keys there are; `object` and `field` walk the document; one file each reads the larger parts.
 
 mod columns;
+mod cursor;
 mod fault;
 mod field;
 mod format;
@@ -19,9 +20,11 @@ mod size;
 
 use std::time::Duration;
 
-use crate::connection::ConfigError;
+use crate::connection::{ConfigError, Subject};
+use crate::cursor::Cursor;
 use crate::data::Formats;
 use crate::data::path::SingularQuery;
+use crate::job::Mode;
 use crate::pagination::Pagination;
 use object::Object;
 
@@ -71,6 +74,8 @@ pub struct Settings {
     pub max_pause: Duration,
     /// The role that owns a target that is to be created.
     pub owner: Option<String>,
+    /// What is asked for when the collection was read before; None: all of it, every time.
+    pub cursor: Option<Cursor>,
 }
 
 /// What becomes of a read without records.
@@ -129,6 +134,12 @@ impl Settings {
         let formats = format::read(&given)?;
         let pagination = pagination::read(given.get("pagination"), page_size, &places)?;
         let params = request::params(given.get("params"), &pagination)?;
+        let beside = cursor::Beside {
+            columns: columns.as_deref(),
+            params: &params,
+            pagination: &pagination,
+        };
+        let cursor = cursor::read(given.get("cursor"), &beside)?;
         Ok(Settings {
             formats,
             records,
@@ -157,7 +168,50 @@ impl Settings {
                 .interval("max_pause", Duration::from_secs(1)..=30 * DAY)?
                 .unwrap_or(HOUR),
             owner: given.get("owner").map(|field| field.name()).transpose()?,
+            cursor,
         })
+    }
+
+    /// Refuses what has no meaning in a mode.
+    pub fn check_mode(&self, mode: Mode) -> Result<(), ConfigError> {
+        if self.cursor.is_some() && mode == Mode::Replace {
+            return Err(SettingsFault::NoEffect {
+                subject: Subject::setting("cursor"),
+                because: "Mode \"replace\" compares the whole collection with the table, and reads all of it every time.",
+                instead: "Use mode \"upsert\", or leave the cursor out.",
+            }
+            .into());
+        }
+        Ok(())
+    }
+
+    /// Whether a watermark of `self` holds for `other`: the same records, of which the same becomes rows.
+    pub fn reads_the_same(&self, other: &Settings) -> bool {
+        let place = |settings: &Settings| {
+            settings
+                .cursor
+                .as_ref()
+                .map(|cursor| (cursor.query.clone(), cursor.format))
+        };
+        // Members of an object have no order.
+        let columns = |settings: &Settings| {
+            let mut columns = settings.columns.clone();
+            columns
+                .iter_mut()
+                .for_each(|all| all.sort_by(|one, other| one.name.cmp(&other.name)));
+            columns
+        };
+        let sorted = |pairs: &[(String, String)]| {
+            let mut pairs = pairs.to_vec();
+            pairs.sort();
+            pairs
+        };
+        self.formats == other.formats
+            && self.records == other.records
+            && columns(self) == columns(other)
+            && sorted(&self.params) == sorted(&other.params)
+            && sorted(&self.headers) == sorted(&other.headers)
+            && place(self) == place(other)
     }
 }
 
@@ -213,5 +267,7 @@ fn verify(given: &Object<'_>) -> Result<Verify, ConfigError> {
     Ok(given.choice("verify", &words, &[])?.unwrap_or(Verify::Changed))
 }
 
+#[cfg(test)]
+mod cursor_tests;
 #[cfg(test)]
 mod tests;

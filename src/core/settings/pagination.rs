@@ -1,7 +1,5 @@
 //! The setting `pagination`: how the collection is paged, and where it ends.
 
-use serde_json::Value;
-
 use super::columns::ColumnSetting;
 use super::fault::SettingsFault;
 use super::field::Field;
@@ -153,13 +151,7 @@ fn kind(field: &Field<'_>) -> Result<Kind, ConfigError> {
 
 /// The name of a query parameter.
 fn param(given: &Object<'_>, key: &str) -> Result<Option<String>, ConfigError> {
-    let Some(field) = given.get(key) else { return Ok(None) };
-    match field.value() {
-        Value::String(name) if !name.is_empty() && !name.chars().any(|c| c.is_control() || c.is_whitespace()) => {
-            Ok(Some(name))
-        }
-        _ => Err(field.wrong("the name of a parameter", "\"page\"")),
-    }
+    given.get(key).map(|field| field.param("\"page\"")).transpose()
 }
 
 fn total(given: &Object<'_>) -> Result<Option<Source>, ConfigError> {

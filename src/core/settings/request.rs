@@ -94,7 +94,7 @@ fn wrong_header(member: &Field<'_>, expected: &str) -> ConfigError {
 }
 
 /// The pagination's setting that sets a parameter of this name.
-fn taken_by(name: &str, pagination: &Pagination) -> Option<&'static str> {
+pub(super) fn taken_by(name: &str, pagination: &Pagination) -> Option<&'static str> {
     let is = |param: &Option<String>| param.as_deref() == Some(name);
     match pagination {
         Pagination::Page { param, .. } if param == name => Some("pagination.param"),

@@ -139,7 +139,6 @@ fn an_unknown_key_names_its_nearest_neighbour() {
 #[test]
 fn what_the_design_has_and_this_release_has_not_is_named() {
     for document in [
-        r#"{"cursor": {"column": "updated_at"}}"#,
         r#"{"body": "{}"}"#,
         r#"{"deleted_when": "@.deleted == true"}"#,
         r#"{"max_rejects": 10}"#,

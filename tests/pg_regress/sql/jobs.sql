@@ -64,6 +64,11 @@ SELECT sluice.create_job('p', 'shop', '/products', settings => '{"pagination": {
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"columns": {"id": "$.id"}, "pagination": {"type": "keyset", "param": "after", "column": "nr"}}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"page_size": 50}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"cursor": {"column": "updated_at"}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"cursor": {"column": "at", "param": "since"}}');
+SELECT sluice.create_job('p', 'shop', '/products', mode => 'upsert', settings => '{"cursor": {"column": "at", "param": "since", "format": "unix"}}');
+SELECT sluice.create_job('p', 'shop', '/products', mode => 'upsert', settings => '{"cursor": {"column": "at", "param": "since", "format": "text", "lookback": "1 h"}}');
+SELECT sluice.create_job('p', 'shop', '/products', mode => 'upsert', settings => '{"params": {"since": 1}, "cursor": {"column": "at", "param": "since"}}');
+SELECT sluice.create_job('p', 'shop', '/products', mode => 'upsert', settings => '{"cursor": {"column": "at", "param": "since", "template": "at ge 1"}}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"headers": {"Authorization": "Bearer hunter2"}}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"params": {"api_key": "hunter2"}}');
 -- Changing a job.

@@ -195,3 +195,18 @@ fn unknown_paths_are_404() {
     assert_eq!(get(&api, "/page/orders").status, 404);
     assert_eq!(get(&api, "/_control/nothing").status, 404);
 }
+
+#[test]
+fn removed_products_come_as_tombstones_where_they_are_asked_for() {
+    let api = serve(5);
+    api.remove_ids(&[2]);
+    api.change_ids(&[4]);
+    assert_eq!(get(&api, "/page/products").ids(), [1, 3, 4, 5]);
+    let with = get(&api, "/page/products?tombstones=1");
+    assert_eq!(with.ids(), all(5));
+    assert_eq!(with.json()["data"][1]["deleted"], true);
+    assert_eq!(with.json()["data"][1]["price"], Value::Null);
+    assert_eq!(with.json()["meta"]["total"], 5);
+    let changes = "/offset/products?tombstones=1&updated_since=2025-01-01T00:00:00Z&order=updated_at";
+    assert_eq!(get(&api, changes).ids(), [2, 4]);
+}

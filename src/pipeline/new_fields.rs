@@ -21,7 +21,7 @@ pub struct Wanted {
 }
 
 /// The rules of one read.
-pub struct Watch {
+pub struct NewFields {
     job: String,
     table: String,
     policy: OnNewField,
@@ -34,8 +34,8 @@ pub struct Watch {
     columns_given: bool,
 }
 
-impl Watch {
-    pub fn new(plan: &Plan, read: &ReadState) -> Result<Watch> {
+impl NewFields {
+    pub fn new(plan: &Plan, read: &ReadState) -> Result<NewFields> {
         let policy = plan.settings.on_new_field;
         // A read that decides which columns it fills does so with every page of it.
         let adopts = policy != OnNewField::Ignore || read.mapping.is_none() || read.first_load;
@@ -56,7 +56,7 @@ impl Watch {
         } else if !plan.columns_given {
             let _ = left_out.set(BTreeSet::new());
         }
-        Ok(Watch {
+        Ok(NewFields {
             job: plan.job.name.clone(),
             table: plan.target.full_name(),
             policy,

@@ -1,0 +1,155 @@
+//! Ends a read whose rows are in the target already: a first load, or an upsert.
+//!
+//! Here the watermark moves, and nowhere else: to the highest value of a read that is complete and in which nothing can
+//! have slipped past. It never moves back.
+
+use super::plan::Plan;
+use super::publish::{Publication, finish_published, tidy};
+use super::read::{self, MappingParts, ReadState};
+use super::{Ended, Work, brought};
+use crate::pg::{clock, failpoint, transaction};
+use crate::store::state::{self, State};
+use crate::store::{page, run};
+use sluice_core::cursor::{Cursor, Evidence, moved};
+use sluice_core::guard::{self, Decision, Live, ReadFacts};
+use sluice_core::target::TargetError;
+use sluice_core::{Error, Result, data};
+use std::sync::Arc;
+
+pub fn settle_direct(work: &Work, plan: &Plan, read: &ReadState) -> Result<Ended> {
+    let verdict = transaction::run(|| settle_once(work, plan, read))?;
+    match verdict {
+        Verdict::Held(reason) => return Ok(Ended::Held(reason)),
+        Verdict::KeptBack(error) => return Ok(Ended::KeptBack(error)),
+        Verdict::Settled => {}
+    }
+    transaction::run(|| tidy(work, plan))?;
+    Ok(Ended::Published)
+}
+
+enum Verdict {
+    Settled,
+    Held(String),
+    KeptBack(Error),
+}
+
+fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
+    let records = page::records(work.job, read.generation)?;
+    let state = state::load(work.job, clock::now())?;
+    if state.bound.is_none() {
+        state::note_read(work.job, records)?;
+        match guard::decide(&facts(records), &live(&state), &plan.settings) {
+            Decision::Publish { .. } => {}
+            Decision::Hold(kept) => return Ok(Verdict::Held(kept.reason())),
+            Decision::RollBack(kept) => return Ok(Verdict::KeptBack(TargetError::from(kept).into())),
+        }
+    }
+    let fallback = || MappingParts::of(plan).mapping(|_| false).map(Arc::new);
+    let mapping = read
+        .mapping
+        .clone()
+        .or_else(fallback)
+        .ok_or(data::DataError::NoColumns)?;
+    // An answer to a request for changes says nothing of how many records there are.
+    let rows = match state.bound {
+        None => records - state.duplicates,
+        Some(_) => state.published_rows,
+    };
+    let cursor = watermark(work, plan, read, &state)?;
+    let read_now = ReadState { state, ..read.clone() };
+    finish_published(
+        work,
+        plan,
+        &read_now,
+        read.generation,
+        &Publication {
+            mapping: &mapping,
+            rows,
+            unconfirmed: 0,
+            skip_valid: read_now.state.duplicates == 0 && !was_thinned(plan, read, rows)?,
+            cursor,
+        },
+    )?;
+    failpoint::hit("publish.before_commit");
+    Ok(Verdict::Settled)
+}
+
+fn facts(records: i64) -> ReadFacts {
+    ReadFacts {
+        complete: true,
+        gapless: true,
+        records: u64::try_from(records).unwrap_or(0),
+        ..ReadFacts::default()
+    }
+}
+
+fn live(state: &State) -> Live {
+    Live {
+        rows_before: u64::try_from(state.published_rows).unwrap_or(0),
+        candidates_gone: 0,
+        gone_confirmed: 0,
+    }
+}
+
+/// Whether a first load has fewer rows at its end than it brought: somebody has emptied the target meanwhile.
+fn was_thinned(plan: &Plan, read: &ReadState, rows: i64) -> Result<bool> {
+    Ok(read.first_load && read::count(plan)? < rows)
+}
+
+/// The watermark after this read; what kept it back is said in the run.
+fn watermark(work: &Work, plan: &Plan, read: &ReadState, state: &State) -> Result<Option<String>> {
+    let Some(cursor) = &plan.settings.cursor else {
+        return Ok(state.cursor.clone());
+    };
+    let moved = moved(&evidence(work, plan, read, state)?);
+    let next = match moved {
+        Some(_) => state.cursor.clone(),
+        None => cursor.format.later(state.cursor.clone(), state.reach.highest.clone()),
+    };
+    let told = [
+        moved.map(|moved| format!("{moved}: the next run reads the same again")),
+        passed_over(cursor, state),
+    ];
+    let told: Vec<String> = told.into_iter().flatten().collect();
+    if !told.is_empty() {
+        run::note(work.run, &told.join("; "), None)?;
+    }
+    Ok(next)
+}
+
+fn evidence(work: &Work, plan: &Plan, read: &ReadState, state: &State) -> Result<Evidence> {
+    let declared = |total: Option<i64>| total.and_then(|total| u64::try_from(total).ok());
+    let proof = plan.settings.pagination.is_proof() || read.next_page <= 2;
+    let records = page::records(work.job, read.generation)?;
+    Ok(Evidence {
+        proof,
+        duplicate_keys: match proof {
+            true => 0,
+            false => brought::duplicates(plan, read.generation)?,
+        },
+        records: u64::try_from(records).unwrap_or(0),
+        declared_first: declared(state.total_first),
+        declared_last: declared(state.total_last),
+    })
+}
+
+/// What the run says of records whose values did not count.
+fn passed_over(cursor: &Cursor, state: &State) -> Option<String> {
+    let reach = &state.reach;
+    let path = &cursor.query;
+    let unreadable = (reach.unreadable > 0).then(|| {
+        let records = reach.unreadable;
+        format!("{records} records have no value at {path} that the cursor's format can read")
+    });
+    let ahead = (reach.ahead > 0).then(|| {
+        let records = reach.ahead;
+        format!("{records} records have one at {path} that lies more than a day ahead")
+    });
+    let parts: Vec<String> = [unreadable, ahead].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| {
+        format!(
+            "{}: they were written, and the cursor does not follow them",
+            parts.join(", ")
+        )
+    })
+}
