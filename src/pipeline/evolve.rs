@@ -11,6 +11,7 @@ use crate::store::{drift, state};
 use sluice_core::Result;
 use sluice_core::data::{self, InferredType, Mapping, SingularQuery, Step, column_name};
 use sluice_core::drift::field;
+use sluice_core::settings::OnNewField;
 use sluice_core::sql_text::quote;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -108,6 +109,10 @@ impl Found {
                     Some(member.clone()),
                     "goes into the column of its name since run {run}",
                 ));
+                continue;
+            }
+            if plan.settings.on_new_field != OnNewField::AddColumn {
+                columns.push((member.clone(), None, None, "left out: its column is no longer there"));
                 continue;
             }
             let name = column_name(member, |name| taken.contains(name));

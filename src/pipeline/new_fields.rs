@@ -5,7 +5,7 @@ use super::plan::Plan;
 use super::read::ReadState;
 use crate::store::drift;
 use sluice_core::Result;
-use sluice_core::data::{InferredType, Inferring, Noted, SingularQuery, Unmapped, column_name};
+use sluice_core::data::{InferredType, Inferring, JsonKind, Noted, SingularQuery, Unmapped, column_name};
 use sluice_core::drift::{columns_hash, field};
 use sluice_core::settings::OnNewField;
 use sluice_core::sql_text::quote;
@@ -69,9 +69,9 @@ impl NewFields {
 
     /// Whether the types of unmapped members are needed.
     pub fn inferring(&self) -> Inferring {
-        match self.policy == OnNewField::Ignore && self.adoptable.is_empty() {
-            true => Inferring::No,
-            false => Inferring::Yes,
+        match self.policy {
+            OnNewField::Ignore => Inferring::No,
+            OnNewField::AddColumn | OnNewField::Fail => Inferring::Yes,
         }
     }
 
@@ -101,10 +101,12 @@ impl NewFields {
         if self.policy == OnNewField::Fail && !has_column {
             return Err(self.refused(unmapped));
         }
+        let has_value = unmapped.sample() != JsonKind::Null;
         let is_added = has_column || self.policy == OnNewField::AddColumn;
-        Ok(unmapped.ty.filter(|_| is_added).map(|ty| Wanted {
+        Ok((has_value && is_added).then(|| Wanted {
             member: unmapped.member.clone(),
-            ty,
+            // A column that is there has a type already.
+            ty: unmapped.ty.unwrap_or(InferredType::Text),
         }))
     }
 

@@ -3,7 +3,7 @@
 //! A definition is checked anew at each run: owners, grants and tables change between two of them.
 
 use super::{Work, secrets};
-use crate::pg::relation::{self, Target};
+use crate::pg::relation::{self, Target, TargetColumn};
 use crate::pg::{identity, settings};
 use crate::store::connection::{self, Server};
 use crate::store::drift;
@@ -14,6 +14,7 @@ use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::data::SingularQuery;
+use sluice_core::drift::{columns_hash, field};
 use sluice_core::http::Auth;
 use sluice_core::job::Mode;
 use sluice_core::run::RunSource;
@@ -87,8 +88,8 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     check_rights(&job, &server, &target, &settings)?;
     check_target(&target, &job.key)?;
     let (options, auth, policy) = connection_parts(&server)?;
-    let (mut candidates, columns_given) = candidates(&target, &settings, task)?;
-    add_columns_of_runs(job_id, &target, columns_given, &mut candidates)?;
+    let (mut candidates, columns_given) = candidates(&target, &settings, task, &job.key)?;
+    add_columns_of_runs(job_id, &target, &settings, &mut candidates)?;
     Ok(Plan {
         job,
         mode,
@@ -185,16 +186,26 @@ fn check_target(target: &Target, key: &[String]) -> Result<()> {
 /// A column that the mapping may use, where its values are in a record, and what stands in for a missing one.
 type Candidate = (String, SingularQuery, Option<String>);
 
-/// The columns that runs made or found for new members, as far as the target still has them and the job names neither
-/// the column nor the member itself.
-fn add_columns_of_runs(job: i64, target: &Target, given: bool, candidates: &mut Vec<Candidate>) -> Result<()> {
-    for (place, column) in drift::with_columns(job)? {
+/// The columns that runs made or found for new members, as far as the target still has them. Where the job names its
+/// columns, it may by now name them too, or leave them out.
+fn add_columns_of_runs(job: i64, target: &Target, settings: &Settings, candidates: &mut Vec<Candidate>) -> Result<()> {
+    let given = settings.columns.is_some();
+    let added = drift::with_columns(job)?;
+    let shape = match given && !added.is_empty() {
+        true => drift::shape(job, &columns_hash(&settings.columns))?,
+        false => None,
+    };
+    for (place, column) in added {
         let is_there = target.column(&column).is_some();
         let is_named = given
             && candidates
                 .iter()
                 .any(|(name, query, _)| *name == column || *query == place);
-        if is_there && !is_named {
+        let is_left_out = given
+            && shape
+                .as_ref()
+                .is_none_or(|shape| shape.left_out.contains(&field(&place)));
+        if is_there && !is_named && !is_left_out {
             candidates.retain(|(name, ..)| *name != column);
             candidates.push((column, place, None));
         }
@@ -204,7 +215,7 @@ fn add_columns_of_runs(job: i64, target: &Target, given: bool, candidates: &mut 
 
 /// The columns that the job names, or every column that can be written with the member of its name.
 /// A rollback works with those that are left.
-fn candidates(target: &Target, settings: &Settings, task: &Task) -> Result<(Vec<Candidate>, bool)> {
+fn candidates(target: &Target, settings: &Settings, task: &Task, key: &[String]) -> Result<(Vec<Candidate>, bool)> {
     let rolls_back = matches!(task, Task::RollBack { .. });
     if let Some(columns) = &settings.columns {
         let wanted = columns
@@ -216,7 +227,9 @@ fn candidates(target: &Target, settings: &Settings, task: &Task) -> Result<(Vec<
         });
         return Ok((named.collect::<Result<_>>()?, true));
     }
-    let writable = target.columns.iter().filter(|c| !c.generated && !c.identity_always);
+    // A key is only ever inserted, and an INSERT may override an identity.
+    let is_writable = |c: &&TargetColumn| !c.generated && (!c.identity_always || key.contains(&c.name));
+    let writable = target.columns.iter().filter(is_writable);
     Ok((
         writable
             .map(|c| (c.name.clone(), SingularQuery::member(&c.name), None))

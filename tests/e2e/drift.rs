@@ -288,6 +288,27 @@ fn named_columns_leave_out_what_was_there_at_the_first_read() {
     assert_eq!(shop.db.number("SELECT count(*) FROM app.products WHERE xmin_1"), 4);
 }
 
+/// Whoever names other columns says anew what is left out, columns that runs have added included.
+#[test]
+fn other_named_columns_begin_anew_with_what_is_left_out() {
+    let mut shop = shop(
+        "replace",
+        &paged(r#""on_new_field": "add_column", "columns": {"id": "$.id"}"#),
+    );
+    serve(&shop, &[&records(1..=3, "")]);
+    shop.sync();
+    serve(&shop, &[&records(1..=3, r#", "stock": 1"#)]);
+    shop.sync();
+    assert_eq!(rows(&mut shop), "(1,,1) (2,,1) (3,,1)");
+    shop.app
+        .exec(r#"SELECT sluice.alter_job('products', settings => '{"columns": {"id": "$.id", "name": "$.name"}}')"#);
+    for stock in [2, 3] {
+        serve(&shop, &[&records(1..=3, &format!(r#", "stock": {stock}"#))]);
+        shop.sync();
+        assert_eq!(rows(&mut shop), "(1,n1,1) (2,n2,1) (3,n3,1)");
+    }
+}
+
 /// F-R20: names are quoted, cut to what PostgreSQL keeps and distinct, in a table that is made and in columns that come
 /// later.
 #[test]
