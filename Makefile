@@ -8,7 +8,7 @@ PG_CONFIG ?=
 export PG_CONFIG ONLY UPDATE KEEP
 
 .DEFAULT_GOAL := help
-.PHONY: help tools install uninstall demo demo-real demo-stop test test-core test-pg test-e2e lint bench package clean
+.PHONY: help tools test-tools install uninstall demo demo-real demo-stop test test-core test-pg test-e2e fuzz lint bench package clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,10 @@ install: tools ## Builds for release and installs into the PostgreSQL of PG_CONF
 uninstall: ## Removes the installed files again (DROP EXTENSION first)
 	@scripts/uninstall.sh
 
+# Not listed: what the tests need besides.
+test-tools:
+	@scripts/ensure-tools.sh tests
+
 demo: tools ## A throw-away server kept in step with a sample API, step by step (KEEP=1: it stays up)
 	@scripts/demo.sh
 
@@ -31,7 +35,7 @@ demo-real: tools ## The same on real input: Debian's package index, served by da
 demo-stop: ## Ends what KEEP=1 has left running
 	@scripts/demo-stop.sh
 
-test: tools ## All tests; the last line is "N passed, N failed"
+test: test-tools ## All tests; the last line is "N passed, N failed"
 	@scripts/test.sh all
 
 lint: tools ## Format and clippy
@@ -43,8 +47,12 @@ test-core: ## Decisions, encodings, states: no server
 test-pg: tools ## Golden SQL (UPDATE=1 writes the expected files)
 	@scripts/test.sh pg
 
-test-e2e: tools ## Real servers, real workers, crashes and faults (KEEP=1 keeps the data directories)
+test-e2e: test-tools ## Real servers, real workers, crashes and faults (KEEP=1 keeps the data directories)
 	@scripts/test.sh e2e
+
+SECONDS ?= 60
+fuzz: ## Random input to each reader of remote text, guided by coverage, for SECONDS (60) each
+	@scripts/fuzz.sh $(SECONDS)
 
 bench: tools ## First load and refreshes of a million records against COPY of the same rows
 	@scripts/bench.sh

@@ -4,7 +4,9 @@
 # Needed: Rust, make, a C compiler, Python, PostgreSQL with its headers, libclang (pgrx reads the headers with it).
 # cargo-pgrx is not needed: scripts/extension_sql does the one thing that a build wants of it, in half a minute
 # instead of the nine that compiling cargo-pgrx takes on two cores.
+# ensure-tools.sh tests: also what only the tests need, pg_cron.
 . "$(dirname "$0")/env.sh"
+purpose=${1:-}
 
 missing=()
 packages=()
@@ -31,10 +33,12 @@ look() {
   if [ -n "$(pg_major)" ]; then
     [ -x "$("$PG_CONFIG" --bindir)/postgres" ] || want "postgresql-$(pg_major)" "the server of PostgreSQL $(pg_major)"
     [ -f "$("$PG_CONFIG" --includedir-server)/postgres.h" ] || want "postgresql-server-dev-$(pg_major)" "its headers"
+    [ "$purpose" != tests ] || [ -f "$("$PG_CONFIG" --sharedir)/extension/pg_cron.control" ] || want "postgresql-$(pg_major)-cron" pg_cron
   else
     offered=$(offered_major)
     want "postgresql-$offered" "PostgreSQL $offered"
     want "postgresql-server-dev-$offered" "its headers"
+    [ "$purpose" != tests ] || want "postgresql-$offered-cron" pg_cron
   fi
   have_libclang || want libclang-dev libclang
   command -v cc >/dev/null || want gcc "a C compiler"

@@ -25,15 +25,18 @@ copy() {
 
 tree=$(place)
 bin=$("$PG_CONFIG" --bindir)
+# With pg_cron, which the tests use, where it is installed by now.
+version=$("$PG_CONFIG" --version)
+[ ! -f "$("$PG_CONFIG" --sharedir)/extension/pg_cron.control" ] || version+=' with pg_cron'
 # A copy of an older minor version, or one that was broken off, is made again.
-if [ "$(cat "$tree/.version" 2>/dev/null)" != "$("$PG_CONFIG" --version)" ]; then
+if [ "$(cat "$tree/.version" 2>/dev/null)" != "$version" ]; then
   fresh=$tree.$$
   copy "$bin" "$fresh"
   for folder in "$("$PG_CONFIG" --pkglibdir)" "$("$PG_CONFIG" --sharedir)"; do
     [ -e "$fresh$folder" ] || copy "$folder" "$fresh"
   done
   rm -f "$fresh$("$PG_CONFIG" --pkglibdir)/pg_sluice.so" "$fresh$("$PG_CONFIG" --sharedir)/extension/pg_sluice"*
-  "$PG_CONFIG" --version >"$fresh/.version"
+  echo "$version" >"$fresh/.version"
   rm -rf "$tree"
   mv "$fresh" "$tree"
 fi

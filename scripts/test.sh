@@ -27,7 +27,7 @@ lint() {
 
 core() {
   local status=0
-  cargo test --quiet --no-fail-fast --package sluice-core --package sluice-fetch --package sample-api -- ${ONLY:+"$ONLY"} || status=1
+  cargo test --quiet --no-fail-fast --package sluice-core --package sluice-fetch --package sample-api --package sluice-fuzz -- ${ONLY:+"$ONLY"} || status=1
   RUST_BACKTRACE=0 cargo test --quiet --package sluice-e2e --test architecture -- ${ONLY:+"$ONLY"} || status=1
   return $status
 }

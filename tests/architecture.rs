@@ -81,3 +81,8 @@ fn every_public_sql_object_has_a_comment() {
 fn install_scripts_replace_nothing() {
     hold("replace", sql::replacing(&sql_files("sql/schema")));
 }
+
+#[test]
+fn the_install_script_can_be_read_in_any_encoding() {
+    hold("ascii", sql::not_ascii(&sql_files("sql/schema")));
+}

@@ -4,5 +4,5 @@ SELECT EXISTS (
     WHERE r.job_id = $1 AND r.id > $2 AND r.status = 'succeeded' AND r.source <> 'rollback'
       AND r.inserted + r.updated + r.deleted > 0
       AND NOT EXISTS (SELECT FROM sluice._undo AS u JOIN sluice._run AS o ON o.id = u.run_id
-                      WHERE u.job_id = $1 AND o.generation = r.generation)
+                      WHERE u.job_id = $1 AND (o.id = r.id OR o.generation = r.generation))
 )

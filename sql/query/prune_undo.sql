@@ -1,11 +1,14 @@
 WITH published AS (
-    SELECT r.id, row_number() OVER (ORDER BY r.id DESC) AS place, r.finished_at
+    -- Runs that wrote payloads of webhooks may be many between two reads: a hundred of them take the place of one.
+    SELECT r.id, greatest(count(*) FILTER (WHERE r.source <> 'ingest') OVER newest,
+                          row_number() OVER newest / 100, 1) AS place, row_number() OVER newest AS newness, r.finished_at
     FROM sluice._run AS r
     WHERE r.job_id = $1 AND r.status = 'succeeded' AND r.source <> 'rollback'
+    WINDOW newest AS (ORDER BY r.id DESC)
 ), oldest AS (
     -- None to be kept: every published run is older than that.
     SELECT coalesce(min(id), 9223372036854775807) AS id FROM published
-    WHERE place <= $2 AND (place = 1 OR finished_at IS NULL OR finished_at > now() - make_interval(days => $3::integer))
+    WHERE place <= $2 AND (newness = 1 OR finished_at IS NULL OR finished_at > now() - make_interval(days => $3::integer))
 )
 DELETE FROM sluice._undo AS u USING oldest AS o
 WHERE u.job_id = $1

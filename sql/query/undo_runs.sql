@@ -8,6 +8,8 @@ WITH undone AS (
     RETURNING id, before, generation
 ), gone AS (
     DELETE FROM sluice._undo AS u USING undone AS x WHERE u.run_id = x.id
+), unknown AS (
+    DELETE FROM sluice._ingested AS i USING undone AS x WHERE i.job_id = $1 AND i.run_id = x.id
 )
 SELECT x.before::text FROM undone AS x
 WHERE x.before IS NOT NULL

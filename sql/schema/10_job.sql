@@ -78,6 +78,8 @@ CREATE TABLE sluice._job_state (
     whole_at              timestamptz,
     -- Pages equal to published ones need not be applied again.
     skip_valid            boolean NOT NULL DEFAULT false,
+    -- Payloads of webhooks were written since the read in progress began: its pages may be older than the rows.
+    ingested              boolean NOT NULL DEFAULT false,
     verified_at           timestamptz,
     last_success_at       timestamptz,
     last_failure_at       timestamptz,

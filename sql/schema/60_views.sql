@@ -109,6 +109,38 @@ JOIN sluice._visible_job AS j ON j.id = r.job_id
 JOIN sluice._job_state AS t ON t.job_id = j.id
 WHERE r.status = 'held';
 
+-- Payloads of webhooks that wait or were set aside. The payload itself is data: it is for roles with the rights of the
+-- job's owner.
+CREATE VIEW sluice.sync_ingest WITH (security_barrier) AS
+SELECT q.id,
+       j.name AS data_type,
+       q.status,
+       q.queued_at,
+       q.queued_by,
+       q.bytes,
+       q.attempts,
+       CASE WHEN q.status = 'queued' THEN q.not_before END AS retry_at,
+       CASE
+           WHEN q.status = 'failed' THEN 'you: retry_ingest() or drop_ingest()'
+           WHEN NOT j.armed THEN 'you: arm()'
+           WHEN NOT j.enabled OR j.paused_at IS NOT NULL THEN 'you: resume_job()'
+           WHEN j.mode = 'replace' AND t.reading AND t.direct THEN 'the end of the first load'
+           WHEN EXISTS (SELECT FROM sluice._run AS r WHERE r.job_id = j.id
+                        AND r.status IN ('scheduled', 'running', 'publishing')) THEN 'the run under way'
+           WHEN q.not_before > pg_catalog.now() THEN 'the next try'
+           ELSE 'a worker'
+       END AS waits_for,
+       q.run_id,
+       q.error_class,
+       q.sqlstate,
+       sluice._told(q.error_message, q.sqlstate, q.error_class, j.own) AS error_message,
+       CASE WHEN j.own OR NOT sluice._may_quote(q.sqlstate) THEN q.error_detail END AS error_detail,
+       sluice._hinted(q.error_hint, q.sqlstate, j.own) AS error_hint,
+       CASE WHEN j.own THEN q.payload END AS payload
+FROM sluice._ingest AS q
+JOIN sluice._visible_job AS j ON j.id = q.job_id
+JOIN sluice._job_state AS t ON t.job_id = j.id;
+
 CREATE VIEW sluice.sync_progress WITH (security_barrier) AS
 SELECT w.pid,
        j.name AS data_type,
@@ -146,7 +178,7 @@ WITH job AS MATERIALIZED (
            r.finished_at, r.error_class, sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message,
            sluice._hinted(r.error_hint, r.sqlstate, j.own) AS error_hint, r.held_reason, r.not_before,
            p.run_id IS NOT NULL AS live, p.phase, p.pages_done, p.pages_total, p.records_done, p.rate,
-           p.last_progress_at,
+           p.last_progress_at, q.next_retry_at,
            CASE
                WHEN NOT j.armed THEN 'not_armed'
                WHEN NOT j.enabled THEN 'disabled'
@@ -157,14 +189,21 @@ WITH job AS MATERIALIZED (
                WHEN r.status IN ('scheduled', 'running', 'publishing') AND sluice._waits_for_worker(j.id)
                    THEN 'waiting_for_worker'
                WHEN r.status IN ('scheduled', 'running', 'publishing') THEN 'scheduled'
+               WHEN q.next_retry_at IS NOT NULL THEN 'waiting_for_retry'
                WHEN j.next_run_at <= pg_catalog.now() AND sluice._waits_for_worker(j.id) THEN 'waiting_for_worker'
                WHEN r.status = 'held' THEN 'held'
                ELSE 'idle'
            END AS status
     FROM job AS j
     LEFT JOIN LATERAL (
-        SELECT x.* FROM sluice._run AS x WHERE x.job_id = j.id ORDER BY x.id DESC LIMIT 1
+        SELECT x.* FROM sluice._run AS x
+        WHERE x.job_id = j.id
+          -- What became of payloads is told as long as one of them is there that tells it; else reads are what counts.
+          AND (x.source <> 'ingest' OR x.status IN ('scheduled', 'running', 'publishing')
+               OR EXISTS (SELECT FROM sluice._ingest AS q WHERE q.run_id = x.id))
+        ORDER BY x.id DESC LIMIT 1
     ) AS r ON true
+    LEFT JOIN sluice._retry AS q ON q.job_id = j.id AND q.operation = 'sync' AND q.status = 'pending'
     LEFT JOIN sluice._running_job AS k ON k.job_id = j.id
     LEFT JOIN sluice.sync_progress AS p ON p.run_id = r.id
 )
@@ -179,7 +218,8 @@ SELECT s.name AS data_type,
        CASE WHEN s.status = 'running' AND s.pages_total > s.pages_done AND s.pages_done > 0
             THEN date_trunc('second', (s.last_progress_at - s.started_at) * (s.pages_total - s.pages_done) / s.pages_done)
        END AS eta,
-       CASE WHEN s.status NOT IN ('not_armed', 'disabled', 'paused') THEN date_trunc('second', s.next_run_at) END AS next_run_at,
+       CASE WHEN s.status NOT IN ('not_armed', 'disabled', 'paused')
+            THEN date_trunc('second', coalesce(s.next_retry_at, s.next_run_at)) END AS next_run_at,
        CASE
            WHEN s.status = 'not_armed' THEN 'this database was restored, copied or upgraded'
            WHEN s.unconnected THEN pg_catalog.format('connection "%s" was dropped', s.server_name)
@@ -194,7 +234,7 @@ SELECT s.name AS data_type,
            WHEN s.unconnected THEN 'you: alter_job()'
            WHEN s.status IN ('disabled', 'paused') THEN 'you: resume_job()'
            WHEN s.status = 'held' THEN 'you: approve or discard'
-           WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker') THEN 'wait'
+           WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker', 'waiting_for_retry') THEN 'wait'
            WHEN s.error_class IN ('network', 'timeout', 'server', 'rate_limit', 'empty') THEN 'remote'
            WHEN s.error_class IN ('database', 'resource', 'cancelled') THEN 'wait'
            WHEN s.error_class IS NOT NULL THEN 'you: see hint'
@@ -215,6 +255,7 @@ SELECT s.name AS data_type,
            WHEN s.status IN ('disabled', 'paused') THEN pg_catalog.format('SELECT sluice.resume_job(%L);', s.name)
            WHEN s.status = 'held' THEN pg_catalog.format('CALL sluice.approve(%1$s); or SELECT sluice.discard(%1$s);', s.run_id)
            WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker') THEN NULL
+           WHEN s.status = 'waiting_for_retry' THEN pg_catalog.format('SELECT sluice.retry_now(%L); does not wait.', s.name)
            ELSE s.error_hint
        END AS hint
 FROM standing AS s;
@@ -240,15 +281,19 @@ WITH judged AS (
     SELECT j.name, j.enabled AND NOT (j.armed AND j.current_server IS NULL) AS enabled,
            CASE WHEN j.armed AND j.current_server IS NULL THEN pg_catalog.format('connection "%s" was dropped', j.server_name)
                 ELSE j.disabled_reason END AS disabled_reason, j.run_every, t.read_records, t.consecutive_failures,
-           t.last_success_at, t.last_failure_at, t.updated_at, r.status, r.finished_at, r.error_class,
+           t.last_success_at, t.last_failure_at, t.updated_at, q.retry_status, r.status, r.finished_at, r.error_class,
            sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message, r.held_reason,
            t.last_success_at IS NOT NULL
                AND t.last_success_at >= pg_catalog.now() - 3 * coalesce(j.run_every, interval '100 years') AS fresh
     FROM sluice._visible_job AS j
     JOIN sluice._job_state AS t ON t.job_id = j.id
     LEFT JOIN LATERAL (
+        SELECT y.status AS retry_status FROM sluice._retry AS y
+        WHERE y.job_id = j.id AND y.operation = 'sync' ORDER BY y.id DESC LIMIT 1
+    ) AS q ON true
+    LEFT JOIN LATERAL (
         SELECT x.* FROM sluice._run AS x
-        WHERE x.job_id = j.id AND x.source <> 'rollback'
+        WHERE x.job_id = j.id AND x.source NOT IN ('rollback', 'ingest')
           AND x.status IN ('succeeded', 'held', 'failed', 'retryable', 'rolled_back')
         ORDER BY x.id DESC LIMIT 1
     ) AS r ON true
@@ -260,7 +305,11 @@ WITH judged AS (
                -- With an error it is an empty answer; without, a success that rollback_to has undone.
                WHEN d.status = 'rolled_back' AND d.error_class IS NOT NULL THEN 'unhealthy'
                WHEN d.status = 'failed' THEN 'unhealthy'
-               WHEN d.status = 'retryable' AND (d.consecutive_failures >= 3 OR d.last_success_at IS NULL) THEN 'unhealthy'
+               WHEN d.status = 'retryable' AND d.last_success_at IS NULL THEN 'unhealthy'
+               WHEN d.status = 'retryable' AND d.retry_status = 'dead' THEN 'unhealthy'
+               -- A job that does not use the queue.
+               WHEN d.status = 'retryable' AND d.consecutive_failures >= 3 AND d.retry_status IS DISTINCT FROM 'pending'
+                    AND d.retry_status IS DISTINCT FROM 'processing' THEN 'unhealthy'
                WHEN d.status = 'held' THEN 'degraded'
                WHEN NOT d.fresh THEN 'degraded'
                ELSE 'healthy'
@@ -283,6 +332,8 @@ SELECT s.name AS data_type,
            WHEN s.health = 'unknown' THEN 'no run has ended yet'
            WHEN s.status = 'rolled_back' AND s.error_class IS NOT NULL THEN 'an empty answer was kept back; the last good data stays'
            WHEN s.status = 'held' THEN 'a run is held: ' || coalesce(s.held_reason, 'see sync_held')
+           WHEN s.health = 'unhealthy' AND s.status = 'retryable' AND s.retry_status = 'dead' THEN pg_catalog.format(
+               'its retries are used up (%s)', s.error_class)
            WHEN s.health = 'unhealthy' THEN pg_catalog.format('the last run failed (%s)', s.error_class)
            WHEN s.health = 'degraded' THEN 'nothing has arrived for more than three intervals'
            WHEN s.status = 'retryable' THEN pg_catalog.format('the last run failed (%s) and the data is fresh', s.error_class)
@@ -290,6 +341,54 @@ SELECT s.name AS data_type,
            ELSE 'the last run succeeded'
        END AS reason
 FROM spoken AS s;
+
+CREATE VIEW sluice.sync_retry_queue WITH (security_barrier) AS
+SELECT q.id,
+       j.name AS data_type,
+       q.operation,
+       q.status,
+       q.priority,
+       q.retry_count,
+       q.max_retries,
+       q.next_retry_at,
+       sluice._told(q.last_error_message, q.sqlstate, q.error_class, j.own) AS last_error_message,
+       q.error_class,
+       q.context,
+       q.created_at,
+       q.updated_at
+FROM sluice._retry AS q
+JOIN sluice._visible_job AS j ON j.id = q.job_id;
+
+CREATE FUNCTION sluice.get_retry_queue(status text DEFAULT NULL) RETURNS SETOF sluice.sync_retry_queue
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF status NOT IN ('pending', 'processing', 'completed', 'dead') THEN
+        RAISE EXCEPTION 'unknown status "%"', status USING
+            ERRCODE = 'invalid_parameter_value',
+            DETAIL = 'A retry is pending, processing, completed or dead.',
+            HINT = 'For example: SELECT * FROM sluice.get_retry_queue(''pending'');';
+    END IF;
+    RETURN QUERY
+    SELECT q.* FROM sluice.sync_retry_queue AS q
+    WHERE get_retry_queue.status IS NULL OR q.status = get_retry_queue.status
+    ORDER BY q.priority DESC, q.created_at;
+END
+$$;
+
+CREATE FUNCTION sluice.get_connection_health(data_type text DEFAULT NULL) RETURNS SETOF sluice.sync_connection_health
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT h.* FROM sluice.sync_connection_health AS h
+    WHERE get_connection_health.data_type IS NULL OR h.data_type = get_connection_health.data_type
+    ORDER BY h.data_type;
+    IF NOT FOUND AND data_type IS NOT NULL THEN
+        RAISE EXCEPTION 'job "%" does not exist', data_type USING
+            ERRCODE = 'undefined_object',
+            HINT = 'SELECT data_type FROM sluice.sync_connection_health shows those that you may see.';
+    END IF;
+END
+$$;
 
 CREATE VIEW sluice.sync_connections WITH (security_barrier) AS
 SELECT s.srvname::text AS name,
@@ -309,7 +408,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT r.error_class, coalesce(r.error_class, '') NOT IN ('network', 'timeout', 'server', 'config') AS answered
     FROM sluice._run AS r JOIN sluice._job AS j ON j.id = r.job_id
-    WHERE j.server_oid = s.oid AND r.finished_at IS NOT NULL AND r.source <> 'rollback'
+    WHERE j.server_oid = s.oid AND r.finished_at IS NOT NULL AND r.source NOT IN ('rollback', 'ingest')
       AND (r.pages > 0 OR r.error_class NOT IN ('database', 'resource', 'internal', 'cancelled'))
     ORDER BY r.id DESC LIMIT 1
 ) AS last ON true
@@ -331,7 +430,8 @@ SELECT j.name AS data_type,
 FROM sluice._visible_job AS j
 JOIN sluice._job_state AS t ON t.job_id = j.id
 LEFT JOIN LATERAL (
-    SELECT x.* FROM sluice._run AS x WHERE x.job_id = j.id AND x.finished_at IS NOT NULL ORDER BY x.id DESC LIMIT 1
+    SELECT x.* FROM sluice._run AS x
+    WHERE x.job_id = j.id AND x.finished_at IS NOT NULL AND x.source <> 'ingest' ORDER BY x.id DESC LIMIT 1
 ) AS r ON true;
 
 CREATE VIEW sluice.sync_undo WITH (security_barrier) AS

@@ -7,9 +7,11 @@ mod access;
 mod connections;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod ingest;
 mod jobs;
 mod live;
 mod operate;
+mod retries;
 mod rollback;
 mod secrets;
 mod target;

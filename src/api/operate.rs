@@ -7,7 +7,7 @@ use crate::pg::procedure::{self, Procedure};
 use crate::pg::report::or_raise;
 use crate::pg::{bgworker, catalog, clock, failpoint, identity, latch, shmem};
 use crate::store::job::{self, Job};
-use crate::store::run;
+use crate::store::{run, state};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::{CallError, EndedWith, counted};
@@ -36,12 +36,21 @@ fn start(name: &str, from_page: Option<i64>) -> Result<i64> {
     let job = operable_job(name)?;
     refuse_at_rest(&job)?;
     require_connection(&job)?;
-    let id = run::request(job.id, RunSource::Manual, &caller_name()?, None)?;
+    let id = request(&job)?;
     wake();
     Ok(id)
 }
 
-fn refuse_at_rest(job: &Job) -> Result<()> {
+/// Asks for a read. While payloads are being written it comes right after that.
+fn request(job: &Job) -> Result<i64> {
+    let id = run::request(job.id, RunSource::Manual, &caller_name()?, None)?;
+    if run::is_ingest(id)? {
+        state::plan_next(job.id, Some(clock::now()))?;
+    }
+    Ok(id)
+}
+
+pub fn refuse_at_rest(job: &Job) -> Result<()> {
     let name = job.name.clone();
     if job.armed != Some(super::here()) {
         return Err(CallError::NotArmed { name }.into());
@@ -96,7 +105,7 @@ fn start_all() -> Result<i64> {
     let mut started = 0;
     for job in job::all()? {
         if may_operate(&job)? && refuse_at_rest(&job).is_ok() {
-            run::request(job.id, RunSource::Manual, &caller_name()?, None)?;
+            request(&job)?;
             started += 1;
         }
     }
@@ -142,8 +151,13 @@ CREATE PROCEDURE sluice.sync(job text) LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTI
 fn sync(job: Option<&str>, call: FunctionCallInfo) {
     or_raise(procedure::run(call, "sluice.sync", |procedure| {
         let job = given("job", job)?;
-        let id = start(job, None)?;
+        let mut id = start(job, None)?;
         procedure.commit();
+        while run::is_ingest(id)? {
+            wait_until_free(procedure, &operable_job(job)?)?;
+            id = start(job, None)?;
+            procedure.commit();
+        }
         wait(procedure, id, job)
     }));
 }

@@ -88,8 +88,17 @@ pub enum CallError {
     RunTimeout { limit: std::time::Duration },
     #[error("the collection has more {what} than the limit of {limit}")]
     RunLimit { what: &'static str, limit: u64 },
+    #[error("job \"{job}\" has no retry that waits")]
+    NoRetry { job: String },
     #[error("starting at a page is not supported yet")]
     FromPage,
+    #[error("the payload is neither a record nor an array of records")]
+    PayloadKind { found: String },
+    #[error("the payload is larger than {limit} bytes")]
+    PayloadSize { bytes: i64, limit: i64 },
+    /// Payloads come faster than they are written, or nobody looks at those that were set aside.
+    #[error("the queue of job \"{name}\" is full")]
+    QueueFull { name: String, payloads: i64, bytes: i64 },
 }
 
 /// The error that ended a run, as the run's row tells it.
@@ -116,6 +125,7 @@ impl Explain for CallError {
         match self {
             CallError::Stopped => Class::Cancelled,
             CallError::RunTimeout { .. } => Class::Timeout,
+            CallError::QueueFull { .. } => Class::Resource,
             _ => Class::Config,
         }
     }
@@ -123,6 +133,7 @@ impl Explain for CallError {
     fn sqlstate(&self) -> &'static str {
         match self {
             CallError::NotPreloaded
+            | CallError::NoRetry { .. }
             | CallError::NotHeld { .. }
             | CallError::Paused { .. }
             | CallError::Disabled { .. }
@@ -150,7 +161,9 @@ impl Explain for CallError {
             CallError::UnknownLevel { .. } => "22023",
             CallError::WorkerDidNotStart { .. } => "58000",
             CallError::Stopped | CallError::RunTimeout { .. } => "57014",
-            CallError::RunLimit { .. } => "54000",
+            CallError::RunLimit { .. } | CallError::PayloadSize { .. } => "54000",
+            CallError::PayloadKind { .. } => "22023",
+            CallError::QueueFull { .. } => "53400",
             CallError::FromPage => "0A000",
             // What the run ended with takes its place where that is known: see `carried_sqlstate`.
             CallError::RunEnded { .. } => "58000",
@@ -185,6 +198,12 @@ impl Explain for CallError {
                 "It may be sent to {bound_to} only, and the connection calls {origin}."
             )),
             CallError::RunEnded { error, .. } => Some(ended_detail(error)),
+            CallError::PayloadKind { found } => Some(format!("It is a JSON {found}.")),
+            CallError::PayloadSize { bytes, .. } => Some(format!("Its text has {bytes} bytes.")),
+            CallError::QueueFull { payloads, bytes, .. } => Some(format!(
+                "It holds {} with {bytes} bytes.",
+                counted(*payloads, "payload")
+            )),
             CallError::WorkerDidNotStart { attempts, .. } => {
                 Some(format!("{attempts} workers ended before they could take the run."))
             }
@@ -225,6 +244,10 @@ impl Explain for CallError {
             CallError::RunTimeout { .. } => "It goes on at its checkpoint with the next run; the limit is the setting timeouts.run.".into(),
             CallError::RunLimit { what, .. } => format!("Raise or remove the setting limits.{what}."),
             CallError::UnboundSecret { name } => format!("Set it with one: SELECT sluice.set_secret({}, '…', origin => 'https://…').", literal(name)),
+            CallError::NoRetry { job } => format!("SELECT sluice.start_sync({}) runs it now.", literal(job)),
+            CallError::PayloadKind { .. } => "Give one record as an object, an array of records, or a document as the remote answers it.".into(),
+            CallError::PayloadSize { .. } => "Send the records in several payloads.".into(),
+            CallError::QueueFull { name, .. } => format!("SELECT status, waits_for, error_message FROM sluice.sync_ingest WHERE data_type = {0} says what they wait for; SELECT sluice.drop_ingest({0}) drops those that were set aside.", literal(name)),
             CallError::FromPage => "Leave from_page out: the run goes on at its checkpoint.".into(),
         };
         Some(hint)

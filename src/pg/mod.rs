@@ -11,6 +11,7 @@ pub mod copy;
 pub mod failpoint;
 pub mod hooks;
 pub mod identity;
+pub mod jsonb;
 pub mod key_file;
 pub mod latch;
 pub mod lock;

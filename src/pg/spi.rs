@@ -56,9 +56,13 @@ pub fn execute(sql: &str, args: &[DatumWithOid]) -> Result<u64> {
 
 /// Runs a statement that writes or locks; the first row that it returns, if there is one.
 pub fn returning<T>(sql: &str, args: &[DatumWithOid], read: impl FnMut(&Row) -> Result<T>) -> Result<Option<T>> {
+    Ok(all_returning(sql, args, read)?.into_iter().next())
+}
+
+/// Runs a statement that writes or locks; all rows that it returns.
+pub fn all_returning<T>(sql: &str, args: &[DatumWithOid], read: impl FnMut(&Row) -> Result<T>) -> Result<Vec<T>> {
     catalog::require_primary()?;
-    let returned = Spi::connect_mut(|client| collect(client.update(sql, None, args).map_err(misuse)?, read))?;
-    Ok(returned.into_iter().next())
+    Spi::connect_mut(|client| collect(client.update(sql, None, args).map_err(misuse)?, read))
 }
 
 fn collect<T>(table: SpiTupleTable, mut read: impl FnMut(&Row) -> Result<T>) -> Result<Vec<T>> {

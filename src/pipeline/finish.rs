@@ -4,8 +4,11 @@ use super::{Ended, Work};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::shmem;
 use crate::store::job::{self, Job};
-use crate::store::{run, state};
+use crate::store::{ingest, retry, run, state};
+use sluice_core::retry::SplitMix64;
+use sluice_core::retry_queue::{Failed, Next};
 use sluice_core::run::RunStatus;
+use sluice_core::settings::Settings;
 use sluice_core::{Class, Error, Result};
 
 /// Writes how the run ended. A published run and a rollback have done so already, in their own transaction.
@@ -15,16 +18,19 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>) -> Resul
         return Ok(());
     };
     match outcome {
-        Ok(Ended::Published | Ended::RolledBack) => Ok(()),
+        Ok(Ended::Published | Ended::RolledBack | Ended::Ingested) => Ok(()),
         Ok(Ended::Held(reason)) => {
             run::hold(work.run, work.job, reason, now)?;
             state::end_read(work.job)?;
+            retry::complete(work.job)?;
             job::plan_after_success(&job, started, now)
         }
         Ok(Ended::KeptBack(error)) => {
             run::fail(work.run, RunStatus::RolledBack, error, now)?;
             state::end_read(work.job)?;
             state::note_failure(work.job, now)?;
+            // The remote was reached and answered: that its answer was refused is for the next run to judge anew.
+            retry::complete(work.job)?;
             job::plan_after_success(&job, started, now)
         }
         Err(error) => fail(work, &job, error, now),
@@ -34,18 +40,53 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>) -> Resul
 fn fail(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<()> {
     let status = status_after(work, error)?;
     run::fail(work.run, status, error, now)?;
+    if run::is_ingest(work.run)? {
+        // Neither the schedule nor the health of the remote has to do with it.
+        let delay = sluice_core::ingest::delay_after(ingest::failures(work.job)? + 1);
+        return ingest::postpone(work.job, work.run, error, now.plus(delay));
+    }
     // An approved run that could not be published keeps its pages, and waits for a decision again.
     if run::hold_again(work.run)? {
         return job::plan_after_failure(job, now, false);
     }
     if status == RunStatus::Stopped {
+        retry::complete(work.job)?;
         return job::plan_after_failure(job, now, false);
     }
     state::note_failure(work.job, now)?;
     if leads_nowhere(work, error, now)? {
         state::give_up_read(work.job)?;
     }
-    job::plan_after_failure(job, now, !error.class().is_recoverable())
+    plan_after(work, job, error, now)
+}
+
+/// Has the run tried again by the queue, or by the schedule.
+fn plan_after(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<()> {
+    // A rollback is asked for by a person, and asked for again by one.
+    if run::is_rollback(work.run)? {
+        return job::plan_after_failure(job, now, false);
+    }
+    // A definition that cannot be read any more has no attempts either.
+    let policy = Settings::parse(&job.settings).unwrap_or_default().retry.queue;
+    let open = retry::open_of(work.job)?;
+    let failed = Failed {
+        class: error.class(),
+        retries: open.map_or(0, |entry| entry.retries),
+        progressed: run::counts(work.run)?.pages > 0,
+    };
+    let random = SplitMix64::new(clock::random_seed()).next_f64();
+    match policy.next(failed, open.is_some(), random) {
+        Next::Wait { delay, retries } => {
+            retry::queue(work.run, retries, policy.attempts, now.plus(delay))?;
+            // The schedule waits with it.
+            state::plan_next(work.job, None)
+        }
+        Next::Dead => {
+            retry::bury(work.job, work.run)?;
+            job::plan_after_failure(job, now, true)
+        }
+        Next::NotQueued => job::plan_after_failure(job, now, !error.class().is_recoverable()),
+    }
 }
 
 /// Whether the pages of the read must not be gone on with: they loop, or they are all there and cannot be published as

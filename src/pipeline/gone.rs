@@ -6,7 +6,7 @@ use super::plan::Plan;
 use super::read::ReadState;
 use crate::pg::latch;
 use crate::store::state::State;
-use crate::store::{missing, page};
+use crate::store::{ingest, missing, page};
 use sluice_core::Result;
 use sluice_core::data::{self, Mapping};
 use sluice_core::error::{Error, InternalError};
@@ -43,6 +43,34 @@ impl Compared {
         self.fresh = pages.into_iter().filter(|p| p.2 > 0).collect();
         self.dropped.clear();
     }
+
+    /// A key that was sent to us came later than what is known of its absence.
+    fn heed(&mut self, sent: &Sent) {
+        let since: HashSet<&Vec<u8>> = sent.since.iter().collect();
+        if !since.is_empty() {
+            self.gone.retain(|key| !since.contains(key));
+        }
+        for key in sent.before.iter().chain(&sent.since) {
+            self.confirmed.remove(key);
+        }
+    }
+}
+
+/// Keys that payloads brought since the published read began: their rows are the job's own, too.
+struct Sent {
+    /// Before this read began: it should have them.
+    before: Vec<Vec<u8>>,
+    /// After it began: it may have passed their place already, and says nothing of them.
+    since: Vec<Vec<u8>>,
+}
+
+impl Sent {
+    fn load(job: i64, form: &str, published: i64, generation: i64) -> Result<Sent> {
+        Ok(Sent {
+            before: ingest::keys_between(job, form, published, Some(generation))?,
+            since: ingest::keys_between(job, form, generation, None)?,
+        })
+    }
 }
 
 /// Compares the read of `generation` with the published one.
@@ -56,24 +84,29 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
     };
     let is_last = read.state.whole_generation == read.state.published_generation;
     let same_mapping = read.state.published_version.as_deref() == Some(mapping.version().0.as_slice());
+    let form = key_form(plan);
     let missing_before = match read.state.whole_generation {
-        Some(whole) => missing::of_generation(job, whole, &key_form(plan))?,
+        Some(whole) => missing::of_generation(job, whole, &form)?,
         None => Vec::new(),
     };
+    let sent = Sent::load(job, &form, read.state.whole_generation.unwrap_or(0), generation)?;
     let keys = KeyReader {
         job,
         mapping,
         same_mapping: same_mapping && is_last,
     };
-    let mut compared = if !read.verifying && same_mapping && same_pages(&now, &before) {
+    let mut compared = if !read.verifying && same_mapping && sent.before.is_empty() && same_pages(&now, &before) {
         unchanged(&read.state, missing_before)
     } else {
-        compare_keys(&keys, &now, &before, &missing_before)?
+        compare_keys(&keys, &now, &before, (&missing_before, &sent.before))?
     };
+    compared.heed(&sent);
     compared.rows_before = match is_last {
         true => u64::try_from(read.state.published_rows).unwrap_or(0),
         false => records_of(&before),
     };
+    // At least that many: some of them may be among the pages' rows.
+    compared.rows_before = compared.rows_before.max(sent.before.len() as u64);
     compared.gapless = (1..).zip(&now).all(|(expected, (number, ..))| *number == expected);
     compared.records = records_of(&now);
     // A key that comes twice makes the order of pages matter: then every page is applied.
@@ -129,7 +162,9 @@ fn unchanged(state: &State, missing_before: Vec<Vec<u8>>) -> Compared {
     }
 }
 
-fn compare_keys(keys: &KeyReader, now: &[Page], before: &[Page], missing: &[Vec<u8>]) -> Result<Compared> {
+/// `more`: keys of rows that are in no page of the former read: missing from it, and sent to us since.
+fn compare_keys(keys: &KeyReader, now: &[Page], before: &[Page], more: (&[Vec<u8>], &[Vec<u8>])) -> Result<Compared> {
+    let (missing, sent) = more;
     let mut compared = Compared::default();
     let dropped = not_among(before, now);
     let total: i64 = now.iter().map(|(_, _, records)| *records).sum();
@@ -150,7 +185,12 @@ fn compare_keys(keys: &KeyReader, now: &[Page], before: &[Page], missing: &[Vec<
         for (_, hash, records) in &dropped {
             keys.each(hash, false, *records, &mut gone)?;
         }
-        missing.iter().for_each(|key| gone(key));
+        missing.iter().chain(sent).for_each(|key| gone(key));
+    }
+    if !sent.is_empty() {
+        // They may be in the former pages as well.
+        compared.gone.sort_unstable();
+        compared.gone.dedup();
     }
     compared.confirmed = compared
         .gone

@@ -10,7 +10,8 @@
 //! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `batch` writes and commits;
 //! `new_fields` sees members that no column takes, `drift` writes them down, `evolve` gives them columns;
 //! `refused` names the record that PostgreSQL would not take; `gone` finds what vanished, `difference` what changed;
-//! `publish` makes a read visible, `settle` ends one whose rows are there, `brought` keeps what it brought; `rollback` takes runs back; `finish` ends a run's row.
+//! `publish` makes a read visible, `settle` ends one whose rows are there, `brought` keeps what it brought; `ingest` writes what others
+//! sent us; `rollback` takes runs back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod apply;
@@ -22,6 +23,7 @@ mod drift;
 mod evolve;
 mod finish;
 mod gone;
+mod ingest;
 mod new_fields;
 mod pages;
 mod plan;
@@ -63,6 +65,8 @@ enum Ended {
     Held(String),
     /// An empty answer was refused; the last good data stays.
     KeptBack(Error),
+    /// The payloads that waited are written; committed already.
+    Ingested,
     /// A rollback is done; committed already.
     RolledBack,
 }
@@ -88,6 +92,7 @@ fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
     match *task {
         Task::RollBack { to, resume } => rollback::run(work, plan, to, resume),
         Task::Approve { generation } => publish::approved(work, plan, generation),
+        Task::Ingest => ingest::run(work, plan),
         Task::Sync => sync(work, plan),
     }
 }

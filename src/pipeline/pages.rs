@@ -75,7 +75,7 @@ fn take_pages(
 }
 
 /// Ends the run where somebody asked for it or its time is over.
-fn check_end(work: &Work, deadline: Option<(Instant, Duration)>) -> Result<()> {
+pub(super) fn check_end(work: &Work, deadline: Option<(Instant, Duration)>) -> Result<()> {
     transaction::guarded(|| {
         latch::check_interrupts();
         Ok(())

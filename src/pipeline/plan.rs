@@ -9,7 +9,7 @@ use crate::store::connection::{self, Server};
 use crate::store::drift;
 use crate::store::job::Job;
 use crate::store::run::Run;
-use crate::store::{self, role, run};
+use crate::store::{self, retry, role, run};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
@@ -40,16 +40,29 @@ pub struct Plan {
 /// What a run is for.
 pub enum Task {
     Sync,
-    Approve { generation: i64 },
-    RollBack { to: Option<i64>, resume: bool },
+    /// Writes payloads that wait.
+    Ingest,
+    Approve {
+        generation: i64,
+    },
+    RollBack {
+        to: Option<i64>,
+        resume: bool,
+    },
 }
 
 /// Takes the run that this worker was started for; None where it is no longer there to take.
 pub fn take(work: &Work) -> Result<Option<Run>> {
-    let Some(found) = run::by_id(work.run)? else {
+    // First taken, then looked at: what it is for may change until then.
+    if !run::start(work.run, crate::pg::clock::now())? {
         return Ok(None);
-    };
-    Ok(run::start(work.run, crate::pg::clock::now())?.then_some(found))
+    }
+    let found = run::by_id(work.run)?;
+    let others = [RunSource::Rollback, RunSource::Ingest].map(RunSource::as_str);
+    if found.as_ref().is_some_and(|run| !others.contains(&run.source.as_str())) {
+        retry::take_place(work.job)?;
+    }
+    Ok(found)
 }
 
 pub fn task(run: &Run) -> Task {
@@ -63,6 +76,7 @@ pub fn task(run: &Run) -> Task {
             resume: run.rollback_resume,
         },
         (false, true, Some(generation)) => Task::Approve { generation },
+        _ if run.source == RunSource::Ingest.as_str() => Task::Ingest,
         _ => Task::Sync,
     }
 }

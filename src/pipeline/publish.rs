@@ -16,7 +16,7 @@ use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, latch, transaction};
 use crate::store::run::{self, Counts};
-use crate::store::{job, missing, page, state, undo};
+use crate::store::{ingest, job, missing, page, retry, state, undo};
 use sluice_core::data::{self, Mapping};
 use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Removals};
 use sluice_core::run::RunStatus;
@@ -112,10 +112,7 @@ struct Publishing<'a> {
 
 impl Publishing<'_> {
     fn once(&self) -> Result<Verdict> {
-        let Some(mapping) = self.mapping() else {
-            // Not one record has ever come: nothing to map, nothing to publish but that.
-            return self.decide_without_mapping();
-        };
+        let mapping = self.mapping().ok_or(data::DataError::NoColumns)?;
         let mut compared = gone::compare(self.plan, self.read, self.generation, &mapping)?;
         let live = self.live(&compared);
         let facts = self.facts(&compared);
@@ -132,25 +129,10 @@ impl Publishing<'_> {
         Ok(Verdict::Published)
     }
 
-    /// The mapping that the pages were decoded with.
+    /// The mapping that the pages were decoded with. Where not one record has come, there is nothing to map but keys.
     fn mapping(&self) -> Option<Arc<Mapping>> {
-        self.read.mapping.clone()
-    }
-
-    fn decide_without_mapping(&self) -> Result<Verdict> {
-        let parts = MappingParts::of(self.plan);
-        let mapping = parts
-            .mapping(|_| false)
-            .map(Arc::new)
-            .ok_or(data::DataError::NoColumns)?;
-        self.finish(&Publication {
-            mapping: &mapping,
-            rows: 0,
-            unconfirmed: 0,
-            skip_valid: true,
-            cursor: self.read.state.cursor.clone(),
-        })?;
-        Ok(Verdict::Published)
+        let of_keys = || MappingParts::of(self.plan).mapping(|_| false).map(Arc::new);
+        self.read.mapping.clone().or_else(of_keys)
     }
 
     fn live(&self, compared: &Compared) -> Live {
@@ -313,6 +295,7 @@ pub fn finish_published(
     })?;
     run::supersede_held(work.job, work.run)?;
     run::finish(work.run, RunStatus::Succeeded, now)?;
+    retry::complete(work.job)?;
     job::plan_after_success(&plan.job, shmem::started_at(work.slot), now)
 }
 
@@ -330,9 +313,10 @@ pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
     let kept = state::kept_generations(work.job)?;
     page::keep_only(work.job, &kept)?;
     missing::keep_only(work.job, &kept)?;
+    ingest::forget_keys(work.job)?;
     run::prune(work.job, KEPT_RUNS)?;
     Ok(())
 }
 
 /// Runs whose rows are kept whatever became of them.
-const KEPT_RUNS: i64 = 1000;
+pub const KEPT_RUNS: i64 = 1000;

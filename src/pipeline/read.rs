@@ -205,7 +205,7 @@ fn is_verification_due(plan: &Plan, state: &State) -> bool {
 }
 
 /// The mapping that is certain before a page has come.
-fn known_mapping(plan: &Plan, state: &State) -> Option<Arc<Mapping>> {
+pub fn known_mapping(plan: &Plan, state: &State) -> Option<Arc<Mapping>> {
     if plan.columns_given {
         return MappingParts::of(plan).mapping(|_| true).map(Arc::new);
     }

@@ -6,9 +6,11 @@
 pub mod brought;
 pub mod connection;
 pub mod drift;
+pub mod ingest;
 pub mod job;
 pub mod missing;
 pub mod page;
+pub mod retry;
 pub mod role;
 pub mod run;
 pub mod secret;
@@ -34,6 +36,10 @@ fn value<T: FromDatum + IntoDatum>(sql: &str, args: &[DatumWithOid]) -> Result<O
 
 fn execute(sql: &str, args: &[DatumWithOid]) -> Result<u64> {
     identity::elevated(|| spi::execute(sql, args))
+}
+
+fn all_returning<T>(sql: &str, args: &[DatumWithOid], read: impl FnMut(&spi::Row) -> Result<T>) -> Result<Vec<T>> {
+    identity::elevated(|| spi::all_returning(sql, args, read))
 }
 
 fn returning<T>(sql: &str, args: &[DatumWithOid], read: impl FnMut(&spi::Row) -> Result<T>) -> Result<Option<T>> {

@@ -58,15 +58,25 @@ pub fn open_of(job: i64) -> Result<Option<Run>> {
     row(&sql, &[job.into()], read)
 }
 
-/// Asks for a run; the open one's id where there is one already.
+/// Asks for a run; the open one's id where there is one already. One that was asked for to write payloads and has not
+/// begun gives its place: payloads come after a read.
 pub fn request(job: i64, source: RunSource, by: &str, not_before: Option<Timestamp>) -> Result<i64> {
-    let sql = "INSERT INTO sluice._run (job_id, source, requested_by, status, not_before) \
-               VALUES ($1, $2, $3, 'scheduled', $4) \
-               ON CONFLICT (job_id) WHERE status IN ('scheduled', 'running', 'publishing') \
-               DO UPDATE SET not_before = NULL RETURNING id";
+    let sql = include_str!("../../sql/query/request_run.sql");
     let at = not_before.map(TimestampWithTimeZone::from);
     let args = [job.into(), source.as_str().into(), by.into(), at.into()];
     Ok(returning(sql, &args, |r| r.need(1))?.expect("INSERT … RETURNING gives the id"))
+}
+
+/// Whether this run writes payloads and asks the remote for nothing.
+pub fn is_ingest(id: i64) -> Result<bool> {
+    let sql = "SELECT source = 'ingest' FROM sluice._run WHERE id = $1";
+    Ok(value::<bool>(sql, &[id.into()])?.unwrap_or(false))
+}
+
+/// Whether the job's latest run wrote payloads.
+pub fn latest_is_ingest(job: i64) -> Result<bool> {
+    let sql = "SELECT source = 'ingest' FROM sluice._run WHERE job_id = $1 ORDER BY id DESC LIMIT 1";
+    Ok(value::<bool>(sql, &[job.into()])?.unwrap_or(false))
 }
 
 /// Asks for a rollback; None where the job is occupied.
@@ -317,6 +327,12 @@ pub fn changed(id: i64) -> Result<bool> {
 pub fn changed_without_undo(job: i64, after: i64) -> Result<bool> {
     let sql = include_str!("../../sql/query/changed_without_undo.sql");
     Ok(value::<bool>(sql, &[job.into(), after.into()])?.unwrap_or(false))
+}
+
+/// Whether a run takes others back, and reads nothing.
+pub fn is_rollback(id: i64) -> Result<bool> {
+    let sql = "SELECT source = 'rollback' FROM sluice._run WHERE id = $1";
+    Ok(value::<bool>(sql, &[id.into()])?.unwrap_or(false))
 }
 
 /// A run's counters.

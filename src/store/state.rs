@@ -263,6 +263,23 @@ pub fn void_skip(job: i64) -> Result<()> {
     .map(drop)
 }
 
+/// The target is empty: the next read begins at the first page of the whole collection.
+pub fn read_all_anew(job: i64) -> Result<()> {
+    give_up_read(job)?;
+    execute(
+        "UPDATE sluice._job_state SET cursor = NULL WHERE job_id = $1",
+        &[job.into()],
+    )
+    .map(drop)
+}
+
+/// Payloads of webhooks were written. Pages that were applied before say nothing of these rows any more.
+pub fn note_ingest(job: i64) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET skip_valid = false, ingested = reading, crashes = 0, updated_at = now() \
+               WHERE job_id = $1";
+    execute(sql, &[job.into()]).map(drop)
+}
+
 /// Counts an interrupted run; how many there were without a committed page between them.
 pub fn count_crash(job: i64) -> Result<i32> {
     let sql = "UPDATE sluice._job_state SET crashes = crashes + 1 WHERE job_id = $1 RETURNING crashes";

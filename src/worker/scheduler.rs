@@ -6,7 +6,7 @@
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::identity::RunAs;
 use crate::pg::{Datum, Oid, bgworker, catalog, failpoint, settings, shmem, transaction};
-use crate::store::{self, job::Job, role, run, state};
+use crate::store::{self, ingest, job::Job, retry, role, run, state};
 use crate::worker::log_error;
 use pgrx::prelude::*;
 use sluice_core::Result;
@@ -19,6 +19,11 @@ const RETRY: Duration = Duration::from_secs(5);
 const AFTER_ERROR: Duration = Duration::from_secs(30);
 /// The delay before the work goes on after the first and the second interruption in a row; the third disables the job.
 const AFTER_CRASH: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+
+/// How late a retry is when the scheduler steps in for a pg_cron that was to process it.
+const CRON_GRACE: Duration = Duration::from_secs(180);
+/// Retries that one pass makes runnable.
+const MOST_RETRIES: i64 = 1000;
 
 /// How many workers may end before one of them takes the run.
 const ATTEMPTS: i32 = 5;
@@ -59,7 +64,13 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
     for job in transaction::run(store::job::all)? {
         smooth &= isolated("planning a job", || plan(&job, now)).is_some();
     }
-    let mut next = transaction::run(|| next_planned(now))?;
+    let grace = match transaction::run(retry::is_processed_by_cron)? {
+        true => CRON_GRACE,
+        false => Duration::ZERO,
+    };
+    smooth &= isolated("processing retries", || process_retries(now.minus(grace), now)).is_some();
+    let planned = transaction::run(|| next_planned(now))?;
+    let mut next = planned.min(transaction::run(|| next_retry(now))?.plus(grace));
     for (run, job, delay) in transaction::run(run::waiting)? {
         let at = now.plus(Duration::from_secs_f64(delay));
         if at > now {
@@ -99,10 +110,13 @@ fn close_dead(dead: &run::Run, now: Timestamp) -> Result<()> {
         .ok()
         .and_then(|n| AFTER_CRASH.get(n).copied());
     match delay {
-        None => store::job::disable(
-            dead.job,
-            &format!("its runs were interrupted {crashes} times in a row without a committed page"),
-        ),
+        None => {
+            retry::bury(dead.job, dead.id)?;
+            store::job::disable(
+                dead.job,
+                &format!("its runs were interrupted {crashes} times in a row without a committed page"),
+            )
+        }
         Some(delay) => go_on(dead, now.plus(delay)),
     }
 }
@@ -116,7 +130,11 @@ fn go_on(dead: &run::Run, at: Timestamp) -> Result<()> {
     if dead.source == RunSource::Rollback.as_str() {
         return run::request_rollback(dead.job, "scheduler", dead.rollback_to, dead.rollback_resume).map(drop);
     }
-    run::request(dead.job, RunSource::Resume, "scheduler", Some(at)).map(drop)
+    let source = match dead.source == RunSource::Ingest.as_str() {
+        true => RunSource::Ingest,
+        false => RunSource::Resume,
+    };
+    run::request(dead.job, source, "scheduler", Some(at)).map(drop)
 }
 
 /// Asks for the job's run when it is due.
@@ -131,7 +149,21 @@ fn plan(job: &Job, now: Timestamp) -> Result<()> {
     if run::open_of(job.id)?.is_some() {
         return Ok(());
     }
-    match store::job::seconds_to(job.id, now)? {
+    let next = store::job::seconds_to(job.id, now)?;
+    let has_payload = ingest::seconds_to_next(job.id, now)?.is_some_and(|seconds| seconds <= 0.0);
+    // Reads and payloads take turns where both are due.
+    let reads_first = next.is_some_and(|seconds| seconds <= 0.0) && run::latest_is_ingest(job.id)?;
+    if has_payload && !reads_first {
+        return run::request(job.id, RunSource::Ingest, "scheduler", None).map(drop);
+    }
+    match retry::open_of(job.id)? {
+        // The schedule waits with it, unless somebody has asked for a run.
+        Some(entry) if entry.pending && next.is_none() => return Ok(()),
+        // Its run ended without a word, as one that was stopped before a worker took it.
+        Some(entry) if !entry.pending => return retry::wait_again(job.id, now),
+        _ => {}
+    }
+    match next {
         Some(seconds) if seconds <= 0.0 => {
             run::request(job.id, RunSource::Schedule, "scheduler", None)?;
             state::plan_next(job.id, None)?;
@@ -155,6 +187,21 @@ fn is_armed(job: &Job) -> bool {
 /// When the next job of this database is due.
 fn next_planned(now: Timestamp) -> Result<Timestamp> {
     let seconds = store::job::seconds_to_next(here(), now)?;
+    Ok(seconds.map_or(Timestamp::NEVER, |s| now.plus(Duration::from_secs_f64(s.max(0.0)))))
+}
+
+/// Asks for the runs of the retries whose time came before `until`.
+fn process_retries(until: Timestamp, now: Timestamp) -> Result<()> {
+    retry::prune(now)?;
+    for claimed in retry::claim(until, here(), MOST_RETRIES)? {
+        run::request(claimed.job, RunSource::Retry, "scheduler", None)?;
+    }
+    Ok(())
+}
+
+/// When the next retry of this database is due.
+fn next_retry(now: Timestamp) -> Result<Timestamp> {
+    let seconds = retry::seconds_to_next(here(), now)?;
     Ok(seconds.map_or(Timestamp::NEVER, |s| now.plus(Duration::from_secs_f64(s.max(0.0)))))
 }
 

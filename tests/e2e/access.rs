@@ -4,11 +4,12 @@ use crate::scene::{SOON, Scene, create_job, make_role};
 use sluice_e2e::{Cluster, Db};
 
 const LEVELS: [&str; 4] = ["monitor", "writer", "operator", "admin"];
-const VIEWS: [&str; 11] = [
+const VIEWS: [&str; 12] = [
     "sync_status",
     "sync_jobs",
     "sync_runs",
     "sync_held",
+    "sync_ingest",
     "sync_progress",
     "sync_connection_health",
     "sync_connections",
@@ -19,23 +20,36 @@ const VIEWS: [&str; 11] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 25] = [
+const FUNCTIONS: [(&str, &str); 38] = [
     ("alter_job", "wa"),
     ("approve", "woa"),
     ("arm", "a"),
+    ("cleanup", "oa"),
+    ("clear_queue", "woa"),
     ("create_connection", "wa"),
     ("create_job", "wa"),
     ("discard", "woa"),
     ("drop_connection", "wa"),
+    ("drop_ingest", "woa"),
     ("drop_job", "wa"),
     ("drop_secret", "wa"),
     ("force_sync_all", "woa"),
+    ("get_connection_health", "mwoa"),
+    ("get_retry_queue", "mwoa"),
     ("get_sync_status", "mwoa"),
     ("grant_access", "a"),
     ("grant_secret", "wa"),
+    ("ingest", "wa"),
+    ("install_cron_jobs", "oa"),
+    ("is_recoverable_error", "mwoa"),
     ("pause_job", "woa"),
     ("preview_rollback", "woa"),
+    ("process_sync_retries", "oa"),
+    ("redrive", "woa"),
+    ("remove_cron_jobs", "oa"),
     ("resume_job", "woa"),
+    ("retry_ingest", "woa"),
+    ("retry_now", "woa"),
     ("revoke_access", "a"),
     ("rollback_to", "woa"),
     ("set_secret", "wa"),
@@ -173,7 +187,7 @@ fn writers_see_their_own_rows_and_monitors_and_operators_see_all() {
             "sync_connections" => continue,
             _ => "data_type",
         };
-        let filled = !["sync_held", "sync_progress", "sync_drift"].contains(&view);
+        let filled = !["sync_held", "sync_ingest", "sync_progress", "sync_drift"].contains(&view);
         let names = |role: &str| seen(&mut cluster.db_as(role, &scene.database), view, column);
         let of = |name: &str| {
             if view == "sync_secrets" {

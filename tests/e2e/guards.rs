@@ -133,7 +133,7 @@ const PASSES: Expected = Expected {
     class: "server",
     sqlstate: "08006",
     health: "healthy",
-    action: "remote",
+    action: "wait",
     message: "",
 };
 

@@ -15,6 +15,7 @@ mod bad_target; // that cannot be written, or changes in mid-run
 mod cancelled_calls; // what a call leaves behind whose caller is cancelled, ended or killed
 mod changes_between; // two runs: the rows, the job, the caller's patience
 mod crashes; // processes that die in mid-run, and what must not be lost
+mod cron; // pg_cron, which processes retries where a DBA wants it to
 mod definitions; // reads under a definition, a table or a moment that is not the usual one
 mod drift; // fields that come, go or change, and the columns that a target gets
 mod dropped_columns; // a rollback of runs that wrote a column which is gone since
@@ -30,6 +31,7 @@ mod owner_settings; // which change nothing about the rows
 mod paging; // the other paginations, and what servers do at the last page
 mod refresh; // a refresh: what readers see, what is written, what is left alone
 mod refused_records; // what PostgreSQL would not take: which record, which column
+mod retries; // the retry queue: what waits, and when it is tried again
 mod roles; // who a run acts as, several databases, names of every kind
 mod serving; // launcher, scheduler, workers
 mod standby; // quiet until it is promoted
@@ -37,3 +39,4 @@ mod stopping; // prompt, whatever a run is doing
 mod targets; // tables of every kind, databases of other encodings
 mod undo; // taking published runs back
 mod waiting; // for the remote, holding nothing
+mod webhooks; // payloads that others send us

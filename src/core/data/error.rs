@@ -43,9 +43,9 @@ pub enum DataError {
     NotAnObject { record: u64, found: JsonKind },
     #[error("no member of the records is a column of the target")]
     NoColumns,
-    #[error("record {record} has no value for key column \"{column}\"")]
+    #[error("record {record} has no value for key column \"{}\"", self::excerpt(.column))]
     KeyMissing { record: u64, column: String },
-    #[error("record {record} does not fit column \"{column}\" of type {type_name}")]
+    #[error("record {record} does not fit column \"{}\" of type {type_name}", self::excerpt(.column))]
     DoesNotFit {
         record: u64,
         column: String,

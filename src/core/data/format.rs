@@ -189,8 +189,8 @@ impl Csv {
             })?;
             return Ok(text.strip_prefix('\u{feff}').unwrap_or(text).into());
         }
-        let (text, _) = self.encoding.decode_with_bom_removal(body);
-        match text.contains(char::REPLACEMENT_CHARACTER) {
+        let (text, has_errors) = self.encoding.decode_with_bom_removal(body);
+        match has_errors {
             false => Ok(text),
             true => Err(DataError::NotInEncoding {
                 encoding: self.encoding.name(),

@@ -144,7 +144,8 @@ fn is_shorthand(name: &str) -> bool {
     begins_well && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The escapes of a normalized path (RFC 9535, section 2.7).
+/// The escapes of a normalized path (RFC 9535, section 2.7), and of every other control character, since paths stand in
+/// messages.
 fn write_quoted(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
     f.write_str("['")?;
     for character in name.chars() {
@@ -154,7 +155,7 @@ fn write_quoted(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
             '\n' => f.write_str("\\n")?,
             '\r' => f.write_str("\\r")?,
             '\t' => f.write_str("\\t")?,
-            c if u32::from(c) < 0x20 => write!(f, "\\u{:04x}", u32::from(c))?,
+            c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
             c => write!(f, "{c}")?,
         }
     }

@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::connection::{ConfigError, Subject};
 use crate::job::JobFault;
+use crate::url_policy::join::{has_broken_code, holds_hidden_separator};
 
 const LONGEST: usize = 2048;
 
@@ -140,18 +141,7 @@ fn segment_fault(text: &str) -> Option<PathFault> {
     if lower.split('/').any(|segment| matches!(segment, "." | "..")) || once.contains("%2e") {
         return Some(PathFault::Above);
     }
-    let broken = lower.split('%').skip(1).any(|code| hex(code).is_none());
-    let hides = |code: u8| code < 0x20 || [0x2f, 0x5c, 0x7f].contains(&code);
-    let hidden = once.split('%').skip(1).filter_map(hex).any(hides);
-    (broken || hidden).then_some(PathFault::Encoded)
-}
-
-/// What the two hexadecimal digits at the beginning mean.
-fn hex(code: &str) -> Option<u8> {
-    let digits = code
-        .get(..2)
-        .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
-    u8::from_str_radix(digits, 16).ok()
+    (has_broken_code(text) || holds_hidden_separator(text)).then_some(PathFault::Encoded)
 }
 
 #[cfg(test)]

@@ -149,6 +149,22 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// An array of 1 to 20 intervals.
+    pub fn intervals(&self, range: RangeInclusive<Duration>) -> Result<Vec<Duration>, ConfigError> {
+        const EXAMPLE: &str = "[\"5 min\", \"10 min\"]";
+        match serde_json::from_str::<Vec<&RawValue>>(self.raw.get()) {
+            Ok(each) if (1..=20).contains(&each.len()) => {
+                let field = |(place, raw): (usize, &'a RawValue)| Field {
+                    path: format!("{}[{place}]", self.path),
+                    raw,
+                };
+                let fields = each.into_iter().enumerate().map(field);
+                fields.map(|field| field.interval(range.clone())).collect()
+            }
+            _ => Err(self.wrong("an array of 1 to 20 intervals", EXAMPLE)),
+        }
+    }
+
     /// A number of bytes, or a text with one of PostgreSQL's memory units (1 kB is 1024 B).
     pub fn size(&self, range: RangeInclusive<u64>) -> Result<u64, ConfigError> {
         let bytes = match self.value() {

@@ -58,8 +58,8 @@ pub(super) const COMMIT_EVERY: Keys = Keys {
     later: &[],
 };
 pub(super) const RETRY: Keys = Keys {
-    known: &["request_attempts", "request_cap"],
-    later: &["attempts", "delays"],
+    known: &["attempts", "delays", "request_attempts", "request_cap"],
+    later: &[],
 };
 pub(super) const TIMEOUTS: Keys = Keys {
     known: &["connect", "request", "probe", "run"],

@@ -6,6 +6,7 @@ use super::keys;
 use super::object::Object;
 use super::{DAY, HOUR};
 use crate::connection::ConfigError;
+use crate::retry_queue::QueuePolicy;
 
 const MEGABYTE: u64 = 1024 * 1024;
 
@@ -19,8 +20,10 @@ pub struct CommitEvery {
     pub pages: Option<u64>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetrySettings {
+    /// How a failed run is repeated by the retry queue.
+    pub queue: QueuePolicy,
     /// Attempts at one request within a run; default 12.
     pub request_attempts: u32,
     /// The longest delay between two of them; default 5 s.
@@ -71,7 +74,16 @@ pub(super) fn commit_every(given: &Object<'_>) -> Result<CommitEvery, ConfigErro
 pub(super) fn retry(given: &Object<'_>) -> Result<RetrySettings, ConfigError> {
     let part = given.object("retry", &keys::RETRY)?;
     let cap = part.interval("request_cap", Duration::from_millis(1)..=HOUR)?;
+    let usual = QueuePolicy::default();
+    let delays = part
+        .get("delays")
+        .map(|field| field.intervals(Duration::from_secs(1)..=7 * DAY))
+        .transpose()?;
     Ok(RetrySettings {
+        queue: QueuePolicy {
+            attempts: part.count("attempts", 0..=1000)?.unwrap_or(usual.attempts),
+            delays: delays.unwrap_or(usual.delays),
+        },
         request_attempts: part.count("request_attempts", 1..=1000)?.unwrap_or(12),
         request_cap: cap.unwrap_or(Duration::from_secs(5)),
     })

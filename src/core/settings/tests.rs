@@ -1,3 +1,4 @@
+use crate::retry_queue::QueuePolicy;
 use proptest::prelude::*;
 
 use super::*;
@@ -61,7 +62,7 @@ fn every_supported_setting_is_read() {
             "page_size": 100, "concurrency": 75, "min_delay": "250 ms",
             "commit_every": {"bytes": "16 MB", "seconds": 0.5, "pages": 20}, "on_empty": "hold", "max_shrink": 0.2,
             "on_missing": "keep", "confirm_deletes": false, "on_new_field": "ignore", "on_bad_record": "fail",
-            "retry": {"request_attempts": 3, "request_cap": "1 s"},
+            "retry": {"request_attempts": 3, "request_cap": "1 s", "attempts": 0, "delays": ["1 min", "01:00:00"]},
             "timeouts": {"connect": "3 s", "request": "1 minute", "probe": "5 s", "run": "2 hours"},
             "limits": {"pages": 10, "rows": 1000, "bytes": 1000000}, "undo": {"keep_runs": 0, "keep_days": 1},
             "verify": "always", "verify_every": "1 hour", "max_pause": "00:10:00", "owner": "app"}"#,
@@ -81,6 +82,11 @@ fn every_supported_setting_is_read() {
         (all.on_empty, all.on_missing, all.verify),
         (OnEmpty::Hold, OnMissing::Keep, Verify::Always)
     );
+    let queue = QueuePolicy {
+        attempts: 0,
+        delays: vec![Duration::from_secs(60), Duration::from_secs(3600)],
+    };
+    assert_eq!(all.retry.queue, queue);
     assert!(!all.confirm_deletes);
     assert_eq!(all.timeouts.run, Some(Duration::from_secs(7200)));
     let limits = LimitSettings {
@@ -149,14 +155,36 @@ fn what_the_design_has_and_this_release_has_not_is_named() {
         r#"{"method": "POST"}"#,
         r#"{"on_missing": "mark"}"#,
         r#"{"on_bad_record": "reject"}"#,
-        r#"{"retry": {"attempts": 3}}"#,
-        r#"{"retry": {"delays": ["5 min"]}}"#,
         r#"{"pagination": {"type": "page", "total_pages": "$.pages"}}"#,
         r#"{"pagination": {"type": "cursor", "next": "$.next", "total_pages": "$.pages"}}"#,
     ] {
         let error = refused(document);
         assert_eq!(error.sqlstate(), "0A000", "{document}: {error}");
         assert!(error.to_string().ends_with("is not supported yet"), "{error}");
+    }
+}
+
+#[test]
+fn wrong_retries_are_refused() {
+    for (document, message) in [
+        (
+            r#"{"retry": {"attempts": -1}}"#,
+            "setting \"retry.attempts\" must be a whole number from 0 to 1000",
+        ),
+        (
+            r#"{"retry": {"delays": []}}"#,
+            "setting \"retry.delays\" must be an array of 1 to 20 intervals",
+        ),
+        (
+            r#"{"retry": {"delays": ["5 min", "0 s"]}}"#,
+            "setting \"retry.delays[1]\" must be an interval from 1 second to 7 days",
+        ),
+        (
+            r#"{"retry": {"delays": [5]}}"#,
+            "setting \"retry.delays[0]\" must be an interval, as a text with its unit",
+        ),
+    ] {
+        assert_eq!(refused(document).to_string(), message, "{document}");
     }
 }
 

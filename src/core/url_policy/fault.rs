@@ -56,8 +56,8 @@ impl UrlFault {
                 "After the scheme come a host name or an address, and a port if it is not the usual one."
             }
             UrlFault::Ambiguous => {
-                "Segments such as \"..\" and \"//\", and the codes %2e, %2f and %5c, are read differently by different \
-                 servers."
+                "Segments such as \"..\" and \"//\", the codes %2e, %2f, %5c and those of control characters, and a % \
+                 without two hexadecimal digits are read differently by different servers."
             }
             UrlFault::Path => "An origin is a scheme, a host and a port (RFC 6454).",
             UrlFault::TooLong => "A base URL has at most 2048 bytes.",

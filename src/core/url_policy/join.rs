@@ -65,11 +65,23 @@ fn check_text(path: &str) -> Result<(), PathError> {
 }
 
 /// Whether a percent-encoding stands for `/`, `\`, `.` or a control character, once or twice encoded.
-fn holds_hidden_separator(path: &str) -> bool {
-    let lower = path.to_ascii_lowercase().replace("%25", "%");
-    lower.match_indices('%').any(|(at, _)| {
-        let code = lower.get(at + 1..at + 3).unwrap_or_default();
-        matches!(code, "2f" | "5c" | "2e" | "7f") || code.starts_with(['0', '1']) && code.len() == 2
+pub(crate) fn holds_hidden_separator(path: &str) -> bool {
+    let once = path.replace("%25", "%");
+    let hides = |code: u8| code < 0x20 || matches!(code, b'/' | b'\\' | b'.' | 0x7f);
+    codes(&once).flatten().any(hides)
+}
+
+/// Whether a `%` comes without two hexadecimal digits.
+pub(crate) fn has_broken_code(path: &str) -> bool {
+    codes(path).any(|code| code.is_none())
+}
+
+/// What each percent-encoding means; None where it is broken.
+fn codes(path: &str) -> impl Iterator<Item = Option<u8>> {
+    path.split('%').skip(1).map(|code| {
+        let digits = code.get(..2)?;
+        let are_digits = digits.bytes().all(|b| b.is_ascii_hexdigit());
+        are_digits.then(|| u8::from_str_radix(digits, 16).ok())?
     })
 }
 
@@ -105,6 +117,7 @@ mod tests {
             ("/items:batch", "https://api.example:8443/v1/items:batch"),
             ("/a b/é", "https://api.example:8443/v1/a%20b/%C3%A9"),
             ("/100%25", "https://api.example:8443/v1/100%25"),
+            ("/100%250%25", "https://api.example:8443/v1/100%250%25"),
             ("/...", "https://api.example:8443/v1/..."),
         ];
         for (path, url) in table {

@@ -137,8 +137,8 @@ fn check_path(text: &str) -> Result<(), UrlFault> {
     }
     let after = text.split_once("://").map_or("", |(_, rest)| rest);
     let path = after.find('/').map_or("", |start| &after[start..]);
-    let encoded = path.to_ascii_lowercase();
-    let hidden = ["%2e", "%2f", "%5c", "%00"].iter().any(|code| encoded.contains(code));
+    // What no path below it could pass would make a base that nothing is below.
+    let hidden = join::holds_hidden_separator(path) || join::has_broken_code(path);
     let dots = path.split('/').any(|segment| matches!(segment, "." | ".."));
     if hidden || dots || path.contains("//") {
         return Err(UrlFault::Ambiguous);

@@ -84,6 +84,10 @@ fn a_base_url_that_could_mean_something_else_is_refused() {
         ("https://example.com/a%2F..%2fb", UrlFault::Ambiguous),
         ("https://example.com/%2e%2e/b", UrlFault::Ambiguous),
         ("https://example.com/a%5cb", UrlFault::Ambiguous),
+        ("https://example.com/a%252fb", UrlFault::Ambiguous),
+        ("https://example.com/a%0ab", UrlFault::Ambiguous),
+        ("https://example.com/%1", UrlFault::Ambiguous),
+        ("https://example.com/100%", UrlFault::Ambiguous),
     ] {
         assert_eq!(fault(text), expected, "{text:?}");
     }

@@ -124,8 +124,13 @@ fn delimiter_columns_and_encoding_are_what_the_job_says() {
         encoding: encoding_rs::UTF_16LE,
         ..Csv::default()
     };
-    let body: Vec<u8> = "\u{feff}id\n5\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    assert_eq!(utf16.array(&body).as_deref(), Ok(r#"[{"id":5}]"#));
+    let body = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    assert_eq!(utf16.array(&body("\u{feff}id\n5\n")).as_deref(), Ok(r#"[{"id":5}]"#));
+    // U+FFFD may stand in the data: only what cannot be decoded is an error.
+    assert_eq!(
+        utf16.array(&body("id\n\u{fffd}\n")).as_deref(),
+        Ok("[{\"id\":\"\u{fffd}\"}]")
+    );
     let shift = Csv {
         encoding: encoding_rs::SHIFT_JIS,
         ..Csv::default()

@@ -1,0 +1,246 @@
+//! Writes payloads that others sent us: webhooks, queued by `sluice.ingest`.
+//!
+//! ```text
+//! queue ─► next payloads in order ─► records ─► rows ─► one transaction {rows, undo, own keys, payloads gone}
+//!                                       │          │ refused: once more, each by itself
+//!                                       └──────────┴─► refused alone: set aside with its error, the next ones go on
+//! ```
+//!
+//! A payload leaves the queue in the transaction that writes its rows, so that it is written once, whatever dies. A run
+//! takes what waits when it begins, then gives the job back: reads and payloads take turns. Nothing is ever removed
+//! here; what a payload brought is a row of the job's own, which the next complete read confirms, corrects or removes.
+
+use super::apply::{Applier, KeepUndo, Outcome};
+use super::batch::{current_target, keep_undo_set, signed};
+use super::pages::check_end;
+use super::plan::Plan;
+use super::publish::KEPT_RUNS;
+use super::read::{self, MappingParts};
+use super::refused::{self, Suspect, Writing};
+use super::{Ended, Work, gone};
+use crate::pg::shmem::{self, Phase};
+use crate::pg::{bgworker, clock, failpoint, latch, transaction};
+use crate::store::ingest::{self, Payload};
+use crate::store::run::{self, Counts};
+use crate::store::{state, undo};
+use sluice_core::data::{self, DecodedPage, Mapping};
+use sluice_core::ingest::BATCH_PAYLOADS;
+use sluice_core::job::Mode;
+use sluice_core::run::RunStatus;
+use sluice_core::{Class, Error, Result};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a batch is tried that a lock, a deadlock or a serialization failure threw back.
+const TRIES: u32 = 5;
+
+/// Writes the payloads that wait now.
+pub(super) fn run(work: &Work, plan: &Plan) -> Result<Ended> {
+    work.phase(Phase::Writing);
+    bgworker::report_activity("writing payloads");
+    let (latest, known) = transaction::run(|| {
+        let known = read::known_mapping(plan, &state::load(work.job, clock::now())?);
+        // The next read would not see any more that somebody has emptied the target.
+        if read::is_empty(plan)? {
+            state::read_all_anew(work.job)?;
+        }
+        Ok((ingest::latest(work.job)?, known))
+    })?;
+    let mut intake = Intake {
+        work,
+        plan,
+        latest: latest.unwrap_or(0),
+        known,
+        set_aside: 0,
+    };
+    intake.take_all()?;
+    transaction::run(|| intake.finish())?;
+    Ok(Ended::Ingested)
+}
+
+/// A run's way through the queue.
+struct Intake<'a> {
+    work: &'a Work,
+    plan: &'a Plan,
+    /// The last payload that this run takes.
+    latest: i64,
+    /// The mapping of the job's reads; before the first of them each payload has one of its own.
+    known: Option<Arc<Mapping>>,
+    set_aside: u64,
+}
+
+/// Payloads that are written together.
+struct Share {
+    payloads: Vec<Payload>,
+    /// The text of each payload's records, and its rows.
+    texts: Vec<String>,
+    pages: Vec<DecodedPage>,
+    mapping: Arc<Mapping>,
+}
+
+impl Intake<'_> {
+    fn take_all(&mut self) -> Result<()> {
+        // Payloads that were refused together are written one by one.
+        let mut alone: usize = 0;
+        loop {
+            check_end(self.work, None)?;
+            let most = match alone > 0 || self.known.is_none() {
+                true => 1,
+                false => BATCH_PAYLOADS,
+            };
+            let payloads = transaction::run(|| ingest::next(self.work.job, self.latest, most))?;
+            if payloads.is_empty() {
+                return Ok(());
+            }
+            let count = payloads.len();
+            let only = payloads[0].id;
+            match self.share(payloads).and_then(|share| self.write(&share)) {
+                Ok(()) => alone = alone.saturating_sub(count),
+                Err(error) if error.class() == Class::Data && count > 1 => alone = count,
+                Err(error) if is_of_the_payload(&error) && count == 1 => {
+                    transaction::run(|| ingest::set_aside(only, self.work.run, &error))?;
+                    self.set_aside += 1;
+                    alone = alone.saturating_sub(1);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Makes rows of payloads.
+    fn share(&self, payloads: Vec<Payload>) -> Result<Share> {
+        let records = &self.plan.settings.records;
+        let text = |payload: &Payload| Ok(data::payload_records(&payload.text, records)?.into_owned());
+        let texts = payloads.iter().map(text).collect::<Result<Vec<String>>>()?;
+        let mapping = match &self.known {
+            Some(mapping) => Arc::clone(mapping),
+            None => self.mapping_of(&texts)?,
+        };
+        let decode = |text: &String| Ok(data::decode(text, &mapping)?);
+        let pages = texts.iter().map(decode).collect::<Result<Vec<DecodedPage>>>()?;
+        Ok(Share {
+            payloads,
+            texts,
+            pages,
+            mapping,
+        })
+    }
+
+    fn mapping_of(&self, texts: &[String]) -> Result<Arc<Mapping>> {
+        let mut members = Vec::new();
+        for text in texts {
+            members.extend(data::members(text)?);
+        }
+        let mapping = MappingParts::of(self.plan).mapping(|name| members.iter().any(|m| m == name));
+        Ok(Arc::new(mapping.ok_or(data::DataError::NoColumns)?))
+    }
+
+    /// Writes a share, again where a lock or a deadlock threw it back; an error names the record that it is about.
+    fn write(&self, share: &Share) -> Result<()> {
+        let target = transaction::run(|| current_target(self.plan))?;
+        let applier = Applier::new(&target, &share.mapping)?;
+        let mut delay = Duration::from_millis(250);
+        for attempt in 1.. {
+            match transaction::run(|| self.write_once(&applier, share)) {
+                Ok(()) => break,
+                Err(error) if error.class() == Class::Database && attempt < TRIES => {
+                    transaction::guarded(|| {
+                        latch::wait(delay);
+                        Ok(())
+                    })?;
+                    delay *= 2;
+                }
+                Err(error) if share.payloads.len() == 1 => return Err(self.name_record(error, &applier, share)),
+                Err(error) => return Err(error),
+            }
+        }
+        let records: u64 = share.pages.iter().map(|page| u64::from(page.records)).sum();
+        shmem::update_progress(self.work.slot, |progress| {
+            progress.pages_done += signed(share.payloads.len() as u64);
+            progress.records_done += signed(records);
+            progress.bytes_done += share.payloads.iter().map(|payload| payload.bytes).sum::<i64>();
+        });
+        Ok(())
+    }
+
+    fn write_once(&self, applier: &Applier, share: &Share) -> Result<()> {
+        let outcome = applier.merge(&share.pages.iter().collect::<Vec<_>>(), self.keep_undo())?;
+        failpoint::hit("ingest.applied");
+        keep_undo_set(self.work, &outcome)?;
+        run::add_counts(self.work.run, &counts(share, &outcome))?;
+        if self.plan.mode == Mode::Replace {
+            self.keep_keys(share)?;
+        }
+        state::note_ingest(self.work.job)?;
+        ingest::take(&share.payloads.iter().map(|payload| payload.id).collect::<Vec<_>>())?;
+        failpoint::hit("ingest.before_commit");
+        Ok(())
+    }
+
+    fn keep_keys(&self, share: &Share) -> Result<()> {
+        let job = self.work.job;
+        let width = share.mapping.key.len();
+        let keys = share.pages.iter().flat_map(|page| data::split_keys(&page.keys, width));
+        let keys: Vec<Vec<u8>> = keys.map(<[u8]>::to_vec).collect();
+        let generation = state::load(job, clock::now())?.generation;
+        ingest::keep_keys(job, generation, &gone::key_form(self.plan), self.work.run, &keys)
+    }
+
+    fn keep_undo(&self) -> KeepUndo {
+        match self.plan.settings.undo.keep_runs {
+            0 => KeepUndo::No,
+            _ => KeepUndo::Yes,
+        }
+    }
+
+    fn name_record(&self, error: Error, applier: &Applier, share: &Share) -> Error {
+        let both = share.texts.iter().zip(&share.pages);
+        let suspects: Vec<Suspect> = (1..)
+            .zip(both)
+            .map(|(number, (text, page))| Suspect {
+                number,
+                text: text.clone(),
+                page,
+            })
+            .collect();
+        let writing = Writing {
+            target: &self.plan.target,
+            mapping: &share.mapping,
+            write: &|page| applier.merge(&[page], KeepUndo::No),
+        };
+        refused::named(error, &suspects, &writing)
+    }
+
+    fn finish(&self) -> Result<()> {
+        if self.set_aside > 0 {
+            let payloads = sluice_core::call::counted(signed(self.set_aside), "payload");
+            run::note(
+                self.work.run,
+                &format!("{payloads} could not become rows and were set aside: see sync_ingest"),
+                None,
+            )?;
+        }
+        run::finish(self.work.run, RunStatus::Succeeded, clock::now())?;
+        let keep = &self.plan.settings.undo;
+        undo::prune(self.work.job, i64::from(keep.keep_runs), i64::from(keep.keep_days))?;
+        run::prune(self.work.job, KEPT_RUNS)?;
+        Ok(())
+    }
+}
+
+/// Whether an error is about the payload itself: it would come again, however often it is tried.
+fn is_of_the_payload(error: &Error) -> bool {
+    error.class() == Class::Data || matches!(error, Error::Data(data::DataError::NoColumns))
+}
+
+fn counts(share: &Share, outcome: &Outcome) -> Counts {
+    Counts {
+        pages: signed(share.payloads.len() as u64),
+        records: share.pages.iter().map(|page| i64::from(page.records)).sum(),
+        inserted: signed(outcome.inserted),
+        updated: signed(outcome.updated),
+        unchanged: signed(outcome.unchanged),
+        bytes: share.payloads.iter().map(|payload| payload.bytes).sum(),
+        ..Counts::default()
+    }
+}

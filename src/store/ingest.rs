@@ -1,0 +1,158 @@
+//! `sluice._ingest`: payloads that wait for their job's worker; `sluice._ingested`: the keys that they brought.
+
+use super::{execute, returning, row, rows, value};
+use crate::pg::clock::Timestamp;
+use crate::pg::jsonb::Jsonb;
+use pgrx::datum::TimestampWithTimeZone;
+use sluice_core::error::{Error, InternalError};
+use sluice_core::{Result, ingest};
+
+/// A payload as a worker takes it.
+pub struct Payload {
+    pub id: i64,
+    /// Its text in UTF-8.
+    pub text: String,
+    pub bytes: i64,
+}
+
+/// What kind of value a payload is (as `jsonb_typeof` says it), and the bytes of its text.
+pub fn look(payload: Jsonb) -> Result<(String, i64)> {
+    let sql = "SELECT jsonb_typeof($1), octet_length($1::text)::bigint";
+    let found = row(sql, &[payload.into()], |r| Ok((r.need(1)?, r.need(2)?)))?;
+    Ok(found.expect("a SELECT without FROM gives a row"))
+}
+
+/// How many payloads of a job are kept, and their bytes.
+pub fn kept(job: i64) -> Result<(i64, i64)> {
+    let sql = "SELECT count(*), coalesce(sum(bytes), 0)::bigint FROM sluice._ingest WHERE job_id = $1";
+    let found = row(sql, &[job.into()], |r| Ok((r.need(1)?, r.need(2)?)))?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Queues a payload; its id.
+pub fn queue(job: i64, payload: Jsonb, bytes: i64, by: &str) -> Result<i64> {
+    let sql = "INSERT INTO sluice._ingest (job_id, payload, bytes, queued_by) VALUES ($1, $2, $3, $4) RETURNING id";
+    let args = [job.into(), payload.into(), bytes.into(), by.into()];
+    Ok(returning(sql, &args, |r| r.need(1))?.expect("INSERT … RETURNING gives the id"))
+}
+
+/// Seconds until the job's payloads may be taken; None where none waits, or they wait for something else than a time.
+pub fn seconds_to_next(job: i64, now: Timestamp) -> Result<Option<f64>> {
+    let sql = include_str!("../../sql/query/seconds_to_payload.sql");
+    value::<f64>(sql, &[job.into(), TimestampWithTimeZone::from(now).into()])
+}
+
+/// The latest payload that waits now: a run takes those up to it, and leaves the job to others then.
+pub fn latest(job: i64) -> Result<Option<i64>> {
+    let sql = "SELECT max(id) FROM sluice._ingest WHERE job_id = $1 AND status = 'queued'";
+    value::<i64>(sql, &[job.into()])
+}
+
+/// The next payloads in order, none after `latest` and at most `most`.
+pub fn next(job: i64, latest: i64, most: i64) -> Result<Vec<Payload>> {
+    let sql = include_str!("../../sql/query/next_payloads.sql");
+    let args = [job.into(), latest.into(), most.into(), ingest::BATCH_BYTES.into()];
+    rows(sql, &args, |r| {
+        let text = String::from_utf8(r.need::<Vec<u8>>(2)?);
+        Ok(Payload {
+            id: r.need(1)?,
+            text: text.map_err(|_| corrupt())?,
+            bytes: r.need(3)?,
+        })
+    })
+}
+
+/// Forgets payloads in the transaction that writes their rows. Fails where one is no longer there: then somebody else
+/// has written it, and this transaction must not commit.
+pub fn take(ids: &[i64]) -> Result<()> {
+    let sql = "DELETE FROM sluice._ingest WHERE id = ANY ($1) AND status = 'queued'";
+    match execute(sql, &[ids.to_vec().into()])? {
+        taken if taken == ids.len() as u64 => Ok(()),
+        _ => Err(corrupt()),
+    }
+}
+
+fn corrupt() -> Error {
+    Error::Internal(InternalError::Corrupt {
+        what: "the queue of payloads".into(),
+    })
+}
+
+/// Sets a payload aside that cannot become rows: those behind it go on.
+pub fn set_aside(id: i64, run: i64, error: &Error) -> Result<()> {
+    let sql = "UPDATE sluice._ingest SET status = 'failed', run_id = $2, error_class = $3, sqlstate = $4, \
+               error_message = $5, error_detail = $6, error_hint = $7 WHERE id = $1 AND status = 'queued'";
+    let args = [
+        id.into(),
+        run.into(),
+        error.class().as_str().into(),
+        error.sqlstate().into(),
+        error.to_string().into(),
+        error.detail().into(),
+        error.hint().into(),
+    ];
+    execute(sql, &args).map(drop)
+}
+
+/// How often runs have failed in a row before the payload that is next.
+pub fn failures(job: i64) -> Result<u32> {
+    let sql = "SELECT attempts FROM sluice._ingest WHERE job_id = $1 AND status = 'queued' ORDER BY id LIMIT 1";
+    Ok(value::<i32>(sql, &[job.into()])?
+        .and_then(|n| u32::try_from(n).ok())
+        .unwrap_or(0))
+}
+
+/// A run failed for a reason that is not the payloads': they are tried again at a time.
+pub fn postpone(job: i64, run: i64, error: &Error, at: Timestamp) -> Result<()> {
+    let sql = include_str!("../../sql/query/postpone_payload.sql");
+    let args = [
+        job.into(),
+        run.into(),
+        TimestampWithTimeZone::from(at).into(),
+        error.class().as_str().into(),
+        error.sqlstate().into(),
+        error.to_string().into(),
+        error.detail().into(),
+        error.hint().into(),
+    ];
+    execute(sql, &args).map(drop)
+}
+
+/// Queues payloads again that were set aside (one, or all of the job), and lets waiting ones be tried now; how many.
+pub fn retry(job: i64, payload: Option<i64>) -> Result<u64> {
+    let sql = "UPDATE sluice._ingest SET status = 'queued', not_before = NULL, attempts = 0 \
+               WHERE job_id = $1 AND (id = $2 OR $2 IS NULL) AND (status = 'failed' OR not_before IS NOT NULL)";
+    execute(sql, &[job.into(), payload.into()])
+}
+
+/// Forgets payloads that were set aside (one, or all of the job); how many.
+pub fn discard(job: i64, payload: Option<i64>) -> Result<u64> {
+    let sql = "DELETE FROM sluice._ingest WHERE job_id = $1 AND (id = $2 OR $2 IS NULL) AND status = 'failed'";
+    execute(sql, &[job.into(), payload.into()])
+}
+
+/// Remembers keys that payloads brought: their rows are the job's own until a later read has told otherwise.
+pub fn keep_keys(job: i64, generation: i64, form: &str, run: i64, keys: &[Vec<u8>]) -> Result<()> {
+    let sql = "INSERT INTO sluice._ingested (job_id, after_generation, key_form, key, run_id) \
+               SELECT $1, $2, $3, k, $4 FROM unnest($5::bytea[]) AS k ON CONFLICT DO NOTHING";
+    let args = [
+        job.into(),
+        generation.into(),
+        form.into(),
+        run.into(),
+        keys.to_vec().into(),
+    ];
+    execute(sql, &args).map(drop)
+}
+
+/// The keys that payloads brought after read `from` began and before read `to` did (None: until now).
+pub fn keys_between(job: i64, form: &str, from: i64, to: Option<i64>) -> Result<Vec<Vec<u8>>> {
+    let sql = "SELECT DISTINCT key FROM sluice._ingested \
+               WHERE job_id = $1 AND key_form = $2 AND after_generation >= $3 AND (after_generation < $4 OR $4 IS NULL)";
+    rows(sql, &[job.into(), form.into(), from.into(), to.into()], |r| r.need(1))
+}
+
+/// Forgets the keys that every kept read has judged.
+pub fn forget_keys(job: i64) -> Result<()> {
+    execute(include_str!("../../sql/query/forget_ingested.sql"), &[job.into()]).map(drop)
+}
