@@ -13,7 +13,7 @@ use sluice_core::data::{self, InferredColumn, SingularQuery, unique_members};
 use sluice_core::job::{JobFault, Mode, TargetName};
 use sluice_core::settings::Settings;
 use sluice_core::sql_text::quote;
-use sluice_core::target::TargetError;
+use sluice_core::target::{MOST_COLUMNS, TargetError};
 
 /// Where a job's rows go, and what was found out on the way.
 pub struct Found {
@@ -158,6 +158,7 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
         }
         .into());
     }
+    let columns = fitting(columns, &key, name);
     let oid = create_table(name, &columns, &key, settings)?;
     let target = relation::read_target(oid).ok_or(TargetError::Missing { oid: oid.to_u32() })?;
     may_become_owner(&target)?;
@@ -167,6 +168,26 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
         settings: with_columns(wish.document, &columns),
         created: true,
     })
+}
+
+/// As many columns as a table can have, the key's among them; a warning of the others.
+fn fitting(mut columns: Vec<InferredColumn>, key: &[String], name: &TargetName) -> Vec<InferredColumn> {
+    let found = columns.len();
+    let mut room = MOST_COLUMNS.saturating_sub(key.len());
+    columns.retain(|column| {
+        let is_key = key.contains(&column.name);
+        let fits = is_key || room > 0;
+        room = room.saturating_sub(usize::from(!is_key));
+        fits
+    });
+    if columns.len() < found {
+        report::warn(
+            format!("table {name} gets {} of {found} columns", columns.len()),
+            "PostgreSQL has no room for more; what is left out is told in sync_drift.".into(),
+            "Choose the members that matter with the setting \"columns\".".into(),
+        );
+    }
+    columns
 }
 
 /// The columns of those members that are unique in the first page: a column's name may differ from the member's.

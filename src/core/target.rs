@@ -7,6 +7,9 @@ use crate::error::Explain;
 use crate::guard::KeptBack;
 use crate::sql_text::quote;
 
+/// The columns that a table can have, dropped ones included (MaxHeapAttributeNumber).
+pub const MOST_COLUMNS: usize = 1600;
+
 /// A target that cannot be written as the job asks.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

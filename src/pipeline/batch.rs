@@ -4,93 +4,34 @@
 //! Only [`Applied`] leads to a checkpoint, and only writing rows makes one.
 
 use super::apply::{Applier, KeepUndo, Outcome};
-use super::decode::{Arrived, Content, Decoder, Fresh};
+use super::decode::{Arrived, Decoder};
 use super::drift::Known;
 use super::evolve::{self, Evolved};
 use super::new_fields::Wanted;
+use super::pending::{Batch, body, counts, entry, next_of};
 use super::plan::Plan;
 use super::read::ReadState;
 use super::refused::{self, Suspect, Writing};
 use super::{Work, gone};
-use crate::pg::clock::{self, Timestamp};
+use crate::pg::clock;
 use crate::pg::{failpoint, relation, transaction};
-use crate::store::run::Counts;
 use crate::store::undo::{self, UndoBatch};
 use crate::store::{brought, page, run, state};
 use sluice_core::call::CallError;
 use sluice_core::cursor::Reach;
-use sluice_core::data::{self, DecodedPage, Mapping, content_hash_bytes};
+use sluice_core::data::{self, DecodedPage};
 use sluice_core::error::{DatabaseError, Error};
-use sluice_core::settings::CommitEvery;
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Result};
 use sluice_fetch::FetchedPage;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often a batch is tried again that a lock, a deadlock or a serialization failure threw back.
 const BATCH_TRIES: u32 = 5;
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 const UNIQUE_VIOLATION: &str = "23505";
-
-/// Pages that wait for their commit.
-pub struct Batch {
-    pages: Vec<(FetchedPage<Arrived>, Timestamp)>,
-    bytes: u64,
-    begun: Option<Instant>,
-}
-
-impl Batch {
-    pub fn new() -> Batch {
-        Batch {
-            pages: Vec::new(),
-            bytes: 0,
-            begun: None,
-        }
-    }
-
-    pub fn add(&mut self, page: FetchedPage<Arrived>) -> Result<()> {
-        self.bytes += page.page.as_ref().map_or(0, |p| p.bytes);
-        self.begun.get_or_insert_with(Instant::now);
-        self.pages.push((page, clock::now()));
-        Ok(())
-    }
-
-    pub fn is_full(&self, limit: &CommitEvery) -> bool {
-        self.bytes >= limit.bytes || limit.pages.is_some_and(|n| self.pages.len() as u64 >= n) || self.is_due(limit)
-    }
-
-    pub fn is_due(&self, limit: &CommitEvery) -> bool {
-        self.begun.is_some_and(|begun| begun.elapsed() >= limit.time)
-    }
-
-    /// The pages so far; the batch is empty after it.
-    pub fn take(&mut self) -> Batch {
-        std::mem::replace(self, Batch::new())
-    }
-
-    fn fresh(&self) -> impl Iterator<Item = &Fresh> {
-        let arrived = self.pages.iter().filter_map(|(p, _)| p.page.as_ref());
-        arrived.filter_map(|a| a.fresh.as_ref())
-    }
-
-    fn fresh_pages(&self) -> Vec<&DecodedPage> {
-        self.fresh().map(|fresh| &fresh.page).collect()
-    }
-
-    /// Decodes those pages again that were decoded with another mapping.
-    fn decode_anew(&mut self, decoder: &Decoder, mapping: &Arc<Mapping>) -> Result<()> {
-        for (fetched, _) in &mut self.pages {
-            if let Some(arrived) = &mut fetched.page
-                && let Some(anew) = decoder.decode_anew(arrived, mapping)?
-            {
-                *arrived = anew;
-            }
-        }
-        Ok(())
-    }
-}
 
 /// Rows of a batch that were written in the open transaction: the only way to a checkpoint.
 struct Applied {
@@ -419,13 +360,6 @@ fn duplicates(read: &ReadState, outcome: &Outcome) -> i64 {
     signed(outcome.duplicates + again)
 }
 
-fn next_of(read: &ReadState, batch: &Batch) -> (i64, Option<String>) {
-    match batch.pages.last() {
-        Some((page, _)) => (signed(page.number) + 1, page.next.as_ref().map(|token| token.0.clone())),
-        None => (read.next_page, read.next_token.clone()),
-    }
-}
-
 /// Keeps the former images of what was written in this transaction.
 pub fn keep_undo_set(work: &Work, outcome: &Outcome) -> Result<()> {
     let Some(images) = &outcome.undo else { return Ok(()) };
@@ -450,49 +384,6 @@ fn suspect(fetched: &FetchedPage<Arrived>) -> Option<Suspect<'_>> {
         text: fresh.content.text()?.into_owned(),
         page: &fresh.page,
     })
-}
-
-/// What the page store keeps of a page; None where it has that already.
-fn body(fetched: &FetchedPage<Arrived>) -> Option<page::Body<'_>> {
-    let arrived = fetched.page.as_ref()?;
-    let Content::Stored { body, keys } = &arrived.fresh.as_ref()?.content else {
-        return None;
-    };
-    Some(page::Body {
-        hash: &arrived.hash.0,
-        records: signed(arrived.records),
-        body,
-        keys,
-    })
-}
-
-fn entry(fetched: &FetchedPage<Arrived>, at: Timestamp) -> page::Entry {
-    let hash = match &fetched.page {
-        Some(arrived) => arrived.hash.0.to_vec(),
-        None => content_hash_bytes(b"").to_vec(),
-    };
-    page::Entry {
-        number: signed(fetched.number),
-        token_in: fetched.token.0.clone(),
-        token_out: fetched.next.as_ref().map(|t| t.0.clone()),
-        records: signed(fetched.records),
-        bytes: signed(fetched.bytes),
-        hash,
-        etag: fetched.etag.clone(),
-        received_at: at,
-    }
-}
-
-fn counts(batch: &Batch, outcome: &Outcome) -> Counts {
-    Counts {
-        pages: signed(batch.pages.len() as u64),
-        records: signed(batch.pages.iter().map(|(p, _)| p.records).sum()),
-        inserted: signed(outcome.inserted),
-        updated: signed(outcome.updated),
-        deleted: signed(outcome.deleted),
-        unchanged: signed(outcome.unchanged),
-        bytes: signed(batch.pages.iter().map(|(p, _)| p.bytes).sum()),
-    }
 }
 
 /// Counters are bigint in PostgreSQL.

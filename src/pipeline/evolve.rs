@@ -13,11 +13,9 @@ use sluice_core::data::{self, InferredType, Mapping, SingularQuery, Step, column
 use sluice_core::drift::field;
 use sluice_core::settings::OnNewField;
 use sluice_core::sql_text::quote;
+use sluice_core::target::MOST_COLUMNS;
 use std::collections::HashSet;
 use std::sync::Arc;
-
-/// The columns that a table can have, dropped ones included (MaxHeapAttributeNumber).
-const MOST_COLUMNS: i64 = 1600;
 
 /// The job as it is with the new columns.
 pub struct Evolved {
@@ -87,7 +85,7 @@ fn room(target: &Target) -> Result<usize> {
     let sql = "SELECT count(*) FROM pg_catalog.pg_attribute AS a \
                WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.>) 0";
     let used = spi::value::<i64>(sql, &[target.oid.into()])?.unwrap_or(0);
-    Ok(usize::try_from(MOST_COLUMNS - used).unwrap_or(0))
+    Ok(MOST_COLUMNS.saturating_sub(usize::try_from(used).unwrap_or(0)))
 }
 
 /// What each member gets: the type of a column that is to be added (None: it is there), its name, and what is noted.

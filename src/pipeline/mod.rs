@@ -7,7 +7,7 @@
 //! ```
 //!
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
-//! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `batch` writes and commits;
+//! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `pending` holds them, `batch` writes and commits;
 //! `new_fields` sees members that no column takes, `drift` writes them down, `evolve` gives them columns;
 //! `refused` names the record that PostgreSQL would not take; `gone` finds what vanished, `difference` what changed;
 //! `publish` makes a read visible, `settle` ends one whose rows are there, `brought` keeps what it brought; `ingest` writes what others
@@ -26,6 +26,7 @@ mod gone;
 mod ingest;
 mod new_fields;
 mod pages;
+mod pending;
 mod plan;
 pub mod preview;
 pub mod probe;

@@ -386,6 +386,21 @@ fn two_thousand_new_fields_fill_the_table_and_the_rest_is_told() {
     }
     let told = "SELECT concat_ws(' ', count(*), count(column_name)) FROM sluice.sync_drift";
     assert_eq!(shop.db.text(told), "1001 1000");
+    // A table that is made gets what fits, its key for certain.
+    serve(
+        &shop,
+        &[&format!(r#"{{{}, "id": 1}}"#, fields.trim_start_matches(", "))],
+    );
+    shop.app.take_notices();
+    shop.create_job("made", "/page/products", &paged(r#""on_empty": "accept""#));
+    let notices = shop.app.take_notices().join("\n");
+    assert!(notices.contains("made gets 1600 of 2001 columns"), "{notices}");
+    shop.app.exec("CALL sluice.sync('made')");
+    assert_eq!(
+        shop.db
+            .number("SELECT count(*) FROM app.made WHERE id = 1 AND f1 AND f1599"),
+        1
+    );
 }
 
 /// A reader that holds the table keeps the column waiting for lock_timeout, and the run is tried again.
