@@ -63,6 +63,8 @@ CREATE TABLE sluice._job_state (
     -- Totals that the remote declared on the first and the last page.
     total_first           bigint,
     total_last            bigint,
+    -- The number of pages that it declared last.
+    total_pages           bigint,
     -- Records of the last complete read, published or not.
     read_records          bigint,
     -- Keys that came twice in the read in progress.

@@ -5,12 +5,13 @@ use super::target::{Found, Wish, check_key, find_or_create, may_become_owner, wa
 use super::{caller_name, given, here, operable_job, own_job, require_server, wake};
 use crate::pg::report::or_raise;
 use crate::pg::{catalog, identity, relation, shmem, spi};
+use crate::store::connection::{self, Server};
 use crate::store::job::{self, Job};
-use crate::store::{connection, drift};
-use crate::store::{role, run, state};
+use crate::store::{drift, role, run, state};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
+use sluice_core::connection::ConnectionOptions;
 use sluice_core::drift::{Shape, columns_hash};
 use sluice_core::job::{JobName, JobPath, Mode, Priority};
 use sluice_core::schedule::Schedule;
@@ -81,6 +82,7 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
     if !connection::may_use(caller, server.oid)? {
         return Err(no_usage(&server.name)?);
     }
+    check_method(&server, &settings)?;
     let found = find_or_create(wish, &settings)?;
     // With the columns that the table was made from.
     Settings::parse(&found.settings)?;
@@ -116,6 +118,12 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
     tell(&new, &found)?;
     warn_of_others(&new, &found.target)?;
     Ok(id)
+}
+
+/// Refuses a method that the connection's owner has not allowed.
+fn check_method(server: &Server, settings: &Settings) -> Result<()> {
+    let options = ConnectionOptions::parse(&server.options)?;
+    Ok(options.check_method(&server.name, settings.method)?)
 }
 
 fn seconds(schedule: Schedule) -> Option<f64> {
@@ -223,7 +231,13 @@ fn alter(name: &str, change: &Change) -> Result<()> {
         job.settings = merged(&job.settings, settings);
         Settings::parse(&job.settings)?;
     }
-    Settings::parse(&job.settings)?.check_mode(Mode::parse(&job.mode)?)?;
+    let parsed = Settings::parse(&job.settings)?;
+    parsed.check_mode(Mode::parse(&job.mode)?)?;
+    if (change.settings.is_some() || change.connection.is_some())
+        && let Some(server) = connection::by_oid(job.server)?
+    {
+        check_method(&server, &parsed)?;
+    }
     job::update(&job)?;
     if !reads_the_same(&before, &job) {
         state::forget_cursor(job.id)?;

@@ -7,7 +7,7 @@ use sluice_core::class::Class;
 use sluice_core::error::{Error, Explain};
 use sluice_core::http::status::{self, Meaning};
 use sluice_core::http::{HttpError, Request, Response};
-use sluice_core::pagination::{Answer, Ask, PageToken, Pagination, Source, link_header, next};
+use sluice_core::pagination::{Answer, Ask, PageToken, Pagination, Source, declared_in, link_header, next};
 use sluice_core::retry::rate_wait;
 
 use crate::order::{Failed, Fetched};
@@ -44,6 +44,22 @@ pub(crate) fn work<D: Decode>(shared: &Shared<D::Page>, transport: &dyn Transpor
     }
 }
 
+/// How many redirects one request may meet.
+pub(crate) const MOST_REDIRECTS: u32 = 3;
+
+/// What became of sending a request once.
+enum Sent {
+    Answered(Response, Meaning),
+    Redirected(Request),
+}
+
+/// A request that was answered for good; it may be one that a redirect led to.
+struct Exchanged {
+    request: Request,
+    response: Response,
+    meaning: Meaning,
+}
+
 struct PageWork<'a, D: Decode> {
     shared: &'a Shared<D::Page>,
     transport: &'a dyn Transport,
@@ -59,8 +75,12 @@ impl<D: Decode> PageWork<'_, D> {
         if let Some(limit) = spec.limits.pages.filter(|limit| self.ask.number > *limit) {
             return Err(HttpError::TooManyPages { limit }.into());
         }
-        let request = spec.request(self.ask)?;
-        let Some((response, meaning)) = self.exchange(&request)? else {
+        let Some(Exchanged {
+            request,
+            response,
+            meaning,
+        }) = self.exchange(spec.request(self.ask)?)?
+        else {
             return Ok(None);
         };
         if meaning == Meaning::Absent && !self.shared.is_end_when_absent(self.ask.number) {
@@ -86,15 +106,26 @@ impl<D: Decode> PageWork<'_, D> {
     }
 
     /// Sends until there is an answer for good. None: the page is not wanted any more.
-    fn exchange(&mut self, request: &Request) -> Result<Option<(Response, Meaning)>, HttpError> {
-        let (mut failures, mut rate_waited) = (0, Duration::ZERO);
+    fn exchange(&mut self, mut request: Request) -> Result<Option<Exchanged>, HttpError> {
+        let (mut failures, mut rate_waited, mut redirects) = (0, Duration::ZERO, 0);
         loop {
             if !self.shared.admit(self.ask) {
                 return Ok(None);
             }
             self.requests += 1;
-            let error = match self.send(request) {
-                Ok(answer) => return Ok(Some(answer)),
+            let error = match self.send(&request, redirects) {
+                Ok(Sent::Answered(response, meaning)) => {
+                    return Ok(Some(Exchanged {
+                        request,
+                        response,
+                        meaning,
+                    }));
+                }
+                Ok(Sent::Redirected(elsewhere)) => {
+                    redirects += 1;
+                    request = elsewhere;
+                    continue;
+                }
                 Err(error) => error,
             };
             let wait = match error.class() {
@@ -111,10 +142,16 @@ impl<D: Decode> PageWork<'_, D> {
         }
     }
 
-    fn send(&self, request: &Request) -> Result<(Response, Meaning), HttpError> {
+    fn send(&self, request: &Request, redirects: u32) -> Result<Sent, HttpError> {
+        let spec = &self.shared.spec;
         let response = self.transport.send(request)?;
-        let meaning = status::judge(request, &response, &self.shared.spec.auth, SystemTime::now())?;
-        Ok((response, meaning))
+        if redirects < MOST_REDIRECTS
+            && let Some(elsewhere) = spec.redirected(request, &response)
+        {
+            return Ok(Sent::Redirected(elsewhere));
+        }
+        let meaning = status::judge(request, &response, &spec.auth, SystemTime::now())?;
+        Ok(Sent::Answered(response, meaning))
     }
 
     /// The delay before the request is repeated; None: it is not.
@@ -156,6 +193,7 @@ impl<D: Decode> PageWork<'_, D> {
             first: &spec.first_url()?,
             base: &spec.base,
             auth: &spec.auth,
+            place: spec.param_place,
             page: self.ask.number,
         };
         next::token(&spec.pagination, named, &context)
@@ -168,14 +206,15 @@ impl<D: Decode> PageWork<'_, D> {
         facts: &PageFacts,
         next: Option<PageToken>,
     ) -> Fetched<D::Page> {
+        let pagination = &self.shared.spec.pagination;
+        let declared = |in_body: Option<u64>, source| in_body.or_else(|| declared_in(&response.headers, source));
         let answer = Answer {
             number: self.ask.number,
             epoch: self.ask.epoch,
             status: response.status,
             records: facts.records,
-            total: facts
-                .total
-                .or_else(|| self.shared.spec.pagination.total_in(&response.headers)),
+            total: declared(facts.total, pagination.total()),
+            total_pages: declared(facts.total_pages, pagination.total_pages()),
             next,
             digest: Some(facts.digest.unwrap_or_else(|| blake3::hash(&response.body).into())),
         };

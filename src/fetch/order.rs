@@ -205,6 +205,7 @@ fn page<P>(ask: Ask, fetched: Fetched<P>, verdict: Verdict) -> Option<FetchedPag
         page: fetched.page,
         records: fetched.answer.records,
         total: fetched.answer.total,
+        total_pages: fetched.answer.total_pages,
         bytes: fetched.bytes,
         etag: fetched.etag,
         requests: fetched.requests,

@@ -21,6 +21,8 @@ pub struct PageFacts {
     pub records: u64,
     /// The declared total, where the job's pagination takes it from the body.
     pub total: Option<u64>,
+    /// The declared number of pages, likewise.
+    pub total_pages: Option<u64>,
     /// The JSON text that names the next page, where the job's pagination takes that from the body.
     pub next: Option<String>,
     /// Identifies the records, so that a page that comes twice is noticed; None: the body's own hash is taken.
@@ -50,6 +52,8 @@ pub struct FetchedPage<P> {
     pub records: u64,
     /// The declared total in this page.
     pub total: Option<u64>,
+    /// The declared number of pages in this page.
+    pub total_pages: Option<u64>,
     /// Bytes of the body on the wire.
     pub bytes: u64,
     pub etag: Option<String>,

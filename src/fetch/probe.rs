@@ -12,6 +12,7 @@ use sluice_core::http::status::{self, Meaning};
 use sluice_core::http::{Headers, HttpError, Phase, Response};
 use sluice_core::pagination::ReadPlan;
 
+use crate::exchange::MOST_REDIRECTS;
 use crate::spec::ReadSpec;
 use crate::transport::Transport;
 
@@ -79,8 +80,15 @@ fn ask(spec: &ReadSpec, transport: &dyn Transport) -> Result<Response, HttpError
     let number = start.number.max(1);
     let mut plan = ReadPlan::new(&spec.pagination, spec.page_size, start)?;
     let ask = plan.next_ask(number).ok_or(HttpError::BadToken { page: number })?;
-    let request = spec.request(&ask)?;
-    let response = transport.send(&request)?;
+    let mut request = spec.request(&ask)?;
+    let mut response = transport.send(&request)?;
+    for _ in 0..MOST_REDIRECTS {
+        let Some(elsewhere) = spec.redirected(&request, &response) else {
+            break;
+        };
+        request = elsewhere;
+        response = transport.send(&request)?;
+    }
     match status::judge(&request, &response, &spec.auth, SystemTime::now())? {
         Meaning::Page | Meaning::NoContent => Ok(response),
         Meaning::Absent => Err(status::failure(&request, &response, &spec.auth, SystemTime::now())),

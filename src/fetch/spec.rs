@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sluice_core::http::{Auth, HeaderValue, HttpError, Method, Request};
-use sluice_core::pagination::{Ask, Pagination, Position, with_param};
+use sluice_core::http::status::redirect_target;
+use sluice_core::http::{Auth, HeaderValue, HttpError, Json, Method, Request, Response};
+use sluice_core::pagination::{Ask, Carrier, Pagination, ParamPlace, Position, with_param};
 use sluice_core::retry::RetryPolicy;
 use sluice_core::url_policy::address::AddressPolicy;
 use sluice_core::url_policy::join;
@@ -62,10 +63,14 @@ pub struct ReadSpec {
     /// Below the base; see [`join::join`].
     pub path: String,
     pub method: Method,
+    /// What a POST sends, as JSON.
+    pub body: Option<Json>,
     pub params: Vec<(String, String)>,
     pub headers: Vec<(String, String)>,
     pub auth: Auth,
     pub pagination: Pagination,
+    /// Where the pages' parameters go.
+    pub param_place: ParamPlace,
     pub page_size: Option<u64>,
     /// Requests at a time; 0 counts as 1.
     pub concurrency: usize,
@@ -90,10 +95,12 @@ impl ReadSpec {
             base,
             path: path.into(),
             method: Method::Get,
+            body: None,
             params: Vec::new(),
             headers: Vec::new(),
             auth: Auth::None,
             pagination: Pagination::None,
+            param_place: ParamPlace::Query,
             page_size: None,
             concurrency: 8,
             caller_computes: true,
@@ -137,20 +144,42 @@ impl ReadSpec {
     /// # Errors
     /// `BadPath`, `BadToken`, `ForeignLink`.
     pub fn request(&self, ask: &Ask) -> Result<Request, HttpError> {
-        let url = self
-            .pagination
-            .url(ask, &self.first_url()?, &self.base, self.page_size)?;
-        let headers = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), HeaderValue::Plain(value.clone())));
+        let carrier = Carrier {
+            url: &self.first_url()?,
+            base: &self.base,
+            body: self.body.as_ref(),
+            place: self.param_place,
+            page_size: self.page_size,
+        };
+        let (url, body) = self.pagination.carried(ask, &carrier)?;
+        Ok(self.addressed(url, body.map(|body| body.to_string().into_bytes())))
+    }
+
+    /// The request that a redirect asks for, where it may be followed; see [`redirect_target`].
+    pub(crate) fn redirected(&self, request: &Request, response: &Response) -> Option<Request> {
+        let target = redirect_target(request, response, &self.base)?;
+        Some(self.addressed(target, request.body.clone()))
+    }
+
+    fn addressed(&self, url: Url, body: Option<Vec<u8>>) -> Request {
+        let plain = |(name, value): &(String, String)| (name.clone(), HeaderValue::Plain(value.clone()));
+        let mut headers: Vec<_> = self.headers.iter().map(plain).collect();
+        if body.is_some()
+            && !headers
+                .iter()
+                .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+        {
+            let json = HeaderValue::Plain("application/json".to_owned());
+            headers.push(("content-type".to_owned(), json));
+        }
         let mut request = Request {
             method: self.method,
             url,
-            headers: headers.collect(),
-            body: None,
+            headers,
+            // A POST has a length, also where that is none (RFC 9110, 8.6).
+            body: body.or_else(|| (self.method == Method::Post).then(Vec::new)),
         };
         self.auth.apply(&mut request, &self.base);
-        Ok(request)
+        request
     }
 }

@@ -334,6 +334,7 @@ impl<'a> Writer<'a> {
             next_token,
             complete: last,
             total: batch.pages.iter().rev().find_map(|(p, _)| p.total).map(signed),
+            total_pages: batch.pages.iter().rev().find_map(|(p, _)| p.total_pages).map(signed),
             duplicates: duplicates(read, &outcome),
             reach: self.reach_with(read, batch),
             now: clock::now(),

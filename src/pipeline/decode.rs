@@ -123,8 +123,9 @@ impl Decode for Decoder {
 
     fn decode(&self, response: &Response) -> Result<(Arrived, PageFacts)> {
         let total_at = self.pagination.total().and_then(Source::in_body);
+        let pages_at = self.pagination.total_pages().and_then(Source::in_body);
         let next_at = self.pagination.next().and_then(Source::in_body);
-        let others: Vec<&data::SingularQuery> = total_at.into_iter().chain(next_at).collect();
+        let others: Vec<&data::SingularQuery> = [total_at, pages_at, next_at].into_iter().flatten().collect();
         let body = self
             .formats
             .open(&response.body, response.headers.get("content-type"))?;
@@ -146,10 +147,12 @@ impl Decode for Decoder {
         };
         let mut picked = located.picked.into_iter();
         let total = total_at.and_then(|_| picked.next().flatten());
+        let total_pages = pages_at.and_then(|_| picked.next().flatten());
         let next = next_at.and_then(|_| picked.next().flatten());
         let facts = PageFacts {
             records: arrived.records,
             total: total.and_then(declared_total),
+            total_pages: total_pages.and_then(declared_total),
             next: next.map(str::to_owned),
             digest: Some(arrived.hash.0),
         };

@@ -12,7 +12,6 @@ use crate::pg::{clock, failpoint, latch, settings, signals, transaction};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::error::{Error, InternalError};
-use sluice_core::http::Method;
 use sluice_core::retry::RetryPolicy;
 use sluice_fetch::{self as fetch, FetchedPage, Limits, Poll, Read, ReadSpec, Timeouts};
 use sluice_fetch::{Transport, UreqTransport};
@@ -107,17 +106,19 @@ fn wait(work: &Work, remote: &Read<Arrived>, bell: &mut latch::Bell) -> Result<(
 }
 
 fn note_page(work: &Work, page: &FetchedPage<Arrived>) {
-    let total = page
-        .total
-        .zip(Some(page.records))
-        .filter(|(_, records)| *records > 0 && page.number == 1);
+    let pages = page.total_pages.or_else(|| {
+        let total = page.total.filter(|_| page.number == 1 && page.records > 0)?;
+        Some(total.div_ceil(page.records))
+    });
+    // The last page knows best.
+    let pages = if page.last { Some(page.number) } else { pages };
     shmem::update_progress(work.slot, |progress| {
         progress.phase = Phase::Writing;
         progress.pages_done = i64::try_from(page.number).unwrap_or(i64::MAX);
         progress.records_done += i64::try_from(page.records).unwrap_or(0);
         progress.bytes_done += i64::try_from(page.bytes).unwrap_or(0);
-        if let Some((total, records)) = total {
-            progress.pages_total = i64::try_from(total.div_ceil(records)).unwrap_or(-1);
+        if let Some(pages) = pages {
+            progress.pages_total = i64::try_from(pages).unwrap_or(-1);
         }
     });
 }
@@ -140,11 +141,13 @@ fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
     Ok(ReadSpec {
         base: plan.options.base_url.clone(),
         path: plan.job.path.clone(),
-        method: Method::Get,
+        method: s.method,
+        body: s.body.clone(),
         params: params(plan, read),
         headers: s.headers.clone(),
         auth: plan.auth.clone(),
         pagination: s.pagination.clone(),
+        param_place: s.param_place,
         page_size: s.page_size,
         concurrency: s.concurrency.min(most).max(1) as usize,
         caller_computes: read.direct,

@@ -15,7 +15,7 @@ use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::data::SingularQuery;
 use sluice_core::drift::{columns_hash, field};
-use sluice_core::http::Auth;
+use sluice_core::http::{Auth, Method};
 use sluice_core::job::Mode;
 use sluice_core::run::RunSource;
 use sluice_core::settings::{OnMissing, Settings};
@@ -101,7 +101,7 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     let mode = Mode::parse(&job.mode)?;
     check_rights(&job, &server, &target, &settings)?;
     check_target(&target, &job.key)?;
-    let (options, auth, policy) = connection_parts(&server)?;
+    let (options, auth, policy) = connection_parts(&server, settings.method)?;
     let (mut candidates, columns_given) = candidates(&target, &settings, task, &job.key)?;
     add_columns_of_runs(job_id, &target, &settings, &mut candidates)?;
     Ok(Plan {
@@ -117,9 +117,10 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     })
 }
 
-/// A connection's options, its opened credential, and where it may go.
-fn connection_parts(server: &Server) -> Result<(ConnectionOptions, Auth, AddressPolicy)> {
+/// A connection's options, its opened credential, and where it may go; refused where it does not allow the method.
+fn connection_parts(server: &Server, method: Method) -> Result<(ConnectionOptions, Auth, AddressPolicy)> {
     let options = ConnectionOptions::parse(&server.options)?;
+    options.check_method(&server.name, method)?;
     let auth = secrets::auth(server, &options)?;
     let policy = address_policy(&options);
     Ok((options, auth, policy))

@@ -10,7 +10,7 @@ use sluice_core::Result;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::data;
 use sluice_core::error::{Error, HttpError, InternalError};
-use sluice_core::http::{Auth, Method, Response};
+use sluice_core::http::{Auth, Response};
 use sluice_core::job::JobPath;
 use sluice_core::retry::RetryPolicy;
 use sluice_core::settings::Settings;
@@ -32,8 +32,10 @@ pub struct Question {
 impl Question {
     pub fn of(server: Server, path: &str, settings: Settings) -> Result<Question> {
         JobPath::parse(path)?;
+        let options = ConnectionOptions::parse(&server.options)?;
+        options.check_method(&server.name, settings.method)?;
         Ok(Question {
-            options: ConnectionOptions::parse(&server.options)?,
+            options,
             server,
             path: path.to_string(),
             settings,
@@ -121,11 +123,13 @@ fn spec(question: &Question, auth: Auth) -> ReadSpec {
     ReadSpec {
         base: question.options.base_url.clone(),
         path: question.path.clone(),
-        method: Method::Get,
+        method: s.method,
+        body: s.body.clone(),
         params: s.params.clone(),
         headers: s.headers.clone(),
         auth,
         pagination: s.pagination.clone(),
+        param_place: s.param_place,
         page_size: s.page_size,
         concurrency: 1,
         caller_computes: false,

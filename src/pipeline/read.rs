@@ -74,6 +74,7 @@ impl ReadState {
             number: u64::try_from(self.next_page).map_err(|_| corrupt())?,
             token: Some(PageToken(self.next_token.clone().ok_or_else(corrupt)?)),
             total_seen: self.state.total_last.and_then(|total| u64::try_from(total).ok()),
+            pages_seen: self.state.total_pages.and_then(|pages| u64::try_from(pages).ok()),
             records: u64::try_from(self.records_before).unwrap_or(0),
             before: page::seen(job, self.generation)?,
         }))
@@ -282,9 +283,12 @@ fn fingerprint(plan: &Plan) -> String {
 /// Identifies everything that decides what a read is: a read is never continued under another definition.
 pub fn definition(plan: &Plan) -> String {
     let text = format!(
-        "{}|{}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
+        "{}|{}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
         plan.options.base_url,
         plan.job.path,
+        plan.settings.method,
+        plan.settings.body,
+        plan.settings.param_place,
         plan.job.mode,
         plan.settings.formats,
         plan.settings.records,

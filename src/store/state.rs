@@ -23,6 +23,8 @@ pub struct State {
     pub page_token: Option<String>,
     pub total_first: Option<i64>,
     pub total_last: Option<i64>,
+    /// The declared number of pages.
+    pub total_pages: Option<i64>,
     pub duplicates: i64,
     pub published_generation: Option<i64>,
     pub published_rows: i64,
@@ -70,6 +72,7 @@ fn read(r: &Row) -> Result<State> {
             ahead: unsigned(r.need(24)?),
         },
         bound: r.get(26)?,
+        total_pages: r.get(27)?,
     })
 }
 
@@ -142,6 +145,7 @@ pub struct Advance {
     pub next_token: Option<String>,
     pub complete: bool,
     pub total: Option<i64>,
+    pub total_pages: Option<i64>,
     pub duplicates: i64,
     /// How far the read reaches with this batch, and the batch's records that say nothing of it.
     pub reach: Reach,
@@ -164,6 +168,7 @@ pub fn advance(step: &Advance) -> Result<()> {
         step.reach.highest.clone().into(),
         signed(step.reach.unreadable).into(),
         signed(step.reach.ahead).into(),
+        step.total_pages.into(),
     ];
     match execute(sql, &args)? {
         1 => Ok(()),

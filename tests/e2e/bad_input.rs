@@ -303,7 +303,7 @@ fn a_number_with_more_digits_than_its_column() {
 }
 
 #[test]
-fn a_redirect_is_not_followed_and_gets_no_credentials() {
+fn a_redirect_to_another_origin_is_not_followed_and_gets_no_credentials() {
     let elsewhere = SampleApi::start(Options::default());
     let mut scene = shop();
     scene.admin.exec(&format!(
@@ -322,7 +322,7 @@ fn a_redirect_is_not_followed_and_gets_no_credentials() {
             sqlstate: "22023",
             message: "{remote} redirects elsewhere (status 302)",
             detail: &format!("The target's origin is {origin}."),
-            hint: "Redirects are not followed. Give the final address as the connection's base_url or the job's path.",
+            hint: "Up to three redirects below the base URL are followed, after POST only 307 and 308. Give the final address as base_url or path.",
             requests: 1,
         },
     );

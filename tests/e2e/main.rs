@@ -29,6 +29,7 @@ mod incremental; // reads of what changed, and their watermark
 mod modes; // upsert, keys of several columns, targets that were there before
 mod owner_settings; // which change nothing about the rows
 mod paging; // the other paginations, and what servers do at the last page
+mod posting; // reads by POST with a JSON body, and redirects
 mod refresh; // a refresh: what readers see, what is written, what is left alone
 mod refused_records; // what PostgreSQL would not take: which record, which column
 mod retries; // the retry queue: what waits, and when it is tried again

@@ -1,6 +1,6 @@
 //! The ways to page but page numbers, and what servers do at the last page.
 
-use crate::shop::Shop;
+use crate::shop::{PAGES, Shop};
 use sample_api::{Fault, LastPage, PastEnd, Rule};
 
 /// Every scheme but page numbers: the path and its settings.
@@ -21,7 +21,7 @@ const NONE: (&str, &str) = (
 const CURSOR: (&str, &str) = (
     "/cursor/products",
     r#"{"records": "$.data", "params": {"limit": "100"}, "commit_every": {"pages": 1},
-        "pagination": {"type": "cursor", "next": "$.meta.next", "total": "$.meta.total"}}"#,
+        "pagination": {"type": "cursor", "next": "$.meta.next", "total": "$.meta.total", "total_pages": "$.meta.total_pages"}}"#,
 );
 const NEXT_URL: (&str, &str) = (
     "/next_url/products",
@@ -192,6 +192,72 @@ fn a_404_past_the_end_ends_the_read_where_the_job_says_so() {
     shop.assert_equal();
     shop.sync();
     shop.assert_equal();
+}
+
+#[test]
+fn an_api_that_answers_400_past_the_end_ends_the_read_where_the_job_says_so() {
+    let settings =
+        r#"{"records": "$.data", "page_size": 100, "pagination": {"type": "page", "size_param": "per_page"}}"#;
+    let stopping = settings.replace("\"size_param\"", "\"stop\": \"not_found\", \"size_param\"");
+    for (settings, ends) in [(settings, false), (stopping.as_str(), true)] {
+        let mut shop = Shop::open(500);
+        shop.api.set(|settings| settings.past_end = PastEnd::BadRequest);
+        shop.create_job("products", "/page/products", settings);
+        match ends {
+            true => shop.sync(),
+            false => assert_eq!(shop.failing_sync().sqlstate, "22023"),
+        }
+        shop.assert_equal();
+    }
+}
+
+#[test]
+fn declared_pages_end_a_read_and_are_shown_while_it_runs() {
+    let settings = r#"{"records": "$.data", "page_size": 100, "commit_every": {"pages": 1}, "params": {"total": "1"},
+        "pagination": {"type": "page", "size_param": "per_page", "total_pages": "$.meta.total_pages"}}"#;
+    let mut shop = Shop::open(730);
+    shop.create_job("products", "/page/products", settings);
+    shop.start_and_hold_at(5);
+    assert_eq!(shop.status("pages_total"), "8");
+    assert_eq!(
+        shop.db
+            .number("SELECT pages_total FROM sluice.sync_progress WHERE data_type = 'products'"),
+        8
+    );
+    // What was declared before is known to whoever goes on.
+    shop.app.exec("SELECT sluice.stop_sync('products')");
+    shop.wait_for_run("stopped");
+    shop.api.release();
+    shop.api.clear_log();
+    shop.sync();
+    shop.assert_equal();
+    assert_eq!(
+        shop.api.pages_asked().into_iter().max(),
+        Some(8),
+        "nothing past the end is asked for"
+    );
+    shop.api.remove_ids(&[5]);
+    shop.sync();
+    assert_eq!(
+        shop.status("unconfirmed"),
+        "1",
+        "a number of pages proves nothing about rows"
+    );
+}
+
+#[test]
+fn empty_and_short_pages_in_the_middle_end_no_read_that_knows_how_much_there_is() {
+    for total in [r#""total": "$.meta.total""#, r#""total_pages": "$.meta.total_pages""#] {
+        let settings = PAGES.replace(r#""total": "$.meta.total""#, &format!(r#"{total}, "stop": "total""#));
+        let mut shop = Shop::loaded(500, &settings);
+        shop.api.misbehave(Rule::new(Fault::HalfPage).page(2).times(1));
+        let empty = r#"{"data": [], "meta": {"total": 500, "total_pages": 5}}"#;
+        shop.api.misbehave(Rule::new(Fault::body(empty)).page(4).times(1));
+        shop.api.change_ids(&[499]);
+        shop.sync();
+        // The rows of the pages that came short are still there, and what came after them is new.
+        shop.assert_equal();
+    }
 }
 
 #[test]

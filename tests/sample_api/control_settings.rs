@@ -45,7 +45,8 @@ fn past_end(word: &str) -> Result<PastEnd, Refusal> {
     match word {
         "empty" => Ok(PastEnd::Empty),
         "not_found" => Ok(PastEnd::NotFound),
-        other => Err(format!("past_end is empty or not_found, not {other}")),
+        "bad_request" => Ok(PastEnd::BadRequest),
+        other => Err(format!("past_end is empty, not_found or bad_request, not {other}")),
     }
 }
 
@@ -93,6 +94,7 @@ pub(crate) fn show(settings: &Settings) -> Value {
         "past_end": match settings.past_end {
             PastEnd::Empty => "empty",
             PastEnd::NotFound => "not_found",
+            PastEnd::BadRequest => "bad_request",
         },
         "last_page": match settings.last_page {
             LastPage::NamesNothing => "names_nothing",

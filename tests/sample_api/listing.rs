@@ -50,8 +50,12 @@ impl Listing<'_> {
         let chosen = chosen(&self.request.query, self.snapshot)?;
         let list = chosen.as_deref().unwrap_or(&self.snapshot.entries);
         let page = self.page(list)?;
-        if page.entries.is_empty() && page.position.start > 0 && self.settings.past_end == PastEnd::NotFound {
-            return Ok(Answer::error(404, None));
+        if page.entries.is_empty() && page.position.start > 0 {
+            match self.settings.past_end {
+                PastEnd::Empty => {}
+                PastEnd::NotFound => return Ok(Answer::error(404, None)),
+                PastEnd::BadRequest => return Ok(Answer::error(400, None)),
+            }
         }
         let mut answer = Answer::json(200, body);
         self.add_headers(&page, &mut answer);

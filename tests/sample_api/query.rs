@@ -1,5 +1,7 @@
 //! The query of a request: pairs in their order, decoded; and back into text for the links to a next page.
 
+use serde_json::Value;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Query {
     pairs: Vec<(String, String)>,
@@ -12,6 +14,16 @@ impl Query {
             (decode(name), decode(value))
         });
         Query { pairs: pairs.collect() }
+    }
+
+    /// The members of a JSON body are parameters too, in objects of any depth; they come before those of the address.
+    pub(crate) fn add_json(&mut self, body: &[u8]) {
+        let mut members = Vec::new();
+        if let Ok(value) = serde_json::from_slice::<Value>(body) {
+            collect(&value, &mut members);
+        }
+        members.append(&mut self.pairs);
+        self.pairs = members;
     }
 
     /// The first value of that name.
@@ -40,6 +52,17 @@ impl std::fmt::Display for Query {
             write!(out, "{separator}{}={}", encode(name), encode(value))?;
         }
         Ok(())
+    }
+}
+
+fn collect(value: &Value, pairs: &mut Vec<(String, String)>) {
+    for (name, value) in value.as_object().into_iter().flatten() {
+        match value {
+            Value::Object(_) => collect(value, pairs),
+            Value::String(text) => pairs.push((name.clone(), text.clone())),
+            Value::Number(_) | Value::Bool(_) => pairs.push((name.clone(), value.to_string())),
+            Value::Null | Value::Array(_) => {}
+        }
     }
 }
 

@@ -77,6 +77,8 @@ pub(crate) fn read(stream: &TcpStream, input: &mut impl BufRead) -> Result<Reque
     }
     request.body.resize(length as usize, 0);
     input.read_exact(&mut request.body)?;
+    let Request { query, body, .. } = &mut request;
+    query.add_json(body);
     Ok(request)
 }
 

@@ -41,6 +41,8 @@ pub enum PastEnd {
     Empty,
     /// 404.
     NotFound,
+    /// 400.
+    BadRequest,
 }
 
 /// What the page with the last records names as next.

@@ -96,6 +96,12 @@ fn of_connections() -> Vec<ConfigError> {
         plain(&["127.0.0.1"]),
         plain(&["203.0.113.9"]),
         plain(&[]),
+        ConnectionFault::MethodNotAllowed {
+            connection: "My shop".into(),
+            method: "POST",
+            allowed: vec!["GET", "HEAD"],
+            names_methods: false,
+        },
     ]
     .map(ConfigError::from)
     .to_vec()
@@ -121,6 +127,10 @@ fn of_settings() -> Vec<ConfigError> {
             subject: subject(),
             because,
             instead: "Remove it.",
+        },
+        SettingsFault::ParamPlace {
+            key: "param",
+            name: name(),
         },
         SettingsFault::ReservedHeader { name: name() },
         SettingsFault::Credential {
@@ -258,12 +268,14 @@ fn variant(error: &ConfigError) -> (&'static str, &'static str, &'static [&'stat
         ConfigError::Connection(fault) => (
             "connection",
             variants!(fault, ConnectionFault:
-            MissingOption UselessOption NotOnServer NotADocument OptionTwice CredentialOption NotASecretName PlainHttp),
+            MissingOption UselessOption NotOnServer NotADocument OptionTwice CredentialOption NotASecretName PlainHttp
+            MethodNotAllowed),
         ),
         ConfigError::Settings(fault) => (
             "settings",
             variants!(fault, SettingsFault:
-            NotAnObject Twice WrongPath Needs NoEffect ReservedHeader Credential ParamTaken NoColumns ColumnName),
+            NotAnObject Twice WrongPath Needs NoEffect ReservedHeader Credential ParamTaken ParamPlace NoColumns
+            ColumnName),
         ),
         ConfigError::Job(fault) => (
             "job",

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::spelling::{list, quoted};
 use crate::class::Class;
 use crate::error::Explain;
+use crate::sql_text::quote;
 
 /// A fault of a connection. No variant holds an option's value, except words that are ours.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -43,6 +44,14 @@ pub enum ConnectionFault {
         outside: Vec<IpAddr>,
         allowed: Vec<IpNet>,
     },
+    /// `names_methods`: whether the server has the option `methods`, which then is to be set and not added.
+    #[error("connection {} does not allow {method} for reading", quoted(.connection))]
+    MethodNotAllowed {
+        connection: String,
+        method: &'static str,
+        allowed: Vec<&'static str>,
+        names_methods: bool,
+    },
 }
 
 impl Explain for ConnectionFault {
@@ -58,6 +67,7 @@ impl Explain for ConnectionFault {
             ConnectionFault::NotADocument => "22023",
             ConnectionFault::NotASecretName { .. } => "22023",
             ConnectionFault::PlainHttp { .. } => "22023",
+            ConnectionFault::MethodNotAllowed { .. } => "42501",
         }
     }
 
@@ -84,6 +94,9 @@ impl Explain for ConnectionFault {
                     .to_owned()
             }
             ConnectionFault::PlainHttp { outside, .. } => plain_http_detail(outside),
+            ConnectionFault::MethodNotAllowed { allowed, .. } => {
+                format!("Its option methods allows: {}.", allowed.join(", "))
+            }
         })
     }
 
@@ -109,6 +122,17 @@ impl Explain for ConnectionFault {
                  'shop_token'."
             ),
             ConnectionFault::PlainHttp { outside, allowed, .. } => plain_http_hint(outside, allowed),
+            ConnectionFault::MethodNotAllowed {
+                connection,
+                method,
+                allowed,
+                names_methods,
+            } => format!(
+                "Where it only reads: ALTER SERVER {} OPTIONS ({} methods '{}, {method}');",
+                quote(connection),
+                if *names_methods { "SET" } else { "ADD" },
+                allowed.join(", ")
+            ),
         })
     }
 }

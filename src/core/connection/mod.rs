@@ -21,7 +21,7 @@ pub use document::options_of_document;
 pub use error::{ConfigError, Subject};
 pub use fault::ConnectionFault;
 pub use names::{is_reserved_header, is_secret_name, is_token};
-pub use options::{ConnectionOptions, DEFAULT_MAX_CONCURRENCY, ReadMethod};
+pub use options::{ConnectionOptions, DEFAULT_MAX_CONCURRENCY};
 pub use spelling::{found, list, nearest, quoted};
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::credentials::{names_a_credential, option_smells_of_a_credential};
 use super::error::{ConfigError, Subject};
 use super::fault::ConnectionFault;
 use super::spelling::{found, nearest};
+use crate::http::Method;
 use crate::url_policy;
 
 /// How many requests a connection has under way at most, where its options do not say.
@@ -43,13 +44,6 @@ const LATER: [&str; 10] = [
     "token_path",
 ];
 
-/// A method that jobs may read with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadMethod {
-    Get,
-    Head,
-}
-
 /// The options of a foreign server, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConnectionOptions {
@@ -67,7 +61,10 @@ pub struct ConnectionOptions {
     pub max_concurrency: Option<u32>,
     /// Plain http is accepted whatever the addresses.
     pub plain_http: bool,
-    pub methods: Vec<ReadMethod>,
+    /// The methods that jobs may read with: what `methods` lists, else GET and HEAD.
+    pub methods: Vec<Method>,
+    /// Whether the option `methods` is there to be changed.
+    pub names_methods: bool,
 }
 
 impl ConnectionOptions {
@@ -90,7 +87,25 @@ impl ConnectionOptions {
             max_concurrency: given.max_concurrency()?,
             plain_http: given.switch("plain_http")?,
             methods: given.methods()?,
+            names_methods: given.get("methods").is_some(),
         })
+    }
+
+    /// Refuses a method that the connection, which has that name, does not allow for reading.
+    ///
+    /// # Errors
+    /// `MethodNotAllowed`.
+    pub fn check_method(&self, connection: &str, method: Method) -> Result<(), ConfigError> {
+        if self.methods.contains(&method) {
+            return Ok(());
+        }
+        Err(ConnectionFault::MethodNotAllowed {
+            connection: connection.to_owned(),
+            method: method.as_str(),
+            allowed: self.methods.iter().map(|allowed| allowed.as_str()).collect(),
+            names_methods: self.names_methods,
+        }
+        .into())
     }
 
     /// The one origin that requests and credentials go to.
@@ -189,27 +204,24 @@ impl<'a> Given<'a> {
         }
     }
 
-    fn methods(&self) -> Result<Vec<ReadMethod>, ConfigError> {
+    fn methods(&self) -> Result<Vec<Method>, ConfigError> {
         let Some(text) = self.get("methods") else {
-            return Ok(vec![ReadMethod::Get, ReadMethod::Head]);
+            return Ok(vec![Method::Get, Method::Head]);
         };
         text.split(',').map(|word| read_method(word.trim(), text)).collect()
     }
 }
 
-fn read_method(word: &str, text: &str) -> Result<ReadMethod, ConfigError> {
+fn read_method(word: &str, text: &str) -> Result<Method, ConfigError> {
     match word.to_ascii_uppercase().as_str() {
-        "GET" => Ok(ReadMethod::Get),
-        "HEAD" => Ok(ReadMethod::Head),
-        "POST" => Err(ConfigError::NotSupportedYet {
-            what: "POST in option \"methods\"".to_owned(),
-            supported: vec!["GET", "HEAD"],
-        }),
+        "GET" => Ok(Method::Get),
+        "HEAD" => Ok(Method::Head),
+        "POST" => Ok(Method::Post),
         _ => Err(wrong(
             "methods",
-            "a list of methods for reading: GET, HEAD",
+            "a list of methods for reading: GET, HEAD, POST",
             Some(text),
-            "methods 'GET, HEAD'",
+            "methods 'GET, HEAD, POST'",
         )),
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::error::Explain;
+use crate::http::Method;
 
 const URL: (&str, &str) = ("base_url", "https://api.example.com/v1");
 
@@ -23,7 +24,7 @@ fn a_base_url_is_all_that_a_connection_needs() {
     );
     assert_eq!((options.requests_per_second, options.max_concurrency), (None, None));
     assert!(!options.plain_http);
-    assert_eq!(options.methods, [ReadMethod::Get, ReadMethod::Head]);
+    assert_eq!(options.methods, [Method::Get, Method::Head]);
 }
 
 #[test]
@@ -49,7 +50,7 @@ fn every_supported_option_is_read() {
         (Some(0.5), Some(75))
     );
     assert!(options.plain_http);
-    assert_eq!(options.methods, [ReadMethod::Get]);
+    assert_eq!(options.methods, [Method::Get]);
     let basic = with(&[("auth", "basic"), ("username", "alice"), ("secret", "s")]).unwrap();
     assert_eq!(
         (basic.auth, basic.username.as_deref()),
@@ -107,7 +108,6 @@ fn oauth_and_push_are_known_and_not_supported_yet() {
         ("token_url", "https://x.example/token"),
         ("client_secret", "name"),
         ("allow_push", "on"),
-        ("methods", "GET, POST"),
     ] {
         assert_eq!(with(&[option]).unwrap_err().sqlstate(), "0A000", "{option:?}");
     }
@@ -200,4 +200,27 @@ fn an_option_that_looks_like_a_credential_says_where_credentials_go() {
     let error = with(&[("password", "x")]).unwrap_err();
     assert_eq!(error.to_string(), "option \"password\" looks like a credential");
     assert!(error.hint().unwrap().contains("sluice.set_secret"));
+}
+
+#[test]
+fn a_method_that_is_not_listed_is_refused_with_the_statement_that_allows_it() {
+    assert_eq!(with(&[]).unwrap().check_method("shop", Method::Get), Ok(()));
+    let posts = with(&[("methods", "GET, post")]).unwrap();
+    assert_eq!(posts.check_method("shop", Method::Post), Ok(()));
+    let refused =
+        |options: &[(&str, &str)], method| with(options).unwrap().check_method("My shop", method).unwrap_err();
+    let error = refused(&[], Method::Post);
+    assert_eq!(
+        error.to_string(),
+        "connection \"My shop\" does not allow POST for reading"
+    );
+    assert_eq!(error.sqlstate(), "42501");
+    assert_eq!(
+        error.hint().unwrap(),
+        "Where it only reads: ALTER SERVER \"My shop\" OPTIONS (ADD methods 'GET, HEAD, POST');"
+    );
+    assert_eq!(
+        refused(&[("methods", "POST")], Method::Get).hint().unwrap(),
+        "Where it only reads: ALTER SERVER \"My shop\" OPTIONS (SET methods 'POST, GET');"
+    );
 }

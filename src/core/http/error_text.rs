@@ -103,7 +103,7 @@ pub(super) fn hint(error: &HttpError) -> Option<&'static str> {
         Status { status, .. } => return super::status::hint(*status),
         NotAPage { .. } => "Check path and params: a page is answered with status 200.",
         Redirected { .. } => {
-            "Redirects are not followed. Give the final address as the connection's base_url or the job's path."
+            "Up to three redirects below the base URL are followed, after POST only 307 and 308. Give the final address as base_url or path."
         }
         BlockedAddress { refusal, .. } => return refusal.hint(),
         BlockedHost { .. } => "The setting sluice.allowed_hosts names the hosts that may be reached.",

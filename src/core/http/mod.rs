@@ -14,6 +14,9 @@ use std::fmt;
 use url::Url;
 use zeroize::Zeroizing;
 
+/// A JSON document that is sent; its numbers keep their digits.
+pub use serde_json::Value as Json;
+
 pub use auth::{Auth, KeyPlace};
 pub use error::{Breakage, HttpError, Phase, SizeLimit, TlsProblem};
 

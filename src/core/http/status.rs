@@ -4,9 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use url::Url;
 
-use super::{Auth, HttpError, Request, Response, remote};
+use super::{Auth, HttpError, Method, Request, Response, remote};
 use crate::class::Class;
 use crate::retry;
+use crate::url_policy::join::is_below;
 
 /// Longest excerpt of a body in an error, in characters.
 const EXCERPT_CHARS: usize = 200;
@@ -18,8 +19,13 @@ pub enum Meaning {
     Page,
     /// Success without content (204, 205): a page without records.
     NoContent,
-    /// 404 or 410: past the end where the pagination says so, else a failure.
+    /// There is no such page: past the end where the pagination says so, else a failure.
     Absent,
+}
+
+/// Whether a status may mean that there is no such page. Some APIs answer a page past the end with 400, 416 or 422.
+pub fn says_absent(status: u16) -> bool {
+    matches!(status, 400 | 404 | 410 | 416 | 422)
 }
 
 /// The class of a failure status; 3xx and unknown ones are `config`.
@@ -64,7 +70,7 @@ pub fn judge(request: &Request, response: &Response, auth: &Auth, now: SystemTim
     match status {
         200 | 201 | 203 => Ok(Meaning::Page),
         204 | 205 => Ok(Meaning::NoContent),
-        404 | 410 => Ok(Meaning::Absent),
+        _ if says_absent(status) => Ok(Meaning::Absent),
         300..=399 if status != 304 => Err(redirected(request, response)),
         400.. => Err(failure(request, response, auth, now)),
         _ => Err(HttpError::NotAPage {
@@ -97,6 +103,16 @@ fn redirected(request: &Request, response: &Response) -> HttpError {
         status: response.status,
         to_origin: target.as_ref().and_then(web_origin),
     }
+}
+
+/// Where a redirect leads, if it may be followed: below the base, and for a POST only where method and body stay as they
+/// are (RFC 9110, 15.4). Elsewhere neither the credentials nor the answer would be what the connection stands for.
+pub fn redirect_target(request: &Request, response: &Response, base: &Url) -> Option<Url> {
+    let keeps_method = matches!(response.status, 307 | 308);
+    let may_follow = keeps_method || (matches!(response.status, 301..=303) && request.method != Method::Post);
+    let location = response.headers.get("location").filter(|_| may_follow)?;
+    let target = request.url.join(location).ok()?;
+    is_below(base, &target).then_some(target)
 }
 
 /// `scheme://host[:port]` of an http or https URL.
@@ -151,19 +167,19 @@ mod tests {
         use Class::*;
         assert_eq!(answer(200, Headers::new(), ""), Ok(Meaning::Page));
         assert_eq!(answer(204, Headers::new(), ""), Ok(Meaning::NoContent));
-        assert_eq!(answer(404, Headers::new(), ""), Ok(Meaning::Absent));
+        for status in [400, 404, 410, 416, 422] {
+            assert_eq!(answer(status, Headers::new(), ""), Ok(Meaning::Absent));
+        }
         let table = [
             (202, Data, "22032"),
             (206, Data, "22032"),
             (304, Data, "22032"),
             (301, Config, "22023"),
             (307, Config, "22023"),
-            (400, Config, "22023"),
             (401, Auth, "28000"),
             (403, Auth, "28000"),
             (405, Config, "22023"),
             (408, Server, "08006"),
-            (422, Config, "22023"),
             (425, Server, "08006"),
             (429, RateLimit, "08004"),
             (500, Server, "08006"),
@@ -179,12 +195,52 @@ mod tests {
     #[test]
     fn an_error_shows_a_json_body_shortened_and_redacted_and_no_query() {
         let body = format!("{{\"error\":\"bad token hunter2\n{}\"}}", "x".repeat(500));
-        let error = answer(400, Headers::new(), &body).unwrap_err();
+        let error = answer(409, Headers::new(), &body).unwrap_err();
         let told = format!("{error} {}", error.detail().unwrap());
         assert!(told.contains("bad token ***\\u{a}xxx"), "{told}");
         assert!(!told.contains("hunter2") && told.len() < 400, "{told}");
         let html = answer(500, Headers::new(), "<html>SSH-2.0 hunter2</html>").unwrap_err();
         assert_eq!(html.detail().unwrap(), "The request was for /v1/x.");
+    }
+
+    /// F-N10.
+    #[test]
+    fn a_redirect_is_followed_below_the_base_only_and_a_post_stays_a_post() {
+        let base = Url::parse("https://api.example/v1").unwrap();
+        let to = |method, status, location: &str| {
+            let mut request = Request::get(Url::parse("https://api.example/v1/items?page=2").unwrap());
+            request.method = method;
+            let response = Response {
+                status,
+                headers: [("Location", location)].into_iter().collect(),
+                body: Vec::new(),
+                wire_bytes: 0,
+            };
+            redirect_target(&request, &response, &base).map(String::from)
+        };
+        let below = Some("https://api.example/v1/items/?page=2".to_owned());
+        for status in [301, 302, 303, 307, 308] {
+            assert_eq!(to(Method::Get, status, "/v1/items/?page=2"), below, "{status}");
+            let kept = below.clone().filter(|_| status > 303);
+            assert_eq!(to(Method::Post, status, "items/?page=2"), kept, "{status}");
+        }
+        for elsewhere in [
+            "http://api.example/v1/items",
+            "//evil.example/v1/items",
+            "https://evil.example/v1/items",
+            "http://169.254.169.254/latest",
+            "https://api.example:8443/v1/items",
+            "https://user:pw@api.example/v1/items",
+            "/v2/items",
+            "/v1/../admin",
+            "/v1x",
+            "file:///etc/passwd",
+            "http://[",
+        ] {
+            assert_eq!(to(Method::Get, 307, elsewhere), None, "{elsewhere}");
+        }
+        assert_eq!(to(Method::Get, 304, "/v1/x"), None);
+        assert_eq!(to(Method::Get, 300, "/v1/x"), None);
     }
 
     #[test]

@@ -20,8 +20,10 @@ pub struct Answer {
     /// A status that `http::status::judge` does not refuse.
     pub status: u16,
     pub records: u64,
-    /// The declared total in this answer.
+    /// The declared total of records in this answer.
     pub total: Option<u64>,
+    /// The declared number of pages in this answer.
+    pub total_pages: Option<u64>,
     /// The next page, for schemes in which the remote names it.
     pub next: Option<PageToken>,
     /// Identifies the records; the same one twice in a read, with records, is a loop.
@@ -48,6 +50,8 @@ pub struct Position {
     pub token: Option<PageToken>,
     /// The declared total that was last seen in this generation.
     pub total_seen: Option<u64>,
+    /// The same of pages.
+    pub pages_seen: Option<u64>,
     /// Records of the pages before.
     pub records: u64,
     /// Those pages: one of them must not come again.

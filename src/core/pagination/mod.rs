@@ -15,6 +15,7 @@
 //! number, an offset, a URL) and is what the checkpoint keeps.
 
 mod ask;
+mod carry;
 pub mod link_header;
 pub mod next;
 mod offset;
@@ -30,9 +31,10 @@ mod single;
 use url::Url;
 
 use crate::data::path::SingularQuery;
-use crate::http::{Headers, HttpError};
+use crate::http::Headers;
 
 pub use ask::{Answer, Ask, Position, Seen, Verdict};
+pub use carry::{Carrier, ParamPlace, can_hold};
 pub use plan::ReadPlan;
 
 /// How a job's collection is paged.
@@ -45,14 +47,14 @@ pub enum Pagination {
         param: String,
         start: u64,
         size_param: Option<String>,
-        total: Option<Source>,
+        totals: Totals,
         stop: Stop,
     },
     /// Pages begin at an offset counted in records: `?offset=0`, `?offset=100` …
     Offset {
         param: String,
         limit_param: Option<String>,
-        total: Option<Source>,
+        totals: Totals,
         stop: Stop,
     },
     /// Each response names the next in a `Link` header with `rel="next"` (RFC 8288).
@@ -61,13 +63,13 @@ pub enum Pagination {
     Cursor {
         param: String,
         next: Source,
-        total: Option<Source>,
+        totals: Totals,
     },
     /// Each response gives the address of the next page; with `param` also a bare value of that parameter.
     NextUrl {
         next: Source,
         param: Option<String>,
-        total: Option<Source>,
+        totals: Totals,
     },
     /// Records come in the order of a key, and each page begins behind the last key of the one before.
     Keyset { param: String, last: Source },
@@ -90,6 +92,13 @@ impl Source {
     }
 }
 
+/// Where a response declares how much there is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub records: Option<Source>,
+    pub pages: Option<Source>,
+}
+
 /// What ends a numbered or offset read. A declared total that was reached ends every read, and an empty page ends
 /// every read but one that stops by total.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -99,9 +108,9 @@ pub enum Stop {
     Empty,
     /// A page with fewer records than the pages before it.
     Short,
-    /// Status 404 or 410 past the first page.
+    /// A status past the first page that says there is no such page: 404, 410, or 400, 416 or 422 as some APIs say it.
     NotFound,
-    /// The declared total was reached; empty pages before it do not end the read.
+    /// The declared total (of records or of pages) was reached; empty pages before it do not end the read.
     Total,
 }
 
@@ -144,58 +153,37 @@ impl Pagination {
         matches!(self, Pagination::None | Pagination::Keyset { .. })
     }
 
-    /// Where the declared total is, if the job names one.
-    pub fn total(&self) -> Option<&Source> {
+    fn totals(&self) -> Option<&Totals> {
         match self {
-            Pagination::Page { total, .. }
-            | Pagination::Offset { total, .. }
-            | Pagination::Cursor { total, .. }
-            | Pagination::NextUrl { total, .. } => total.as_ref(),
+            Pagination::Page { totals, .. }
+            | Pagination::Offset { totals, .. }
+            | Pagination::Cursor { totals, .. }
+            | Pagination::NextUrl { totals, .. } => Some(totals),
             Pagination::None | Pagination::LinkHeader | Pagination::Keyset { .. } => None,
         }
     }
 
-    /// The declared total in a response's headers, where it is declared there.
-    pub fn total_in(&self, headers: &Headers) -> Option<u64> {
-        let Some(Source::Header(name)) = self.total() else {
-            return None;
-        };
-        let value = headers.get(name)?.trim();
-        if value.bytes().all(|b| b.is_ascii_digit()) {
-            value.parse().ok()
-        } else {
-            None
-        }
+    /// Where the declared number of records is, if the job names that.
+    pub fn total(&self) -> Option<&Source> {
+        self.totals()?.records.as_ref()
     }
 
-    /// The URL of the page that `ask` wants. `first` is the job's own URL: base, path and params.
-    pub fn url(&self, ask: &Ask, first: &Url, base: &Url, page_size: Option<u64>) -> Result<Url, HttpError> {
-        match self {
-            Pagination::None => Ok(first.clone()),
-            Pagination::Page {
-                param,
-                size_param: size,
-                ..
-            }
-            | Pagination::Offset {
-                param,
-                limit_param: size,
-                ..
-            } => {
-                ask.token
-                    .0
-                    .parse::<u64>()
-                    .map_err(|_| HttpError::BadToken { page: ask.number })?;
-                let url = with_param(first, param, &ask.token.0);
-                Ok(match (size, page_size) {
-                    (Some(name), Some(size)) => with_param(&url, name, &size.to_string()),
-                    _ => url,
-                })
-            }
-            _ if ask.token.0.is_empty() => Ok(first.clone()),
-            Pagination::LinkHeader | Pagination::NextUrl { .. } => link_header::url(ask, base),
-            Pagination::Cursor { param, .. } | Pagination::Keyset { param, .. } => next::url(ask, param, first, base),
-        }
+    /// Where the declared number of pages is, if the job names that.
+    pub fn total_pages(&self) -> Option<&Source> {
+        self.totals()?.pages.as_ref()
+    }
+}
+
+/// A declared total in a response's headers, where it is declared there.
+pub fn declared_in(headers: &Headers, source: Option<&Source>) -> Option<u64> {
+    let Some(Source::Header(name)) = source else {
+        return None;
+    };
+    let value = headers.get(name)?.trim();
+    if value.bytes().all(|b| b.is_ascii_digit()) {
+        value.parse().ok()
+    } else {
+        None
     }
 }
 
@@ -223,6 +211,7 @@ fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::HttpError;
 
     fn url(text: &str) -> Url {
         Url::parse(text).unwrap()
@@ -242,17 +231,18 @@ mod tests {
             param: "page".into(),
             start: 1,
             size_param: Some("per page".into()),
-            total: None,
+            totals: Totals::default(),
             stop: Stop::Empty,
         };
         let first = url("https://h.example/v1/x?q=a%20b&page=9&r=1");
         let base = url("https://h.example/v1");
-        let asked = page.url(&ask("3"), &first, &base, Some(50)).unwrap();
+        let carrier = Carrier::of_query(&first, &base, Some(50));
+        let asked = page.carried(&ask("3"), &carrier).unwrap().0;
         assert_eq!(
             asked.as_str(),
             "https://h.example/v1/x?q=a%20b&r=1&page=3&per%20page=50"
         );
-        assert!(page.url(&ask("three"), &first, &base, None).is_err());
+        assert!(page.carried(&ask("three"), &carrier).is_err());
     }
 
     #[test]
@@ -265,7 +255,12 @@ mod tests {
     fn a_stored_link_must_still_lie_below_the_base() {
         let base = url("https://h.example/v1");
         let first = url("https://h.example/v1/x?per_page=5");
-        let of = |token: &str| Pagination::LinkHeader.url(&ask(token), &first, &base, Some(7));
+        let carrier = Carrier::of_query(&first, &base, Some(7));
+        let of = |token: &str| {
+            Pagination::LinkHeader
+                .carried(&ask(token), &carrier)
+                .map(|(url, _)| url)
+        };
         assert_eq!(of("").unwrap(), first);
         assert_eq!(
             of("https://h.example/v1/x?p=2").unwrap().as_str(),
@@ -280,13 +275,8 @@ mod tests {
 
     #[test]
     fn a_total_in_a_header_is_a_plain_number() {
-        let page = Pagination::Offset {
-            param: "o".into(),
-            limit_param: None,
-            total: Some(Source::Header("X-Total".into())),
-            stop: Stop::Total,
-        };
-        let total = |value: &str| page.total_in(&[("x-total", value)].into_iter().collect());
+        let source = Source::Header("X-Total".into());
+        let total = |value: &str| declared_in(&[("x-total", value)].into_iter().collect(), Some(&source));
         assert_eq!(total(" 120 "), Some(120));
         assert_eq!((total("-1"), total("many"), total("")), (None, None, None));
     }

@@ -7,9 +7,8 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{Ask, PageToken, Pagination, link_header, with_param};
+use super::{Ask, PageToken, Pagination, ParamPlace, link_header, with_param};
 use crate::http::{Auth, HttpError};
-use crate::url_policy::join::is_below;
 
 /// Longest text that is followed: an address that servers refuse anyway.
 const LONGEST: usize = 8 * 1024;
@@ -23,6 +22,8 @@ pub struct Context<'a> {
     pub first: &'a Url,
     pub base: &'a Url,
     pub auth: &'a Auth,
+    /// Where what is named will be sent: a query has no arrays and objects.
+    pub place: ParamPlace,
     pub page: u64,
 }
 
@@ -50,6 +51,9 @@ pub fn token(
         (Pagination::NextUrl { param: None, .. }, Value::String(text)) => address(&text, context).map(Some),
         (Pagination::NextUrl { param: Some(param), .. }, value) => address_or_value(param, value, context).map(Some),
         (Pagination::Cursor { .. } | Pagination::Keyset { .. }, Value::String(_) | Value::Number(_)) => {
+            Ok(Some(PageToken(named.trim().to_owned())))
+        }
+        (Pagination::Cursor { .. }, Value::Array(_)) if context.place == ParamPlace::Body => {
             Ok(Some(PageToken(named.trim().to_owned())))
         }
         (Pagination::Cursor { .. }, Value::Object(members)) => parameters(members, context).map(Some),
@@ -94,33 +98,23 @@ fn parameters(mut members: Map<String, Value>, context: &Context<'_>) -> Result<
     if let Some(name) = context.auth.query_name() {
         members.remove(name);
     }
-    if members.values().any(|value| value.is_array() || value.is_object()) {
+    let is_nested = |value: &Value| value.is_array() || value.is_object();
+    if context.place == ParamPlace::Query && members.values().any(is_nested) {
         return Err(HttpError::BadNext { page: context.page });
     }
     Ok(PageToken(Value::Object(members).to_string()))
 }
 
-/// The URL of a kept token of `cursor` or `keyset`.
+/// The parameters of a kept token of `cursor` or `keyset`.
 ///
 /// # Errors
 /// `BadToken` where it is of another kind.
-pub(super) fn url(ask: &Ask, param: &str, first: &Url, base: &Url) -> Result<Url, HttpError> {
+pub(super) fn params(ask: &Ask, param: &str) -> Result<Vec<(String, Value)>, HttpError> {
     let bad = || HttpError::BadToken { page: ask.number };
-    let url = match serde_json::from_str(&ask.token.0).map_err(|_| bad())? {
-        Value::String(text) => with_param(first, param, &text),
-        Value::Number(number) => with_param(first, param, &number.to_string()),
-        Value::Object(members) => members
-            .into_iter()
-            .fold(first.clone(), |url, (name, value)| match value {
-                Value::Null => url,
-                Value::String(text) => with_param(&url, &name, &text),
-                other => with_param(&url, &name, &other.to_string()),
-            }),
-        _ => return Err(bad()),
-    };
-    match is_below(base, &url) {
-        true => Ok(url),
-        false => Err(bad()),
+    match serde_json::from_str(&ask.token.0).map_err(|_| bad())? {
+        Value::Object(members) => Ok(members.into_iter().collect()),
+        Value::Null | Value::Bool(_) => Err(bad()),
+        value => Ok(vec![(param.to_owned(), value)]),
     }
 }
 
@@ -129,7 +123,7 @@ mod tests {
     use super::*;
     use crate::data::path::SingularQuery;
     use crate::http::{KeyPlace, Secret};
-    use crate::pagination::Source;
+    use crate::pagination::{Carrier, Source, Totals};
 
     fn source() -> Source {
         Source::Body(SingularQuery::member("next"))
@@ -139,7 +133,7 @@ mod tests {
         Pagination::NextUrl {
             next: source(),
             param: param.map(str::to_owned),
-            total: None,
+            totals: Totals::default(),
         }
     }
 
@@ -147,7 +141,7 @@ mod tests {
         Pagination::Cursor {
             param: "cursor".into(),
             next: source(),
-            total: None,
+            totals: Totals::default(),
         }
     }
 
@@ -175,6 +169,7 @@ mod tests {
             first: &first,
             base: &base,
             auth: &auth,
+            place: ParamPlace::Query,
             page: 3,
         };
         let Some(token) = token(pagination, named, &context)? else {
@@ -185,7 +180,7 @@ mod tests {
             token: token.clone(),
             epoch: 0,
         };
-        let url = pagination.url(&ask, &first, &base, None)?;
+        let (url, _) = pagination.carried(&ask, &Carrier::of_query(&first, &base, None))?;
         Ok(Some((token.0, url.into())))
     }
 

@@ -11,7 +11,7 @@ use std::collections::{HashSet, VecDeque};
 
 use super::places::{Pace, Places};
 use super::{Answer, Ask, PageToken, Pagination, Position, Stop, Verdict};
-use crate::http::HttpError;
+use crate::http::{HttpError, status};
 
 /// One read in progress.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ pub struct ReadPlan {
     /// Records of all pages before `expected`, and the total that was declared for all of them.
     records: u64,
     total: Option<u64>,
+    total_pages: Option<u64>,
     /// Hashes, so that a read of a hundred thousand links stays small.
     seen_tokens: HashSet<[u8; 32]>,
     seen_pages: HashSet<[u8; 32]>,
@@ -50,6 +51,7 @@ impl ReadPlan {
             pace: Pace::new(page_size),
             records: start.records,
             total: start.total_seen,
+            total_pages: start.pages_seen,
             // Only a page with records is a repeated one: empty pages all look the same.
             seen_pages: start
                 .before
@@ -83,7 +85,9 @@ impl ReadPlan {
             return self.pace.answers > 0;
         }
         let begins_at = self.records.saturating_add(ahead.saturating_mul(self.pace.step));
-        self.pace.is_full && self.total.is_none_or(|total| begins_at < total)
+        let last_page = self.total_pages.filter(|_| matches!(self.places, Places::Page(_)));
+        let is_listed = last_page.is_none_or(|last| self.expected.saturating_add(ahead) <= last);
+        self.pace.is_full && is_listed && self.total.is_none_or(|total| begins_at < total)
     }
 
     /// The headers of an asked page have come: where the remote names the next page, that one can be fetched while
@@ -97,8 +101,8 @@ impl ReadPlan {
         }
     }
 
-    /// Takes the answer for the expected page and says what it means. Status 404 is taken as the end; whether it is
-    /// one, or a failure that has no place here, says [`ReadPlan::is_end_when_absent`].
+    /// Takes the answer for the expected page and says what it means. A status that says that there is no such page is
+    /// taken as the end; whether it is one, or a failure that has no place here, says [`ReadPlan::is_end_when_absent`].
     ///
     /// # Errors
     /// The read cannot go on: `PaginationLoop`, `MissingTotal`.
@@ -106,7 +110,7 @@ impl ReadPlan {
         if self.finished || answer.epoch != self.epoch || answer.number != self.expected || self.asked.is_empty() {
             return Ok(Verdict::Stale);
         }
-        if is_absent(answer.status) {
+        if status::says_absent(answer.status) {
             self.finished = true;
             return Ok(Verdict::End);
         }
@@ -126,7 +130,7 @@ impl ReadPlan {
         Ok(Verdict::Page { last, next })
     }
 
-    /// Whether a 404 for this page is the end of the read and not a failure.
+    /// Whether a status of [`status::says_absent`] for this page is the end of the read and not a failure.
     pub fn is_end_when_absent(&self, number: u64) -> bool {
         self.stop == Some(Stop::NotFound) && number > 1
     }
@@ -176,7 +180,8 @@ impl ReadPlan {
     fn count(&mut self, answer: &Answer) -> Result<(), HttpError> {
         self.records = self.records.saturating_add(answer.records);
         self.total = answer.total.or(self.total);
-        if self.stop == Some(Stop::Total) && self.total.is_none() {
+        self.total_pages = answer.total_pages.or(self.total_pages);
+        if self.stop == Some(Stop::Total) && self.total.is_none() && self.total_pages.is_none() {
             self.finished = true;
             return Err(HttpError::MissingTotal { page: answer.number });
         }
@@ -204,7 +209,7 @@ impl ReadPlan {
             Places::Link(_) => return answer.next.is_none() || self.repeats_token(answer),
             Places::Page(_) | Places::Offset(_) => {}
         }
-        if self.total.is_some_and(|total| self.records >= total) {
+        if self.total.is_some_and(|total| self.records >= total) || self.has_all_pages(answer.number) {
             return true;
         }
         match self.stop {
@@ -214,10 +219,17 @@ impl ReadPlan {
         }
     }
 
+    /// Whether the declared number of numbered pages has come. Offsets move by what came: where pages were short, more
+    /// are needed than were declared.
+    fn has_all_pages(&self, number: u64) -> bool {
+        matches!(self.places, Places::Page(_)) && self.total_pages.is_some_and(|pages| number >= pages)
+    }
+
     /// Whether the page just taken lies at or past the place where the declared total should have been reached. Totals
     /// that count hidden records are never reached by counting.
     fn is_past_total(&self, number: u64) -> bool {
-        let total = self.total.unwrap_or(0);
+        let by_pages = self.total_pages.map(|pages| pages.saturating_mul(self.pace.step));
+        let total = self.total.or(by_pages).unwrap_or(0);
         match &self.places {
             Places::Offset(offsets) => {
                 self.pace.step == 0 || offsets.token(0, 0).0.parse().is_ok_and(|at: u64| at >= total)
@@ -229,8 +241,4 @@ impl ReadPlan {
 
 fn token_hash(token: &PageToken) -> [u8; 32] {
     blake3::hash(token.0.as_bytes()).into()
-}
-
-fn is_absent(status: u16) -> bool {
-    matches!(status, 404 | 410)
 }

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::simulation::{Reader, Remote, Scheme};
-use super::{Answer, Ask, PageToken, Pagination, Position, ReadPlan, Seen, Source, Stop, Verdict};
+use super::{Answer, Ask, PageToken, Pagination, Position, ReadPlan, Seen, Source, Stop, Totals, Verdict};
 use crate::class::Class;
 use crate::error::Explain;
 use crate::http::HttpError;
@@ -22,17 +22,18 @@ fn any_remote() -> impl Strategy<Value = Remote> {
         Just(Stop::NotFound),
         Just(Stop::Total)
     ];
-    (scheme, stop, 0u64..400, 1u64..60, any::<bool>(), any::<bool>()).prop_map(
-        |(scheme, stop, size, clamp, declares_total, is_ragged)| {
+    (scheme, stop, 0u64..400, 1u64..60, any::<[bool; 3]>()).prop_map(
+        |(scheme, stop, size, clamp, [declares_total, declares_pages, is_ragged])| {
             // A read that stops at a short page cannot have short pages before its end.
             let is_ragged = is_ragged && stop != Stop::Short;
-            let declares_total = declares_total || stop == Stop::Total;
+            let declares_total = declares_total || (stop == Stop::Total && !declares_pages);
             Remote {
                 scheme,
                 stop,
                 size,
                 clamp,
                 declares_total,
+                declares_pages,
                 is_ragged,
             }
         },
@@ -72,7 +73,10 @@ fn numbered(stop: Stop, total: Option<Source>) -> Pagination {
         param: "page".into(),
         start: 1,
         size_param: Some("size".into()),
-        total,
+        totals: Totals {
+            records: total,
+            pages: None,
+        },
         stop,
     }
 }
@@ -81,7 +85,7 @@ fn offsets(stop: Stop) -> Pagination {
     Pagination::Offset {
         param: "offset".into(),
         limit_param: Some("limit".into()),
-        total: None,
+        totals: Totals::default(),
         stop,
     }
 }
@@ -97,6 +101,7 @@ fn answer(ask: &Ask, records: u64) -> Answer {
         status: 200,
         records,
         total: None,
+        total_pages: None,
         next: None,
         digest: Some(blake3::hash(ask.token.0.as_bytes()).into()),
     }
@@ -402,4 +407,39 @@ fn a_token_of_another_scheme_is_refused() {
     };
     let error = ReadPlan::new(&offsets(Stop::Empty), None, start).unwrap_err();
     assert_eq!(error, HttpError::BadToken { page: 4 });
+}
+
+#[test]
+fn declared_pages_end_a_numbered_read_without_a_request_past_them() {
+    let totals = Totals {
+        records: None,
+        pages: Some(Source::Header("x-pages".into())),
+    };
+    for stop in [Stop::Empty, Stop::Total] {
+        let pagination = Pagination::Page {
+            param: "page".into(),
+            start: 0,
+            size_param: None,
+            totals: totals.clone(),
+            stop,
+        };
+        let mut plan = plan(&pagination, 10);
+        let mut pages = Vec::new();
+        // The second page is empty: it ends only a read that stops there.
+        for records in [10, 0, 10] {
+            let Some(ask) = plan.next_ask(9) else { break };
+            let came = Answer {
+                total_pages: Some(3),
+                ..answer(&ask, records)
+            };
+            pages.push(plan.answered(came).unwrap());
+        }
+        let read = if stop == Stop::Total { 3 } else { 2 };
+        assert_eq!(pages.len(), read, "{stop:?}");
+        assert!(
+            matches!(pages.last(), Some(Verdict::Page { last: true, .. })),
+            "{stop:?}"
+        );
+        assert_eq!(asks(&mut plan, 9), [""; 0], "{stop:?}");
+    }
 }

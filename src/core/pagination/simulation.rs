@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, Ask, PageToken, Pagination, Position, ReadPlan, Seen, Source, Stop, Verdict};
+use super::{Answer, Ask, PageToken, Pagination, Position, ReadPlan, Seen, Source, Stop, Totals, Verdict};
 use crate::http::HttpError;
 use crate::retry::SplitMix64;
 
@@ -23,13 +23,18 @@ pub(super) struct Remote {
     /// Longest page that the remote gives.
     pub clamp: u64,
     pub declares_total: bool,
+    pub declares_pages: bool,
     /// Pages of an offset read come shorter than they could, here and there.
     pub is_ragged: bool,
 }
 
 impl Remote {
     pub fn pagination(&self) -> Pagination {
-        let total = self.declares_total.then(|| Source::Header("x-total".into()));
+        let header = |is_declared: bool, name: &str| is_declared.then(|| Source::Header(name.into()));
+        let totals = Totals {
+            records: header(self.declares_total, "x-total"),
+            pages: header(self.declares_pages, "x-pages"),
+        };
         let (size_param, stop) = (Some("size".into()), self.stop);
         match self.scheme {
             Scheme::None => Pagination::None,
@@ -37,13 +42,13 @@ impl Remote {
                 param: "page".into(),
                 start: 1,
                 size_param,
-                total,
+                totals,
                 stop,
             },
             Scheme::Offset => Pagination::Offset {
                 param: "offset".into(),
                 limit_param: size_param,
-                total,
+                totals,
                 stop,
             },
             Scheme::LinkHeader => Pagination::LinkHeader,
@@ -64,6 +69,7 @@ impl Remote {
     /// The answer, and the records in it.
     pub fn answer(&self, ask: &Ask, page_size: Option<u64>) -> (Answer, Vec<u64>) {
         let (from, mut length) = self.place(ask, page_size);
+        let longest = length.max(1);
         if self.is_ragged && self.scheme == Scheme::Offset && from % 3 == 1 {
             length = length.div_ceil(2);
         }
@@ -76,6 +82,7 @@ impl Remote {
             status: if is_gone { 404 } else { 200 },
             records: records.len() as u64,
             total: (self.declares_total && !is_gone).then_some(self.size),
+            total_pages: (self.declares_pages && !is_gone).then_some(self.size.div_ceil(longest)),
             next: goes_on.then(|| PageToken(format!("https://h.example/v1/x?from={}", from + length))),
             digest: Some(blake3::hash(format!("{records:?}").as_bytes()).into()),
         };
@@ -156,7 +163,7 @@ impl<'a> Reader<'a> {
 
     fn take(&mut self, plan: &mut ReadPlan, ask: Ask) -> Result<u64, HttpError> {
         let (answer, records) = self.remote.answer(&ask, self.page_size);
-        let total = answer.total;
+        let (total, answer_pages) = (answer.total, answer.total_pages);
         let seen = Seen {
             token: ask.token.clone(),
             records: answer.records,
@@ -174,6 +181,7 @@ impl<'a> Reader<'a> {
                     number: ask.number + 1,
                     token: next,
                     total_seen: total.or(self.position.total_seen),
+                    pages_seen: answer_pages.or(self.position.pages_seen),
                     records: self.delivered.len() as u64,
                     before,
                 };

@@ -38,6 +38,9 @@ pub enum SettingsFault {
     /// `by` is the pagination's setting that sets the parameter.
     #[error("parameter {} is set by the pagination", quoted(.name))]
     ParamTaken { name: String, by: &'static str },
+    /// `key` is the pagination's setting that names the parameter.
+    #[error("parameter {} cannot go there", quoted(.name))]
+    ParamPlace { key: &'static str, name: String },
     #[error("setting \"columns\" names no column")]
     NoColumns,
     #[error("column name {} cannot be used", quoted(.name))]
@@ -73,6 +76,9 @@ impl Explain for SettingsFault {
                 "A job's settings are shown in sluice.sync_jobs, so they never hold credentials.".to_owned()
             }
             SettingsFault::ParamTaken { by, .. } => format!("It is the setting {}.", quoted(by)),
+            SettingsFault::ParamPlace { key, .. } => {
+                format!("It is the setting {}.", quoted(&format!("pagination.{key}")))
+            }
             SettingsFault::NoColumns => "It is an empty object.".to_owned(),
             SettingsFault::ColumnName { .. } => {
                 "A column's name has 1 to 63 bytes without control characters and is not one of PostgreSQL's own \
@@ -104,6 +110,11 @@ impl Explain for SettingsFault {
             }
             SettingsFault::ParamTaken { .. } => {
                 "Remove it from \"params\", or give the pagination another one.".to_owned()
+            }
+            SettingsFault::ParamPlace { .. } => {
+                "In a query it is a name; in a body a name, or a path such as \"$.variables.after\" that leads through \
+                 objects only."
+                    .to_owned()
             }
             SettingsFault::NoColumns => "Leave \"columns\" away to take every member, or name the columns.".to_owned(),
             SettingsFault::ColumnName { .. } => "Choose another name for the column, and keep its path.".to_owned(),

@@ -17,6 +17,7 @@ pub(super) const SETTINGS: Keys = Keys {
         "params",
         "headers",
         "method",
+        "body",
         "pagination",
         "page_size",
         "concurrency",
@@ -39,7 +40,6 @@ pub(super) const SETTINGS: Keys = Keys {
         "cursor",
     ],
     later: &[
-        "body",
         "deleted_when",
         "max_rejects",
         "turn",
@@ -88,18 +88,39 @@ pub(super) const NO_PAGINATION: Keys = Keys {
     later: &[],
 };
 pub(super) const PAGE: Keys = Keys {
-    known: &["type", "param", "start", "size_param", "total", "stop"],
-    later: &["total_pages"],
+    known: &[
+        "type",
+        "param",
+        "start",
+        "size_param",
+        "param_in",
+        "total",
+        "total_pages",
+        "stop",
+    ],
+    later: &[],
 };
 pub(super) const CURSOR: Keys = Keys {
-    known: &["type", "param", "next", "total"],
-    later: &["total_pages"],
+    known: &["type", "param", "param_in", "next", "total", "total_pages"],
+    later: &[],
+};
+pub(super) const NEXT_URL: Keys = Keys {
+    known: &["type", "param", "next", "total", "total_pages"],
+    later: &[],
 };
 pub(super) const KEYSET: Keys = Keys {
-    known: &["type", "param", "column"],
+    known: &["type", "param", "param_in", "column"],
     later: &[],
 };
 pub(super) const OFFSET: Keys = Keys {
-    known: &["type", "param", "limit_param", "total", "stop"],
-    later: &["total_pages"],
+    known: &[
+        "type",
+        "param",
+        "limit_param",
+        "param_in",
+        "total",
+        "total_pages",
+        "stop",
+    ],
+    later: &[],
 };

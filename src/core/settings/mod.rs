@@ -24,8 +24,9 @@ use crate::connection::{ConfigError, Subject};
 use crate::cursor::Cursor;
 use crate::data::Formats;
 use crate::data::path::SingularQuery;
+use crate::http::Method;
 use crate::job::Mode;
-use crate::pagination::Pagination;
+use crate::pagination::{Pagination, ParamPlace};
 use object::Object;
 
 pub use columns::ColumnSetting;
@@ -48,7 +49,12 @@ pub struct Settings {
     pub columns: Option<Vec<ColumnSetting>>,
     pub params: Vec<(String, String)>,
     pub headers: Vec<(String, String)>,
+    pub method: Method,
+    /// What a POST sends; pagination may add to it.
+    pub body: Option<serde_json::Value>,
     pub pagination: Pagination,
+    /// Where the pages' parameters go.
+    pub param_place: ParamPlace,
     /// Records asked for in one page.
     pub page_size: Option<u64>,
     /// 1 to 75; default 8.
@@ -132,8 +138,11 @@ impl Settings {
             columns: columns.as_deref(),
         };
         let formats = format::read(&given)?;
-        let pagination = pagination::read(given.get("pagination"), page_size, &places)?;
-        let params = request::params(given.get("params"), &pagination)?;
+        let paged = given.get("pagination");
+        let sent = request::sent(&given)?;
+        let pagination = pagination::read(paged.as_ref(), page_size, &places)?;
+        let param_place = pagination::param_place(paged.as_ref(), &pagination, &sent)?;
+        let params = request::params(given.get("params"), &pagination, param_place)?;
         let beside = cursor::Beside {
             columns: columns.as_deref(),
             params: &params,
@@ -146,7 +155,10 @@ impl Settings {
             columns,
             params,
             headers: request::headers(given.get("headers"))?,
+            method: sent.method,
+            body: sent.body,
             pagination,
+            param_place,
             page_size,
             concurrency: given.count("concurrency", 1..=MOST_CONCURRENCY)?.unwrap_or(8),
             min_delay: given.interval("min_delay", Duration::ZERO..=HOUR)?.unwrap_or_default(),
@@ -227,10 +239,7 @@ fn root() -> SingularQuery {
 
 /// Settings of which this release knows one word only: checked, not kept.
 fn fixed_words(given: &Object<'_>) -> Result<(), ConfigError> {
-    let fixed: [(&str, &'static str, &'static [&'static str]); 2] = [
-        ("method", "GET", &["HEAD", "POST"]),
-        ("on_bad_record", "fail", &["reject"]),
-    ];
+    let fixed: [(&str, &'static str, &'static [&'static str]); 1] = [("on_bad_record", "fail", &["reject"])];
     for (key, word, later) in fixed {
         given.choice(key, &[(word, ())], later)?;
     }

@@ -1,13 +1,16 @@
 //! The setting `pagination`: how the collection is paged, and where it ends.
 
+use serde_json::Value;
+
 use super::columns::ColumnSetting;
 use super::fault::SettingsFault;
 use super::field::Field;
 use super::keys;
 use super::object::Object;
+use super::request::Sent;
 use crate::connection::{ConfigError, Subject, is_token};
 use crate::data::path::{SingularQuery, Step};
-use crate::pagination::{Pagination, Source, Stop};
+use crate::pagination::{Pagination, ParamPlace, Source, Stop, Totals, can_hold};
 
 const EXAMPLE: &str = "{\"type\": \"page\", \"param\": \"page\", \"size_param\": \"per_page\"}";
 
@@ -28,14 +31,69 @@ pub(super) struct Places<'a> {
     pub columns: Option<&'a [ColumnSetting]>,
 }
 
+/// Where the pages' parameters go: as `param_in` says, else into the body where that is an object.
+pub(super) fn param_place(
+    field: Option<&Field<'_>>,
+    pagination: &Pagination,
+    sent: &Sent,
+) -> Result<ParamPlace, ConfigError> {
+    let members = field
+        .map(|field| field.members(EXAMPLE))
+        .transpose()?
+        .unwrap_or_default();
+    let given = members.into_iter().find(|(key, _)| key == "param_in");
+    let is_object = sent.body.as_ref().is_some_and(Value::is_object);
+    let words = [("query", ParamPlace::Query), ("body", ParamPlace::Body)];
+    let place = match given.filter(|(_, field)| field.raw.get() != "null") {
+        Some((_, field)) => field.choice(&words, &[])?,
+        None if is_object => ParamPlace::Body,
+        None => ParamPlace::Query,
+    };
+    if place == ParamPlace::Body && !is_object {
+        let because = "Parameters become members of the body, so that must be an object; it may be empty.";
+        return Err(needs("pagination.param_in", "body", because));
+    }
+    let (body, names) = (sent.body.as_ref(), params_of(pagination));
+    match names.into_iter().find(|(_, name)| is_misplaced(place, name, body)) {
+        Some((key, name)) => Err(SettingsFault::ParamPlace {
+            key,
+            name: name.to_owned(),
+        }
+        .into()),
+        None => Ok(place),
+    }
+}
+
+/// Whether the parameter cannot go there: a query has names and no paths, and in the body objects must lead to it.
+fn is_misplaced(place: ParamPlace, name: &str, body: Option<&Value>) -> bool {
+    match place {
+        ParamPlace::Query => name.starts_with('$') && body.is_some(),
+        ParamPlace::Body => !body.is_some_and(|body| can_hold(body, name)),
+    }
+}
+
+/// The parameters that the pages set, with the keys that name them.
+fn params_of(pagination: &Pagination) -> Vec<(&'static str, &str)> {
+    let (param, size) = match pagination {
+        Pagination::Page { param, size_param, .. } => (param, size_param.as_ref().map(|name| ("size_param", name))),
+        Pagination::Offset { param, limit_param, .. } => {
+            (param, limit_param.as_ref().map(|name| ("limit_param", name)))
+        }
+        Pagination::Cursor { param, .. } | Pagination::Keyset { param, .. } => (param, None),
+        Pagination::None | Pagination::LinkHeader | Pagination::NextUrl { .. } => return Vec::new(),
+    };
+    let size = size.map(|(key, name)| (key, name.as_str()));
+    [("param", param.as_str())].into_iter().chain(size).collect()
+}
+
 /// Reads the pagination, and whether `page_size` has a meaning beside it. Without the setting: one request.
 pub(super) fn read(
-    field: Option<Field<'_>>,
+    field: Option<&Field<'_>>,
     page_size: Option<u64>,
     places: &Places<'_>,
 ) -> Result<Pagination, ConfigError> {
     let pagination = match field {
-        Some(field) => read_object(&field, places)?,
+        Some(field) => read_object(field, places)?,
         None => Pagination::None,
     };
     check_page_size(&pagination, page_size)?;
@@ -61,7 +119,7 @@ fn read_object(field: &Field<'_>, places: &Places<'_>) -> Result<Pagination, Con
                     .get("start")
                     .map_or(Ok(1), |field| field.whole(0..=1_000_000_000))?,
                 size_param: param(&given, "size_param")?,
-                total: total(&given)?,
+                totals: totals(&given)?,
                 stop: stop(&given)?,
             }
         }
@@ -70,7 +128,7 @@ fn read_object(field: &Field<'_>, places: &Places<'_>) -> Result<Pagination, Con
             Pagination::Offset {
                 param: param(&given, "param")?.unwrap_or_else(|| "offset".to_owned()),
                 limit_param: param(&given, "limit_param")?,
-                total: total(&given)?,
+                totals: totals(&given)?,
                 stop: stop(&given)?,
             }
         }
@@ -79,15 +137,15 @@ fn read_object(field: &Field<'_>, places: &Places<'_>) -> Result<Pagination, Con
             Pagination::Cursor {
                 param: param(&given, "param")?.unwrap_or_else(|| "cursor".to_owned()),
                 next: next(&given)?,
-                total: total(&given)?,
+                totals: totals(&given)?,
             }
         }
         Kind::NextUrl => {
-            let given = field.object(&keys::CURSOR)?;
+            let given = field.object(&keys::NEXT_URL)?;
             Pagination::NextUrl {
                 next: next(&given)?,
                 param: param(&given, "param")?,
-                total: total(&given)?,
+                totals: totals(&given)?,
             }
         }
         Kind::Keyset => {
@@ -154,11 +212,12 @@ fn param(given: &Object<'_>, key: &str) -> Result<Option<String>, ConfigError> {
     given.get(key).map(|field| field.param("\"page\"")).transpose()
 }
 
-fn total(given: &Object<'_>) -> Result<Option<Source>, ConfigError> {
-    let field = given.get("total");
-    field
-        .map(|field| source(&field, "\"header:X-Total-Count\""))
-        .transpose()
+fn totals(given: &Object<'_>) -> Result<Totals, ConfigError> {
+    let of = |key, example| given.get(key).map(|field| source(&field, example)).transpose();
+    Ok(Totals {
+        records: of("total", "\"header:X-Total-Count\"")?,
+        pages: of("total_pages", "\"$.meta.total_pages\"")?,
+    })
 }
 
 fn next(given: &Object<'_>) -> Result<Source, ConfigError> {
@@ -218,20 +277,12 @@ fn check_page_size(pagination: &Pagination, page_size: Option<u64>) -> Result<()
 }
 
 fn check_stop(pagination: &Pagination) -> Result<(), ConfigError> {
-    match pagination {
-        Pagination::Page {
-            stop: Stop::Total,
-            total: None,
-            ..
-        }
-        | Pagination::Offset {
-            stop: Stop::Total,
-            total: None,
-            ..
-        } => Err(needs(
+    let is_declared = pagination.total().is_some() || pagination.total_pages().is_some();
+    match pagination.stop() {
+        Some(Stop::Total) if !is_declared => Err(needs(
             "pagination.stop",
             "pagination.total",
-            "The end by total needs to know where the total is.",
+            "The end by total needs to know where the total, or total_pages, is.",
         )),
         _ => Ok(()),
     }

@@ -1,18 +1,52 @@
-//! The settings `params` and `headers`: what each request carries besides what connection and pagination add.
+//! The settings `method`, `body`, `params` and `headers`: what each request is, and what it carries besides what
+//! connection and pagination add.
 
 use serde_json::Value;
 
 use super::fault::SettingsFault;
 use super::field::Field;
+use super::object::Object;
 use crate::connection::{ConfigError, Subject, is_reserved_header, is_token, names_a_credential};
-use crate::pagination::Pagination;
+use crate::http::Method;
+use crate::pagination::{Pagination, ParamPlace};
+
+/// The method, and what is sent with it.
+pub(super) struct Sent {
+    pub method: Method,
+    pub body: Option<Value>,
+}
+
+/// Reads method and body. An answer to HEAD would hold no records, whatever the connection allows.
+pub(super) fn sent(given: &Object<'_>) -> Result<Sent, ConfigError> {
+    let field = given.get("method");
+    if let Some(field) = field.as_ref().filter(|field| field.value() == "HEAD") {
+        return Err(field.wrong("GET or POST, since an answer to HEAD holds no records", "\"POST\""));
+    }
+    let words = [("GET", Method::Get), ("POST", Method::Post)];
+    let method = field.map_or(Ok(Method::Get), |field| field.choice(&words, &[]))?;
+    let body = given.get("body");
+    if let Some(field) = body.as_ref().filter(|_| method != Method::Post) {
+        return Err(SettingsFault::Needs {
+            subject: field.subject(),
+            needs: "method".to_owned(),
+            because: "Only a request with \"method\": \"POST\" has a body.",
+        }
+        .into());
+    }
+    let body = body.map(|field| field.value());
+    Ok(Sent { method, body })
+}
 
 /// Reads the query parameters, in the order of the text. Numbers keep their digits.
-pub(super) fn params(field: Option<Field<'_>>, pagination: &Pagination) -> Result<Vec<(String, String)>, ConfigError> {
+pub(super) fn params(
+    field: Option<Field<'_>>,
+    pagination: &Pagination,
+    place: ParamPlace,
+) -> Result<Vec<(String, String)>, ConfigError> {
     let Some(field) = field else { return Ok(Vec::new()) };
     let mut params = Vec::new();
     for (name, member) in field.members("{\"status\": \"active\"}")? {
-        if let Some(by) = taken_by(&name, pagination) {
+        if let Some(by) = taken_by(&name, pagination).filter(|_| place == ParamPlace::Query) {
             return Err(SettingsFault::ParamTaken { name, by }.into());
         }
         if names_a_credential(&name) {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::Explain;
-use crate::pagination::{Source, Stop};
+use crate::pagination::{Source, Stop, Totals};
 
 fn settings(document: &str) -> Settings {
     Settings::parse(document).unwrap_or_else(|error| panic!("{document}: {error}: {:?}", error.detail()))
@@ -58,7 +58,7 @@ fn every_supported_setting_is_read() {
         r#"{"format": "json", "records": "$.data.items[*]", "columns": {"id": "$.id"}, "params": {"status": "active"},
             "headers": {"Accept-Language": "en"}, "method": "GET",
             "pagination": {"type": "page", "param": "p", "start": 0, "size_param": "per_page", "total": "$.meta.total",
-                           "stop": "total"},
+                           "total_pages": "header:X-Pages", "stop": "total"},
             "page_size": 100, "concurrency": 75, "min_delay": "250 ms",
             "commit_every": {"bytes": "16 MB", "seconds": 0.5, "pages": 20}, "on_empty": "hold", "max_shrink": 0.2,
             "on_missing": "keep", "confirm_deletes": false, "on_new_field": "ignore", "on_bad_record": "fail",
@@ -101,7 +101,10 @@ fn every_supported_setting_is_read() {
         Pagination::Page {
             start: 0,
             stop: Stop::Total,
-            total: Some(Source::Body(_)),
+            totals: Totals {
+                records: Some(Source::Body(_)),
+                pages: Some(Source::Header(_)),
+            },
             ..
         }
     ));
@@ -145,18 +148,14 @@ fn an_unknown_key_names_its_nearest_neighbour() {
 #[test]
 fn what_the_design_has_and_this_release_has_not_is_named() {
     for document in [
-        r#"{"body": "{}"}"#,
         r#"{"deleted_when": "@.deleted == true"}"#,
         r#"{"max_rejects": 10}"#,
         r#"{"turn": {"pages": 1}}"#,
         r#"{"depends_on": ["x"]}"#,
         r#"{"run_when": "x"}"#,
         r#"{"after_publish": "f"}"#,
-        r#"{"method": "POST"}"#,
         r#"{"on_missing": "mark"}"#,
         r#"{"on_bad_record": "reject"}"#,
-        r#"{"pagination": {"type": "page", "total_pages": "$.pages"}}"#,
-        r#"{"pagination": {"type": "cursor", "next": "$.next", "total_pages": "$.pages"}}"#,
     ] {
         let error = refused(document);
         assert_eq!(error.sqlstate(), "0A000", "{document}: {error}");
@@ -319,7 +318,10 @@ fn a_remote_that_names_the_next_page_is_followed_by_a_token_an_address_or_a_key(
         Pagination::Cursor {
             param: "cursor".into(),
             next: at("$.meta.next"),
-            total: Some(at("$.total")),
+            totals: Totals {
+                records: Some(at("$.total")),
+                pages: None,
+            },
         }
     );
     assert_eq!(
@@ -327,7 +329,7 @@ fn a_remote_that_names_the_next_page_is_followed_by_a_token_an_address_or_a_key(
         Pagination::NextUrl {
             next: Source::Header("X-Next".into()),
             param: Some("page".into()),
-            total: None,
+            totals: Totals::default(),
         }
     );
     let keyset = r#""pagination": {"type": "keyset", "param": "after", "column": "id"}}"#;
@@ -387,7 +389,7 @@ fn each_pagination_takes_its_own_settings() {
             param: "page".into(),
             start: 1,
             size_param: None,
-            total: None,
+            totals: Totals::default(),
             stop: Stop::Empty
         }
     );
@@ -400,7 +402,10 @@ fn each_pagination_takes_its_own_settings() {
         Pagination::Offset {
             param: "skip".into(),
             limit_param: Some("take".into()),
-            total: Some(Source::Header("X-Total-Count".into())),
+            totals: Totals {
+                records: Some(Source::Header("X-Total-Count".into())),
+                pages: None,
+            },
             stop: Stop::Short,
         }
     );
@@ -593,4 +598,64 @@ fn a_new_field_is_ignored_added_or_an_error() {
     let error = refused(r#"{"on_new_field": "add"}"#);
     assert_eq!(error.sqlstate(), "22023");
     assert!(told(&error).contains("add_column"), "{}", told(&error));
+}
+
+#[test]
+fn a_post_sends_its_body_with_every_digit_and_the_pages_parameters_go_into_it() {
+    let searching = settings(
+        r#"{"method": "POST", "body": {"min": 1.50, "big": 123456789012345678901234567890},
+            "pagination": {"type": "cursor", "param": "$.page.after", "next": "$.next"}, "params": {"page": 1}}"#,
+    );
+    assert_eq!(searching.method, Method::Post);
+    assert_eq!(
+        searching.body.unwrap().to_string(),
+        r#"{"big":123456789012345678901234567890,"min":1.50}"#
+    );
+    assert_eq!(searching.param_place, ParamPlace::Body);
+    for in_query in [
+        r#"{"method": "POST", "pagination": {"type": "page"}}"#,
+        r#"{"method": "POST", "body": [1], "pagination": {"type": "page"}}"#,
+        r#"{"method": "POST", "body": {}, "pagination": {"type": "page", "param_in": "query"}}"#,
+        r#"{"method": "GET", "pagination": {"type": "page", "param_in": null}}"#,
+    ] {
+        assert_eq!(settings(in_query).param_place, ParamPlace::Query, "{in_query}");
+    }
+}
+
+#[test]
+fn a_method_a_body_or_a_parameter_that_cannot_be_is_refused() {
+    for (document, message) in [
+        (
+            r#"{"method": "HEAD"}"#,
+            "setting \"method\" must be GET or POST, since an answer to HEAD holds no records",
+        ),
+        (r#"{"body": {}}"#, "setting \"body\" needs setting \"method\""),
+        (
+            r#"{"method": "GET", "body": {}}"#,
+            "setting \"body\" needs setting \"method\"",
+        ),
+        (
+            r#"{"method": "POST", "pagination": {"type": "page", "param_in": "body"}}"#,
+            "setting \"pagination.param_in\" needs setting \"body\"",
+        ),
+        (
+            r#"{"method": "POST", "body": {"a": 1}, "pagination": {"type": "page", "param": "$.a.page"}}"#,
+            "parameter \"$.a.page\" cannot go there",
+        ),
+        (
+            r#"{"method": "POST", "body": {}, "pagination": {"type": "offset", "param_in": "query", "param": "$.x"}}"#,
+            "parameter \"$.x\" cannot go there",
+        ),
+        (
+            r#"{"pagination": {"type": "page", "stop": "total"}}"#,
+            "setting \"pagination.stop\" needs setting \"pagination.total\"",
+        ),
+    ] {
+        let error = refused(document);
+        assert_eq!(error.to_string(), message, "{document}");
+        assert_eq!(error.sqlstate(), "22023", "{document}");
+    }
+    assert_eq!(refused(r#"{"method": "PUT"}"#).sqlstate(), "22023");
+    let by_pages = r#"{"pagination": {"type": "page", "stop": "total", "total_pages": "$.pages"}}"#;
+    assert!(settings(by_pages).pagination.total_pages().is_some());
 }

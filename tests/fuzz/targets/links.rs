@@ -6,7 +6,7 @@ use serde_json::Value;
 use sluice_core::data::SingularQuery;
 use sluice_core::http::{Auth, Headers, HttpError, KeyPlace, Secret};
 use sluice_core::pagination::next::{self, Context};
-use sluice_core::pagination::{Ask, PageToken, Pagination, Source, link_header};
+use sluice_core::pagination::{Ask, Carrier, PageToken, Pagination, ParamPlace, Source, Totals, link_header};
 use url::Url;
 
 const BASE: &str = "https://api.example/v1";
@@ -108,6 +108,7 @@ pub fn check_next(input: &[u8]) {
         first: &url(REQUEST),
         base: &url(BASE),
         auth: &auth,
+        place: ParamPlace::Query,
         page: 1,
     };
     match next::token(&pagination, Some(named), &context) {
@@ -124,19 +125,19 @@ pub fn check_next(input: &[u8]) {
 
 fn pagination(kind: &str) -> Option<Pagination> {
     let next = Source::Body(SingularQuery::member("next"));
-    let (total, param) = (None, "after".to_owned());
+    let (totals, param) = (Totals::default(), "after".to_owned());
     Some(match kind {
-        "cursor" => Pagination::Cursor { param, next, total },
+        "cursor" => Pagination::Cursor { param, next, totals },
         "keyset" => Pagination::Keyset { param, last: next },
         "next_url" => Pagination::NextUrl {
             next,
             param: None,
-            total,
+            totals,
         },
         "next_url_or_value" => Pagination::NextUrl {
             next,
             param: Some(param),
-            total,
+            totals,
         },
         _ => return None,
     })
@@ -165,16 +166,14 @@ fn next_of(fields: &[&str]) -> Result<Option<Url>, HttpError> {
 }
 
 fn ask(pagination: &Pagination, token: PageToken) -> Result<Url, HttpError> {
-    pagination.url(
-        &Ask {
-            number: 2,
-            token,
-            epoch: 0,
-        },
-        &url(REQUEST),
-        &url(BASE),
-        None,
-    )
+    let ask = Ask {
+        number: 2,
+        token,
+        epoch: 0,
+    };
+    let (own, base) = (url(REQUEST), url(BASE));
+    let (asked, _) = pagination.carried(&ask, &Carrier::of_query(&own, &base, None))?;
+    Ok(asked)
 }
 
 fn check_below(target: &Url) {

@@ -58,6 +58,26 @@ SELECT sluice.create_job('p', 'shop', '/products', settings => '{"timeouts": {"r
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"timeouts": {"request": 5}}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"pagination": {"type": "pages"}}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"pagination": {"type": "cursor"}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"method": "HEAD"}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"method": "PUT"}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"body": {"a": 1}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"method": "POST", "pagination": {"type": "page", "param_in": "body"}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"method": "POST", "body": {"a": 1}, "pagination": {"type": "page", "param": "$.a.page"}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"method": "POST", "body": {}, "pagination": {"type": "page", "param_in": "header"}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"pagination": {"type": "next_url", "next": "$.next", "param_in": "body"}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"pagination": {"type": "page", "stop": "total"}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"pagination": {"type": "page", "total_pages": 7}}');
+-- POST only where the connection allows it for reading.
+SELECT sluice.create_job('p', 'shop', '/products', target => 'products', settings => '{"method": "POST", "body": {}}');
+SELECT sluice.alter_job('products', settings => '{"method": "POST"}');
+SELECT * FROM sluice.test_connection('shop', '/products', settings => '{"method": "POST"}');
+ALTER SERVER shop OPTIONS (ADD methods 'POST');
+SELECT sluice.alter_job('products', settings => '{"concurrency": 2}');
+SELECT sluice.alter_job('products', settings => '{"method": "POST", "body": {"low": 1.10, "high": 12345678901234567890123}}');
+SELECT settings FROM sluice.sync_jobs WHERE name = 'products';
+SELECT sluice.alter_job('products', settings => '{"method": null, "body": null}');
+ALTER SERVER shop OPTIONS (DROP methods);
+SELECT sluice.alter_job('products', settings => '{"method": null, "body": null}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"pagination": {"type": "cursor", "next": "$.a[*]"}}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"pagination": {"type": "keyset", "column": "id"}}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"pagination": {"type": "keyset", "param": "after"}}');

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sluice_core::error::Error;
 use sluice_core::http::{Headers, HttpError, Request, Response};
-use sluice_core::pagination::{Pagination, Source, Stop};
+use sluice_core::pagination::{Pagination, Source, Stop, Totals};
 use sluice_core::retry::RetryPolicy;
 use sluice_fetch::{Decode, Failure, FetchedPage, PageFacts, Poll, Read, ReadSpec, Transport, start};
 use url::Url;
@@ -104,17 +104,17 @@ pub fn by_page(stop: Stop) -> Pagination {
         param: "page".into(),
         start: 1,
         size_param: Some("size".into()),
-        total: None,
+        totals: Totals::default(),
         stop,
     }
 }
 
 pub fn by_offset() -> Pagination {
-    let (total, stop) = (Some(Source::Header("x-total".into())), Stop::Total);
+    let (records, stop) = (Some(Source::Header("x-total".into())), Stop::Total);
     Pagination::Offset {
         param: "offset".into(),
         limit_param: Some("limit".into()),
-        total,
+        totals: Totals { records, pages: None },
         stop,
     }
 }

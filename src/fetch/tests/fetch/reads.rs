@@ -60,6 +60,7 @@ fn a_read_goes_on_where_an_earlier_one_stopped() {
         number: 4,
         token: Some(PageToken("4".into())),
         total_seen: None,
+        pages_seen: None,
         records: 30,
         before: Vec::new(),
     });
