@@ -1,6 +1,8 @@
 //! Records that are not as they were: what is told of them, and the columns that a target gets.
 //!
 //! F-R19 (schema drift) and F-R20 (names of fields).
+//!
+//! Size: one stage for all of them, and the pages that each serves stand in it.
 
 use crate::shop::{SOON, Shop};
 use sample_api::{Fault, Rule};
