@@ -1,6 +1,8 @@
 //! Reads the source tree and holds it to the rules of CONTRIBUTING.md: who may import whom, sizes, where unsafe code and
 //! table names may stand, what every SQL object needs. Each rule is proven on a small bad sample beside it.
 
+#[path = "architecture/faults.rs"]
+mod faults;
 #[path = "architecture/imports.rs"]
 mod imports;
 #[path = "architecture/sizes.rs"]
@@ -53,6 +55,14 @@ fn files_and_functions_stay_small() {
     files.extend(rust_files("tests"));
     files.extend(rust_files("bench"));
     hold("sizes", sizes::violations(&files));
+}
+
+#[test]
+fn every_fault_of_the_network_and_of_remote_data_has_a_test_that_names_it() {
+    let mut files = rust_files("src");
+    files.extend(rust_files("tests"));
+    files.retain(|file| file.path != "tests/architecture/faults.rs");
+    hold("faults", faults::violations(&files));
 }
 
 #[test]

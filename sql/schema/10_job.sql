@@ -65,6 +65,8 @@ CREATE TABLE sluice._job_state (
     total_last            bigint,
     -- The number of pages that it declared last.
     total_pages           bigint,
+    -- How often the read was begun again because the remote had forgotten a token.
+    restarts              integer NOT NULL DEFAULT 0,
     -- Records of the last complete read, published or not.
     read_records          bigint,
     -- Keys that came twice in the read in progress.
@@ -74,6 +76,8 @@ CREATE TABLE sluice._job_state (
     published_run         bigint,
     published_rows        bigint NOT NULL DEFAULT 0,
     published_version     bytea,
+    -- The definition that it was read with.
+    published_definition  text,
     -- The last published read of the whole collection; an upsert's read is some of it. Its rows are the job's own.
     whole_generation      bigint,
     -- When the last published read of everything there is began.

@@ -53,7 +53,7 @@ CREATE TABLE sluice._run (
 CREATE UNIQUE INDEX _run_open ON sluice._run (job_id) WHERE status IN ('scheduled', 'running', 'publishing');
 CREATE INDEX _run_by_job ON sluice._run (job_id, id DESC);
 
--- One row a page of a read: what was asked, what came.
+-- One row a page of a read: what was asked, what came. A negative generation is a pass that was begun again.
 CREATE TABLE sluice._page (
     job_id      bigint NOT NULL REFERENCES sluice._job ON DELETE CASCADE,
     generation  bigint NOT NULL,
@@ -66,6 +66,10 @@ CREATE TABLE sluice._page (
     hash        bytea NOT NULL,
     etag        text,
     received_at timestamptz NOT NULL,
+    -- The other validator, and what the page declared: a later 304 speaks of the same page.
+    last_modified text,
+    total       bigint,
+    total_pages bigint,
     PRIMARY KEY (job_id, generation, number)
 );
 

@@ -133,6 +133,7 @@ mod tests {
         httpdate::parse_http_date("Fri, 20 Nov 2026 10:00:00 GMT").unwrap()
     }
 
+    /// F-N9.
     #[test]
     fn retry_after_is_read_in_every_form_and_clamped() {
         let table: &[(&str, Option<Duration>)] = &[
@@ -162,6 +163,7 @@ mod tests {
         assert_eq!(retry_after(&Headers::new(), now()), None);
     }
 
+    /// F-N9.
     #[test]
     fn a_retry_date_is_relative_to_the_responses_own_date() {
         let headers: Headers = [
@@ -210,6 +212,7 @@ mod tests {
         }
     }
 
+    /// F-N18.
     #[test]
     fn a_rate_limit_never_uses_up_the_attempts_and_is_never_a_busy_loop() {
         assert_eq!(RetryPolicy::default().delay(Class::RateLimit, 500, 0.0), Some(secs(4)));

@@ -121,6 +121,7 @@ mod tests {
         Error::Io(kind.into())
     }
 
+    /// F-N3: an expired certificate, a wrong name, an unknown authority.
     #[test]
     fn failures_are_told_apart_by_structure() {
         use Class::*;

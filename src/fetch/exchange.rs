@@ -7,7 +7,7 @@ use sluice_core::class::Class;
 use sluice_core::error::{Error, Explain};
 use sluice_core::http::status::{self, Meaning};
 use sluice_core::http::{HttpError, Request, Response};
-use sluice_core::pagination::{Answer, Ask, PageToken, Pagination, Source, declared_in, link_header, next};
+use sluice_core::pagination::{Answer, Ask, KnownPage, PageToken, Pagination, Source, declared_in, link_header, next};
 use sluice_core::retry::rate_wait;
 
 use crate::order::{Failed, Fetched};
@@ -87,10 +87,13 @@ impl<D: Decode> PageWork<'_, D> {
             return Err(status::failure(&request, &response, &spec.auth, SystemTime::now()).into());
         }
         let in_header = self.next_in_header(&request, &response)?;
+        if let (Meaning::Unchanged, Some(known)) = (meaning, spec.known(self.ask)) {
+            return Ok(Some(self.unchanged(&response, known, in_header)));
+        }
         self.shared.foresee(self.ask, in_header.as_ref());
         let (page, facts) = match meaning {
             Meaning::Page => self.decode(&response)?,
-            Meaning::NoContent | Meaning::Absent => (None, PageFacts::default()),
+            Meaning::NoContent | Meaning::Absent | Meaning::Unchanged => (None, PageFacts::default()),
         };
         let next = match spec.pagination.next() {
             Some(Source::Body(_)) => self.next_named(&request, facts.next.as_deref())?,
@@ -107,6 +110,11 @@ impl<D: Decode> PageWork<'_, D> {
 
     /// Sends until there is an answer for good. None: the page is not wanted any more.
     fn exchange(&mut self, mut request: Request) -> Result<Option<Exchanged>, HttpError> {
+        let spec = &self.shared.spec;
+        let known = spec.known(self.ask);
+        if let Some(known) = known {
+            spec.condition(&mut request, known);
+        }
         let (mut failures, mut rate_waited, mut redirects) = (0, Duration::ZERO, 0);
         loop {
             if !self.shared.admit(self.ask) {
@@ -124,6 +132,9 @@ impl<D: Decode> PageWork<'_, D> {
                 Ok(Sent::Redirected(elsewhere)) => {
                     redirects += 1;
                     request = elsewhere;
+                    if let Some(known) = known {
+                        spec.condition(&mut request, known);
+                    }
                     continue;
                 }
                 Err(error) => error,
@@ -149,6 +160,9 @@ impl<D: Decode> PageWork<'_, D> {
             && let Some(elsewhere) = spec.redirected(request, &response)
         {
             return Ok(Sent::Redirected(elsewhere));
+        }
+        if response.status == 304 && spec.known(self.ask).is_some() {
+            return Ok(Sent::Answered(response, Meaning::Unchanged));
         }
         let meaning = status::judge(request, &response, &spec.auth, SystemTime::now())?;
         Ok(Sent::Answered(response, meaning))
@@ -199,6 +213,23 @@ impl<D: Decode> PageWork<'_, D> {
         next::token(&spec.pagination, named, &context)
     }
 
+    /// A page that is as it was. What its headers say now is newer than what was kept of it.
+    fn unchanged(&self, response: &Response, known: &KnownPage, in_header: Option<PageToken>) -> Fetched<D::Page> {
+        let next = in_header.or_else(|| known.next.clone());
+        self.shared.foresee(self.ask, next.as_ref());
+        let facts = PageFacts {
+            records: known.records,
+            digest: Some(known.digest),
+            ..PageFacts::default()
+        };
+        let mut fetched = self.fetched(response, Some(self.decode.unchanged(known)), &facts, next);
+        fetched.answer.total = fetched.answer.total.or(known.total);
+        fetched.answer.total_pages = fetched.answer.total_pages.or(known.total_pages);
+        fetched.etag = fetched.etag.or_else(|| known.etag.clone());
+        fetched.last_modified = fetched.last_modified.or_else(|| known.last_modified.clone());
+        fetched
+    }
+
     fn fetched(
         &self,
         response: &Response,
@@ -218,13 +249,15 @@ impl<D: Decode> PageWork<'_, D> {
             next,
             digest: Some(facts.digest.unwrap_or_else(|| blake3::hash(&response.body).into())),
         };
-        let etag = response.headers.get("etag").map(str::to_owned);
+        let validator = |name| response.headers.get(name).map(str::to_owned);
+        let (etag, last_modified) = (validator("etag"), validator("last-modified"));
         Fetched {
             answer,
             page,
             bytes: response.wire_bytes,
             weight: response.body.len() as u64,
             etag,
+            last_modified,
             requests: self.requests,
         }
     }

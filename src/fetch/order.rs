@@ -23,6 +23,7 @@ pub(crate) struct Fetched<P> {
     /// Bytes of the decoded body: what the page weighs while it waits.
     pub weight: u64,
     pub etag: Option<String>,
+    pub last_modified: Option<String>,
     pub requests: u32,
 }
 
@@ -208,6 +209,7 @@ fn page<P>(ask: Ask, fetched: Fetched<P>, verdict: Verdict) -> Option<FetchedPag
         total_pages: fetched.answer.total_pages,
         bytes: fetched.bytes,
         etag: fetched.etag,
+        last_modified: fetched.last_modified,
         requests: fetched.requests,
     })
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use sluice_core::error::Error;
 use sluice_core::http::{HttpError, Response};
-use sluice_core::pagination::PageToken;
+use sluice_core::pagination::{KnownPage, PageToken};
 
 use crate::exchange::work;
 use crate::pool::Shared;
@@ -36,6 +36,9 @@ pub trait Decode: Send + Sync + 'static {
     /// # Errors
     /// Any error ends the read: content is not asked for again.
     fn decode(&self, response: &Response) -> Result<(Self::Page, PageFacts), Error>;
+
+    /// The page that the remote says is as it was.
+    fn unchanged(&self, known: &KnownPage) -> Self::Page;
 }
 
 /// One page, given out in page order.
@@ -57,6 +60,7 @@ pub struct FetchedPage<P> {
     /// Bytes of the body on the wire.
     pub bytes: u64,
     pub etag: Option<String>,
+    pub last_modified: Option<String>,
     /// Requests that this page took, repeated ones included.
     pub requests: u32,
 }

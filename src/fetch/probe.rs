@@ -91,7 +91,9 @@ fn ask(spec: &ReadSpec, transport: &dyn Transport) -> Result<Response, HttpError
     }
     match status::judge(&request, &response, &spec.auth, SystemTime::now())? {
         Meaning::Page | Meaning::NoContent => Ok(response),
-        Meaning::Absent => Err(status::failure(&request, &response, &spec.auth, SystemTime::now())),
+        Meaning::Absent | Meaning::Unchanged => {
+            Err(status::failure(&request, &response, &spec.auth, SystemTime::now()))
+        }
     }
 }
 

@@ -185,6 +185,7 @@ mod tests {
         }
     }
 
+    /// F-N11.
     #[test]
     fn every_encoding_of_loopback_resolves_to_a_refused_address() {
         // Straight to the system's resolver, without a URL parser that would normalise them first.
@@ -209,6 +210,7 @@ mod tests {
         assert_eq!(resolve(&allowed, "https://0x7f000001/").unwrap(), ["127.0.0.1"]);
     }
 
+    /// F-N11.
     #[test]
     fn refused_addresses_are_dropped_from_a_mixed_answer() {
         let mixed = answering(
@@ -259,6 +261,7 @@ mod tests {
         );
     }
 
+    /// F-N11.
     #[test]
     fn an_answer_holds_for_the_run_so_that_a_name_cannot_change_its_meaning() {
         let calls = Arc::new(AtomicUsize::new(0));
@@ -276,6 +279,7 @@ mod tests {
         assert_eq!(calls.load(Ordering::SeqCst), 1);
     }
 
+    /// F-N1.
     #[test]
     fn a_lookup_that_hangs_is_left_behind_and_counted() {
         let (release, gate) = mpsc::channel::<()>();

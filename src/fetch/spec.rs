@@ -1,10 +1,11 @@
 //! What to read, and within which bounds.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sluice_core::http::status::redirect_target;
 use sluice_core::http::{Auth, HeaderValue, HttpError, Json, Method, Request, Response};
-use sluice_core::pagination::{Ask, Carrier, Pagination, ParamPlace, Position, with_param};
+use sluice_core::pagination::{Ask, Carrier, KnownPage, Pagination, ParamPlace, Position, with_param};
 use sluice_core::retry::RetryPolicy;
 use sluice_core::url_policy::address::AddressPolicy;
 use sluice_core::url_policy::join;
@@ -84,6 +85,8 @@ pub struct ReadSpec {
     pub policy: AddressPolicy,
     /// None: the first page.
     pub start: Option<Position>,
+    /// Pages by number that need not come again where they are unchanged.
+    pub known: HashMap<u64, KnownPage>,
     /// For the jitter of delays.
     pub seed: u64,
 }
@@ -110,6 +113,7 @@ impl ReadSpec {
             limits: Limits::default(),
             policy: AddressPolicy::default(),
             start: None,
+            known: HashMap::new(),
             seed: 0,
         }
     }
@@ -153,6 +157,27 @@ impl ReadSpec {
         };
         let (url, body) = self.pagination.carried(ask, &carrier)?;
         Ok(self.addressed(url, body.map(|body| body.to_string().into_bytes())))
+    }
+
+    /// What is known of the page that `ask` wants: of the same number, at the same place.
+    pub(crate) fn known(&self, ask: &Ask) -> Option<&KnownPage> {
+        self.known.get(&ask.number).filter(|page| page.token == ask.token)
+    }
+
+    /// Asks for the page only where it is another than the known one. What the job itself sends has precedence.
+    pub(crate) fn condition(&self, request: &mut Request, known: &KnownPage) {
+        let validators = [
+            ("if-none-match", &known.etag),
+            ("if-modified-since", &known.last_modified),
+        ];
+        for (name, value) in validators {
+            let is_given = self.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+            if let Some(value) = value.as_ref().filter(|_| !is_given) {
+                request
+                    .headers
+                    .push((name.to_owned(), HeaderValue::Plain(value.clone())));
+            }
+        }
     }
 
     /// The request that a redirect asks for, where it may be followed; see [`redirect_target`].

@@ -7,7 +7,7 @@ use sluice_core::Result;
 use sluice_core::data::{self, DecodedPage, Mapping, Noted, PageHash};
 use sluice_core::error::{Error, InternalError};
 use sluice_core::http::Response;
-use sluice_core::pagination::{Pagination, Source};
+use sluice_core::pagination::{KnownPage, Pagination, Source};
 use sluice_fetch::{Decode, PageFacts};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -157,6 +157,15 @@ impl Decode for Decoder {
             digest: Some(arrived.hash.0),
         };
         Ok((arrived, facts))
+    }
+
+    fn unchanged(&self, known: &KnownPage) -> Arrived {
+        Arrived {
+            hash: PageHash(known.digest),
+            records: known.records,
+            bytes: 0,
+            fresh: None,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::pg::clock::{self, Timestamp};
 use crate::pg::shmem;
 use crate::store::job::{self, Job};
 use crate::store::{ingest, retry, run, state};
+use sluice_core::error::HttpError;
 use sluice_core::retry::SplitMix64;
 use sluice_core::retry_queue::{Failed, Next};
 use sluice_core::run::RunStatus;
@@ -89,11 +90,12 @@ fn plan_after(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<(
     }
 }
 
-/// Whether the pages of the read must not be gone on with: they loop, or they are all there and cannot be published as
-/// they are. What a record has wrong may be mended when it is asked for again.
+/// Whether the pages of the read must not be gone on with: they loop, their next token is lost, or they are all there and
+/// cannot be published as they are. What a record has wrong may be mended when it is asked for again.
 fn leads_nowhere(work: &Work, error: &Error, now: Timestamp) -> Result<bool> {
     Ok(match error.class() {
         Class::PaginationLoop => true,
+        _ if matches!(error, Error::Http(HttpError::TokenLost { .. })) => true,
         Class::Data => {
             let state = state::load(work.job, now)?;
             state.complete && !state.direct

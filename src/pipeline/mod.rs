@@ -38,8 +38,10 @@ mod secrets;
 mod settle;
 
 use crate::pg::shmem::{self, Phase};
-use crate::pg::{bgworker, transaction};
+use crate::pg::{bgworker, failpoint, transaction};
+use pages::Fetched;
 use plan::{Plan, Task};
+use sluice_core::error::HttpError;
 use sluice_core::{Error, Result};
 
 /// What a worker was started for.
@@ -100,8 +102,20 @@ fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
 
 fn sync(work: &Work, plan: &Plan) -> Result<Ended> {
     let mut read = transaction::run(|| read::resume_or_begin(work, plan))?;
-    if !read.complete {
-        pages::fetch_all(work, plan, &mut read)?;
+    while !read.complete {
+        match pages::fetch_all(work, plan, &mut read)? {
+            Fetched::Whole => break,
+            Fetched::TokenLost { page, remote, status } => {
+                let lost = HttpError::TokenLost {
+                    remote,
+                    page,
+                    status,
+                    restarts: read.state.restarts,
+                };
+                read = transaction::run(|| read::restart(work, plan, &read, lost))?;
+                failpoint::hit("read.restarted");
+            }
+        }
     }
     if read.direct {
         settle::settle_direct(work, plan, &read)

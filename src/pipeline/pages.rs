@@ -5,15 +5,16 @@ use super::decode::{Arrived, Decoder};
 use super::drift;
 use super::pending::Batch;
 use super::plan::Plan;
-use super::read::ReadState;
+use super::read::{self, ReadState};
 use super::{Work, bgworker};
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{clock, failpoint, latch, settings, signals, transaction};
 use sluice_core::Result;
 use sluice_core::call::CallError;
-use sluice_core::error::{Error, InternalError};
+use sluice_core::error::{Error, HttpError, InternalError};
+use sluice_core::http::status::says_token_lost;
 use sluice_core::retry::RetryPolicy;
-use sluice_fetch::{self as fetch, FetchedPage, Limits, Poll, Read, ReadSpec, Timeouts};
+use sluice_fetch::{self as fetch, Failure, FetchedPage, Limits, Poll, Read, ReadSpec, Timeouts};
 use sluice_fetch::{Transport, UreqTransport};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,8 +25,16 @@ const IDLE: Duration = Duration::from_millis(500);
 /// The most that is fetched while a batch is written, however large batches are.
 const MOST_AHEAD: u64 = 64 * 1024 * 1024;
 
-/// Reads all pages from the checkpoint on. On success the read is complete and everything is committed.
-pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<()> {
+/// How a read went; what it brought is committed.
+pub enum Fetched {
+    /// It is complete.
+    Whole,
+    /// The remote does not know the token of that page any more.
+    TokenLost { page: u64, remote: String, status: u16 },
+}
+
+/// Reads all pages from the checkpoint on.
+pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<Fetched> {
     let (spec, decoder) = transaction::run(|| Ok((spec(plan, read)?, Decoder::new(plan, read)?)))?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     let decoder = Arc::new(decoder);
@@ -48,9 +57,9 @@ fn take_pages(
     remote: &Read<Arrived>,
     bell: &mut latch::Bell,
     writer: &mut Writer,
-) -> Result<()> {
+) -> Result<Fetched> {
     let mut batch = Batch::new();
-    let deadline = plan.settings.timeouts.run.map(|limit| (Instant::now() + limit, limit));
+    let deadline = plan.settings.timeouts.run.map(|limit| (read.began + limit, limit));
     loop {
         check_end(work, deadline)?;
         match remote.poll() {
@@ -61,17 +70,33 @@ fn take_pages(
                     writer.commit(read, batch.take())?;
                 }
             }
-            Poll::Finished => return writer.finish(read, batch.take()),
+            Poll::Finished => {
+                writer.finish(read, batch.take())?;
+                return Ok(Fetched::Whole);
+            }
             Poll::Failed(failure) => {
                 // What came in order before the failure is good, and the checkpoint belongs behind it.
                 writer.commit(read, batch.take())?;
                 transaction::run(|| drift::record_refused(plan, read.generation, &failure.error))?;
-                return Err(failure.error);
+                return lost_token(plan, &failure).ok_or(failure.error);
             }
             Poll::Pending if batch.is_due(&plan.settings.commit_every) => writer.commit(read, batch.take())?,
             Poll::Pending => wait(work, remote, bell)?,
         }
     }
+}
+
+/// Whether a failure says that a token has expired which an earlier page of the read gave.
+fn lost_token(plan: &Plan, failure: &Failure) -> Option<Fetched> {
+    let Error::Http(HttpError::Status { remote, status, .. }) = &failure.error else {
+        return None;
+    };
+    let is_lost = failure.page > 1 && plan.settings.pagination.has_mortal_tokens() && says_token_lost(*status);
+    is_lost.then(|| Fetched::TokenLost {
+        page: failure.page,
+        remote: remote.clone(),
+        status: *status,
+    })
 }
 
 /// Ends the run where somebody asked for it or its time is over.
@@ -168,6 +193,7 @@ fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
         },
         policy: plan.policy.clone(),
         start: read.position(plan.job.id)?,
+        known: read::conditions(plan, read)?,
         seed: clock::random_seed(),
     })
 }

@@ -107,6 +107,9 @@ pub fn entry(fetched: &FetchedPage<Arrived>, at: Timestamp) -> page::Entry {
         bytes: signed(fetched.bytes),
         hash,
         etag: fetched.etag.clone(),
+        last_modified: fetched.last_modified.clone(),
+        total: fetched.total.map(signed),
+        total_pages: fetched.total_pages.map(signed),
         received_at: at,
     }
 }

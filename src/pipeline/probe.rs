@@ -17,6 +17,7 @@ use sluice_core::settings::Settings;
 use sluice_fetch::probe::{self, Probed};
 use sluice_fetch::{Limits, ReadSpec, Timeouts};
 use sluice_fetch::{Transport, UreqTransport};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
@@ -150,6 +151,7 @@ fn spec(question: &Question, auth: Auth) -> ReadSpec {
         },
         policy: address_policy(&question.options),
         start: None,
+        known: HashMap::new(),
         seed: clock::random_seed(),
     }
 }

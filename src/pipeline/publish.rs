@@ -289,6 +289,7 @@ pub fn finish_published(
         unbounded: read.state.bound.is_none(),
         cursor: publication.cursor.clone(),
         version: publication.mapping.version().0.to_vec(),
+        definition: read.state.definition.clone(),
         skip_valid: publication.skip_valid,
         verified: read.verifying,
         now,

@@ -4,22 +4,25 @@ use super::Work;
 use super::plan::Plan;
 use crate::pg::clock::{self, Timestamp};
 use crate::store::state::{self, State};
-use crate::store::{page, run, undo};
+use crate::store::{brought, page, run, undo};
 use sluice_core::Result;
 use sluice_core::cursor::Watch;
 use sluice_core::data::{Column, Mapping, SingularQuery, content_hash};
-use sluice_core::error::{Error, InternalError};
+use sluice_core::error::{Error, HttpError, InternalError};
+use sluice_core::http::Method;
 use sluice_core::job::Mode;
-use sluice_core::pagination::{PageToken, Position};
+use sluice_core::pagination::{KnownPage, PageToken, Position};
 use sluice_core::settings::{OnNewField, Verify};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The read of a held run, as publishing needs it.
 pub fn of_generation(work: &Work, plan: &Plan, generation: i64) -> Result<ReadState> {
     let mut state = state::load(work.job, clock::now())?;
     (state.total_first, state.total_last, state.longest_pause) = run::held_facts(work.run)?;
+    // The state speaks of the latest read.
+    state.definition = None;
     let pages = page::of_generation(work.job, generation)?;
     Ok(ReadState {
         generation,
@@ -34,6 +37,7 @@ pub fn of_generation(work: &Work, plan: &Plan, generation: i64) -> Result<ReadSt
         known: HashMap::new(),
         verifying: true,
         records_before: 0,
+        began: Instant::now(),
         state,
     })
 }
@@ -61,6 +65,8 @@ pub struct ReadState {
     pub verifying: bool,
     /// Records of the pages that earlier runs committed.
     pub records_before: i64,
+    /// When this run began to read.
+    pub began: Instant,
     pub state: State,
 }
 
@@ -136,9 +142,47 @@ pub fn resume_or_begin(work: &Work, plan: &Plan) -> Result<ReadState> {
         verifying,
         mapping,
         records_before: page::records(work.job, state.generation)?,
+        began: Instant::now(),
         state,
     })
 }
+
+/// Begins a read again at its first page, because the remote does not know a token of its own any more. The generation
+/// stays: its ledger then has the pages of this pass only, and pages that are stored already are not stored again. A
+/// first load is given up for a new generation instead: the rows of the first pass are in the target, and only the
+/// comparison with its pages, in the publishing transaction, shows which of them are gone by now.
+///
+/// # Errors
+/// `lost`, where that has happened too often.
+pub fn restart(work: &Work, plan: &Plan, read: &ReadState, lost: HttpError) -> Result<ReadState> {
+    if read.state.restarts >= MOST_RESTARTS {
+        return Err(lost.into());
+    }
+    let passed = page::known_stored(work.job, read.generation)?;
+    if read.first_load {
+        state::give_up_read(work.job)?;
+    } else {
+        let aside = -(read.generation * 10 + i64::from(read.state.restarts));
+        page::put_aside(work.job, read.generation, aside)?;
+        brought::put_aside(work.job, read.generation, aside)?;
+        state::restart_read(work.job, clock::now())?;
+    }
+    if read.direct && !read.first_load {
+        // What this pass has merged is newer than the published pages.
+        state::void_skip(work.job)?;
+    }
+    let mut again = resume_or_begin(work, plan)?;
+    again.state.restarts = read.state.restarts + 1;
+    state::note_restarts(work.job, again.state.restarts)?;
+    again.began = read.began;
+    if !again.direct {
+        again.known.extend(passed);
+    }
+    Ok(again)
+}
+
+/// How often a read is begun again for a lost token.
+const MOST_RESTARTS: u32 = 3;
 
 fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<State> {
     let former = state::load(work.job, now)?;
@@ -167,6 +211,28 @@ fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<S
         undo::keep(work.job, &undo::UndoBatch::first_load(work.run))?;
     }
     state::load(work.job, now)
+}
+
+/// Pages that are asked for only where they are others than the published ones: where a page of that hash need not be
+/// decoded, its body is stored (an upsert needs none), and nothing but the remote can have changed since. The last page of
+/// a read that ends by a header is asked for in full, since that header may change alone.
+pub fn conditions(plan: &Plan, read: &ReadState) -> Result<HashMap<u64, KnownPage>> {
+    let (state, settings) = (&read.state, &plan.settings);
+    let version = read.mapping.as_ref().map(|mapping| mapping.version().0.to_vec());
+    let same =
+        version.is_some() && version == state.published_version && state.published_definition == Some(definition(plan));
+    let asks_plainly = settings.method == Method::Get && settings.cursor.is_none();
+    let published = state
+        .published_generation
+        .filter(|_| same && asks_plainly && !read.verifying);
+    let Some(published) = published else {
+        return Ok(HashMap::new());
+    };
+    let mut pages = page::validated(plan.job.id, published)?;
+    let may_end = settings.pagination.ends_by_header();
+    let last = pages.keys().max().copied().unwrap_or(0);
+    pages.retain(|number, page| read.known.contains_key(page.digest.as_slice()) && !(may_end && *number >= last));
+    Ok(pages)
 }
 
 /// Whether the read in progress is one of the whole collection.

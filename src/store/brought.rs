@@ -33,6 +33,12 @@ pub fn keep(batch: Batch<'_>) -> Result<()> {
     execute(sql, &args).map(drop)
 }
 
+/// Takes the keys of a pass out of a read that begins again, as its pages.
+pub fn put_aside(job: i64, generation: i64, aside: i64) -> Result<()> {
+    let sql = "UPDATE sluice._brought SET generation = $3 WHERE job_id = $1 AND generation = $2";
+    execute(sql, &[job.into(), generation.into(), aside.into()]).map(drop)
+}
+
 /// The batches of a read in order, as far as their keys have this form: the first page of each, and its records.
 pub fn of_generation(job: i64, generation: i64, form: &str) -> Result<Vec<(i64, i64)>> {
     let sql = "SELECT number, records FROM sluice._brought WHERE job_id = $1 AND generation = $2 AND key_form = $3 \

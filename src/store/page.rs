@@ -6,7 +6,7 @@ use super::{execute, rows, value};
 use crate::pg::clock::Timestamp;
 use pgrx::datum::TimestampWithTimeZone;
 use sluice_core::Result;
-use sluice_core::pagination::{PageToken, Seen};
+use sluice_core::pagination::{KnownPage, PageToken, Seen};
 use std::collections::HashMap;
 
 /// The ledger entry of a page.
@@ -19,6 +19,9 @@ pub struct Entry {
     pub bytes: i64,
     pub hash: Vec<u8>,
     pub etag: Option<String>,
+    pub last_modified: Option<String>,
+    pub total: Option<i64>,
+    pub total_pages: Option<i64>,
     pub received_at: Timestamp,
 }
 
@@ -46,6 +49,9 @@ pub fn record(job: i64, generation: i64, run: i64, entries: &[Entry]) -> Result<
         of_each(entries, |e| e.hash.clone()).into(),
         of_each(entries, |e| e.etag.clone()).into(),
         of_each(entries, |e| TimestampWithTimeZone::from(e.received_at)).into(),
+        of_each(entries, |e| e.last_modified.clone()).into(),
+        of_each(entries, |e| e.total).into(),
+        of_each(entries, |e| e.total_pages).into(),
     ];
     execute(sql, &args).map(drop)
 }
@@ -99,6 +105,27 @@ pub fn known_stored(job: i64, generation: i64) -> Result<HashMap<Vec<u8>, u64>> 
         .collect())
 }
 
+/// The pages of a read that can be asked for with a validator, by number.
+pub fn validated(job: i64, generation: i64) -> Result<HashMap<u64, KnownPage>> {
+    let sql = "SELECT number, token_in, token_out, records, hash, etag, last_modified, total, total_pages FROM sluice._page \
+               WHERE job_id = $1 AND generation = $2 AND (etag IS NOT NULL OR last_modified IS NOT NULL)";
+    let unsigned = |count: i64| u64::try_from(count).unwrap_or(0);
+    let found = rows(sql, &[job.into(), generation.into()], |r| {
+        let page = KnownPage {
+            token: PageToken(r.need(2)?),
+            next: r.get::<String>(3)?.map(PageToken),
+            records: unsigned(r.need(4)?),
+            digest: r.need::<Vec<u8>>(5)?.try_into().unwrap_or_default(),
+            etag: r.get(6)?,
+            last_modified: r.get(7)?,
+            total: r.get(8)?.map(unsigned),
+            total_pages: r.get(9)?.map(unsigned),
+        };
+        Ok((unsigned(r.need(1)?), page))
+    })?;
+    Ok(found.into_iter().collect())
+}
+
 /// A read's pages so far, by which one that comes again is recognised.
 pub fn seen(job: i64, generation: i64) -> Result<Vec<Seen>> {
     let sql = "SELECT token_in, records, hash FROM sluice._page WHERE job_id = $1 AND generation = $2";
@@ -109,6 +136,13 @@ pub fn seen(job: i64, generation: i64) -> Result<Vec<Seen>> {
             digest: r.need::<Vec<u8>>(3)?.try_into().unwrap_or_default(),
         })
     })
+}
+
+/// Takes the pages of a pass out of a read that begins again. They stay, under a number that no read has, until they are
+/// pruned with the contents that only they have.
+pub fn put_aside(job: i64, generation: i64, aside: i64) -> Result<()> {
+    let sql = "UPDATE sluice._page SET generation = $3 WHERE job_id = $1 AND generation = $2";
+    execute(sql, &[job.into(), generation.into(), aside.into()]).map(drop)
 }
 
 /// The compressed body of a page.

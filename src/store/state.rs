@@ -25,10 +25,13 @@ pub struct State {
     pub total_last: Option<i64>,
     /// The declared number of pages.
     pub total_pages: Option<i64>,
+    /// How often this read was begun again for a lost token.
+    pub restarts: u32,
     pub duplicates: i64,
     pub published_generation: Option<i64>,
     pub published_rows: i64,
     pub published_version: Option<Vec<u8>>,
+    pub published_definition: Option<String>,
     /// The last published read of the whole collection.
     pub whole_generation: Option<i64>,
     pub skip_valid: bool,
@@ -73,6 +76,8 @@ fn read(r: &Row) -> Result<State> {
         },
         bound: r.get(26)?,
         total_pages: r.get(27)?,
+        restarts: u32::try_from(r.need::<i32>(28)?).unwrap_or(0),
+        published_definition: r.get(29)?,
     })
 }
 
@@ -195,6 +200,8 @@ pub struct Published {
     /// The watermark from now on.
     pub cursor: Option<String>,
     pub version: Vec<u8>,
+    /// None where that is not known for certain.
+    pub definition: Option<String>,
     pub skip_valid: bool,
     pub verified: bool,
     pub now: Timestamp,
@@ -215,6 +222,7 @@ pub fn publish(done: &Published) -> Result<()> {
         done.whole.into(),
         done.cursor.clone().into(),
         done.unbounded.into(),
+        done.definition.clone().into(),
     ];
     execute(sql, &args).map(drop)
 }
@@ -229,6 +237,17 @@ pub fn end_read(job: i64) -> Result<()> {
 pub fn give_up_read(job: i64) -> Result<()> {
     let sql = "UPDATE sluice._job_state SET definition = NULL, complete = false, updated_at = now() WHERE job_id = $1";
     execute(sql, &[job.into()]).map(drop)
+}
+
+/// The read in progress begins again at its first page, in its generation.
+pub fn restart_read(job: i64, now: Timestamp) -> Result<()> {
+    let sql = include_str!("../../sql/query/restart_read.sql");
+    execute(sql, &[job.into(), stamp(now).into()]).map(drop)
+}
+
+pub fn note_restarts(job: i64, restarts: u32) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET restarts = $2 WHERE job_id = $1";
+    execute(sql, &[job.into(), i64::from(restarts).into()]).map(drop)
 }
 
 /// Notes how many records the read had, published or not.

@@ -42,6 +42,7 @@ fn move_to(scene: &mut Scene, base_url: &str) {
         .exec(&format!("ALTER SERVER shop OPTIONS (SET base_url '{base_url}')"));
 }
 
+/// F-N1.
 #[test]
 fn a_host_that_nobody_knows() {
     let mut scene = shop();
@@ -59,6 +60,7 @@ fn a_host_that_nobody_knows() {
     );
 }
 
+/// F-N2.
 #[test]
 fn a_connection_that_is_refused() {
     let mut scene = shop();
@@ -81,6 +83,7 @@ fn a_connection_that_is_refused() {
     );
 }
 
+/// F-N2.
 #[test]
 fn a_remote_that_never_answers() {
     let mut scene = Scene::on(Cluster::shared());
@@ -161,6 +164,7 @@ fn a_server_error_is_told_when_its_attempts_are_used_up() {
     );
 }
 
+/// F-N15.
 #[test]
 fn a_login_page_instead_of_json() {
     fails_on(
@@ -302,6 +306,7 @@ fn a_number_with_more_digits_than_its_column() {
     );
 }
 
+/// F-N10.
 #[test]
 fn a_redirect_to_another_origin_is_not_followed_and_gets_no_credentials() {
     let elsewhere = SampleApi::start(Options::default());
@@ -330,6 +335,7 @@ fn a_redirect_to_another_origin_is_not_followed_and_gets_no_credentials() {
     assert_eq!(scene.api.requests()[0].authorization(), Some("Bearer canary-token"));
 }
 
+/// F-R2.
 #[test]
 fn a_bomb_of_compressed_blanks() {
     fails_on(
@@ -345,6 +351,7 @@ fn a_bomb_of_compressed_blanks() {
     );
 }
 
+/// F-N13.
 #[test]
 fn a_bomb_of_headers() {
     fails_on(
@@ -363,6 +370,7 @@ fn a_bomb_of_headers() {
     );
 }
 
+/// F-R1.
 #[test]
 fn a_body_without_end() {
     let cluster = Cluster::with(&[("sluice.max_response_bytes", "1MB")]);
@@ -426,6 +434,7 @@ fn the_metadata_address_whatever_is_allowed() {
     );
 }
 
+/// F-N12.
 #[test]
 fn a_proxy_of_the_environment_is_not_used() {
     let proxy = SampleApi::start(Options::default());

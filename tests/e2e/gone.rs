@@ -43,6 +43,7 @@ fn with_an_equal_total_one_read_is_enough() {
     assert_eq!((count(&mut shop), shop.status("unconfirmed").as_str()), (997, "0"));
 }
 
+/// F-R17.
 #[test]
 fn a_total_that_differs_from_the_keys_suppresses_removals() {
     let mut shop = Shop::loaded(1_000, PAGES);
@@ -68,6 +69,7 @@ fn without_confirmation_one_read_is_enough() {
     shop.assert_equal();
 }
 
+/// F-R15.
 #[test]
 fn a_key_that_comes_twice_suppresses_removals_however_often_a_row_is_missing() {
     let mut shop = Shop::loaded(500, PAGES_WITHOUT_TOTAL);
@@ -87,6 +89,7 @@ fn a_key_that_comes_twice_suppresses_removals_however_often_a_row_is_missing() {
     shop.assert_equal();
 }
 
+/// F-R14.
 #[test]
 fn a_page_that_comes_twice_ends_the_run_and_changes_nothing() {
     let mut shop = Shop::loaded(500, PAGES_WITHOUT_TOTAL);
@@ -111,6 +114,7 @@ fn rows_are_kept_where_the_job_says_so() {
     }
 }
 
+/// F-R17.
 #[test]
 fn half_the_rows_with_a_matching_total_are_held_even_though_the_total_is_proof() {
     let mut shop = Shop::loaded(500, PAGES);

@@ -80,11 +80,13 @@ const NOT_RECORDS: Expected = Expected {
     message: "",
 };
 
+/// F-R17.
 #[test]
 fn an_empty_array_is_kept_back() {
     meets(Fault::body(r#"{"data": [], "meta": {"total": 0}}"#), &EMPTY);
 }
 
+/// F-N16.
 #[test]
 fn a_204_is_kept_back() {
     meets(Fault::no_content(), &EMPTY);
@@ -101,11 +103,13 @@ fn a_null_is_no_array_of_records() {
     meets(Fault::body("null"), &NOT_RECORDS);
 }
 
+/// F-N17.
 #[test]
 fn records_that_are_null_are_no_array() {
     meets(Fault::body(r#"{"data": null}"#), &NOT_RECORDS);
 }
 
+/// F-N17.
 #[test]
 fn an_error_document_with_status_200_misses_the_records_path() {
     meets(Fault::body(r#"{"error": "too busy"}"#), &NOT_RECORDS);
@@ -164,6 +168,7 @@ fn a_reset_in_mid_body_is_retried_and_ends_the_run() {
     );
 }
 
+/// F-N8.
 #[test]
 fn a_fault_that_passes_within_the_attempts_is_not_noticed() {
     let mut shop = Shop::loaded(500, &settings());

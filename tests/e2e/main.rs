@@ -24,8 +24,10 @@ mod first_load; // the first load, and what people see of it
 mod formats; // answers in CSV and lines of JSON
 mod gone; // which missing rows are removed, and when
 mod guards; // answers that must never destroy data
+mod hard_weather; // broken transfers, limits, a collection that moves
 mod hostile_owner; // whose code never runs with more rights than its own
 mod incremental; // reads of what changed, and their watermark
+mod lost_tokens; // tokens that the remote forgets in mid-read
 mod modes; // upsert, keys of several columns, targets that were there before
 mod owner_settings; // which change nothing about the rows
 mod paging; // the other paginations, and what servers do at the last page
@@ -38,6 +40,7 @@ mod serving; // launcher, scheduler, workers
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
 mod targets; // tables of every kind, databases of other encodings
+mod unchanged; // pages that the remote says are unchanged
 mod undo; // taking published runs back
 mod waiting; // for the remote, holding nothing
 mod webhooks; // payloads that others send us

@@ -138,6 +138,7 @@ fn a_next_page_that_cannot_be_followed_loses_nothing() {
     assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 0);
 }
 
+/// F-R14.
 #[test]
 fn a_token_that_comes_again_is_a_loop() {
     let mut shop = Shop::open(500);
@@ -291,6 +292,7 @@ fn an_offset_read_goes_on_at_its_next_offset_after_a_crash() {
     shop.assert_equal();
 }
 
+/// F-R14.
 #[test]
 fn a_link_back_to_a_page_that_came_before_the_read_was_resumed_is_a_loop() {
     let mut shop = Shop::open(1_000);
@@ -308,6 +310,7 @@ fn a_link_back_to_a_page_that_came_before_the_read_was_resumed_is_a_loop() {
     assert_eq!(shop.db.number("SELECT max(number) FROM sluice._page"), 5);
 }
 
+/// F-R16.
 #[test]
 fn a_link_to_another_server_is_not_followed() {
     let mut shop = Shop::open(300);

@@ -63,6 +63,7 @@ impl Listing<'_> {
             .request
             .header("if-none-match")
             .is_some_and(|known| known == self.validator(&page))
+            && self.faults.is_empty()
         {
             answer.status = 304;
             return Ok(answer);
@@ -122,12 +123,13 @@ impl Listing<'_> {
     }
 
     fn validator(&self, page: &Page<'_>) -> String {
-        format!(
-            "\"{}-{}-{}\"",
-            self.snapshot.mutations,
-            page.position.start,
-            page.entries.len()
-        )
+        // Another content is another version, also where it is so by a fault.
+        let faults = match self.faults {
+            [] => String::new(),
+            faults => format!("-{faults:?}").replace(['"', '\\'], "'"),
+        };
+        let (start, length) = (page.position.start, page.entries.len());
+        format!("\"{}-{start}-{length}{faults}\"", self.snapshot.mutations)
     }
 
     /// The request's own URL with another place; `?next=relative` makes it a path.

@@ -115,6 +115,14 @@ pub enum HttpError {
     BadPath { path: String, reason: PathError },
     #[error("page token of page {page} cannot be used")]
     BadToken { page: u64 },
+    /// `restarts`: how often the read had begun again because of such an answer.
+    #[error("{remote} no longer knows the token of page {page}")]
+    TokenLost {
+        remote: String,
+        page: u64,
+        status: u16,
+        restarts: u32,
+    },
     #[error("response of {remote} is too large")]
     TooLarge { remote: String, limit: SizeLimit },
     #[error("response of {remote} cannot be decoded")]
@@ -164,7 +172,7 @@ impl Explain for HttpError {
             PlainHttp { .. } | ForeignLink { .. } | BadPath { .. } | BadToken { .. } | BadHeader { .. } => {
                 Class::Config
             }
-            TooManyPages { .. } => Class::Config,
+            TooManyPages { .. } | TokenLost { .. } => Class::Config,
             PaginationLoop { .. } => Class::PaginationLoop,
             NoThread => Class::Resource,
             Panicked { .. } => Class::Internal,
@@ -184,7 +192,7 @@ impl Explain for HttpError {
             NotAPage { .. } | BadLink { .. } | BadNext { .. } | BadEncoding { .. } | MissingTotal { .. } => "22032",
             Redirected { .. } | ForeignLink { .. } => "22023",
             BlockedAddress { .. } | BlockedHost { .. } | PlainHttp { .. } => "SY007",
-            BadPath { .. } | BadToken { .. } | BadHeader { .. } => "22023",
+            BadPath { .. } | BadToken { .. } | BadHeader { .. } | TokenLost { .. } => "22023",
             TooLarge { .. } | TooManyPages { .. } => "54000",
             PaginationLoop { .. } => "SY006",
             NoThread => "53000",

@@ -40,6 +40,9 @@ pub(super) fn detail(error: &HttpError) -> Option<String> {
         MissingTotal { .. } => {
             "The pagination stops by total, and the answer holds none where `total` points.".to_owned()
         }
+        TokenLost { status, restarts, .. } => {
+            format!("It answered with status {status}, after the read had begun again {restarts} times.")
+        }
         Panicked { page } => format!("The thread that worked on page {page} panicked."),
         Resolve { .. } | Refused { .. } | Connect { .. } | BlockedHost { .. } | NoThread => return None,
         BadNext { .. } => {
@@ -131,6 +134,9 @@ pub(super) fn hint(error: &HttpError) -> Option<&'static str> {
             limit: SizeLimit::Head, ..
         } => "The remote must answer with fewer or smaller header fields.",
         BadEncoding { .. } => "Only gzip is asked for and understood.",
+        TokenLost { .. } => {
+            "A token must live until its page is asked for: make page_size larger, or the read faster. The next run begins anew."
+        }
         PaginationLoop { .. } => "Check pagination.type and its parameter: the remote seems to ignore it.",
         MissingTotal { .. } => "Check pagination.total, or use another pagination.stop.",
         TooManyPages { .. } => "Raise limits.pages, or make page_size larger.",

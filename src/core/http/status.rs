@@ -19,6 +19,8 @@ pub enum Meaning {
     Page,
     /// Success without content (204, 205): a page without records.
     NoContent,
+    /// 304 to a validator of ours: the page is as it was.
+    Unchanged,
     /// There is no such page: past the end where the pagination says so, else a failure.
     Absent,
 }
@@ -26,6 +28,11 @@ pub enum Meaning {
 /// Whether a status may mean that there is no such page. Some APIs answer a page past the end with 400, 416 or 422.
 pub fn says_absent(status: u16) -> bool {
     matches!(status, 400 | 404 | 410 | 416 | 422)
+}
+
+/// Whether a status for a page whose token the remote gave says that it no longer knows that token.
+pub fn says_token_lost(status: u16) -> bool {
+    matches!(status, 400 | 404 | 410 | 422)
 }
 
 /// The class of a failure status; 3xx and unknown ones are `config`.
@@ -162,6 +169,7 @@ mod tests {
         )
     }
 
+    /// F-N8, F-N16: 425, 408, 429 and 5xx are repeated; 202, 206 and a 304 without a validator are no pages.
     #[test]
     fn each_status_has_one_meaning() {
         use Class::*;

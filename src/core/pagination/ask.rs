@@ -58,6 +58,20 @@ pub struct Position {
     pub before: Vec<Seen>,
 }
 
+/// A page of the last published read, which a 304 makes a page of this read too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownPage {
+    pub token: PageToken,
+    /// What it is asked for with (RFC 9110, 13.1); one of them is there.
+    pub etag: Option<String>,
+    pub last_modified: Option<String>,
+    pub next: Option<PageToken>,
+    pub records: u64,
+    pub total: Option<u64>,
+    pub total_pages: Option<u64>,
+    pub digest: [u8; 32],
+}
+
 /// A page that came earlier in the generation, as the ledger has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {

@@ -33,7 +33,7 @@ use url::Url;
 use crate::data::path::SingularQuery;
 use crate::http::Headers;
 
-pub use ask::{Answer, Ask, Position, Seen, Verdict};
+pub use ask::{Answer, Ask, KnownPage, Position, Seen, Verdict};
 pub use carry::{Carrier, ParamPlace, can_hold};
 pub use plan::ReadPlan;
 
@@ -146,6 +146,21 @@ impl Pagination {
             Pagination::Keyset { last, .. } => Some(last),
             _ => None,
         }
+    }
+
+    /// Whether the remote gives tokens, or addresses that may hold some, that need not live for ever.
+    pub fn has_mortal_tokens(&self) -> bool {
+        matches!(
+            self,
+            Pagination::Cursor { .. } | Pagination::NextUrl { .. } | Pagination::LinkHeader
+        )
+    }
+
+    /// Whether a header says where the read ends. What validates a page's body says nothing of that.
+    pub fn ends_by_header(&self) -> bool {
+        let sources = [self.next(), self.total(), self.total_pages()];
+        let in_header = sources.into_iter().flatten().any(|source| source.in_body().is_none());
+        in_header || matches!(self, Pagination::LinkHeader)
     }
 
     /// Whether a complete read shows by itself what is gone: nothing can slip from a page to one that was read before.

@@ -91,6 +91,7 @@ fn an_empty_body_is_its_own_error() {
     }
 }
 
+/// F-R4.
 #[test]
 fn a_body_cut_off_anywhere_is_refused() {
     let body = r#"{"data":[{"id":1,"name":"é\u00e9\"","tags":[true,null,15]}],"total":1}"#;
@@ -115,6 +116,7 @@ fn a_body_cut_off_in_a_number_is_refused() {
     }
 }
 
+/// F-R4.
 #[test]
 fn anything_after_the_document_is_refused() {
     for garbage in ["x", "{}", "]", ",", "\u{feff}", "\0", "//", "\u{a0}"] {
@@ -162,6 +164,7 @@ fn the_place_of_an_error_is_told_in_bytes() {
     assert_eq!(refused.detail().unwrap(), "At byte 14: 3]}");
 }
 
+/// F-R5.
 #[test]
 fn other_encodings_are_refused() {
     assert_eq!(refusal(b"[\"caf\xe9\"]", "$"), DataError::NotUtf8 { at: 5 });
@@ -170,6 +173,7 @@ fn other_encodings_are_refused() {
     assert_eq!(refusal(b"[\"\xed\xa0\x80\"]", "$"), DataError::NotUtf8 { at: 2 });
 }
 
+/// F-R3.
 #[test]
 fn a_million_levels_are_refused_on_a_small_stack() {
     let nested = |open: &str, close: &str, levels: usize| open.repeat(levels) + &close.repeat(levels);
@@ -189,6 +193,7 @@ fn a_million_levels_are_refused_on_a_small_stack() {
         .unwrap();
 }
 
+/// F-R3.
 #[test]
 fn a_million_empty_arrays_are_just_an_array() {
     let body = format!("[{}[]]", "[],".repeat(1_000_000));

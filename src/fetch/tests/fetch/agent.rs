@@ -56,6 +56,7 @@ fn a_response_comes_with_its_fields_and_body() {
     assert!(!sent.contains("cookie"), "{sent}");
 }
 
+/// F-N14.
 #[test]
 fn a_failure_status_is_a_response_and_cookies_are_not_kept() {
     let server = Scripted::saying(response("503 Busy", "Set-Cookie: a=b\r\n", b"{}"));
@@ -90,6 +91,7 @@ fn a_server_that_says_nothing_is_a_timeout() {
     assert!(start.elapsed() < Duration::from_secs(3));
 }
 
+/// F-N4.
 #[test]
 fn a_body_that_drips_ends_at_the_time_limit_of_the_request() {
     let server = Scripted::new(|_, stream| {
@@ -124,6 +126,7 @@ fn a_closed_port_is_refused() {
     );
 }
 
+/// F-N5.
 #[test]
 fn a_transfer_that_breaks_off_is_an_error_and_never_a_short_page() {
     let broken = |answer: &str| get(&Scripted::saying(answer.as_bytes())).unwrap_err();
@@ -158,6 +161,7 @@ fn a_transfer_that_breaks_off_is_an_error_and_never_a_short_page() {
     }
 }
 
+/// F-N5.
 #[test]
 fn a_reset_is_an_error_even_where_the_bodys_end_is_the_connections_end() {
     // A socket that is closed with unread input resets its peer; the pause lets the peer read the answer before.
@@ -180,6 +184,7 @@ fn a_reset_is_an_error_even_where_the_bodys_end_is_the_connections_end() {
     );
 }
 
+/// F-R2.
 #[test]
 fn a_gzip_bomb_is_stopped_by_its_decoded_size() {
     // 200 kB on the wire, 200 MB decoded: a member of 1 MiB, 200 times.
@@ -210,6 +215,7 @@ fn a_gzip_bomb_is_stopped_by_its_decoded_size() {
     assert_eq!((error.class(), error.sqlstate()), (Class::Data, "54000"));
 }
 
+/// F-R1.
 #[test]
 fn a_body_without_an_end_stops_at_the_cap() {
     let server = Scripted::new(|_, stream| {
@@ -231,6 +237,7 @@ fn a_body_without_an_end_stops_at_the_cap() {
     );
 }
 
+/// F-R2.
 #[test]
 fn gzip_is_undone_once_and_other_encodings_are_refused() {
     let encoded = |encoding: &str, body: &[u8]| {
@@ -268,6 +275,7 @@ fn gzip_is_undone_once_and_other_encodings_are_refused() {
     );
 }
 
+/// F-N13.
 #[test]
 fn a_head_that_is_too_large_is_refused_with_bounded_memory() {
     let many = (0..100_000).map(|n| format!("x-{n}: y\r\n")).collect::<String>();

@@ -14,6 +14,7 @@ use url::Url;
 use crate::reading::*;
 use crate::scripted::{Scripted, response, target};
 
+/// F-N8.
 #[test]
 fn a_failure_that_passes_is_repeated_and_counted() {
     let failures = AtomicUsize::new(0);
@@ -119,6 +120,7 @@ fn a_rate_limit_is_waited_out_by_every_thread_and_is_no_attempt() {
     assert_eq!((bell.next(&read), read.waiting()), (Poll::Finished, None));
 }
 
+/// F-N18.
 #[test]
 fn a_rate_limit_that_is_too_long_for_a_run_ends_it() {
     let transport = Arc::new(MemoryTransport::new(|_| {

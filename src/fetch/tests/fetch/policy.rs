@@ -140,6 +140,7 @@ fn proxies_of_the_environment_are_ignored() {
     assert_eq!((server.connections(), proxy.connections()), (1, 0));
 }
 
+/// F-N1.
 #[test]
 fn a_name_that_does_not_exist_does_not_resolve() {
     let mut spec = ReadSpec::new(Url::parse("https://does-not-exist.invalid/v1").unwrap(), "/x");
@@ -181,6 +182,7 @@ fn self_signed() -> Scripted {
     })
 }
 
+/// F-N3.
 #[test]
 fn a_certificate_that_nobody_issued_is_not_accepted() {
     let server = self_signed();
@@ -201,12 +203,15 @@ fn a_certificate_that_nobody_issued_is_not_accepted() {
     }
 }
 
+/// F-N3.
 #[test]
 fn tls_with_something_that_is_not_tls_is_an_error_of_the_handshake() {
     let answering = Scripted::raw(|stream| drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\nplain")));
     let closing = Scripted::raw(|_| {});
     let silent = Scripted::raw(|stream| drop(std::io::copy(stream, &mut std::io::sink())));
-    for server in [answering, closing, silent] {
+    // A server of TLS 1.0 answers with the alert protocol_version.
+    let old = Scripted::raw(|stream| drop(stream.write_all(&[21, 3, 1, 0, 2, 2, 70])));
+    for server in [answering, closing, silent, old] {
         let url = Url::parse(&format!("https://127.0.0.1:{}/v1", server.port)).unwrap();
         let mut spec = server.spec();
         spec.timeouts.connect = Duration::from_millis(300);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sluice_core::error::Error;
 use sluice_core::http::{Headers, HttpError, Request, Response};
-use sluice_core::pagination::{Pagination, Source, Stop, Totals};
+use sluice_core::pagination::{KnownPage, Pagination, Source, Stop, Totals};
 use sluice_core::retry::RetryPolicy;
 use sluice_fetch::{Decode, Failure, FetchedPage, PageFacts, Poll, Read, ReadSpec, Transport, start};
 use url::Url;
@@ -26,6 +26,10 @@ impl Decode for Numbers {
             ..PageFacts::default()
         };
         Ok((numbers, facts))
+    }
+
+    fn unchanged(&self, known: &KnownPage) -> Vec<u64> {
+        vec![0; known.records as usize]
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sluice_core::http::{Auth, KeyPlace, Secret};
-use sluice_core::pagination::{PageToken, Pagination, Position, Stop};
+use sluice_core::pagination::{KnownPage, PageToken, Pagination, Position, Stop};
 use sluice_core::retry::SplitMix64;
 use sluice_fetch::{MemoryTransport, Poll, Transport};
 
@@ -205,4 +205,53 @@ fn requests_keep_the_least_delay_between_them() {
         whole >= Duration::from_millis(20 * (times.len() as u64 - 2)),
         "{whole:?}"
     );
+}
+
+/// F-N16.
+#[test]
+fn a_page_that_is_known_is_asked_for_by_its_validators_and_a_304_gives_what_is_known() {
+    let transport = MemoryTransport::new(|request| {
+        let sent = |name: &str| {
+            request
+                .headers
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, value)| value.expose().to_owned())
+        };
+        match param(request, "page") {
+            Some(2) => {
+                assert_eq!(sent("if-none-match").as_deref(), Some("W/\"2\""));
+                assert_eq!(
+                    sent("if-modified-since").as_deref(),
+                    Some("Fri, 20 Nov 2026 10:00:00 GMT")
+                );
+                status(304, "")
+            }
+            page => {
+                assert_eq!((sent("if-none-match"), sent("if-modified-since")), (None, None));
+                ok(page_of(25, page.unwrap(), 10))
+            }
+        }
+    });
+    let known = |token: &str| KnownPage {
+        token: PageToken(token.into()),
+        etag: Some("W/\"2\"".into()),
+        last_modified: Some("Fri, 20 Nov 2026 10:00:00 GMT".into()),
+        next: None,
+        records: 10,
+        total: None,
+        total_pages: None,
+        digest: [7; 32],
+    };
+    let mut spec = spec(by_page(Stop::Empty));
+    // The third page was somewhere else.
+    spec.known = [(2, known("2")), (3, known("9"))].into();
+    let (pages, failure) = read(spec, Arc::new(transport));
+    assert_eq!(failure, None);
+    assert_eq!(
+        pages.iter().map(|page| page.records).collect::<Vec<_>>(),
+        [10, 10, 5, 0]
+    );
+    assert_eq!(pages[1].page, Some(vec![0; 10]));
+    assert_eq!(pages[1].etag.as_deref(), Some("W/\"2\""));
 }

@@ -1,0 +1,36 @@
+//! Every fault of the matrix in RELIABILITY (network and remote data) is named by a test that covers it.
+
+use crate::source::Source;
+
+/// Rows without a test yet.
+const PENDING: &[&str] = &[
+    "F-R6", "F-R7", "F-R8", "F-R9", "F-R10", "F-R11", "F-R19", "F-R20", "F-R21", "F-R22", "F-R23", "F-R24", "F-R25",
+];
+
+/// The rows that no comment of a test names.
+pub fn violations(files: &[Source]) -> Vec<String> {
+    let rows = (1..=18)
+        .map(|n| format!("F-N{n}"))
+        .chain((1..=25).map(|n| format!("F-R{n}")));
+    let told = rows.filter_map(|row| {
+        let is_named = files.iter().any(|file| names(&file.text, &row));
+        (!is_named && !PENDING.contains(&row.as_str())).then(|| format!("{row} is named by no test"))
+    });
+    told.collect()
+}
+
+/// Whether a line of comment names the row, and not only one whose number begins alike.
+fn names(text: &str, row: &str) -> bool {
+    let comments = text.lines().filter_map(|line| line.trim_start().strip_prefix("//"));
+    comments.into_iter().any(|line| {
+        line.match_indices(row)
+            .any(|(at, _)| !line[at + row.len()..].starts_with(|c: char| c.is_ascii_digit()))
+    })
+}
+
+#[test]
+fn a_row_is_named_by_a_comment_only_and_by_its_whole_number() {
+    assert!(names("    /// F-R1: a page.\n", "F-R1"));
+    assert!(!names("/// F-R12.\nlet a = \"F-R1\";", "F-R1"));
+    assert_eq!(violations(&[]).len(), 43 - PENDING.len());
+}
