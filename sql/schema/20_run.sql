@@ -6,6 +6,8 @@ CREATE TABLE sluice._run (
     source          text NOT NULL CHECK (source IN
                         ('schedule', 'manual', 'retry', 'resume', 'catch_up', 'cron', 'ingest', 'rollback')),
     requested_by    text NOT NULL,
+    -- What the worker is to do.
+    task            text NOT NULL DEFAULT 'sync' CHECK (task IN ('sync', 'replay_rejects')),
     status          text NOT NULL CHECK (status IN
                         ('scheduled', 'running', 'publishing', 'succeeded', 'held', 'superseded', 'discarded',
                          'rolled_back', 'retryable', 'failed', 'stopped', 'interrupted')),
@@ -25,6 +27,8 @@ CREATE TABLE sluice._run (
     bytes           bigint NOT NULL DEFAULT 0,
     -- Rows that are missing from this read but not yet proven gone.
     unconfirmed     bigint NOT NULL DEFAULT 0,
+    -- Why rows that the read did not have were removed, or were not: a word of core::guard::Reason.
+    removals        text,
     error_class     text,
     sqlstate        text,
     error_message   text,

@@ -92,9 +92,18 @@ SELECT r.id,
        sluice._hinted(r.error_hint, r.sqlstate, j.own) AS error_hint,
        r.unconfirmed,
        r.held_reason,
-       r.created_at
+       r.created_at,
+       r.removals
 FROM sluice._run AS r
 JOIN sluice._visible_job AS j ON j.id = r.job_id;
+
+-- Records of published reads that wait to be mended: how many, and how many of them have no readable key.
+CREATE VIEW sluice._open_rejects AS
+SELECT x.job_id, count(*) AS open, count(*) FILTER (WHERE x.key_fields IS NULL) AS without_key
+FROM sluice._reject AS x
+JOIN sluice._job_state AS t ON t.job_id = x.job_id AND x.generation <= t.published_generation
+WHERE x.status = 'rejected'
+GROUP BY x.job_id;
 
 CREATE VIEW sluice.sync_held WITH (security_barrier) AS
 SELECT r.id AS run_id,
@@ -178,13 +187,13 @@ WITH job AS MATERIALIZED (
            r.finished_at, r.error_class, sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message,
            sluice._hinted(r.error_hint, r.sqlstate, j.own) AS error_hint, r.held_reason, r.not_before,
            p.run_id IS NOT NULL AS live, p.phase, p.pages_done, p.pages_total, p.records_done, p.rate,
-           p.last_progress_at, q.next_retry_at,
+           p.last_progress_at, q.next_retry_at, coalesce(o.open, 0) AS open_rejects,
            CASE
                WHEN NOT j.armed THEN 'not_armed'
                WHEN NOT j.enabled THEN 'disabled'
                WHEN r.status = 'publishing' AND k.pid IS NOT NULL THEN 'publishing'
                WHEN r.status = 'running' AND k.pid IS NOT NULL THEN 'running'
-               WHEN j.paused_at IS NOT NULL AND (r.status IS NULL OR r.source <> 'rollback' OR r.status <> 'scheduled')
+               WHEN j.paused_at IS NOT NULL AND (r.status IS NULL OR r.status <> 'scheduled' OR (r.source <> 'rollback' AND r.task = 'sync'))
                    THEN 'paused'
                WHEN r.status IN ('scheduled', 'running', 'publishing') AND sluice._waits_for_worker(j.id)
                    THEN 'waiting_for_worker'
@@ -203,6 +212,7 @@ WITH job AS MATERIALIZED (
                OR EXISTS (SELECT FROM sluice._ingest AS q WHERE q.run_id = x.id))
         ORDER BY x.id DESC LIMIT 1
     ) AS r ON true
+    LEFT JOIN sluice._open_rejects AS o ON o.job_id = j.id
     LEFT JOIN sluice._retry AS q ON q.job_id = j.id AND q.operation = 'sync' AND q.status = 'pending'
     LEFT JOIN sluice._running_job AS k ON k.job_id = j.id
     LEFT JOIN sluice.sync_progress AS p ON p.run_id = r.id
@@ -256,6 +266,8 @@ SELECT s.name AS data_type,
            WHEN s.status = 'held' THEN pg_catalog.format('CALL sluice.approve(%1$s); or SELECT sluice.discard(%1$s);', s.run_id)
            WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker') THEN NULL
            WHEN s.status = 'waiting_for_retry' THEN pg_catalog.format('SELECT sluice.retry_now(%L); does not wait.', s.name)
+           WHEN s.error_hint IS NULL AND s.open_rejects > 0 THEN pg_catalog.format(
+               'SELECT * FROM sluice.sync_rejects WHERE data_type = %1$L; when they are mended: CALL sluice.replay_rejects(%1$L);', s.name)
            ELSE s.error_hint
        END AS hint
 FROM standing AS s;
@@ -283,10 +295,12 @@ WITH judged AS (
                 ELSE j.disabled_reason END AS disabled_reason, j.run_every, t.read_records, t.consecutive_failures,
            t.last_success_at, t.last_failure_at, t.updated_at, q.retry_status, r.status, r.finished_at, r.error_class,
            sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message, r.held_reason,
+           coalesce(o.open, 0) AS rejects, coalesce(o.without_key, 0) AS rejects_without_key,
            t.last_success_at IS NOT NULL
                AND t.last_success_at >= pg_catalog.now() - 3 * coalesce(j.run_every, interval '100 years') AS fresh
     FROM sluice._visible_job AS j
     JOIN sluice._job_state AS t ON t.job_id = j.id
+    LEFT JOIN sluice._open_rejects AS o ON o.job_id = j.id
     LEFT JOIN LATERAL (
         SELECT y.status AS retry_status FROM sluice._retry AS y
         WHERE y.job_id = j.id AND y.operation = 'sync' ORDER BY y.id DESC LIMIT 1
@@ -312,6 +326,7 @@ WITH judged AS (
                     AND d.retry_status IS DISTINCT FROM 'processing' THEN 'unhealthy'
                WHEN d.status = 'held' THEN 'degraded'
                WHEN NOT d.fresh THEN 'degraded'
+               WHEN d.rejects > 0 THEN 'degraded'
                ELSE 'healthy'
            END AS health
     FROM judged AS d
@@ -335,7 +350,11 @@ SELECT s.name AS data_type,
            WHEN s.health = 'unhealthy' AND s.status = 'retryable' AND s.retry_status = 'dead' THEN pg_catalog.format(
                'its retries are used up (%s)', s.error_class)
            WHEN s.health = 'unhealthy' THEN pg_catalog.format('the last run failed (%s)', s.error_class)
-           WHEN s.health = 'degraded' THEN 'nothing has arrived for more than three intervals'
+           WHEN NOT s.fresh AND s.health = 'degraded' THEN 'nothing has arrived for more than three intervals'
+           WHEN s.health = 'degraded' THEN pg_catalog.format('%s of the records could not become rows: see sync_rejects%s', s.rejects,
+               CASE WHEN s.rejects_without_key > 0
+                    THEN pg_catalog.format('; %s without a readable key, so that no rows are removed', s.rejects_without_key)
+                    ELSE '' END)
            WHEN s.status = 'retryable' THEN pg_catalog.format('the last run failed (%s) and the data is fresh', s.error_class)
            WHEN s.status = 'rolled_back' THEN 'the last run succeeded, and was rolled back'
            ELSE 'the last run succeeded'

@@ -12,7 +12,8 @@ INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'view', v.name
 FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
      unnest(ARRAY['sync_jobs', 'sync_runs', 'sync_held', 'sync_ingest', 'sync_progress', 'sync_status', 'sync_connection_health',
-                  'sync_connections', 'sync_metadata', 'sync_undo', 'sync_drift', 'sync_secrets', 'sync_retry_queue']) AS v (name);
+                  'sync_connections', 'sync_metadata', 'sync_undo', 'sync_drift', 'sync_secrets', 'sync_retry_queue',
+                  'sync_rejects']) AS v (name);
 
 INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
@@ -25,7 +26,7 @@ SELECT l.level, 'function', f.name
 FROM unnest(ARRAY['writer', 'admin']) AS l (level),
      unnest(ARRAY['create_job', 'alter_job', 'drop_job', 'pause_job', 'resume_job', 'start_sync', 'sync', 'stop_sync',
                   'force_sync_all', 'retry_now', 'redrive', 'clear_queue', 'approve', 'discard', 'rollback_to', 'preview_rollback',
-                  'test_connection', 'ingest', 'retry_ingest', 'drop_ingest', 'create_connection', 'drop_connection', 'set_secret',
+                  'replay_rejects', 'test_connection', 'ingest', 'retry_ingest', 'drop_ingest', 'create_connection', 'drop_connection', 'set_secret',
                   'drop_secret', 'grant_secret',
                   '_writer_level']) AS f (name);
 
@@ -33,7 +34,7 @@ INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
 FROM unnest(ARRAY['operator', 'admin']) AS l (level),
      unnest(ARRAY['start_sync', 'sync', 'stop_sync', 'force_sync_all', 'pause_job', 'resume_job', 'approve', 'discard',
-                  'rollback_to', 'preview_rollback', 'retry_now', 'redrive', 'clear_queue', 'process_sync_retries', 'cleanup',
+                  'rollback_to', 'preview_rollback', 'replay_rejects', 'retry_now', 'redrive', 'clear_queue', 'process_sync_retries', 'cleanup',
                   'install_cron_jobs', 'remove_cron_jobs', '_cron_jobs', 'retry_ingest', 'drop_ingest', '_operator_level']) AS f (name)
 ON CONFLICT DO NOTHING;
 

@@ -11,6 +11,7 @@ mod ingest;
 mod jobs;
 mod live;
 mod operate;
+mod rejects;
 mod retries;
 mod rollback;
 mod secrets;

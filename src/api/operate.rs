@@ -310,8 +310,12 @@ pub fn ending(id: i64) -> Result<(String, EndedWith)> {
 
 fn summary(id: i64) -> Result<String> {
     let c = run::counts(id)?;
+    let rejected = match c.rejected {
+        0 => String::new(),
+        rejected => format!(", {rejected} rejected"),
+    };
     Ok(format!(
-        "run {id}: {}, {}; {} inserted, {} updated, {} deleted, {} unchanged",
+        "run {id}: {}, {}; {} inserted, {} updated, {} deleted, {} unchanged{rejected}",
         counted(c.pages, "page"),
         counted(c.records, "record"),
         c.inserted,

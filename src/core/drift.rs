@@ -166,7 +166,7 @@ fn words(bits: u8) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Column, ColumnType, Inferring, decode_noting};
+    use crate::data::{Column, ColumnType, Inferring, sift_noting};
 
     fn mapping() -> Mapping {
         let column = |name: &str, path: &str| Column {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn read(shape: &mut Shape, generation: i64, records: &str) -> Vec<(DriftKind, String, &'static str, u64)> {
-        let (_, noted) = decode_noting(records, &mapping(), Inferring::No).expect("records");
+        let (_, noted) = sift_noting(records, &mapping(), Inferring::No).expect("records");
         let told = shape.take(generation, &mapping(), &noted);
         let missing = shape.missing(generation, &mapping());
         let all = told.into_iter().chain(missing);

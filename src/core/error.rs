@@ -153,6 +153,11 @@ impl DatabaseError {
         }
     }
 
+    /// Whether a record can be the cause. A trigger's own SQLSTATE arrives as XX000.
+    pub fn may_be_a_records(&self) -> bool {
+        self.class() == Class::Data || self.sqlstate == "XX000"
+    }
+
     /// PostgreSQL's detail, after the record where it is known. A failing row can be long and is only begun.
     fn detail(&self) -> Option<String> {
         let told = self.detail.as_deref();

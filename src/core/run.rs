@@ -153,6 +153,31 @@ impl RunSource {
     }
 }
 
+/// What a worker does for a run that is no rollback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunTask {
+    /// Reads the collection, or publishes what was read of it.
+    Sync,
+    /// Makes rows of rejected records again.
+    ReplayRejects,
+}
+
+impl RunTask {
+    pub const ALL: [RunTask; 2] = [RunTask::Sync, RunTask::ReplayRejects];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunTask::Sync => "sync",
+            RunTask::ReplayRejects => "replay_rejects",
+        }
+    }
+
+    /// The task of this word, as it stands in `sluice._run`.
+    pub fn parse(word: &str) -> Option<RunTask> {
+        RunTask::ALL.into_iter().find(|task| task.as_str() == word)
+    }
+}
+
 impl fmt::Display for RunSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -176,6 +201,9 @@ mod tests {
         for source in RunSource::ALL {
             assert_eq!(RunSource::parse(source.as_str()), Some(source));
             assert_eq!(word(source), source.to_string());
+        }
+        for task in RunTask::ALL {
+            assert_eq!(RunTask::parse(task.as_str()), Some(task));
         }
         assert_eq!(RunStatus::parse("Running"), None);
         assert_eq!(RunSource::parse(""), None);

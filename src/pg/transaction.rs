@@ -31,6 +31,35 @@ pub fn run<R>(body: impl FnOnce() -> Result<R>) -> Result<R> {
     outcome
 }
 
+/// Runs `body` in a subtransaction of the open transaction. On `Err`, an ERROR or a panic nothing of it remains, and the
+/// transaction goes on.
+pub fn attempt<R>(body: impl FnOnce() -> Result<R>) -> Result<R> {
+    // SAFETY: inside a transaction; what is current is put back below, as PL/pgSQL does around an exception block.
+    let (context, owner) = unsafe {
+        let outer = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(outer.0);
+        outer
+    };
+    let outcome = PgTryBuilder::new(AssertUnwindSafe(body))
+        .catch_others(|caught| Err(from_caught(caught)))
+        .catch_rust_panic(|caught| Err(from_caught(caught)))
+        .execute();
+    // SAFETY: ends the subtransaction that was begun above; those within it have ended, or end with it.
+    unsafe {
+        match outcome {
+            Ok(_) => pg_sys::ReleaseCurrentSubTransaction(),
+            Err(_) => {
+                pg_sys::MemoryContextSwitchTo(context);
+                pg_sys::RollbackAndReleaseCurrentSubTransaction();
+            }
+        }
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+    }
+    outcome
+}
+
 /// Runs `body` outside a transaction and turns an ERROR (an interrupt, for one) or a panic into a value.
 pub fn guarded<R>(body: impl FnOnce() -> Result<R>) -> Result<R> {
     let outcome = PgTryBuilder::new(AssertUnwindSafe(body))

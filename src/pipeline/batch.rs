@@ -1,17 +1,21 @@
-//! Pages that are written together, and the commit that makes them durable.
+//! Writing pages together, and the commit that makes them durable.
 //!
 //! One transaction holds the rows, their former images, the ledger, the page store, the counters and the checkpoint.
 //! Only [`Applied`] leads to a checkpoint, and only writing rows makes one.
+//!
+//! Size: what one transaction holds, and in which order, is read in one place.
 
 use super::apply::{Applier, KeepUndo, Outcome};
-use super::decode::{Arrived, Decoder};
+use super::collect::{self, Batch, body, counts, duplicates, entry, next_of};
+use super::decode::Decoder;
 use super::drift::Known;
 use super::evolve::{self, Evolved};
+use super::named;
 use super::new_fields::Wanted;
-use super::pending::{Batch, body, counts, entry, next_of};
 use super::plan::Plan;
 use super::read::ReadState;
-use super::refused::{self, Suspect, Writing};
+use super::refused::{Care, Origin, Refused, Sieve, Writing};
+use super::rejects::{self, Rejects};
 use super::{Work, gone};
 use crate::pg::clock;
 use crate::pg::{failpoint, relation, transaction};
@@ -19,11 +23,12 @@ use crate::store::undo::{self, UndoBatch};
 use crate::store::{brought, page, run, state};
 use sluice_core::call::CallError;
 use sluice_core::cursor::Reach;
-use sluice_core::data::{self, DecodedPage};
+use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::error::{DatabaseError, Error};
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Result};
-use sluice_fetch::FetchedPage;
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,13 +40,24 @@ const UNIQUE_VIOLATION: &str = "23505";
 
 /// Rows of a batch that were written in the open transaction: the only way to a checkpoint.
 struct Applied {
-    outcome: Outcome,
+    /// What each part came to; usually there is one.
+    outcomes: Vec<Outcome>,
+    /// Records that PostgreSQL refused and that were left out.
+    refused: Vec<Refused>,
 }
 
 /// What a committed batch has changed for those that follow.
 struct Step {
     known: Known,
     evolved: Option<(Evolved, Applier)>,
+}
+
+/// What a batch is written with.
+struct Shape<'w> {
+    plan: &'w Plan,
+    /// None until the first page with records has come.
+    mapping: Option<Arc<Mapping>>,
+    applier: Option<&'w Applier>,
 }
 
 /// Writes the batches of one read.
@@ -55,6 +71,9 @@ pub struct Writer<'a> {
     known: Option<Known>,
     /// Members that were to have a column and cannot.
     without_column: HashSet<String>,
+    rejects: Option<Rejects<'a>>,
+    /// What the open transaction is doing.
+    at: Cell<Origin>,
     rows: u64,
     bytes: u64,
 }
@@ -69,6 +88,8 @@ impl<'a> Writer<'a> {
             applier: None,
             known: None,
             without_column: HashSet::new(),
+            rejects: None,
+            at: Cell::default(),
             rows: 0,
             bytes: 0,
         }
@@ -95,10 +116,10 @@ impl<'a> Writer<'a> {
     fn write(&mut self, read: &mut ReadState, mut batch: Batch, last: bool) -> Result<()> {
         self.count(&batch)?;
         self.prepare(read)?;
-        let mut delay = FIRST_DELAY;
+        let (mut delay, mut care) = (FIRST_DELAY, Care::Whole);
         for attempt in 1.. {
             self.decode_stale(&mut batch)?;
-            match transaction::run(|| self.write_once(read, &mut batch, last)) {
+            match transaction::run(|| self.write_once(read, &mut batch, last, care)) {
                 Ok(step) => {
                     self.take_step(read, &batch, step);
                     break;
@@ -108,10 +129,11 @@ impl<'a> Writer<'a> {
                     pause(delay)?;
                     delay *= 2;
                 }
-                Err(error) => {
+                Err(error) if !Rejects::are_kept(self.plan) => {
                     self.decode_stale(&mut batch)?;
                     return Err(self.name_record(error, read, &batch));
                 }
+                Err(error) => care = care.after(&error, self.at.get()).ok_or(error)?,
             }
         }
         self.advance(read, &batch, last);
@@ -120,6 +142,7 @@ impl<'a> Writer<'a> {
 
     /// What all batches of a read need; the mapping may be known only once its first page has come.
     fn prepare(&mut self, read: &ReadState) -> Result<()> {
+        self.rejects = Some(Rejects::new(self.work, self.plan, read.generation));
         if self.known.is_none() {
             self.known = Some(transaction::run(|| Known::load(self.plan, read.generation))?);
         }
@@ -150,25 +173,17 @@ impl<'a> Writer<'a> {
             self.applier = Some(applier);
             self.evolved = Some(evolved.plan);
         }
-        let left: Vec<String> = self
-            .wanted(read, batch)
-            .into_iter()
-            .map(|wanted| wanted.member)
-            .collect();
+        let left = self.wanted(read, batch).into_iter().map(|wanted| wanted.member);
+        let left: Vec<String> = left.collect();
         self.without_column.extend(left);
     }
 
-    /// The members that are to have a column before this batch can be written: each with a type for all its values.
+    /// The members that are to have a column before this batch can be written.
     fn wanted(&self, read: &ReadState, batch: &Batch) -> Vec<Wanted> {
-        let mut all: Vec<Wanted> = Vec::new();
-        let of_pages = batch.fresh().filter(|_| read.direct).flat_map(|fresh| &fresh.wanted);
-        for wanted in of_pages.filter(|wanted| !self.without_column.contains(&wanted.member)) {
-            match all.iter_mut().find(|w| w.member == wanted.member) {
-                Some(known) => known.ty = known.ty.join(wanted.ty),
-                None => all.push(wanted.clone()),
-            }
+        match read.direct {
+            true => batch.wanted(&self.without_column),
+            false => Vec::new(),
         }
-        all
     }
 
     /// The error with the record that it is about, where PostgreSQL refused one.
@@ -185,8 +200,8 @@ impl<'a> Writer<'a> {
             mapping: &mapping,
             write: &write,
         };
-        let suspects: Vec<Suspect> = batch.pages.iter().filter_map(|(fetched, _)| suspect(fetched)).collect();
-        refused::named(error, &suspects, &writing)
+        let text = |number| batch.text(number).map(Cow::into_owned);
+        named::named(error, &batch.suspects(), writing, &text)
     }
 
     /// Limits of a run are met before the batch that would exceed them is written.
@@ -203,20 +218,28 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn write_once(&self, read: &ReadState, batch: &mut Batch, last: bool) -> Result<Step> {
+    fn write_once(&self, read: &ReadState, batch: &mut Batch, last: bool, care: Care) -> Result<Step> {
+        self.at.set(Origin::Rows);
+        care.begin()?;
+        self.at.set(Origin::Ours);
+        let fresh = batch.fresh().map(|(_, fresh)| fresh);
         let known = self.known.as_ref().expect("prepare() has loaded it");
-        let known = known.record(batch.fresh(), self.decoder.new_fields())?;
+        let known = known.record(fresh, self.decoder.new_fields())?;
         let evolved = self.evolve(read, batch)?;
-        let applier = evolved.as_ref().map(|(_, applier)| applier).or(self.applier.as_ref());
-        let applied = self.apply(applier, read, batch)?;
+        let shape = self.shape(evolved.as_ref());
+        self.at.set(Origin::Rows);
+        let applied = self.apply(&shape, read, batch, care)?;
+        self.at.set(Origin::Ours);
         failpoint::hit("batch.applied");
         self.keep_pages(read, batch)?;
         if evolved.is_none() {
             self.keep_mapped(read)?;
         }
+        self.keep_rejects(&shape, read, batch, &applied)?;
         self.keep_keys(read, batch)?;
         self.checkpoint(read, batch, last, applied)?;
         failpoint::hit("batch.before_commit");
+        self.at.set(Origin::Rows);
         Ok(Step { known, evolved })
     }
 
@@ -234,20 +257,75 @@ impl<'a> Writer<'a> {
         Ok(Some((evolved, applier)))
     }
 
+    fn shape<'w>(&'w self, evolved: Option<&'w (Evolved, Applier)>) -> Shape<'w> {
+        match evolved {
+            Some((evolved, applier)) => Shape {
+                plan: &evolved.plan,
+                mapping: Some(Arc::clone(&evolved.mapping)),
+                applier: Some(applier),
+            },
+            None => Shape {
+                plan: self.plan(),
+                mapping: self.decoder.mapping(),
+                applier: self.applier.as_ref(),
+            },
+        }
+    }
+
     /// Writes the rows, as the run-as role.
-    fn apply(&self, applier: Option<&Applier>, read: &ReadState, batch: &Batch) -> Result<Applied> {
-        let pages = batch.fresh_pages();
-        let outcome = match applier {
-            Some(applier) if read.direct && !pages.is_empty() => {
-                if read.copy {
-                    applier.copy(&pages)?
-                } else {
-                    applier.merge(&pages, self.keep_undo(read))?
+    fn apply(&self, shape: &Shape, read: &ReadState, batch: &Batch, care: Care) -> Result<Applied> {
+        let (mut outcomes, mut refused) = (Vec::new(), Vec::new());
+        let pages: Vec<&DecodedPage> = batch.fresh().map(|(_, fresh)| &fresh.sifted.page).collect();
+        if let Some(applier) = shape.applier.filter(|_| read.direct && !pages.is_empty()) {
+            let keep = self.keep_undo(read);
+            match care {
+                Care::Whole if read.copy => outcomes.push(applier.copy(&pages)?),
+                Care::Whole => outcomes.push(applier.merge(&pages, keep)?),
+                _ => {
+                    let write = |page: &DecodedPage| applier.merge(&[page], keep);
+                    (outcomes, refused) = self.sieve(shape, batch, &write)?;
                 }
             }
-            _ => Outcome::default(),
+        }
+        Ok(Applied { outcomes, refused })
+    }
+
+    /// Writes the rows in parts, without those that PostgreSQL refuses.
+    fn sieve(
+        &self,
+        shape: &Shape,
+        batch: &Batch,
+        write: &dyn Fn(&DecodedPage) -> Result<Outcome>,
+    ) -> Result<(Vec<Outcome>, Vec<Refused>)> {
+        let writing = Writing {
+            target: &shape.plan.target,
+            mapping: shape.mapping.as_ref().ok_or(data::DataError::NoColumns)?,
+            write,
         };
-        Ok(Applied { outcome })
+        let mut sieve = Sieve::new(writing, self.rejects().room()?);
+        let mut outcomes = sieve.take(&batch.suspects())?;
+        let (refused, more) = sieve.finish()?;
+        outcomes.extend(more);
+        Ok((outcomes, refused))
+    }
+
+    fn rejects(&self) -> &Rejects<'a> {
+        self.rejects.as_ref().expect("made before the first batch is written")
+    }
+
+    /// Keeps aside what could not become rows, and settles what has come in a later version.
+    fn keep_rejects(&self, shape: &Shape, read: &ReadState, batch: &Batch, applied: &Applied) -> Result<()> {
+        let Some(mapping) = &shape.mapping else {
+            return Ok(());
+        };
+        let mut kept = batch.undecoded(mapping)?;
+        let text = |number| Ok(batch.text(number).ok_or_else(collect::lost)?.into_owned());
+        kept.extend(rejects::of_refusals(&applied.refused, mapping, text)?);
+        self.rejects().keep(&kept)?;
+        match read.direct {
+            true => self.rejects().note_versions(|| batch.suspects()),
+            false => Ok(()),
+        }
     }
 
     /// A first load needs no former images: what was there before it is nothing.
@@ -283,10 +361,11 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// The keys that an upsert brings: its pages are not stored, and its rows are the job's own.
+    /// The keys that an upsert brings: its pages are not stored, and its rows are the job's own. A rejected record that has
+    /// a key is among them, since its row may be there.
     fn keep_keys(&self, read: &ReadState, batch: &Batch) -> Result<()> {
-        let pages = batch.fresh_pages();
-        let records: u64 = pages.iter().map(|page| u64::from(page.records)).sum();
+        let keys: Vec<Cow<[u8]>> = batch.fresh().map(|(_, fresh)| fresh.sifted.all_keys()).collect();
+        let records: u64 = batch.fresh().map(|(_, fresh)| fresh.sifted.with_key()).sum();
         match batch.pages.first() {
             Some((first, _)) if !read.whole && records > 0 => brought::keep(brought::Batch {
                 job: self.work.job,
@@ -295,13 +374,7 @@ impl<'a> Writer<'a> {
                 run: self.work.run,
                 form: &gone::key_form(self.plan),
                 records: signed(records),
-                keys: data::compress(
-                    &pages
-                        .iter()
-                        .map(|page| page.keys.as_slice())
-                        .collect::<Vec<_>>()
-                        .concat(),
-                ),
+                keys: data::compress(&keys.concat()),
             }),
             _ => Ok(()),
         }
@@ -314,16 +387,19 @@ impl<'a> Writer<'a> {
             ..Reach::default()
         };
         if let Some(cursor) = &self.plan.settings.cursor {
-            let pages = batch.fresh_pages();
-            pages.iter().for_each(|page| reach.add(&page.reach, cursor.format));
+            let pages = batch.fresh();
+            pages.for_each(|(_, fresh)| reach.add(&fresh.sifted.page.reach, cursor.format));
         }
         reach
     }
 
     /// Moves the checkpoint behind the rows that were applied in this transaction.
     fn checkpoint(&self, read: &ReadState, batch: &Batch, last: bool, applied: Applied) -> Result<()> {
-        let Applied { outcome } = applied;
-        keep_undo_set(self.work, &outcome)?;
+        let mut outcome = Outcome::default();
+        for part in &applied.outcomes {
+            keep_undo_set(self.work, part)?;
+            outcome.count(part);
+        }
         run::add_counts(self.work.run, &counts(batch, &outcome))?;
         let (next_page, next_token) = next_of(read, batch);
         state::advance(&state::Advance {
@@ -351,16 +427,6 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// In a first load, a row that is there already came earlier in the same read.
-fn duplicates(read: &ReadState, outcome: &Outcome) -> i64 {
-    let again = if read.first_load {
-        outcome.updated + outcome.unchanged
-    } else {
-        0
-    };
-    signed(outcome.duplicates + again)
-}
-
 /// Keeps the former images of what was written in this transaction.
 pub fn keep_undo_set(work: &Work, outcome: &Outcome) -> Result<()> {
     let Some(images) = &outcome.undo else { return Ok(()) };
@@ -375,16 +441,6 @@ pub fn keep_undo_set(work: &Work, outcome: &Outcome) -> Result<()> {
             payload: Some(data::compress(images.payload.as_bytes())),
         },
     )
-}
-
-/// A page that PostgreSQL may have refused; None where nothing of it was to be written.
-fn suspect(fetched: &FetchedPage<Arrived>) -> Option<Suspect<'_>> {
-    let fresh = fetched.page.as_ref()?.fresh.as_ref()?;
-    Some(Suspect {
-        number: signed(fetched.number),
-        text: fresh.content.text()?.into_owned(),
-        page: &fresh.page,
-    })
 }
 
 /// Counters are bigint in PostgreSQL.

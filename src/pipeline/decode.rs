@@ -1,13 +1,14 @@
 //! From a response to a page, on the fetch threads: find the records, recognise the page, decode what is new.
 
+use super::collect;
 use super::new_fields::{NewFields, Wanted};
 use super::plan::Plan;
 use super::read::{MappingParts, ReadState};
 use sluice_core::Result;
-use sluice_core::data::{self, DecodedPage, Mapping, Noted, PageHash};
-use sluice_core::error::{Error, InternalError};
+use sluice_core::data::{self, Mapping, Noted, PageHash, Sifted};
 use sluice_core::http::Response;
 use sluice_core::pagination::{KnownPage, Pagination, Source};
+use sluice_core::settings::OnBadRecord;
 use sluice_fetch::{Decode, PageFacts};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -25,7 +26,7 @@ pub struct Arrived {
 
 /// The content of a page that is new.
 pub struct Fresh {
-    pub page: DecodedPage,
+    pub sifted: Sifted,
     pub content: Content,
     /// What the page was decoded with.
     pub mapping: Arc<Mapping>,
@@ -67,6 +68,7 @@ pub struct Decoder {
     parts: Option<MappingParts>,
     known: HashMap<Vec<u8>, u64>,
     store: bool,
+    on_bad_record: OnBadRecord,
 }
 
 impl Decoder {
@@ -80,6 +82,7 @@ impl Decoder {
             parts: read.mapping.is_none().then(|| MappingParts::of(plan)),
             known: read.known.clone(),
             store: read.whole,
+            on_bad_record: plan.settings.on_bad_record,
         })
     }
 
@@ -177,32 +180,31 @@ impl Decoder {
             .as_ref()
             .filter(|f| f.mapping.version() != mapping.version());
         let Some(fresh) = stale else { return Ok(None) };
-        let text = fresh.content.text().ok_or_else(|| {
-            Error::Internal(InternalError::Corrupt {
-                what: "a page in memory".into(),
-            })
-        })?;
+        let text = fresh.content.text().ok_or_else(collect::lost)?;
         self.fresh(&text, data::hash(&text, mapping.version()), mapping)
             .map(Some)
     }
 
     fn fresh(&self, text: &str, hash: PageHash, mapping: &Arc<Mapping>) -> Result<Arrived> {
-        let (page, noted) = data::decode_noting(text, mapping, self.new_fields.inferring())?;
-        let wanted = self.new_fields.look(&noted, page.records)?;
+        let (mut sifted, noted) = data::sift_noting(text, mapping, self.new_fields.inferring())?;
+        if self.on_bad_record == OnBadRecord::Fail && !sifted.rejects.is_empty() {
+            return Err(sifted.rejects.swap_remove(0).error.into());
+        }
+        let wanted = self.new_fields.look(&noted)?;
         let content = match self.store {
             true => Content::Stored {
                 body: data::compress(text.as_bytes()),
-                keys: data::compress(&page.keys),
+                keys: data::compress(&sifted.all_keys()),
             },
             false => Content::Plain(text.to_owned()),
         };
-        let records = u64::from(page.records);
+        let records = u64::from(sifted.page.records) + sifted.rejects.len() as u64;
         Ok(Arrived {
             hash,
             records,
             bytes: text.len() as u64,
             fresh: Some(Fresh {
-                page,
+                sifted,
                 content,
                 mapping: Arc::clone(mapping),
                 noted,

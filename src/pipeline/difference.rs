@@ -4,9 +4,11 @@
 //! moved further is decoded and compared with the target's row, and found unchanged there.
 
 use super::gone::{Compared, Page, body_text};
+use super::refused::Suspect;
 use crate::pg::latch;
 use sluice_core::Result;
-use sluice_core::data::{self, DecodedPage, Former, Mapping};
+use sluice_core::data::{self, Former, Mapping, Sifted, Unknown};
+use std::collections::HashMap;
 
 /// Records that are known behind and ahead of the present page, at least.
 const REACH: usize = 125_000;
@@ -21,6 +23,8 @@ pub struct Difference<'a> {
     mapping: &'a Mapping,
     fresh: std::slice::Iter<'a, Page>,
     dropped: std::slice::Iter<'a, Page>,
+    /// The places of records that the published read rejected, by page.
+    rejected_before: &'a HashMap<i64, Vec<u64>>,
     former: Former,
     /// Records of both reads that were gone through.
     fresh_seen: i64,
@@ -30,16 +34,42 @@ pub struct Difference<'a> {
 /// Decoded pages that are applied together.
 #[derive(Default)]
 pub struct Share {
-    pub pages: Vec<DecodedPage>,
-    /// The read's pages that they are taken from.
-    pub hashes: Vec<Vec<u8>>,
+    pub pages: Vec<Part>,
+    /// The read's pages that they are taken from: number and hash.
+    pub of: Vec<(i64, Vec<u8>)>,
     text_bytes: usize,
+}
+
+/// What is to be applied of a page.
+pub struct Part {
+    pub number: i64,
+    pub sifted: Sifted,
+    /// An array of the records, and their places in the page.
+    pub unknown: Unknown,
+}
+
+impl Part {
+    /// The places of the rows' records in the page.
+    pub fn places(&self) -> Vec<u64> {
+        self.sifted
+            .places()
+            .map(|at| self.unknown.places[at as usize - 1])
+            .collect()
+    }
+
+    pub fn suspect(&self) -> Suspect<'_> {
+        Suspect {
+            number: self.number,
+            page: &self.sifted.page,
+            places: self.places(),
+        }
+    }
 }
 
 impl Share {
     fn is_full(&self) -> bool {
-        let records: u64 = self.pages.iter().map(|p| u64::from(p.records)).sum();
-        let bytes: usize = self.pages.iter().map(|p| p.rows.len()).sum();
+        let records: u64 = self.pages.iter().map(|p| u64::from(p.sifted.page.records)).sum();
+        let bytes: usize = self.pages.iter().map(|p| p.sifted.page.rows.len()).sum();
         records >= BATCH_RECORDS || bytes >= BATCH_BYTES || self.text_bytes >= BATCH_TEXT
     }
 }
@@ -51,6 +81,7 @@ impl<'a> Difference<'a> {
             mapping,
             fresh: compared.fresh.iter(),
             dropped: compared.dropped.iter(),
+            rejected_before: &compared.rejected_before,
             former: Former::new(2 * REACH),
             fresh_seen: 0,
             dropped_seen: 0,
@@ -61,31 +92,36 @@ impl<'a> Difference<'a> {
     pub fn next(&mut self) -> Result<Option<Share>> {
         let mut share = Share::default();
         while !share.is_full() {
-            let Some((_, hash, records)) = self.fresh.next() else {
+            let Some((number, hash, records)) = self.fresh.next() else {
                 break;
             };
             latch::check_interrupts();
             self.fresh_seen += records;
             self.look_ahead()?;
             let text = body_text(self.job, hash)?;
-            share.hashes.push(hash.clone());
+            share.of.push((*number, hash.clone()));
             share.text_bytes += text.len();
-            if let Some(new) = self.former.without(&text)? {
-                share.pages.push(data::decode(&new, self.mapping)?);
+            if let Some(unknown) = self.former.without(&text)? {
+                share.pages.push(Part {
+                    number: *number,
+                    sifted: data::sift(&unknown.text, self.mapping)?,
+                    unknown,
+                });
             }
         }
-        Ok((!share.hashes.is_empty()).then_some(share))
+        Ok((!share.of.is_empty()).then_some(share))
     }
 
     /// Takes published pages in until they reach far enough past the present one.
     fn look_ahead(&mut self) -> Result<()> {
         while self.dropped_seen < self.fresh_seen + REACH as i64 {
-            let Some((_, hash, records)) = self.dropped.next() else {
+            let Some((number, hash, records)) = self.dropped.next() else {
                 break;
             };
             latch::check_interrupts();
             self.dropped_seen += records;
-            self.former.add(&body_text(self.job, hash)?)?;
+            let rejected = self.rejected_before.get(number).map_or(&[][..], Vec::as_slice);
+            self.former.add(&body_text(self.job, hash)?, rejected)?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Ends a run's row, says when the job runs next, and tells what went wrong.
 
-use super::{Ended, Work};
+use super::{Ended, Work, rejects};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::shmem;
 use crate::store::job::{self, Job};
@@ -95,6 +95,8 @@ fn plan_after(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<(
 fn leads_nowhere(work: &Work, error: &Error, now: Timestamp) -> Result<bool> {
     Ok(match error.class() {
         Class::PaginationLoop => true,
+        // Its rejects would count again, mended or not.
+        _ if rejects::ends_read(error) => true,
         _ if matches!(error, Error::Http(HttpError::TokenLost { .. })) => true,
         Class::Data => {
             let state = state::load(work.job, now)?;

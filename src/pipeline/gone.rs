@@ -6,12 +6,12 @@ use super::plan::Plan;
 use super::read::ReadState;
 use crate::pg::latch;
 use crate::store::state::State;
-use crate::store::{ingest, missing, page};
+use crate::store::{ingest, missing, page, reject};
 use sluice_core::Result;
 use sluice_core::data::{self, Mapping};
 use sluice_core::error::{Error, InternalError};
 use sluice_core::keys::{Pass, passes};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A stored page key set never unpacks to more than this.
@@ -33,8 +33,11 @@ pub struct Compared {
     pub confirmed: HashSet<Vec<u8>>,
     /// Pages that must be applied, in order.
     pub fresh: Vec<Page>,
-    /// Published pages that the read does not have, in order, where their records need not be looked at again.
+    /// Published pages whose records need not be looked at again, in order: those that the read does not have, and those
+    /// that are applied for a rejected record.
     pub dropped: Vec<Page>,
+    /// The places of records that the published read rejected, by page.
+    pub rejected_before: HashMap<i64, Vec<u64>>,
 }
 
 impl Compared {
@@ -95,11 +98,17 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
         mapping,
         same_mapping: same_mapping && is_last,
     };
-    let mut compared = if !read.verifying && same_mapping && sent.before.is_empty() && same_pages(&now, &before) {
-        unchanged(&read.state, missing_before)
-    } else {
-        compare_keys(&keys, &now, &before, (&missing_before, &sent.before))?
+    let rejected_before = match read.state.whole_generation {
+        Some(whole) => reject::places(job, whole)?,
+        None => HashMap::new(),
     };
+    let has_rejects = !rejected_before.is_empty() || reject::count(job, generation)?.all > 0;
+    let mut compared =
+        if !read.verifying && !has_rejects && same_mapping && sent.before.is_empty() && same_pages(&now, &before) {
+            unchanged(&read.state, missing_before)
+        } else {
+            compare_keys(&keys, &now, &before, (&missing_before, &sent.before))?
+        };
     compared.heed(&sent);
     compared.rows_before = match is_last {
         true => u64::try_from(read.state.published_rows).unwrap_or(0),
@@ -113,10 +122,32 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
     if read.verifying || compared.duplicates > 0 || !same_mapping {
         compared.apply_all(now);
     } else {
-        compared.fresh = not_among(&now, &before);
-        compared.dropped = not_among(&before, &now);
+        (compared.fresh, compared.dropped) = differing(&now, &before, &rejected_before);
     }
+    compared.rejected_before = rejected_before;
     Ok(compared)
+}
+
+/// The pages that must be applied, and those of before whose records need not be looked at again. A page with a rejected
+/// record is applied although it is the same: all but that record are known.
+fn differing(now: &[Page], before: &[Page], rejected: &HashMap<i64, Vec<u64>>) -> (Vec<Page>, Vec<Page>) {
+    if rejected.is_empty() {
+        return (not_among(now, before), not_among(before, now));
+    }
+    let taken: Vec<Page> = before
+        .iter()
+        .filter(|page| !rejected.contains_key(&page.0))
+        .cloned()
+        .collect();
+    let fresh = not_among(now, &taken);
+    let is_fresh: HashSet<&[u8]> = fresh.iter().map(|page| page.1.as_slice()).collect();
+    let kept: Vec<Page> = now
+        .iter()
+        .filter(|page| !is_fresh.contains(page.1.as_slice()))
+        .cloned()
+        .collect();
+    let dropped = not_among(before, &kept);
+    (fresh, dropped)
 }
 
 /// What decides how a key is written down: the key's columns and their types, whatever else the mapping has.
@@ -233,23 +264,8 @@ impl KeyReader<'_> {
     /// The mapping has changed since: keys in its former form could not be compared.
     fn decoded_anew(&self, hash: &[u8]) -> Result<Vec<u8>> {
         let body = body_text(self.job, hash)?;
-        Ok(data::decode(&body, self.mapping)?.keys)
+        Ok(data::sift(&body, self.mapping)?.all_keys().into_owned())
     }
-}
-
-/// The numbers that stored pages have in a read, and the texts of their records.
-pub fn numbers_and_texts(job: i64, generation: i64, hashes: &[Vec<u8>]) -> Result<Vec<(i64, String)>> {
-    let pages = page::of_generation(job, generation)?;
-    let number = |hash: &Vec<u8>| {
-        pages
-            .iter()
-            .find(|(_, other, _)| other == hash)
-            .map_or(0, |page| page.0)
-    };
-    hashes
-        .iter()
-        .map(|hash| Ok((number(hash), body_text(job, hash)?)))
-        .collect()
 }
 
 /// The records text of a stored page.

@@ -16,8 +16,9 @@ use super::pages::check_end;
 use super::plan::Plan;
 use super::publish::KEPT_RUNS;
 use super::read::{self, MappingParts};
-use super::refused::{self, Suspect, Writing};
-use super::{Ended, Work, gone};
+use super::refused::{Suspect, Writing};
+use super::rejects::Rejects;
+use super::{Ended, Work, gone, named};
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, clock, failpoint, latch, transaction};
 use crate::store::ingest::{self, Payload};
@@ -76,6 +77,18 @@ struct Share {
     texts: Vec<String>,
     pages: Vec<DecodedPage>,
     mapping: Arc<Mapping>,
+}
+
+impl Share {
+    fn suspects(&self) -> Vec<Suspect<'_>> {
+        let numbered = (1..).zip(&self.pages);
+        let each = numbered.map(|(number, page)| Suspect {
+            number,
+            page,
+            places: (1..=u64::from(page.records)).collect(),
+        });
+        each.collect()
+    }
 }
 
 impl Intake<'_> {
@@ -171,6 +184,8 @@ impl Intake<'_> {
         if self.plan.mode == Mode::Replace {
             self.keep_keys(share)?;
         }
+        // What was sent is later than whatever a read has rejected.
+        Rejects::later_than_all(self.work, self.plan).note_versions(|| share.suspects())?;
         state::note_ingest(self.work.job)?;
         ingest::take(&share.payloads.iter().map(|payload| payload.id).collect::<Vec<_>>())?;
         failpoint::hit("ingest.before_commit");
@@ -194,21 +209,14 @@ impl Intake<'_> {
     }
 
     fn name_record(&self, error: Error, applier: &Applier, share: &Share) -> Error {
-        let both = share.texts.iter().zip(&share.pages);
-        let suspects: Vec<Suspect> = (1..)
-            .zip(both)
-            .map(|(number, (text, page))| Suspect {
-                number,
-                text: text.clone(),
-                page,
-            })
-            .collect();
+        let suspects = share.suspects();
         let writing = Writing {
             target: &self.plan.target,
             mapping: &share.mapping,
             write: &|page| applier.merge(&[page], KeepUndo::No),
         };
-        refused::named(error, &suspects, &writing)
+        let text = |number: i64| share.texts.get(usize::try_from(number - 1).ok()?).cloned();
+        named::named(error, &suspects, writing, &text)
     }
 
     fn finish(&self) -> Result<()> {

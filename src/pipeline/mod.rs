@@ -7,16 +7,18 @@
 //! ```
 //!
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
-//! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `pending` holds them, `batch` writes and commits;
-//! `new_fields` sees members that no column takes, `drift` writes them down, `evolve` gives them columns;
-//! `refused` names the record that PostgreSQL would not take; `gone` finds what vanished, `difference` what changed;
-//! `publish` makes a read visible, `settle` ends one whose rows are there, `brought` keeps what it brought; `ingest` writes what others
-//! sent us; `rollback` takes runs back; `finish` ends a run's row.
+//! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `collect` holds pages until `batch`
+//! writes and commits them; `new_fields` sees members that no column takes, `drift` writes them down, `evolve` gives them
+//! columns; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
+//! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `difference`
+//! what changed; `publish` makes a read visible, `settle` ends one whose rows are there, `brought` keeps what it brought;
+//! `ingest` writes what others sent us; `rollback` takes runs back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod apply;
 mod batch;
 mod brought;
+mod collect;
 mod decode;
 mod difference;
 mod drift;
@@ -24,15 +26,17 @@ mod evolve;
 mod finish;
 mod gone;
 mod ingest;
+mod named;
 mod new_fields;
 mod pages;
-mod pending;
 mod plan;
 pub mod preview;
 pub mod probe;
 mod publish;
 mod read;
 mod refused;
+mod rejects;
+mod replay;
 mod rollback;
 mod secrets;
 mod settle;
@@ -95,6 +99,7 @@ fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
     match *task {
         Task::RollBack { to, resume } => rollback::run(work, plan, to, resume),
         Task::Approve { generation } => publish::approved(work, plan, generation),
+        Task::ReplayRejects => replay::run(work, plan),
         Task::Ingest => ingest::run(work, plan),
         Task::Sync => sync(work, plan),
     }

@@ -81,8 +81,8 @@ impl NewFields {
     }
 
     /// The members of a page that are to have a column; an error where there may be none that has none.
-    pub fn look(&self, noted: &Noted, records: u32) -> Result<Vec<Wanted>> {
-        if records == 0 {
+    pub fn look(&self, noted: &Noted) -> Result<Vec<Wanted>> {
+        if noted.is_empty() {
             return Ok(Vec::new());
         }
         let left_out = self.left_out.get_or_init(|| match self.columns_given {

@@ -1,9 +1,9 @@
 //! Drives the fetch threads: takes pages in order, fills batches, commits them.
 
 use super::batch::Writer;
+use super::collect::Batch;
 use super::decode::{Arrived, Decoder};
 use super::drift;
-use super::pending::Batch;
 use super::plan::Plan;
 use super::read::{self, ReadState};
 use super::{Work, bgworker};

@@ -17,7 +17,7 @@ use sluice_core::data::SingularQuery;
 use sluice_core::drift::{columns_hash, field};
 use sluice_core::http::{Auth, Method};
 use sluice_core::job::Mode;
-use sluice_core::run::RunSource;
+use sluice_core::run::{RunSource, RunTask};
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::target::TargetError;
 use sluice_core::url_policy::address::AddressPolicy;
@@ -49,6 +49,7 @@ pub enum Task {
         to: Option<i64>,
         resume: bool,
     },
+    ReplayRejects,
 }
 
 /// Takes the run that this worker was started for; None where it is no longer there to take.
@@ -76,6 +77,7 @@ pub fn task(run: &Run) -> Task {
             resume: run.rollback_resume,
         },
         (false, true, Some(generation)) => Task::Approve { generation },
+        _ if run.task == RunTask::ReplayRejects => Task::ReplayRejects,
         _ if run.source == RunSource::Ingest.as_str() => Task::Ingest,
         _ => Task::Sync,
     }

@@ -4,26 +4,29 @@
 
 use super::apply::{Applier, KeepUndo, Outcome};
 use super::batch::{current_target, keep_undo_set, signed};
-use super::difference::Difference;
+use super::difference::{Difference, Part, Share};
 use super::drift;
 use super::evolve;
 use super::gone::{self, Compared};
+use super::named;
 use super::plan::Plan;
 use super::read::{self, MappingParts, ReadState};
-use super::refused;
+use super::refused::{Care, Origin, Sieve, Writing};
+use super::rejects::{self, Rejects};
 use super::{Ended, Work};
 use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, latch, transaction};
 use crate::store::run::{self, Counts};
-use crate::store::{ingest, job, missing, page, retry, state, undo};
-use sluice_core::data::{self, Mapping};
-use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Removals};
+use crate::store::{ingest, job, missing, page, reject, retry, state, undo};
+use sluice_core::data::{self, DecodedPage, Mapping};
+use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Reason, Removals};
 use sluice_core::run::RunStatus;
 use sluice_core::settings::OnMissing;
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Error, Result};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,7 +72,7 @@ fn publish(work: &Work, plan: &Plan, read: &ReadState, generation: i64, approval
     bgworker::report_activity("publishing");
     transaction::run(|| run::set_status(work.run, RunStatus::Publishing))?;
     let mut delay = Duration::from_millis(250);
-    let mut attempt = 1;
+    let (mut attempt, mut care) = (1, Care::Whole);
     loop {
         let publishing = Publishing {
             work,
@@ -77,6 +80,9 @@ fn publish(work: &Work, plan: &Plan, read: &ReadState, generation: i64, approval
             read,
             generation,
             approval,
+            care,
+            rejects: Rejects::new(work, plan, generation),
+            at: Cell::default(),
             writing: RefCell::default(),
         };
         match transaction::run(|| publishing.once()) {
@@ -92,7 +98,8 @@ fn publish(work: &Work, plan: &Plan, read: &ReadState, generation: i64, approval
                 })?;
                 delay *= 2;
             }
-            Err(error) => return Err(publishing.name_record(error)),
+            Err(error) if !Rejects::are_kept(plan) => return Err(publishing.name_record(error)),
+            Err(error) => care = care.after(&error, publishing.at.get()).ok_or(error)?,
         }
     }
     transaction::run(|| tidy(work, plan))?;
@@ -106,21 +113,27 @@ struct Publishing<'a> {
     read: &'a ReadState,
     generation: i64,
     approval: Approval,
-    /// The pages that are being written.
-    writing: RefCell<Vec<Vec<u8>>>,
+    care: Care,
+    rejects: Rejects<'a>,
+    /// What the open transaction is doing.
+    at: Cell<Origin>,
+    /// The pages that are being written: number and hash.
+    writing: RefCell<Vec<(i64, Vec<u8>)>>,
 }
 
 impl Publishing<'_> {
     fn once(&self) -> Result<Verdict> {
+        self.care.begin()?;
         let mapping = self.mapping().ok_or(data::DataError::NoColumns)?;
         let mut compared = gone::compare(self.plan, self.read, self.generation, &mapping)?;
+        self.rejects.refuse_all(compared.records)?;
         let live = self.live(&compared);
-        let facts = self.facts(&compared);
+        let facts = self.facts(&compared)?;
         state::note_read(self.work.job, signed(compared.records))?;
         let removals = match self.approval {
-            Approval::Given => guard::decide_approved(&facts, &live, &self.plan.settings).0,
+            Approval::Given => guard::decide_approved(&facts, &live, &self.plan.settings),
             Approval::Needed => match guard::decide(&facts, &live, &self.plan.settings) {
-                Decision::Publish { removals, .. } => removals,
+                Decision::Publish { removals, reason, .. } => (removals, reason),
                 Decision::Hold(kept) => return Ok(Verdict::Held(kept.reason())),
                 Decision::RollBack(kept) => return Ok(Verdict::KeptBack(TargetError::from(kept).into())),
             },
@@ -143,10 +156,10 @@ impl Publishing<'_> {
         }
     }
 
-    fn facts(&self, compared: &Compared) -> ReadFacts {
+    fn facts(&self, compared: &Compared) -> Result<ReadFacts> {
         let state = &self.read.state;
         let declared = |total: Option<i64>| total.and_then(|t| u64::try_from(t).ok());
-        ReadFacts {
+        Ok(ReadFacts {
             found: Found::Pages,
             complete: true,
             gapless: compared.gapless,
@@ -157,43 +170,34 @@ impl Publishing<'_> {
             distinct_keys: compared.distinct,
             duplicate_keys: compared.duplicates,
             records: compared.records,
-            rejects_without_key: 0,
-        }
+            rejects_without_key: self.rejects.count()?.without_key,
+        })
     }
 
-    fn apply(&self, mapping: &Arc<Mapping>, compared: &mut Compared, removals: Removals) -> Result<()> {
+    fn apply(&self, mapping: &Arc<Mapping>, compared: &mut Compared, removals: (Removals, Reason)) -> Result<()> {
+        self.at.set(Origin::Ours);
         let evolved = evolve::evolve_stored(self.plan, mapping, self.generation, self.work.run)?;
         let mapping = evolved.as_ref().map_or(mapping, |evolved| &evolved.mapping);
         if evolved.is_some() {
             compared.apply_all(page::of_generation(self.work.job, self.generation)?);
         }
+        self.at.set(Origin::Rows);
         let applier = Applier::new(&current_target(self.plan)?, mapping)?;
         let mut total = Outcome::default();
         // Removed first and written after it: keys are compared as text here, and the table may hold two spellings equal
         // (numeric 1 and 1.0, char(n), a collation without case). What the read has under another spelling comes back.
-        let unconfirmed = self.remove(&applier, compared, removals, &mut total)?;
+        let unconfirmed = self.remove(&applier, compared, removals.0, &mut total)?;
         if total.deleted > 0 && applier.key_is_loose() {
             compared.apply_all(page::of_generation(self.work.job, self.generation)?);
         }
-        shmem::update_progress(self.work.slot, |p| {
-            p.pages_total = signed(compared.fresh.len() as u64);
-            p.pages_done = 0;
-        });
-        let mut difference = Difference::new(self.work.job, mapping, compared);
-        while let Some(share) = difference.next()? {
-            let of_pages = share.hashes.len() as i64;
-            self.writing.replace(share.hashes);
-            if !share.pages.is_empty() {
-                let outcome = applier.merge(&share.pages.iter().collect::<Vec<_>>(), self.keep_undo())?;
-                keep_undo_set(self.work, &outcome)?;
-                add(&mut total, &outcome);
-            }
-            shmem::update_progress(self.work.slot, |p| p.pages_done += of_pages);
-        }
+        self.write(&applier, mapping, compared, &mut total)?;
+        self.at.set(Origin::Ours);
         failpoint::hit("publish.applied");
+        self.rejects.refuse_all(compared.records)?;
+        let rejected = self.rejects.count()?;
         let unchanged = compared
             .records
-            .saturating_sub(total.inserted + total.updated + compared.duplicates);
+            .saturating_sub(total.inserted + total.updated + compared.duplicates + rejected.all);
         run::add_counts(
             self.work.run,
             &Counts {
@@ -206,20 +210,97 @@ impl Publishing<'_> {
         )?;
         self.finish(&Publication {
             mapping,
-            rows: signed(compared.distinct),
+            rows: signed(compared.distinct.saturating_sub(rejected.all - rejected.without_key)),
             unconfirmed,
+            removals: Some(removals.1),
             // Keys that came twice leave open which of them the target holds.
             skip_valid: compared.duplicates == 0,
             cursor: self.read.state.cursor.clone(),
         })?;
         failpoint::hit("publish.before_commit");
+        self.at.set(Origin::Rows);
         Ok(())
+    }
+
+    /// Writes what the pages have that the target has not, and keeps aside what does not become a row.
+    fn write(&self, applier: &Applier, mapping: &Mapping, compared: &Compared, total: &mut Outcome) -> Result<()> {
+        shmem::update_progress(self.work.slot, |p| {
+            p.pages_total = signed(compared.fresh.len() as u64);
+            p.pages_done = 0;
+        });
+        let keep = self.keep_undo();
+        let merge = |page: &DecodedPage| applier.merge(&[page], keep);
+        let writing = Writing {
+            target: &self.plan.target,
+            mapping,
+            write: &merge,
+        };
+        let mut sieve = match self.care {
+            Care::Whole => None,
+            _ => Some(Sieve::new(writing, self.rejects.room()?)),
+        };
+        let known = reject::places(self.work.job, self.generation)?;
+        let mut difference = Difference::new(self.work.job, mapping, compared);
+        while let Some(share) = difference.next()? {
+            self.writing.replace(share.of.clone());
+            self.keep_undecoded(&share, &known, mapping)?;
+            let outcomes = match &mut sieve {
+                _ if share.pages.is_empty() => Vec::new(),
+                None => vec![applier.merge(
+                    &share.pages.iter().map(|part| &part.sifted.page).collect::<Vec<_>>(),
+                    keep,
+                )?],
+                Some(sieve) => sieve.take(&share.pages.iter().map(Part::suspect).collect::<Vec<_>>())?,
+            };
+            self.count(&outcomes, total)?;
+            if compared.duplicates > 0 {
+                self.rejects
+                    .note_versions(|| share.pages.iter().map(Part::suspect).collect())?;
+            }
+            shmem::update_progress(self.work.slot, |p| p.pages_done += share.of.len() as i64);
+        }
+        let Some(sieve) = sieve else { return Ok(()) };
+        let (refused, more) = sieve.finish()?;
+        self.count(&more, total)?;
+        let hash = |number| {
+            compared
+                .fresh
+                .iter()
+                .find(|page| page.0 == number)
+                .map_or(&[][..], |page| &page.1)
+        };
+        let text = |number| gone::body_text(self.work.job, hash(number));
+        self.rejects.keep(&rejects::of_refusals(&refused, mapping, text)?)
+    }
+
+    fn count(&self, outcomes: &[Outcome], total: &mut Outcome) -> Result<()> {
+        outcomes.iter().try_for_each(|outcome| {
+            keep_undo_set(self.work, outcome)?;
+            total.count(outcome);
+            Ok(())
+        })
+    }
+
+    /// Keeps aside what could not be decoded, where that was not done when the page came: its definition was another.
+    fn keep_undecoded(&self, share: &Share, known: &HashMap<i64, Vec<u64>>, mapping: &Mapping) -> Result<()> {
+        let mut kept = Vec::new();
+        for part in share.pages.iter().filter(|part| !part.sifted.rejects.is_empty()) {
+            let records = data::split_records(&part.unknown.text)?;
+            for reject in &part.sifted.rejects {
+                let at = reject.record as usize - 1;
+                let place = part.unknown.places[at];
+                if !known.get(&part.number).is_some_and(|places| places.contains(&place)) {
+                    kept.push(rejects::of_decoding(part.number, place, reject, records[at], mapping));
+                }
+            }
+        }
+        self.rejects.keep(&kept)
     }
 
     /// The error with the record that it is about, where PostgreSQL refused one.
     fn name_record(&self, error: Error) -> Error {
         let Some(mapping) = self.mapping() else { return error };
-        refused::named_in_store(error, self.plan, &mapping, (self.generation, &self.writing.borrow()))
+        named::named_in_store(error, self.plan, &mapping, &self.writing.borrow())
     }
 
     fn keep_undo(&self) -> KeepUndo {
@@ -240,8 +321,7 @@ impl Publishing<'_> {
         for keys in doomed.chunks(KEYS_PER_DELETE) {
             let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_slice()).collect();
             let outcome = applier.delete_keys(&keys, self.keep_undo())?;
-            keep_undo_set(self.work, &outcome)?;
-            add(total, &outcome);
+            self.count(&[outcome], total)?;
         }
         let waiting: Vec<Vec<u8>> = match self.plan.settings.on_missing {
             OnMissing::Keep => Vec::new(),
@@ -261,6 +341,8 @@ pub struct Publication<'a> {
     pub mapping: &'a Mapping,
     pub rows: i64,
     pub unconfirmed: i64,
+    /// Why rows were removed, or were not.
+    pub removals: Option<Reason>,
     /// Whether the target holds what the pages say.
     pub skip_valid: bool,
     /// The watermark from now on.
@@ -279,7 +361,8 @@ pub fn finish_published(
     if read.whole {
         drift::record_missing(plan, generation, &read.state, publication.mapping)?;
     }
-    run::note_published(work.run, &state::position(work.job)?, publication.unconfirmed)?;
+    let removals = publication.removals.map(Reason::as_str);
+    run::note_published(work.run, &state::position(work.job)?, publication.unconfirmed, removals)?;
     state::publish(&state::Published {
         job: work.job,
         generation,
@@ -294,17 +377,14 @@ pub fn finish_published(
         verified: read.verifying,
         now,
     })?;
+    // A read without a bound has rejected again what still does not fit; what it did not meet is gone.
+    if read.state.bound.is_none() {
+        reject::supersede_before(work.job, generation, work.run)?;
+    }
     run::supersede_held(work.job, work.run)?;
     run::finish(work.run, RunStatus::Succeeded, now)?;
     retry::complete(work.job)?;
     job::plan_after_success(&plan.job, shmem::started_at(work.slot), now)
-}
-
-fn add(total: &mut Outcome, more: &Outcome) {
-    total.inserted += more.inserted;
-    total.updated += more.updated;
-    total.deleted += more.deleted;
-    total.unchanged += more.unchanged;
 }
 
 /// Forgets what no rollback and no comparison needs any more.
@@ -314,6 +394,7 @@ pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
     let kept = state::kept_generations(work.job)?;
     page::keep_only(work.job, &kept)?;
     missing::keep_only(work.job, &kept)?;
+    reject::keep_only(work.job, &kept)?;
     ingest::forget_keys(work.job)?;
     run::prune(work.job, KEPT_RUNS)?;
     Ok(())

@@ -349,7 +349,7 @@ fn fingerprint(plan: &Plan) -> String {
 /// Identifies everything that decides what a read is: a read is never continued under another definition.
 pub fn definition(plan: &Plan) -> String {
     let text = format!(
-        "{}|{}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
+        "{}|{}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
         plan.options.base_url,
         plan.job.path,
         plan.settings.method,
@@ -363,6 +363,7 @@ pub fn definition(plan: &Plan) -> String {
         plan.settings.pagination,
         plan.settings.page_size,
         plan.settings.columns,
+        plan.settings.on_bad_record,
         plan.settings.cursor,
         plan.job.key,
         plan.target.fingerprint(),

@@ -11,7 +11,7 @@ use crate::pg::shmem::Phase;
 use crate::pg::{failpoint, latch, spi, transaction};
 use crate::store::run::{self, Counts};
 use crate::store::undo::{self, UndoBatch};
-use crate::store::{job, page, state};
+use crate::store::{job, page, reject, state};
 use sluice_core::Result;
 use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::error::{Error, InternalError};
@@ -54,6 +54,7 @@ fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
         Some(before) => state::restore_position(work.job, &before)?,
         None => state::forget_read(work.job)?,
     }
+    reject::take_back(work.job, after)?;
     run::add_counts(
         work.run,
         &Counts {
@@ -110,7 +111,7 @@ fn unload(plan: &Plan, target: &Target) -> Result<Reverted> {
 }
 
 /// How the job's pages become rows of the target as it is now.
-fn mapping(plan: &Plan) -> Result<Mapping> {
+pub fn mapping(plan: &Plan) -> Result<Mapping> {
     let state = state::load(plan.job.id, clock::now())?;
     let mapped = state.mapped.map(|(columns, _)| columns);
     let used = |name: &str| plan.columns_given || mapped.as_ref().is_none_or(|m| m.iter().any(|c| c == name));
@@ -118,7 +119,7 @@ fn mapping(plan: &Plan) -> Result<Mapping> {
 }
 
 fn decoded(plan: &Plan, hashes: &[Vec<u8>], mapping: &Mapping) -> Result<Vec<DecodedPage>> {
-    let decode = |hash: &Vec<u8>| Ok(data::decode(&gone::body_text(plan.job.id, hash)?, mapping)?);
+    let decode = |hash: &Vec<u8>| Ok(data::sift(&gone::body_text(plan.job.id, hash)?, mapping)?.page);
     hashes.iter().map(decode).collect()
 }
 
@@ -161,7 +162,7 @@ impl<'a> Sent<'a> {
         let mapping = mapping(self.plan)?;
         let applier = Applier::new(self.target, &mapping)?;
         // An upsert's pages are not kept: its rows cannot be told from edited ones, and are left.
-        let stored = page::known_stored(self.plan.job.id, generation)?;
+        let stored = page::stored(self.plan.job.id, generation)?;
         let pages = page::of_generation(self.plan.job.id, generation)?.into_iter();
         let hashes: Vec<Vec<u8>> = pages
             .map(|page| page.1)

@@ -3,9 +3,11 @@
 //! Here the watermark moves, and nowhere else: to the highest value of a read that is complete and in which nothing can
 //! have slipped past. It never moves back.
 
+use super::batch::signed;
 use super::plan::Plan;
 use super::publish::{Publication, finish_published, tidy};
 use super::read::{self, MappingParts, ReadState};
+use super::rejects::Rejects;
 use super::{Ended, Work, brought};
 use crate::pg::{clock, failpoint, transaction};
 use crate::store::state::{self, State};
@@ -36,6 +38,8 @@ enum Verdict {
 fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
     let records = page::records(work.job, read.generation)?;
     let state = state::load(work.job, clock::now())?;
+    let rejects = Rejects::new(work, plan, read.generation);
+    rejects.refuse_all(records.unsigned_abs())?;
     if state.bound.is_none() {
         state::note_read(work.job, records)?;
         match guard::decide(&facts(records), &live(&state), &plan.settings) {
@@ -52,7 +56,7 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
         .ok_or(data::DataError::NoColumns)?;
     // An answer to a request for changes says nothing of how many records there are.
     let rows = match state.bound {
-        None => records - state.duplicates,
+        None => (records - state.duplicates - signed(rejects.count()?.all)).max(0),
         Some(_) => state.published_rows,
     };
     let cursor = watermark(work, plan, read, &state)?;
@@ -66,6 +70,7 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
             mapping: &mapping,
             rows,
             unconfirmed: 0,
+            removals: None,
             skip_valid: read_now.state.duplicates == 0 && !was_thinned(plan, read, rows)?,
             cursor,
         },

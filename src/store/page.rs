@@ -82,20 +82,33 @@ pub fn of_generation(job: i64, generation: i64) -> Result<Vec<(i64, Vec<u8>, i64
     })
 }
 
+const CONTENTS: &str = "SELECT p.hash, p.records FROM sluice._page AS p WHERE p.job_id = $1 AND p.generation = $2";
+const IS_STORED: &str = "EXISTS (SELECT FROM sluice._page_body AS b WHERE b.job_id = p.job_id AND b.hash = p.hash)";
+/// A page with a rejected record is tried again: the table, or what the record refers to, may have been mended.
+const HAS_NO_REJECTS: &str = "p.hash NOT IN (SELECT y.hash FROM sluice._reject AS x \
+     JOIN sluice._page AS y ON (y.job_id, y.generation, y.number) = (x.job_id, x.generation, x.page) \
+     WHERE x.job_id = $1 AND x.generation = $2 AND x.status <> 'replayed')";
+
 /// The contents of a read, for recognising pages: hash → records.
 pub fn known(job: i64, generation: i64) -> Result<HashMap<Vec<u8>, u64>> {
-    let pages = of_generation(job, generation)?;
-    Ok(pages
-        .into_iter()
-        .map(|(_, hash, records)| (hash, u64::try_from(records).unwrap_or(0)))
-        .collect())
+    contents(job, generation, &format!("{CONTENTS} AND {HAS_NO_REJECTS}"))
 }
 
 /// The same, as far as the contents are stored: an upsert writes a ledger and no bodies.
 pub fn known_stored(job: i64, generation: i64) -> Result<HashMap<Vec<u8>, u64>> {
-    let sql = "SELECT p.hash, p.records FROM sluice._page AS p \
-               JOIN sluice._page_body AS b ON b.job_id = p.job_id AND b.hash = p.hash \
-               WHERE p.job_id = $1 AND p.generation = $2";
+    contents(
+        job,
+        generation,
+        &format!("{CONTENTS} AND {IS_STORED} AND {HAS_NO_REJECTS}"),
+    )
+}
+
+/// The contents of a read that are stored, rejects or not.
+pub fn stored(job: i64, generation: i64) -> Result<HashMap<Vec<u8>, u64>> {
+    contents(job, generation, &format!("{CONTENTS} AND {IS_STORED}"))
+}
+
+fn contents(job: i64, generation: i64, sql: &str) -> Result<HashMap<Vec<u8>, u64>> {
     let found = rows(sql, &[job.into(), generation.into()], |r| {
         Ok((r.need::<Vec<u8>>(1)?, r.need::<i64>(2)?))
     })?;

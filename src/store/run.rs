@@ -7,7 +7,7 @@ use crate::pg::clock::Timestamp;
 use crate::pg::spi::Row;
 use pgrx::datum::TimestampWithTimeZone;
 use sluice_core::call::EndedWith;
-use sluice_core::run::{RunSource, RunStatus};
+use sluice_core::run::{RunSource, RunStatus, RunTask};
 use sluice_core::{Error, Result};
 use std::collections::HashSet;
 
@@ -23,10 +23,11 @@ pub struct Run {
     pub rollback_to: Option<i64>,
     pub rollback_resume: bool,
     pub stopped_by: Option<String>,
+    pub task: RunTask,
 }
 
 const COLUMNS: &str = "r.id, r.job_id, r.source, r.status, r.generation, r.approved_by, r.rollback_to, \
-     r.rollback_resume, r.stopped_by";
+     r.rollback_resume, r.stopped_by, r.task";
 
 fn read(r: &Row) -> Result<Run> {
     Ok(Run {
@@ -39,6 +40,7 @@ fn read(r: &Row) -> Result<Run> {
         rollback_to: r.get(7)?,
         rollback_resume: r.need(8)?,
         stopped_by: r.get(9)?,
+        task: RunTask::parse(&r.need::<String>(10)?).unwrap_or(RunTask::Sync),
     })
 }
 
@@ -85,6 +87,14 @@ pub fn request_rollback(job: i64, by: &str, to: Option<i64>, resume: bool) -> Re
                VALUES ($1, 'rollback', $2, 'scheduled', $3, $4) \
                ON CONFLICT (job_id) WHERE status IN ('scheduled', 'running', 'publishing') DO NOTHING RETURNING id";
     returning(sql, &[job.into(), by.into(), to.into(), resume.into()], |r| r.need(1))
+}
+
+/// Asks for the rejects to be replayed; None where the job is occupied.
+pub fn request_replay(job: i64, source: RunSource, by: &str) -> Result<Option<i64>> {
+    let sql = "INSERT INTO sluice._run (job_id, source, requested_by, status, task) \
+               VALUES ($1, $2, $3, 'scheduled', 'replay_rejects') \
+               ON CONFLICT (job_id) WHERE status IN ('scheduled', 'running', 'publishing') DO NOTHING RETURNING id";
+    returning(sql, &[job.into(), source.as_str().into(), by.into()], |r| r.need(1))
 }
 
 /// Releases a held run for publishing; false where another run occupies the job.
@@ -164,12 +174,13 @@ pub struct Counts {
     pub deleted: i64,
     pub unchanged: i64,
     pub bytes: i64,
+    pub rejected: i64,
 }
 
 pub fn add_counts(id: i64, add: &Counts) -> Result<()> {
     let sql = "UPDATE sluice._run SET pages = pages + $2, records = records + $3, inserted = inserted + $4, \
-               updated = updated + $5, deleted = deleted + $6, unchanged = unchanged + $7, bytes = bytes + $8 \
-               WHERE id = $1";
+               updated = updated + $5, deleted = deleted + $6, unchanged = unchanged + $7, bytes = bytes + $8, \
+               rejected = rejected + $9 WHERE id = $1";
     let args = [
         id.into(),
         add.pages.into(),
@@ -179,6 +190,7 @@ pub fn add_counts(id: i64, add: &Counts) -> Result<()> {
         add.deleted.into(),
         add.unchanged.into(),
         add.bytes.into(),
+        add.rejected.into(),
     ];
     execute(sql, &args).map(drop)
 }
@@ -247,10 +259,10 @@ pub fn supersede_held(job: i64, by: i64) -> Result<()> {
     execute(sql, &[job.into(), by.into()]).map(drop)
 }
 
-/// Keeps the position that a rollback of this run puts back, and what could not be removed yet.
-pub fn note_published(id: i64, before: &str, unconfirmed: i64) -> Result<()> {
-    let sql = "UPDATE sluice._run SET before = $2::jsonb, unconfirmed = $3 WHERE id = $1";
-    execute(sql, &[id.into(), before.into(), unconfirmed.into()]).map(drop)
+/// Keeps the position that a rollback of this run puts back, what could not be removed yet, and why.
+pub fn note_published(id: i64, before: &str, unconfirmed: i64, removals: Option<&str>) -> Result<()> {
+    let sql = "UPDATE sluice._run SET before = $2::jsonb, unconfirmed = $3, removals = $4 WHERE id = $1";
+    execute(sql, &[id.into(), before.into(), unconfirmed.into(), removals.into()]).map(drop)
 }
 
 /// Somebody wants the open run of this job to end; how many there were. One that no worker has taken ends at once.
@@ -337,7 +349,8 @@ pub fn is_rollback(id: i64) -> Result<bool> {
 
 /// A run's counters.
 pub fn counts(id: i64) -> Result<Counts> {
-    let sql = "SELECT pages, records, inserted, updated, deleted, unchanged, bytes FROM sluice._run WHERE id = $1";
+    let sql =
+        "SELECT pages, records, inserted, updated, deleted, unchanged, bytes, rejected FROM sluice._run WHERE id = $1";
     let found = row(sql, &[id.into()], |r| {
         Ok(Counts {
             pages: r.need(1)?,
@@ -347,6 +360,7 @@ pub fn counts(id: i64) -> Result<Counts> {
             deleted: r.need(5)?,
             unchanged: r.need(6)?,
             bytes: r.need(7)?,
+            rejected: r.need(8)?,
         })
     })?;
     Ok(found.unwrap_or_default())

@@ -227,6 +227,13 @@ pub fn publish(done: &Published) -> Result<()> {
     execute(sql, &args).map(drop)
 }
 
+/// A run beside the reads has brought rows of the published one.
+pub fn add_rows(job: i64, run: i64, rows: i64) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET published_rows = published_rows + $3, published_run = $2, updated_at = now() \
+               WHERE job_id = $1";
+    execute(sql, &[job.into(), run.into(), rows.into()]).map(drop)
+}
+
 /// The read has ended without being published (held, kept back, failed for good): the next one begins anew.
 pub fn end_read(job: i64) -> Result<()> {
     let sql = "UPDATE sluice._job_state SET reading = false, complete = false, updated_at = now() WHERE job_id = $1";

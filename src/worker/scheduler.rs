@@ -10,7 +10,7 @@ use crate::store::{self, ingest, job::Job, retry, role, run, state};
 use crate::worker::log_error;
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::run::{RunSource, RunStatus};
+use sluice_core::run::{RunSource, RunStatus, RunTask};
 use std::time::Duration;
 
 /// How soon a scheduler looks again when something it wanted did not happen.
@@ -130,6 +130,9 @@ fn go_on(dead: &run::Run, at: Timestamp) -> Result<()> {
     if dead.source == RunSource::Rollback.as_str() {
         return run::request_rollback(dead.job, "scheduler", dead.rollback_to, dead.rollback_resume).map(drop);
     }
+    if dead.task == RunTask::ReplayRejects {
+        return run::request_replay(dead.job, RunSource::Resume, "scheduler").map(drop);
+    }
     let source = match dead.source == RunSource::Ingest.as_str() {
         true => RunSource::Ingest,
         false => RunSource::Resume,
@@ -213,7 +216,8 @@ fn start(database: u32, run_id: i64, job_id: i64) -> Result<bool> {
     let Some(run) = run::by_id(run_id)? else {
         return Ok(true);
     };
-    let asked_for = run.source == RunSource::Rollback.as_str() || run.approved_by.is_some();
+    let asked_for =
+        run.source == RunSource::Rollback.as_str() || run.approved_by.is_some() || run.task == RunTask::ReplayRejects;
     if !job.enabled && !asked_for {
         return fail_disabled(&job, run_id).map(|()| true);
     }

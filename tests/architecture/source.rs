@@ -64,6 +64,11 @@ pub fn sql_files(folder: &str) -> Vec<Source> {
     files(folder, "sql")
 }
 
+/// What the golden tests expect, file by file.
+pub fn golden_files(folder: &str) -> Vec<Source> {
+    files(folder, "out")
+}
+
 fn files(folder: &str, extension: &str) -> Vec<Source> {
     let root = root();
     let mut found = Vec::new();

@@ -4,7 +4,7 @@ use crate::scene::{SOON, Scene, create_job, make_role};
 use sluice_e2e::{Cluster, Db};
 
 const LEVELS: [&str; 4] = ["monitor", "writer", "operator", "admin"];
-const VIEWS: [&str; 12] = [
+const VIEWS: [&str; 13] = [
     "sync_status",
     "sync_jobs",
     "sync_runs",
@@ -17,10 +17,11 @@ const VIEWS: [&str; 12] = [
     "sync_undo",
     "sync_drift",
     "sync_secrets",
+    "sync_rejects",
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 38] = [
+const FUNCTIONS: [(&str, &str); 39] = [
     ("alter_job", "wa"),
     ("approve", "woa"),
     ("arm", "a"),
@@ -47,6 +48,7 @@ const FUNCTIONS: [(&str, &str); 38] = [
     ("process_sync_retries", "oa"),
     ("redrive", "woa"),
     ("remove_cron_jobs", "oa"),
+    ("replay_rejects", "woa"),
     ("resume_job", "woa"),
     ("retry_ingest", "woa"),
     ("retry_now", "woa"),
@@ -187,7 +189,14 @@ fn writers_see_their_own_rows_and_monitors_and_operators_see_all() {
             "sync_connections" => continue,
             _ => "data_type",
         };
-        let filled = !["sync_held", "sync_ingest", "sync_progress", "sync_drift"].contains(&view);
+        let empty = [
+            "sync_held",
+            "sync_ingest",
+            "sync_progress",
+            "sync_drift",
+            "sync_rejects",
+        ];
+        let filled = !empty.contains(&view);
         let names = |role: &str| seen(&mut cluster.db_as(role, &scene.database), view, column);
         let of = |name: &str| {
             if view == "sync_secrets" {
@@ -218,7 +227,7 @@ fn writers_see_their_own_rows_and_monitors_and_operators_see_all() {
 }
 
 /// Calls on the job of bob, each with what it needs.
-const ON_A_JOB: [&str; 8] = [
+const ON_A_JOB: [&str; 9] = [
     "SELECT sluice.start_sync('bob')",
     "CALL sluice.sync('bob')",
     "SELECT sluice.stop_sync('bob')",
@@ -226,6 +235,7 @@ const ON_A_JOB: [&str; 8] = [
     "SELECT sluice.resume_job('bob')",
     "SELECT * FROM sluice.preview_rollback('bob')",
     "CALL sluice.rollback_to('bob', resume => true)",
+    "CALL sluice.replay_rejects('bob')",
     "SELECT sluice.stop_sync('bob')",
 ];
 
@@ -291,6 +301,7 @@ fn runs_and_workers_of_jobs_that_one_does_not_see_are_not_there() {
 fn what_an_error_quotes_of_the_data_is_shown_to_those_who_may_read_it() {
     let (cluster, scene) = scene();
     let mut bob = cluster.db_as("bob", &scene.database);
+    bob.exec("SELECT sluice.alter_job('bob', settings => '{\"on_bad_record\": \"fail\"}')");
     scene.api.change_ids(&[1]);
     let name = "SELECT name FROM bob.bob WHERE id = 1";
     let name = bob.text(name);

@@ -219,3 +219,33 @@ fn the_columns_that_could_be_a_key_are_proposed_by_their_own_names() {
     let hint = error.hint.clone().unwrap_or_default();
     assert!(hint.contains(&format!("'{}_", "x".repeat(54))), "{error}");
 }
+
+#[test]
+fn a_table_that_is_to_be_made_gets_no_key_but_one_that_its_first_page_has() {
+    let mut shop = Shop::open(30);
+    let create = |key: &str| {
+        format!("SELECT sluice.create_job('products', 'shop', '/page/products', settings => '{PAGES}'{key})")
+    };
+    let error = shop.app.error(&create(""));
+    assert_eq!(
+        (error.sqlstate.as_str(), error.message.as_str()),
+        ("22023", "job \"products\" needs a key")
+    );
+    let hint = error.hint.unwrap_or_default();
+    assert!(hint.contains("key => ARRAY['id']"), "{hint}");
+    let error = shop.app.error(&create(", key => '{idd}'"));
+    assert_eq!(
+        (error.sqlstate.as_str(), error.message.as_str()),
+        ("42703", "the records have no member \"idd\" for the key")
+    );
+    assert!(error.detail.unwrap_or_default().contains("id, "));
+}
+
+#[test]
+fn a_collection_that_is_larger_than_the_job_allows_ends_its_run() {
+    let limited = PAGES.replacen('{', r#"{"limits": {"rows": 150}, "#, 1);
+    let mut shop = Shop::with_job(300, &limited);
+    let error = shop.failing_sync();
+    let told = shop.run("error_message");
+    assert_eq!(told, "the collection has more rows than the limit of 150", "{error}");
+}

@@ -14,14 +14,14 @@ pub struct Failure<'a> {
     pub requests: usize,
 }
 
-/// Settings under which nothing is tried twice.
+/// Settings under which nothing is tried twice and no record is left out.
 pub fn once(settings: &str) -> String {
     let rest = settings
         .strip_prefix('{')
         .and_then(|rest| rest.strip_suffix('}'))
         .expect("an object");
     let comma = if rest.is_empty() { "" } else { ", " };
-    format!("{{\"retry\": {{\"request_attempts\": 1}}{comma}{rest}}}")
+    format!("{{\"on_bad_record\": \"fail\", \"retry\": {{\"request_attempts\": 1}}{comma}{rest}}}")
 }
 
 /// Runs the job `product`, which must fail as expected, with nothing written and no worker left.

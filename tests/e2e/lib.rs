@@ -10,6 +10,7 @@
 
 mod cluster;
 mod compare;
+mod connect;
 mod db;
 mod folder;
 mod installation;
@@ -20,7 +21,9 @@ mod wait;
 
 pub use cluster::{Cluster, Stop};
 pub use compare::{assert_table_equals_source, differences};
+pub use connect::connect_shop;
 pub use db::{Call, Db};
+pub use folder::new_folder;
 pub use processes::{kill9, memory_high_water};
 pub use reply::{Rows, SqlError};
 pub use wait::{eventually, wait_until};

@@ -17,6 +17,7 @@ mod changes_between; // two runs: the rows, the job, the caller's patience
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod cron; // pg_cron, which processes retries where a DBA wants it to
 mod definitions; // reads under a definition, a table or a moment that is not the usual one
+mod documentation; // the SQL of README and guide, as it stands
 mod drift; // fields that come, go or change, and the columns that a target gets
 mod dropped_columns; // a rollback of runs that wrote a column which is gone since
 mod dropping; // databases and the extension, in mid-run
@@ -34,6 +35,8 @@ mod paging; // the other paginations, and what servers do at the last page
 mod posting; // reads by POST with a JSON body, and redirects
 mod refresh; // a refresh: what readers see, what is written, what is left alone
 mod refused_records; // what PostgreSQL would not take: which record, which column
+mod rejects; // records that could not become rows: kept aside while the others are written
+mod replays; // rejected records: who sees them, and how they are tried again
 mod retries; // the retry queue: what waits, and when it is tried again
 mod roles; // who a run acts as, several databases, names of every kind
 mod serving; // launcher, scheduler, workers

@@ -1,11 +1,11 @@
-//! Records that PostgreSQL refuses: the run ends, nothing of the batch is written, and the error names page, record, key
+//! Records that PostgreSQL refuses where bad records end a run (`on_bad_record` is fail): the run ends, nothing of the batch is written, and the error names page, record, key
 //! and column, in whatever way the rows were on their way into the table.
 
 use crate::shop::Shop;
 use sample_api::Fault;
 
 /// Pages of ten records, three of them a commit.
-const SMALL: &str = r#"{"records": "$.data", "page_size": 10, "commit_every": {"pages": 3},
+const SMALL: &str = r#"{"records": "$.data", "page_size": 10, "on_bad_record": "fail", "commit_every": {"pages": 3},
     "pagination": {"type": "page", "size_param": "per_page", "total": "$.meta.total"}}"#;
 
 /// How rows come into the table.

@@ -4,7 +4,7 @@
 //! and a crash can be put between any two pages.
 
 use sample_api::{Options, SampleApi};
-use sluice_e2e::{Cluster, Db, SqlError, eventually, wait_until};
+use sluice_e2e::{Cluster, Db, SqlError, connect_shop, eventually, wait_until};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -39,17 +39,7 @@ impl Shop {
             ..Options::default()
         });
         let cluster = Cluster::with(settings);
-        let mut db = cluster.db();
-        let url = api.url();
-        db.exec(&format!(
-            "CREATE EXTENSION pg_sluice;
-             CREATE ROLE app LOGIN; CREATE SCHEMA app AUTHORIZATION app; ALTER ROLE app SET search_path = app;
-             ALTER ROLE postgres SET search_path = app, public;
-             SELECT sluice.grant_access('app', 'writer');
-             CREATE SERVER shop FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url '{url}');
-             GRANT USAGE ON FOREIGN SERVER shop TO app"
-        ));
-        let (db, app) = (cluster.db(), cluster.db_as("app", "postgres"));
+        let (db, app) = connect_shop(&cluster, &api.url());
         Shop { cluster, api, db, app }
     }
 

@@ -155,7 +155,6 @@ fn of_jobs() -> Vec<ConfigError> {
         fault,
     };
     let mut faults = vec![
-        JobFault::NotAConnection { name: name() },
         JobFault::KeyNeeded {
             name: name(),
             proposed: vec!["id".into(), "sku".into()],
@@ -280,7 +279,7 @@ fn variant(error: &ConfigError) -> (&'static str, &'static str, &'static [&'stat
         ConfigError::Job(fault) => (
             "job",
             variants!(fault, JobFault:
-            Path NotAConnection KeyNeeded TableWithoutKey KeyNotInRecords EmptyKey KeyColumnTwice UnknownSchema NoSchema),
+            Path KeyNeeded TableWithoutKey KeyNotInRecords EmptyKey KeyColumnTwice UnknownSchema NoSchema),
         ),
         ConfigError::Secret(fault) => (
             "secret",

@@ -1,4 +1,6 @@
 //! Records to rows: one pass over the array's text, no tree of values, each field encoded from its raw text.
+//!
+//! A record that does not fit is passed over and told; what is not an array of records in valid JSON is no page.
 
 use super::column::{Column, Mapping};
 use super::encode::encode;
@@ -9,6 +11,7 @@ use super::tree::Members;
 use crate::cursor::{Reach, Watcher};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::fmt;
 
 /// A page as PostgreSQL takes it; the module `tuple` says how the bytes are laid out.
@@ -23,58 +26,123 @@ pub struct DecodedPage {
     pub reach: Reach,
 }
 
-/// Makes rows of the array of records. The first record that does not fit is the error.
-pub fn decode(records_text: &str, mapping: &Mapping) -> Result<DecodedPage, DataError> {
-    decode_noting(records_text, mapping, Inferring::No).map(|(page, _)| page)
+/// A record that no row can be made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Counted from 1 within its page.
+    pub record: u64,
+    /// Its key's fields, as in [`DecodedPage::keys`]; None where they cannot be read.
+    pub key: Option<Vec<u8>>,
+    pub error: DataError,
 }
 
-/// The same, and what the records look like besides.
-pub fn decode_noting(
-    records_text: &str,
-    mapping: &Mapping,
-    inferring: Inferring,
-) -> Result<(DecodedPage, Noted), DataError> {
+/// A page whose records were taken one by one: rows of those that fit, and the others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sifted {
+    pub page: DecodedPage,
+    /// In the order of the page.
+    pub rejects: Vec<Reject>,
+}
+
+impl Sifted {
+    /// The keys of all records that have a readable one, rejected or not.
+    pub fn all_keys(&self) -> Cow<'_, [u8]> {
+        let rejected: Vec<&[u8]> = self.rejects.iter().filter_map(|reject| reject.key.as_deref()).collect();
+        match rejected.is_empty() {
+            true => Cow::Borrowed(&self.page.keys),
+            false => Cow::Owned([self.page.keys.as_slice(), &rejected.concat()].concat()),
+        }
+    }
+
+    /// How many records have a readable key.
+    pub fn with_key(&self) -> u64 {
+        let rejected = self.rejects.iter().filter(|reject| reject.key.is_some()).count();
+        u64::from(self.page.records) + rejected as u64
+    }
+
+    /// The places of the records that became rows, in the order of the rows.
+    pub fn places(&self) -> impl Iterator<Item = u64> {
+        let mut rejected = self.rejects.iter().map(|reject| reject.record).peekable();
+        let records = u64::from(self.page.records) + self.rejects.len() as u64;
+        (1..=records).filter(move |place| rejected.next_if_eq(place).is_none())
+    }
+}
+
+/// Makes rows of the array of records. The first record that does not fit is the error.
+pub fn decode(records_text: &str, mapping: &Mapping) -> Result<DecodedPage, DataError> {
+    let mut sifted = sift(records_text, mapping)?;
+    match sifted.rejects.is_empty() {
+        true => Ok(sifted.page),
+        false => Err(sifted.rejects.swap_remove(0).error),
+    }
+}
+
+/// Makes rows of those records of the array that fit. An error is about the page as a whole.
+pub fn sift(records_text: &str, mapping: &Mapping) -> Result<Sifted, DataError> {
+    sift_noting(records_text, mapping, Inferring::No).map(|(sifted, _)| sifted)
+}
+
+/// The same, and what the records look like besides: those that fit, and the others.
+pub fn sift_noting(records_text: &str, mapping: &Mapping, inferring: Inferring) -> Result<(Sifted, Noted), DataError> {
     let text = trim(records_text);
     let mut writer = Writer::new(mapping, text.len(), inferring);
     let mut parser = serde_json::Deserializer::from_str(text);
     let outcome = parser.deserialize_seq(Records(&mut writer)).and_then(|()| parser.end());
     match outcome {
         Ok(()) => Ok(writer.finish()),
-        Err(error) => Err(writer.refused.take().unwrap_or_else(|| diagnose(text, mapping, &error))),
+        Err(error) => sift_each(text, mapping, inferring, &error),
     }
 }
 
-/// What the parser stumbled over: a value of the wrong kind where valid JSON has one, else the syntax.
+/// The parser stumbled: over the syntax, or over a record that is valid JSON and no object that can be walked.
 #[cold]
-fn diagnose(text: &str, mapping: &Mapping, error: &serde_json::Error) -> DataError {
+fn sift_each(
+    text: &str,
+    mapping: &Mapping,
+    inferring: Inferring,
+    error: &serde_json::Error,
+) -> Result<(Sifted, Noted), DataError> {
     if serde_json::from_str::<&RawValue>(text).is_err() {
-        return DataError::from_json(text, error);
+        return Err(DataError::from_json(text, error));
     }
     let Ok(records) = serde_json::from_str::<Vec<&RawValue>>(text) else {
-        return DataError::NotAnArray {
+        return Err(DataError::NotAnArray {
             path: mapping.records.to_string(),
             found: JsonKind::of(text),
-        };
+        });
     };
-    let kinds = records.iter().map(|record| JsonKind::of(record.get()));
-    let odd = (1u64..).zip(kinds).find(|(_, kind)| *kind != JsonKind::Object);
-    odd.map_or_else(
-        || DataError::from_json(text, error),
-        |(record, found)| DataError::NotAnObject { record, found },
-    )
+    let mut writer = Writer::new(mapping, text.len(), inferring);
+    for raw in records.into_iter().map(RawValue::get) {
+        let record = writer.place + 1;
+        let walked = match JsonKind::of(raw) {
+            JsonKind::Object => mapping
+                .tree()
+                .walk_noting(raw, &mut writer.slots, &mut writer.notes)
+                .map_err(|_| DataError::UnreadableRecord {
+                    record,
+                    excerpt: excerpt(raw),
+                }),
+            found => Err(DataError::NotAnObject { record, found }),
+        };
+        match walked {
+            Ok(()) => writer.take_record(),
+            Err(error) => writer.pass_over(error),
+        }
+    }
+    Ok(writer.finish())
 }
 
 /// Collects rows and keys. `slots` is used again for every record.
 struct Writer<'m, 'a> {
     mapping: &'m Mapping,
     slots: Vec<Option<&'a str>>,
-    /// Where each column's field (its length included) begins in `page.rows`.
+    /// Where each column's field (its length included) begins in the page's rows.
     starts: Vec<usize>,
     watcher: Option<Watcher<'m, 'a>>,
-    page: DecodedPage,
+    /// The record that was looked at last, counted from 1.
+    place: u64,
+    sifted: Sifted,
     notes: Notes,
-    /// The error proper; what goes through the parser is only a sign that there is one.
-    refused: Option<DataError>,
 }
 
 impl<'m, 'a> Writer<'m, 'a> {
@@ -89,69 +157,122 @@ impl<'m, 'a> Writer<'m, 'a> {
             slots: vec![None; mapping.slots()],
             starts: vec![0; columns],
             watcher: mapping.watch.as_ref().map(Watcher::new),
-            page,
+            place: 0,
+            sifted: Sifted {
+                page,
+                rejects: Vec::new(),
+            },
             notes: Notes::new(columns, inferring),
-            refused: None,
         }
     }
 
-    /// Writes the record that the slots hold, and empties them.
+    /// Writes the record that the slots hold, and empties them. Of a record that does not fit no byte stays.
+    fn take_record(&mut self) {
+        let (rows, keys) = (self.sifted.page.rows.len(), self.sifted.page.keys.len());
+        self.note_kinds();
+        match self.write_record() {
+            Ok(()) => {
+                self.place += 1;
+                self.sifted.page.records += 1;
+                self.watch();
+            }
+            Err(error) => {
+                self.sifted.page.rows.truncate(rows);
+                self.sifted.page.keys.truncate(keys);
+                self.pass_over(error);
+            }
+        }
+        self.slots.fill(None);
+    }
+
+    #[inline]
+    fn note_kinds(&mut self) {
+        for (slot, tally) in self.slots.iter().zip(&mut self.notes.noted.columns) {
+            if let Some(raw) = slot {
+                tally.add(JsonKind::of(raw));
+            }
+        }
+    }
+
+    #[cold]
+    fn pass_over(&mut self, error: DataError) {
+        self.place += 1;
+        let key = match error {
+            DataError::DoesNotFit { .. } => self.key_of_slots(),
+            _ => None,
+        };
+        self.sifted.rejects.push(Reject {
+            record: self.place,
+            key,
+            error,
+        });
+        self.slots.fill(None);
+    }
+
+    fn raw(&self, at: usize) -> &str {
+        self.slots[at]
+            .or(self.mapping.columns[at].default.as_deref())
+            .unwrap_or("null")
+    }
+
     fn write_record(&mut self) -> Result<(), DataError> {
-        let record = self.page.records + 1;
+        let record = self.place + 1;
         let mapping = self.mapping;
-        self.page
-            .rows
+        let page = &mut self.sifted.page;
+        page.rows
             .extend_from_slice(&(mapping.columns.len() as u16).to_be_bytes());
         for (at, column) in mapping.columns.iter().enumerate() {
-            self.starts[at] = self.page.rows.len();
-            let came = self.slots[at].take();
-            if let Some(raw) = came {
-                self.notes.noted.columns[at].add(JsonKind::of(raw));
-            }
-            let raw = came.or(column.default.as_deref()).unwrap_or("null");
-            write_field(column, raw, &mut self.page.rows).map_err(|reason| DataError::DoesNotFit {
-                record: record.into(),
+            self.starts[at] = page.rows.len();
+            let raw = self.slots[at].or(column.default.as_deref()).unwrap_or("null");
+            write_field(column, raw, &mut page.rows).map_err(|reason| DataError::DoesNotFit {
+                record,
                 column: column.name.clone(),
                 type_name: column.ty.name(),
                 excerpt: excerpt(raw),
                 reason,
             })?;
         }
-        self.write_key(record)?;
-        self.page.records = record;
-        self.watch();
-        Ok(())
+        self.write_key(record)
     }
 
-    fn watch(&mut self) {
-        if let Some(watcher) = &mut self.watcher {
-            watcher.see(self.slots[self.mapping.columns.len()].take());
-        }
-    }
-
-    fn finish(self) -> (DecodedPage, Noted) {
-        let page = DecodedPage {
-            reach: self.watcher.map(Watcher::finish).unwrap_or_default(),
-            ..self.page
-        };
-        (page, self.notes.noted)
-    }
-
-    fn write_key(&mut self, record: u32) -> Result<(), DataError> {
+    fn write_key(&mut self, record: u64) -> Result<(), DataError> {
+        let page = &mut self.sifted.page;
         for &at in &self.mapping.key {
             let start = self.starts[at];
-            let end = self.starts.get(at + 1).copied().unwrap_or(self.page.rows.len());
-            let field = &self.page.rows[start..end];
+            let end = self.starts.get(at + 1).copied().unwrap_or(page.rows.len());
+            let field = &page.rows[start..end];
             if field == NULL_FIELD {
                 let column = self.mapping.columns[at].name.clone();
-                return Err(DataError::KeyMissing {
-                    record: record.into(),
-                    column,
-                });
+                return Err(DataError::KeyMissing { record, column });
             }
-            self.page.keys.extend_from_slice(field);
+            page.keys.extend_from_slice(field);
         }
         Ok(())
+    }
+
+    /// A rejected record is not followed: it may come again, mended.
+    fn watch(&mut self) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher.see(self.slots[self.mapping.columns.len()]);
+        }
+    }
+
+    fn finish(self) -> (Sifted, Noted) {
+        let mut sifted = self.sifted;
+        sifted.page.reach = self.watcher.map(Watcher::finish).unwrap_or_default();
+        (sifted, self.notes.noted)
+    }
+
+    /// The key of the record that the slots hold, where all of it can be read.
+    fn key_of_slots(&self) -> Option<Vec<u8>> {
+        let mut key = Vec::new();
+        for &at in &self.mapping.key {
+            let raw = self.raw(at);
+            encode(self.mapping.columns[at].ty, raw, &mut key)
+                .ok()
+                .filter(|()| raw != "null")?;
+        }
+        (!key.is_empty()).then_some(key)
     }
 }
 
@@ -178,10 +299,7 @@ impl<'a> Visitor<'a> for Records<'_, '_, 'a> {
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<(), A::Error> {
         while seq.next_element_seed(Record(self.0))?.is_some() {
-            if let Err(refused) = self.0.write_record() {
-                self.0.refused = Some(refused);
-                return Err(A::Error::custom("the record was refused"));
-            }
+            self.0.take_record();
         }
         Ok(())
     }

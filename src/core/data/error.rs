@@ -35,12 +35,23 @@ pub enum DataError {
     TooDeep { limit: usize },
     #[error("{what} is larger than {limit} bytes")]
     TooLarge { what: &'static str, limit: usize },
-    #[error("the answer has nothing at {path}")]
+    #[error("the answer has nothing at {}", self::excerpt(.path))]
     PathMissing { path: String },
-    #[error("the answer has {found} at {path}, not an array of records")]
+    #[error("the answer has {found} at {}, not an array of records", self::excerpt(.path))]
     NotAnArray { path: String, found: JsonKind },
     #[error("record {record} is {found}, not an object")]
     NotAnObject { record: u64, found: JsonKind },
+    #[error("record {record} has a member whose name is not text")]
+    UnreadableRecord { record: u64, excerpt: String },
+    #[error("{rejected} records of the read were rejected, and max_rejects is {limit}")]
+    TooManyRejects {
+        rejected: u64,
+        limit: u64,
+        /// What is wrong with the first of them.
+        first: Vec<String>,
+    },
+    #[error("all {records} records of the read were rejected")]
+    AllRejected { records: u64, first: Vec<String> },
     #[error("no member of the records is a column of the target")]
     NoColumns,
     #[error("record {record} has no value for key column \"{}\"", self::excerpt(.column))]
@@ -82,6 +93,7 @@ impl Explain for DataError {
             DataError::TooLarge { .. } => "54000",
             DataError::NoColumns => "42703",
             DataError::KeyMissing { .. } => "23502",
+            DataError::UnreadableRecord { .. } => "22P02",
             DataError::DoesNotFit { reason, .. } => reason.sqlstate(),
             DataError::BadStoredPage { .. } => "XX001",
             _ => "22032",
@@ -102,6 +114,8 @@ impl Explain for DataError {
             }
             DataError::NoNextInRows => Some("Lines of JSON and CSV hold records and nothing beside them.".into()),
             DataError::Truncated { length } => Some(format!("It ends after {length} bytes.")),
+            DataError::UnreadableRecord { excerpt, .. } => Some(format!("It begins with: {excerpt}")),
+            DataError::TooManyRejects { first, .. } | DataError::AllRejected { first, .. } => Some(first.join(" ")),
             DataError::DoesNotFit { excerpt, reason, .. } => Some(format!("The value is {excerpt}: {reason}.")),
             _ => None,
         }
@@ -137,6 +151,13 @@ impl Explain for DataError {
             DataError::KeyMissing { .. } => {
                 "Check the job's \"key\" and the paths of its columns: every record needs a value in each.".into()
             }
+            DataError::UnreadableRecord { .. } => "Mend the record at the remote.".into(),
+            DataError::TooManyRejects { .. } => {
+                "Mend what the first of them have in common, or raise the setting \"max_rejects\".".into()
+            }
+            DataError::AllRejected { .. } => {
+                "Check the settings \"records\" and \"columns\" and the table's types and constraints.".into()
+            }
             DataError::DoesNotFit { reason, .. } => reason.hint().into(),
             DataError::TooLarge { .. } | DataError::TooDeep { .. } => {
                 "Ask the remote for smaller pages, or for records without the large member.".into()
@@ -171,6 +192,14 @@ pub fn excerpt(text: &str) -> String {
 }
 
 impl DataError {
+    /// The column that a record does not fit.
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            DataError::DoesNotFit { column, .. } | DataError::KeyMissing { column, .. } => Some(column),
+            _ => None,
+        }
+    }
+
     /// Where and how a text is not JSON, as the parser tells it.
     pub(crate) fn from_json(text: &str, error: &serde_json::Error) -> DataError {
         if error.is_eof() {

@@ -4,8 +4,7 @@
 //! decoding and no look into the target.
 
 use super::error::DataError;
-use super::kind::trim;
-use serde_json::value::RawValue;
+use super::records::split_records;
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 use twox_hash::XxHash3_128;
@@ -27,27 +26,39 @@ impl Former {
         }
     }
 
-    /// Adds the records of the former read's next page.
-    pub fn add(&mut self, records_text: &str) -> Result<(), DataError> {
+    /// Adds the records of the former read's next page, but for those at the places `without` (counted from 1): they
+    /// were rejected, and are to be looked at again.
+    pub fn add(&mut self, records_text: &str, without: &[u64]) -> Result<(), DataError> {
         if self.newer.len() >= self.half {
             self.older = std::mem::take(&mut self.newer);
         }
-        let records = split(records_text)?;
-        self.newer.extend(records.iter().map(|r| hash(r.get())));
+        let records = (1..).zip(split_records(records_text)?);
+        let known = records.filter(|(place, _)| !without.contains(place));
+        self.newer.extend(known.map(|(_, record)| hash(record)));
         Ok(())
     }
 
-    /// The records of a page that are not among them, as an array in their order; None where all are.
-    pub fn without(&self, records_text: &str) -> Result<Option<String>, DataError> {
-        let records = split(records_text)?.into_iter().map(RawValue::get);
-        let new: Vec<&str> = records.filter(|r| !self.has(r)).collect();
-        Ok((!new.is_empty()).then(|| format!("[{}]", new.join(","))))
+    /// The records of a page that are not among them, in their order; None where all are.
+    pub fn without(&self, records_text: &str) -> Result<Option<Unknown>, DataError> {
+        let records = (1..).zip(split_records(records_text)?);
+        let (places, new): (Vec<u64>, Vec<&str>) = records.filter(|(_, record)| !self.has(record)).unzip();
+        let text = || format!("[{}]", new.join(","));
+        Ok((!new.is_empty()).then(|| Unknown { text: text(), places }))
     }
 
     fn has(&self, record: &str) -> bool {
         let hash = hash(record);
         self.newer.contains(&hash) || self.older.contains(&hash)
     }
+}
+
+/// Records of a page that the former read had not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    /// An array of them.
+    pub text: String,
+    /// Their places in the page, counted from 1.
+    pub places: Vec<u64>,
 }
 
 fn hash(record: &str) -> u128 {
@@ -74,14 +85,9 @@ impl Hasher for AlreadyHashed {
     }
 }
 
-fn split(records_text: &str) -> Result<Vec<&RawValue>, DataError> {
-    let text = trim(records_text);
-    serde_json::from_str(text).map_err(|error| DataError::from_json(text, &error))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::Former;
+    use super::{Former, Unknown};
     use proptest::prelude::*;
 
     fn text(records: &[u8]) -> String {
@@ -97,13 +103,13 @@ mod tests {
         ) {
             let mut former = Former::new(1000);
             for page in &before {
-                former.add(&text(page)).expect("valid");
+                former.add(&text(page), &[]).expect("valid");
             }
             let known: Vec<u8> = before.concat();
             let new: Vec<u8> = now.iter().copied().filter(|n| !known.contains(n)).collect();
             let expected = (!new.is_empty()).then(|| text(&new).split_whitespace().collect::<String>());
             let left = former.without(&text(&now)).expect("valid");
-            prop_assert_eq!(left.map(|l| l.split_whitespace().collect::<String>()), expected);
+            prop_assert_eq!(left.map(|l| l.text.split_whitespace().collect::<String>()), expected);
         }
     }
 
@@ -111,7 +117,7 @@ mod tests {
     fn the_oldest_are_forgotten_and_the_last_half_is_known() {
         let mut former = Former::new(10);
         for n in 0..100 {
-            former.add(&text(&[n])).expect("valid");
+            former.add(&text(&[n]), &[]).expect("valid");
             assert!(former.older.len() + former.newer.len() <= 20);
         }
         assert_eq!(former.without(&text(&[90, 95, 99])).expect("valid"), None);
@@ -119,12 +125,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_rejected_is_not_known() {
+        let mut former = Former::new(10);
+        former.add(&text(&[1, 2, 3]), &[2]).expect("valid");
+        let left = former.without(&text(&[0, 1, 2, 3])).expect("valid").expect("some");
+        assert_eq!(left.places, [1, 3]);
+    }
+
+    #[test]
     fn a_record_in_another_spelling_is_another_record() {
         let mut former = Former::new(10);
-        former.add(r#"[{"a":1}]"#).expect("valid");
+        former.add(r#"[{"a":1}]"#, &[]).expect("valid");
         assert_eq!(
-            former.without(r#"[{"a":1.0}]"#).expect("valid").as_deref(),
-            Some(r#"[{"a":1.0}]"#)
+            former.without(r#"[{"a":1.0}]"#).expect("valid"),
+            Some(Unknown {
+                text: r#"[{"a":1.0}]"#.into(),
+                places: vec![1]
+            })
         );
     }
 }

@@ -6,7 +6,7 @@ use super::escape::content_of;
 use super::kind::JsonKind;
 use super::names::column_names;
 use super::path::SingularQuery;
-use super::records::{Member, for_each_record};
+use super::records::{Member, for_each_record, members_of, split_records};
 use super::time;
 use std::collections::{HashMap, HashSet};
 
@@ -172,15 +172,27 @@ impl Seen {
     }
 }
 
-/// The names of all members that any record has, in the order of their first appearance.
+/// The names of all members that any record has, in the order of their first appearance. Records that are no objects
+/// have none; where that is all of them, it is the error.
 pub fn members(records_text: &str) -> Result<Vec<String>, DataError> {
     let mut names = Vec::new();
     let mut known = HashSet::new();
-    for_each_record(records_text, u64::MAX, |record| {
-        let new = record.iter().filter(|member| known.insert(member.name.clone()));
-        names.extend(new.map(|member| member.name.clone()));
-    })?;
-    Ok(names)
+    let mut odd = None;
+    for (record, raw) in (1..).zip(split_records(records_text)?) {
+        match members_of(raw) {
+            Ok(members) => {
+                let new = members.into_iter().filter(|member| known.insert(member.name.clone()));
+                names.extend(new.map(|member| member.name));
+            }
+            Err(_) => {
+                odd.get_or_insert((record, JsonKind::of(raw)));
+            }
+        }
+    }
+    match odd {
+        Some((record, found)) if names.is_empty() => Err(DataError::NotAnObject { record, found }),
+        _ => Ok(names),
+    }
 }
 
 /// The members that could be a key: scalar, in every record, never null and distinct. `id` comes first, the others in

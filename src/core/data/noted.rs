@@ -61,6 +61,14 @@ pub struct Noted {
     pub untold: u64,
 }
 
+impl Noted {
+    /// Whether there was no record with a member.
+    pub fn is_empty(&self) -> bool {
+        let is_untouched = self.columns.iter().all(|tally| tally.records() == 0);
+        is_untouched && self.unmapped.is_empty() && self.untold == 0
+    }
+}
+
 /// Whether types are inferred for unmapped members; it takes a look into each of their values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inferring {

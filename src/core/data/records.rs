@@ -1,5 +1,6 @@
 //! Records with all their members, for looking at data whose mapping is not known yet.
 
+use super::column::{Column, Mapping};
 use super::error::{DataError, excerpt};
 use super::kind::{JsonKind, trim};
 use super::path::SingularQuery;
@@ -44,22 +45,46 @@ pub(crate) fn for_each_record<'a>(
                 found: JsonKind::of(record),
             });
         }
-        let mut parser = serde_json::Deserializer::from_str(record);
-        look(
-            &parser
-                .deserialize_map(AllMembers)
-                .map_err(|error| DataError::from_json(record, &error))?,
-        );
+        look(&members_of(record)?);
     }
     Ok(seen)
 }
 
-/// What a query selects in one record (counted from 1) of an array, as it may stand in a message.
-pub fn value_shown(records_text: &str, record: u64, query: &SingularQuery) -> Option<String> {
-    let records: Vec<&RawValue> = serde_json::from_str(trim(records_text)).ok()?;
-    let place = usize::try_from(record.checked_sub(1)?).ok()?;
-    let picked = pick(records.get(place)?.get(), &[query]).ok()?;
+/// The members of an object.
+pub(crate) fn members_of(record: &str) -> Result<Vec<Member<'_>>, DataError> {
+    let mut parser = serde_json::Deserializer::from_str(record);
+    let members = parser.deserialize_map(AllMembers);
+    members.map_err(|error| DataError::from_json(record, &error))
+}
+
+/// The texts of the records of an array, in their order.
+pub fn split_records(records_text: &str) -> Result<Vec<&str>, DataError> {
+    let text = trim(records_text);
+    let records: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| DataError::from_json(text, &error))?;
+    Ok(records.into_iter().map(RawValue::get).collect())
+}
+
+/// What a query selects in a record, as it may stand in a message.
+pub fn value_shown(record: &str, query: &SingularQuery) -> Option<String> {
+    let picked = pick(record, &[query]).ok()?;
     picked.first().copied().flatten().map(excerpt)
+}
+
+/// The most of a key that is kept to be shown.
+const MOST_KEY_TEXT: usize = 8 * 1024;
+
+/// The key of a record as the text of a JSON object, `{"id": 17}`; None where a part of it is missing, or very long.
+pub fn key_shown(record: &str, mapping: &Mapping) -> Option<String> {
+    let columns: Vec<_> = mapping.key.iter().map(|at| &mapping.columns[*at]).collect();
+    let queries: Vec<&SingularQuery> = columns.iter().map(|column| &column.query).collect();
+    let picked = pick(record, &queries).ok()?;
+    let member = |(column, raw): (&&Column, Option<&str>)| {
+        let raw = raw.filter(|raw| *raw != "null")?;
+        Some(format!("{}: {raw}", serde_json::Value::from(column.name.as_str())))
+    };
+    let members: Option<Vec<String>> = columns.iter().zip(picked).map(member).collect();
+    let text = format!("{{{}}}", members?.join(", "));
+    (text.len() <= MOST_KEY_TEXT && !columns.is_empty()).then_some(text)
 }
 
 struct AllMembers;

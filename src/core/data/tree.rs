@@ -59,6 +59,21 @@ impl Tree {
         Ok(())
     }
 
+    /// The same for a record, whose members that no query goes into are noted.
+    pub(super) fn walk_noting<'a>(
+        &self,
+        record: &'a str,
+        slots: &mut [Option<&'a str>],
+        notes: &mut Notes,
+    ) -> serde_json::Result<()> {
+        if self.wants_whole() {
+            return self.walk(record, slots);
+        }
+        let mut parser = serde_json::Deserializer::from_str(record);
+        parser.deserialize_map(Members::noting(self, slots, notes))?;
+        parser.end()
+    }
+
     /// Takes the raw text of a value that a step led to, and goes on into it.
     #[inline]
     fn take<'a>(&self, raw: &'a str, slots: &mut [Option<&'a str>]) -> serde_json::Result<()> {

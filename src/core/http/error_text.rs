@@ -26,7 +26,7 @@ pub(super) fn detail(error: &HttpError) -> Option<String> {
         }
         NotAPage { path, .. } => format!("The request was for {path}."),
         Redirected { to_origin, .. } | ForeignLink { to_origin, .. } => match to_origin {
-            Some(origin) => format!("The target's origin is {origin}."),
+            Some(origin) => format!("The target's origin is {}.", crate::data::excerpt(origin)),
             None => "The target is no http or https address.".to_owned(),
         },
         BlockedAddress { refusal, .. } => format!("{refusal}."),

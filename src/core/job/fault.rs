@@ -12,9 +12,6 @@ use crate::error::Explain;
 pub enum JobFault {
     #[error("{subject} {fault}")]
     Path { subject: Subject, fault: PathFault },
-    /// The server's wrapper is not ours.
-    #[error("server {} is not a pg_sluice connection", quoted(.name))]
-    NotAConnection { name: String },
     /// No key was given for a table that is to be made; `proposed` are columns that are unique in the first page.
     #[error("job {} needs a key", quoted(.name))]
     KeyNeeded { name: String, proposed: Vec<String> },
@@ -43,7 +40,6 @@ impl Explain for JobFault {
 
     fn sqlstate(&self) -> &'static str {
         match self {
-            JobFault::NotAConnection { .. } => "42809",
             JobFault::UnknownSchema { .. } | JobFault::NoSchema { .. } => "3F000",
             JobFault::KeyNotInRecords { .. } => "42703",
             JobFault::Path { .. }
@@ -57,7 +53,6 @@ impl Explain for JobFault {
     fn detail(&self) -> Option<String> {
         match self {
             JobFault::Path { fault, .. } => Some(fault.detail().to_owned()),
-            JobFault::NotAConnection { .. } => Some("Its foreign data wrapper is another one.".to_owned()),
             JobFault::KeyNeeded { proposed, .. } => Some(key_proposal(proposed)),
             JobFault::TableWithoutKey { .. } => Some("Rows can be told apart only by a key.".to_owned()),
             JobFault::KeyNotInRecords { members, .. } => Some(format!("The first page has: {}.", members.join(", "))),
@@ -70,7 +65,6 @@ impl Explain for JobFault {
     fn hint(&self) -> Option<String> {
         Some(match self {
             JobFault::Path { fault, .. } => fault.hint().to_owned(),
-            JobFault::NotAConnection { .. } => "Create a connection with sluice.create_connection.".to_owned(),
             JobFault::KeyNeeded { proposed, .. } => {
                 let column = proposed.first().map_or("id", String::as_str);
                 format!("For example: key => ARRAY['{}']", column.replace('\'', "''"))

@@ -29,6 +29,7 @@ pub(super) const SETTINGS: Keys = Keys {
         "confirm_deletes",
         "on_new_field",
         "on_bad_record",
+        "max_rejects",
         "retry",
         "timeouts",
         "limits",
@@ -39,14 +40,7 @@ pub(super) const SETTINGS: Keys = Keys {
         "owner",
         "cursor",
     ],
-    later: &[
-        "deleted_when",
-        "max_rejects",
-        "turn",
-        "depends_on",
-        "run_when",
-        "after_publish",
-    ],
+    later: &["deleted_when", "turn", "depends_on", "run_when", "after_publish"],
 };
 
 pub(super) const CSV: Keys = Keys {

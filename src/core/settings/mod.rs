@@ -36,6 +36,9 @@ pub use parts::{CommitEvery, LimitSettings, RetrySettings, TimeoutSettings, Undo
 /// How many requests a job has under way at most.
 pub const MOST_CONCURRENCY: u32 = 75;
 
+/// The highest `max_rejects`.
+const MOST_REJECTS: u64 = 100_000;
+
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -69,6 +72,9 @@ pub struct Settings {
     /// Rows are removed only when their absence is confirmed; default true.
     pub confirm_deletes: bool,
     pub on_new_field: OnNewField,
+    pub on_bad_record: OnBadRecord,
+    /// Rejects of one read; one more ends the run. Default 1000.
+    pub max_rejects: u64,
     pub retry: RetrySettings,
     pub timeouts: TimeoutSettings,
     pub limits: LimitSettings,
@@ -110,6 +116,15 @@ pub enum OnNewField {
     Fail,
 }
 
+/// What becomes of a record that cannot become a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnBadRecord {
+    /// It is kept aside, and the others are written.
+    Reject,
+    /// The run ends.
+    Fail,
+}
+
 /// When rows of unchanged pages are compared again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verify {
@@ -123,7 +138,6 @@ impl Settings {
     /// Reads a settings document: the text of a JSON object.
     pub fn parse(document: &str) -> Result<Settings, ConfigError> {
         let given = Object::document(document, &keys::SETTINGS)?;
-        fixed_words(&given)?;
         let page_size = given
             .get("page_size")
             .map(|field| field.whole(1..=1_000_000))
@@ -168,6 +182,11 @@ impl Settings {
             on_missing: on_missing(&given)?,
             confirm_deletes: given.get("confirm_deletes").map_or(Ok(true), |field| field.truth())?,
             on_new_field: on_new_field(&given)?,
+            on_bad_record: on_bad_record(&given)?,
+            max_rejects: match given.get("max_rejects") {
+                Some(field) => field.whole(0..=MOST_REJECTS)?,
+                None => 1000,
+            },
             retry: parts::retry(&given)?,
             timeouts: parts::timeouts(&given)?,
             limits: parts::limits(&given)?,
@@ -237,15 +256,6 @@ fn root() -> SingularQuery {
     SingularQuery { steps: Vec::new() }
 }
 
-/// Settings of which this release knows one word only: checked, not kept.
-fn fixed_words(given: &Object<'_>) -> Result<(), ConfigError> {
-    let fixed: [(&str, &'static str, &'static [&'static str]); 1] = [("on_bad_record", "fail", &["reject"])];
-    for (key, word, later) in fixed {
-        given.choice(key, &[(word, ())], later)?;
-    }
-    Ok(())
-}
-
 fn on_empty(given: &Object<'_>) -> Result<OnEmpty, ConfigError> {
     let words = [
         ("rollback", OnEmpty::RollBack),
@@ -269,6 +279,13 @@ fn on_missing(given: &Object<'_>) -> Result<OnMissing, ConfigError> {
     Ok(given
         .choice("on_missing", &words, &["mark"])?
         .unwrap_or(OnMissing::Delete))
+}
+
+fn on_bad_record(given: &Object<'_>) -> Result<OnBadRecord, ConfigError> {
+    let words = [("reject", OnBadRecord::Reject), ("fail", OnBadRecord::Fail)];
+    Ok(given
+        .choice("on_bad_record", &words, &[])?
+        .unwrap_or(OnBadRecord::Reject))
 }
 
 fn verify(given: &Object<'_>) -> Result<Verify, ConfigError> {

@@ -62,7 +62,7 @@ fn every_supported_setting_is_read() {
             "page_size": 100, "concurrency": 75, "min_delay": "250 ms",
             "commit_every": {"bytes": "16 MB", "seconds": 0.5, "pages": 20}, "on_empty": "hold", "max_shrink": 0.2,
             "on_missing": "keep", "confirm_deletes": false, "on_new_field": "ignore", "on_bad_record": "fail",
-            "retry": {"request_attempts": 3, "request_cap": "1 s", "attempts": 0, "delays": ["1 min", "01:00:00"]},
+            "max_rejects": 0, "retry": {"request_attempts": 3, "request_cap": "1 s", "attempts": 0, "delays": ["1 min", "01:00:00"]},
             "timeouts": {"connect": "3 s", "request": "1 minute", "probe": "5 s", "run": "2 hours"},
             "limits": {"pages": 10, "rows": 1000, "bytes": 1000000}, "undo": {"keep_runs": 0, "keep_days": 1},
             "verify": "always", "verify_every": "1 hour", "max_pause": "00:10:00", "owner": "app"}"#,
@@ -88,6 +88,12 @@ fn every_supported_setting_is_read() {
     };
     assert_eq!(all.retry.queue, queue);
     assert!(!all.confirm_deletes);
+    assert_eq!((all.on_bad_record, all.max_rejects), (OnBadRecord::Fail, 0));
+    let defaults = Settings::default();
+    assert_eq!(
+        (defaults.on_bad_record, defaults.max_rejects),
+        (OnBadRecord::Reject, 1000)
+    );
     assert_eq!(all.timeouts.run, Some(Duration::from_secs(7200)));
     let limits = LimitSettings {
         pages: Some(10),
@@ -149,13 +155,11 @@ fn an_unknown_key_names_its_nearest_neighbour() {
 fn what_the_design_has_and_this_release_has_not_is_named() {
     for document in [
         r#"{"deleted_when": "@.deleted == true"}"#,
-        r#"{"max_rejects": 10}"#,
         r#"{"turn": {"pages": 1}}"#,
         r#"{"depends_on": ["x"]}"#,
         r#"{"run_when": "x"}"#,
         r#"{"after_publish": "f"}"#,
         r#"{"on_missing": "mark"}"#,
-        r#"{"on_bad_record": "reject"}"#,
     ] {
         let error = refused(document);
         assert_eq!(error.sqlstate(), "0A000", "{document}: {error}");

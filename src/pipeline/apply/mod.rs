@@ -51,6 +51,17 @@ pub struct Outcome {
     pub undo: Option<UndoText>,
 }
 
+impl Outcome {
+    /// Counts what another did; its undo text stays with it.
+    pub fn count(&mut self, more: &Outcome) {
+        self.inserted += more.inserted;
+        self.updated += more.updated;
+        self.unchanged += more.unchanged;
+        self.deleted += more.deleted;
+        self.duplicates += more.duplicates;
+    }
+}
+
 /// Writes one target for one mapping.
 pub struct Applier {
     target: Target,
@@ -253,6 +264,21 @@ impl Applier {
         let run = || Statement::prepare(session, &self.text.delete_found(), Planning::ProbeThenOrdinary).texts(session);
         let deleted = rows.finish().named(session, FOUND, run);
         Ok(deleted.iter().map(|row| undo::number(row, 0)).collect())
+    }
+
+    /// Which of these keys (tuples as in [`DecodedPage::keys`]) have a row; those rows are locked.
+    pub fn present(&self, keys: &[&[u8]]) -> Result<Vec<Vec<Option<String>>>> {
+        self.require_key()?;
+        self.lock_shape()?;
+        let _exact = Pinned::exact_text();
+        session(|session| {
+            let mut wanted = RowsetWriter::new(session, &self.key, &self.target.full_name());
+            for key in keys {
+                wanted.add(key_fields(key))?;
+            }
+            let find = || self.statements.find_gone.get(session, &self.text);
+            Ok(wanted.finish().named(session, GONE, || find().texts(session)))
+        })
     }
 
     /// Holds the target's shape until the transaction ends, if it still is what the statements were made for.

@@ -138,6 +138,6 @@ fn check_page(page: &DecodedPage, objects: &[Object], mapping: &Mapping) {
 /// A page that came before has nothing new.
 fn check_former(records: &str, count: usize) {
     let mut former = Former::new(count + 1);
-    former.add(records).expect("an array");
+    former.add(records, &[]).expect("an array");
     assert_eq!(former.without(records), Ok(None));
 }

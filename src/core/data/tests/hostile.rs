@@ -218,7 +218,10 @@ fn a_member_name_that_is_no_text_is_refused() {
     let mapping = mapping(&[("a", Int8)], &[]);
     for text in [r#"[{"\ud800":1}]"#, r#"[{"a":1,"\udc00\ud800":2}]"#] {
         assert!(
-            matches!(decode(text, &mapping), Err(DataError::NotJson { .. })),
+            matches!(
+                decode(text, &mapping),
+                Err(DataError::UnreadableRecord { record: 1, .. })
+            ),
             "{text}"
         );
     }

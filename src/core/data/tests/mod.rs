@@ -7,6 +7,7 @@ mod hostile;
 mod infer;
 mod numeric;
 mod paths;
+mod rejects;
 mod rows;
 mod store;
 mod time;

@@ -1,16 +1,23 @@
-//! Pages that wait for their commit, and what the ledger and the page store keep of them.
+//! Pages that wait for the commit that makes them durable, and what is kept of each.
 
 use super::apply::Outcome;
 use super::batch::signed;
 use super::decode::{Arrived, Content, Decoder, Fresh};
+use super::new_fields::Wanted;
 use super::read::ReadState;
+use super::refused::Suspect;
+use super::rejects;
 use crate::pg::clock::{self, Timestamp};
 use crate::store::page;
+use crate::store::reject::Rejected;
 use crate::store::run::Counts;
 use sluice_core::Result;
-use sluice_core::data::{DecodedPage, Mapping, content_hash_bytes};
+use sluice_core::data::{self, Mapping, content_hash_bytes};
+use sluice_core::error::{Error, InternalError};
 use sluice_core::settings::CommitEvery;
 use sluice_fetch::FetchedPage;
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,13 +57,53 @@ impl Batch {
         std::mem::replace(self, Batch::new())
     }
 
-    pub fn fresh(&self) -> impl Iterator<Item = &Fresh> {
-        let arrived = self.pages.iter().filter_map(|(p, _)| p.page.as_ref());
-        arrived.filter_map(|a| a.fresh.as_ref())
+    /// The pages whose content is new, with their numbers.
+    pub fn fresh(&self) -> impl Iterator<Item = (i64, &Fresh)> {
+        self.pages.iter().filter_map(|(fetched, _)| {
+            let fresh = fetched.page.as_ref()?.fresh.as_ref()?;
+            Some((signed(fetched.number), fresh))
+        })
     }
 
-    pub fn fresh_pages(&self) -> Vec<&DecodedPage> {
-        self.fresh().map(|fresh| &fresh.page).collect()
+    pub fn suspects(&self) -> Vec<Suspect<'_>> {
+        let each = self.fresh().map(|(number, fresh)| Suspect {
+            number,
+            page: &fresh.sifted.page,
+            places: fresh.sifted.places().collect(),
+        });
+        each.collect()
+    }
+
+    /// The text of a page's records.
+    pub fn text(&self, number: i64) -> Option<Cow<'_, str>> {
+        self.fresh().find(|(other, _)| *other == number)?.1.content.text()
+    }
+
+    /// The members that are to have a column, without these: each with a type for all its values.
+    pub fn wanted(&self, without: &HashSet<String>) -> Vec<Wanted> {
+        let mut all: Vec<Wanted> = Vec::new();
+        let of_pages = self.fresh().flat_map(|(_, fresh)| &fresh.wanted);
+        for wanted in of_pages.filter(|wanted| !without.contains(&wanted.member)) {
+            match all.iter_mut().find(|w| w.member == wanted.member) {
+                Some(known) => known.ty = known.ty.join(wanted.ty),
+                None => all.push(wanted.clone()),
+            }
+        }
+        all
+    }
+
+    /// The records that could not be decoded, as they are kept aside.
+    pub fn undecoded(&self, mapping: &Mapping) -> Result<Vec<Rejected>> {
+        let mut kept = Vec::new();
+        for (number, fresh) in self.fresh().filter(|(_, fresh)| !fresh.sifted.rejects.is_empty()) {
+            let text = fresh.content.text().ok_or_else(lost)?;
+            let records = data::split_records(&text)?;
+            for reject in &fresh.sifted.rejects {
+                let record = records.get(reject.record as usize - 1).copied().unwrap_or_default();
+                kept.push(rejects::of_decoding(number, reject.record, reject, record, mapping));
+            }
+        }
+        Ok(kept)
     }
 
     /// Decodes those pages again that were decoded with another mapping.
@@ -94,6 +141,7 @@ pub fn body(fetched: &FetchedPage<Arrived>) -> Option<page::Body<'_>> {
     })
 }
 
+/// The ledger's row of a page.
 pub fn entry(fetched: &FetchedPage<Arrived>, at: Timestamp) -> page::Entry {
     let hash = match &fetched.page {
         Some(arrived) => arrived.hash.0.to_vec(),
@@ -114,6 +162,7 @@ pub fn entry(fetched: &FetchedPage<Arrived>, at: Timestamp) -> page::Entry {
     }
 }
 
+/// What the batch adds to its run.
 pub fn counts(batch: &Batch, outcome: &Outcome) -> Counts {
     Counts {
         pages: signed(batch.pages.len() as u64),
@@ -123,5 +172,23 @@ pub fn counts(batch: &Batch, outcome: &Outcome) -> Counts {
         deleted: signed(outcome.deleted),
         unchanged: signed(outcome.unchanged),
         bytes: signed(batch.pages.iter().map(|(p, _)| p.bytes).sum()),
+        rejected: 0,
     }
+}
+
+/// In a first load, a row that is there already came earlier in the same read.
+pub fn duplicates(read: &ReadState, outcome: &Outcome) -> i64 {
+    let again = if read.first_load {
+        outcome.updated + outcome.unchanged
+    } else {
+        0
+    };
+    signed(outcome.duplicates + again)
+}
+
+/// For texts that were in memory and are not whole any more.
+pub fn lost() -> Error {
+    Error::Internal(InternalError::Corrupt {
+        what: "the text of a page".into(),
+    })
 }

@@ -1,0 +1,270 @@
+//! Records that could not become rows: kept aside in the commit of the batch that they came in, counted, and settled when
+//! a later version of them comes.
+
+use super::plan::Plan;
+use super::refused::{Refused, Suspect, nth};
+use super::{Work, gone};
+use crate::store::reject::{self, Reason, Rejected, Settled, Version};
+use crate::store::run::{self, Counts};
+use sluice_core::data::{DataError, Mapping, Reject, excerpt, key_shown, split_keys};
+use sluice_core::error::{DatabaseError, Error, Explain};
+use sluice_core::settings::OnBadRecord;
+use sluice_core::{Class, Result};
+use std::collections::HashMap;
+
+/// A record's text is kept whole up to this; of a longer one the beginning is kept, and it waits for the next read.
+const MOST_RAW: usize = 1 << 20;
+const CUT_RAW: usize = 64 << 10;
+/// The most of a message that is kept.
+const MOST_MESSAGE: usize = 1000;
+/// Rejects that an error tells of.
+const EXAMPLES: i64 = 3;
+/// A read of fewer records may have none that fits.
+const FEWEST_FOR_ALL: u64 = 10;
+
+/// The rejects of one read.
+pub struct Rejects<'a> {
+    work: &'a Work,
+    plan: &'a Plan,
+    generation: i64,
+    key_form: String,
+}
+
+impl<'a> Rejects<'a> {
+    pub fn new(work: &'a Work, plan: &'a Plan, generation: i64) -> Rejects<'a> {
+        Rejects {
+            work,
+            plan,
+            generation,
+            key_form: gone::key_form(plan),
+        }
+    }
+
+    /// For versions of records that are later than every read's.
+    pub fn later_than_all(work: &'a Work, plan: &'a Plan) -> Rejects<'a> {
+        Rejects::new(work, plan, i64::MAX)
+    }
+
+    /// Whether bad records are kept aside; otherwise they end the run.
+    pub fn are_kept(plan: &Plan) -> bool {
+        plan.settings.on_bad_record == OnBadRecord::Reject
+    }
+
+    pub fn count(&self) -> Result<reject::Count> {
+        reject::count(self.work.job, self.generation)
+    }
+
+    /// How many more the read may have.
+    pub fn room(&self) -> Result<u64> {
+        Ok(self.plan.settings.max_rejects.saturating_sub(self.count()?.all))
+    }
+
+    /// Keeps records aside; fails where the read has too many then.
+    pub fn keep(&self, rejects: &[Rejected]) -> Result<()> {
+        if rejects.is_empty() {
+            return Ok(());
+        }
+        let before = self.count()?.all;
+        let of = reject::Of {
+            job: self.work.job,
+            run: self.work.run,
+            generation: self.generation,
+            key_form: &self.key_form,
+        };
+        reject::keep(of, rejects)?;
+        let rejected = self.count()?.all;
+        let limit = self.plan.settings.max_rejects;
+        if rejected > limit {
+            let first = self.examples()?;
+            return Err(DataError::TooManyRejects { rejected, limit, first }.into());
+        }
+        let counts = Counts {
+            rejected: i64::try_from(rejected - before).unwrap_or(i64::MAX),
+            ..Counts::default()
+        };
+        run::add_counts(self.work.run, &counts)
+    }
+
+    /// Fails where nothing of the read became a row: then it is not the records that are wrong.
+    pub fn refuse_all(&self, records: u64) -> Result<()> {
+        if records < FEWEST_FOR_ALL || self.count()?.all < records {
+            return Ok(());
+        }
+        let first = self.examples()?;
+        Err(DataError::AllRejected { records, first }.into())
+    }
+
+    fn examples(&self) -> Result<Vec<String>> {
+        let first = reject::first(self.work.job, self.generation, EXAMPLES)?;
+        let told = first.into_iter().map(|(page, position, reason)| {
+            let detail = reason.detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+            format!(
+                "Record {position} of page {page}: {}{}",
+                reason.message,
+                detail.trim_end_matches('.')
+            ) + "."
+        });
+        Ok(told.collect())
+    }
+
+    /// Settles what waits and has come in a later version in these pages, which are in the target with this transaction.
+    pub fn note_versions<'p>(&self, pages: impl FnOnce() -> Vec<Suspect<'p>>) -> Result<()> {
+        let open = Open::load(self.work.job, &self.key_form)?;
+        if open.0.is_empty() {
+            return Ok(());
+        }
+        // A rejected record is a version, too.
+        let mut outdated: Vec<i64> = open.outdated_by_each_other().collect();
+        for suspect in pages() {
+            let keys = split_keys(&suspect.page.keys, self.plan.job.key.len());
+            for (record, key) in suspect.places.iter().zip(keys) {
+                outdated.extend(open.before(key, (self.generation, suspect.number, signed(*record))));
+            }
+        }
+        match outdated.is_empty() {
+            true => Ok(()),
+            false => reject::settle(&outdated, Settled::Superseded, self.work.run),
+        }
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// The waiting rejects of a job by their keys.
+struct Open(HashMap<Vec<u8>, Vec<(i64, Version)>>);
+
+impl Open {
+    fn load(job: i64, key_form: &str) -> Result<Open> {
+        let mut open: HashMap<Vec<u8>, Vec<(i64, Version)>> = HashMap::new();
+        for (id, key, version) in reject::open_keys(job, key_form)? {
+            open.entry(key).or_default().push((id, version));
+        }
+        Ok(Open(open))
+    }
+
+    /// Those of a key that came before.
+    fn before(&self, key: &[u8], at: Version) -> impl Iterator<Item = i64> {
+        let of_key = self.0.get(key).into_iter().flatten();
+        of_key.filter(move |(_, version)| *version < at).map(|(id, _)| *id)
+    }
+
+    fn outdated_by_each_other(&self) -> impl Iterator<Item = i64> {
+        self.0.values().flat_map(|versions| {
+            let latest = versions.iter().map(|(_, version)| *version).max();
+            let older = versions.iter().filter(move |(_, version)| Some(*version) < latest);
+            older.map(|(id, _)| *id)
+        })
+    }
+}
+
+/// A record that was passed over when its page was decoded.
+pub fn of_decoding(page: i64, place: u64, reject: &Reject, text: &str, mapping: &Mapping) -> Rejected {
+    let reason = reason_of(&reject.error);
+    kept(page, place, reject.key.clone(), reason, (text, mapping))
+}
+
+/// A record that PostgreSQL refused.
+pub fn of_refusal(refused: &Refused, text: &str, mapping: &Mapping) -> Rejected {
+    let reason = reason_of_refusal(refused, text, mapping);
+    kept(
+        refused.page,
+        refused.record,
+        Some(refused.key.clone()),
+        reason,
+        (text, mapping),
+    )
+}
+
+/// What is wrong with a record that PostgreSQL refused.
+pub fn reason_of_refusal(refused: &Refused, text: &str, mapping: &Mapping) -> Reason {
+    let told = refused.told(text, mapping);
+    let column = match told.columns.as_slice() {
+        [one] => Some(one.clone()),
+        _ => None,
+    };
+    let error = Error::Database(DatabaseError {
+        record: Some(Box::new(told)),
+        ..refused.error.clone()
+    });
+    Reason {
+        column,
+        sqlstate: error.sqlstate().to_owned(),
+        message: one_line(&error.to_string()),
+        detail: error.detail(),
+        hint: error.hint(),
+    }
+}
+
+/// What is wrong with a record that could not be decoded.
+pub fn reason_of(error: &DataError) -> Reason {
+    Reason {
+        column: error.column().map(str::to_owned),
+        sqlstate: error.sqlstate().to_owned(),
+        message: error.to_string(),
+        detail: error.detail(),
+        hint: error.hint(),
+    }
+}
+
+/// PostgreSQL's messages may quote the remote's text: control characters are escaped (F-R25).
+fn one_line(message: &str) -> String {
+    let shown = |c: char| match c.is_control() {
+        true => excerpt(c.encode_utf8(&mut [0; 4])),
+        false => c.into(),
+    };
+    message.chars().take(MOST_MESSAGE).map(shown).collect()
+}
+
+fn kept(
+    page: i64,
+    place: u64,
+    key_fields: Option<Vec<u8>>,
+    reason: Reason,
+    (text, mapping): (&str, &Mapping),
+) -> Rejected {
+    let cut = if text.len() > MOST_RAW {
+        text.floor_char_boundary(CUT_RAW)
+    } else {
+        text.len()
+    };
+    Rejected {
+        page,
+        position: signed(place),
+        key: key_fields.is_some().then(|| key_shown(text, mapping)).flatten(),
+        key_fields,
+        reason,
+        raw: text[..cut].to_owned(),
+        raw_bytes: signed(text.len() as u64),
+    }
+}
+
+/// Refused records with the texts of their pages.
+pub fn of_refusals(
+    refused: &[Refused],
+    mapping: &Mapping,
+    text: impl Fn(i64) -> Result<String>,
+) -> Result<Vec<Rejected>> {
+    let mut pages: HashMap<i64, String> = HashMap::new();
+    let mut rejects = Vec::new();
+    for refused in refused {
+        if !pages.contains_key(&refused.page) {
+            // One page at a time: they come in order, but for those that were tried again.
+            pages.clear();
+            pages.insert(refused.page, text(refused.page)?);
+        }
+        let record = nth(&pages[&refused.page], refused.record).unwrap_or_default();
+        rejects.push(of_refusal(refused, record, mapping));
+    }
+    Ok(rejects)
+}
+
+/// Whether an error says that a read is not worth going on with.
+pub fn ends_read(error: &Error) -> bool {
+    error.class() == Class::Data
+        && matches!(
+            error,
+            Error::Data(DataError::TooManyRejects { .. } | DataError::AllRejected { .. })
+        )
+}
