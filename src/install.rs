@@ -29,5 +29,10 @@ extension_sql_file!(
 extension_sql_file!("../sql/schema/61_drift.sql", name = "drift", requires = ["views"]);
 extension_sql_file!("../sql/schema/65_rejects.sql", name = "rejects", requires = ["drift"]);
 extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["rejects"]);
-extension_sql_file!("../sql/schema/80_access.sql", name = "access", requires = ["cron"]);
+extension_sql_file!(
+    "../sql/schema/75_look.sql",
+    name = "look",
+    requires = ["cron", api::preview::preview, api::openapi::plan]
+);
+extension_sql_file!("../sql/schema/80_access.sql", name = "access", requires = ["look"]);
 extension_sql_file!("../sql/schema/90_public.sql", name = "public", finalize);

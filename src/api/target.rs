@@ -4,12 +4,13 @@ use super::connections::question;
 use crate::pg::Oid;
 use crate::pg::relation::{self, Target};
 use crate::pg::{identity, report, spi};
+use crate::pipeline::preview::columns::{PlannedColumn, planned};
 use crate::pipeline::probe;
 use crate::store::job::{self, Job};
 use crate::store::role;
 use sluice_core::Result;
 use sluice_core::call::CallError;
-use sluice_core::data::{self, InferredColumn, SingularQuery, unique_members};
+use sluice_core::data::{SingularQuery, unique_members};
 use sluice_core::job::{JobFault, Mode, TargetName};
 use sluice_core::settings::Settings;
 use sluice_core::sql_text::quote;
@@ -47,7 +48,7 @@ pub fn find_or_create(wish: &Wish, settings: &Settings) -> Result<Found> {
 }
 
 /// The relation that a quoted, possibly qualified name means to the caller.
-fn resolve(name: &str) -> Result<Option<Oid>> {
+pub fn resolve(name: &str) -> Result<Option<Oid>> {
     spi::value::<Oid>("SELECT pg_catalog.to_regclass($1)::oid", &[name.into()])
 }
 
@@ -129,14 +130,14 @@ pub fn check_key(target: &Target, key: &[String]) -> Result<()> {
     .into())
 }
 
-/// Makes the table from the first page: a column for each member, a primary key on the key's columns.
+/// Makes the table from the first page: the declared columns or one for each member, a primary key on the key's columns.
 fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> {
     require_schema(name)?;
     let asked = question(wish.connection, wish.path, wish.document)?;
     let response = probe::first_page(&asked)?;
     let body = probe::opened(&response, settings)?;
     let located = body.locate(&settings.records, &[])?;
-    let columns = data::infer(located.text, u64::MAX)?.columns;
+    let columns = planned(settings, located.text)?;
     if columns.is_empty() {
         return Err(TargetError::NothingToMakeItFrom {
             table: name.table.clone(),
@@ -191,7 +192,7 @@ fn fitting(mut columns: Vec<InferredColumn>, key: &[String], name: &TargetName) 
 }
 
 /// The columns of those members that are unique in the first page: a column's name may differ from the member's.
-fn proposed_key(records_text: &str, columns: &[InferredColumn]) -> Result<Vec<String>> {
+fn proposed_key(records_text: &str, columns: &[PlannedColumn]) -> Result<Vec<String>> {
     let of_member = |member: String| {
         let place = SingularQuery::member(&member);
         let column = columns.iter().find(|column| column.query == place);
@@ -252,8 +253,8 @@ pub fn warn_of_others(job: &Job, target: &Target) -> Result<()> {
     Ok(())
 }
 
-fn create_table(name: &TargetName, columns: &[InferredColumn], key: &[String], settings: &Settings) -> Result<Oid> {
-    let column = |c: &InferredColumn| format!("{} {}", quote(&c.name), c.ty.sql());
+fn create_table(name: &TargetName, columns: &[PlannedColumn], key: &[String], settings: &Settings) -> Result<Oid> {
+    let column = |c: &PlannedColumn| format!("{} {}", quote(&c.name), c.type_sql);
     let list: Vec<String> = columns.iter().map(column).collect();
     let keys: Vec<String> = key.iter().map(|k| quote(k)).collect();
     spi::execute(
@@ -277,7 +278,7 @@ fn create_table(name: &TargetName, columns: &[InferredColumn], key: &[String], s
 }
 
 /// The settings with each column's place in a record: a column's name may differ from the member's.
-fn with_columns(document: &str, columns: &[InferredColumn]) -> String {
+fn with_columns(document: &str, columns: &[PlannedColumn]) -> String {
     let mut settings: serde_json::Map<String, serde_json::Value> = serde_json::from_str(document).unwrap_or_default();
     let mapped = columns
         .iter()

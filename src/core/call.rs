@@ -92,6 +92,10 @@ pub enum CallError {
     NoRetry { job: String },
     #[error("starting at a page is not supported yet")]
     FromPage,
+    #[error("table \"{name}\" does not exist")]
+    UnknownTarget { name: String },
+    #[error("argument \"max_records\" must be from 1 to 1000")]
+    RecordCount { found: i32 },
     #[error("the payload is neither a record nor an array of records")]
     PayloadKind { found: String },
     #[error("the payload is larger than {limit} bytes")]
@@ -158,7 +162,8 @@ impl Explain for CallError {
             CallError::JobExists { .. } => "42710",
             CallError::ConnectionInUse { .. } => "2BP01",
             CallError::Denied { .. } => "42501",
-            CallError::UnknownLevel { .. } => "22023",
+            CallError::UnknownLevel { .. } | CallError::RecordCount { .. } => "22023",
+            CallError::UnknownTarget { .. } => "42P01",
             CallError::WorkerDidNotStart { .. } => "58000",
             CallError::Stopped | CallError::RunTimeout { .. } => "57014",
             CallError::RunLimit { .. } | CallError::PayloadSize { .. } => "54000",
@@ -182,6 +187,7 @@ impl Explain for CallError {
             CallError::ConnectionInUse { jobs, seen, .. } => Some(in_use(*jobs, seen)),
             CallError::ConnectionGone { connection, .. } => Some(format!("It was \"{connection}\".")),
             CallError::OwnerGone { .. } => Some("A job runs for the role that made it.".into()),
+            CallError::RecordCount { found } => Some(format!("It is {found}.")),
             CallError::ForeignTable => Some("A job writes to an ordinary table.".into()),
             CallError::NotHeld { status, .. } => Some(format!("Its status is {status}.")),
             CallError::Paused { reason, .. } | CallError::Disabled { reason, .. } => {
@@ -244,6 +250,8 @@ impl Explain for CallError {
             CallError::RunTimeout { .. } => "It goes on at its checkpoint with the next run; the limit is the setting timeouts.run.".into(),
             CallError::RunLimit { what, .. } => format!("Raise or remove the setting limits.{what}."),
             CallError::UnboundSecret { name } => format!("Set it with one: SELECT sluice.set_secret({}, '…', origin => 'https://…').", literal(name)),
+            CallError::UnknownTarget { .. } => "Leave the target out to see the table that create_job would make.".into(),
+            CallError::RecordCount { .. } => "For example: max_records => 10".into(),
             CallError::NoRetry { job } => format!("SELECT sluice.start_sync({}) runs it now.", literal(job)),
             CallError::PayloadKind { .. } => "Give one record as an object, an array of records, or a document as the remote answers it.".into(),
             CallError::PayloadSize { .. } => "Send the records in several payloads.".into(),

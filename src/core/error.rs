@@ -12,6 +12,7 @@ pub use crate::data::DataError;
 use crate::data::excerpt;
 pub use crate::http::HttpError;
 use crate::job::JobFault;
+use crate::openapi::OpenApiFault;
 pub use crate::target::TargetError;
 use std::fmt;
 
@@ -45,6 +46,8 @@ pub enum Error {
     Target(#[from] TargetError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    #[error(transparent)]
+    OpenApi(#[from] OpenApiFault),
     #[error(transparent)]
     Internal(#[from] InternalError),
 }
@@ -197,6 +200,7 @@ impl Error {
             Error::Call(e) => Some(e),
             Error::Internal(e) => Some(e),
             Error::Target(e) => Some(e),
+            Error::OpenApi(e) => Some(e),
             Error::Database(_) => None,
         }
     }

@@ -9,8 +9,10 @@ use sluice_core::call::counted;
 use sluice_core::class::Class;
 use sluice_core::error::{Error, Explain};
 use sluice_core::http::status::{self, Meaning};
-use sluice_core::http::{Headers, HttpError, Phase, Response};
+use sluice_core::http::{Headers, HttpError, Phase, Request, Response};
 use sluice_core::pagination::ReadPlan;
+
+use url::Url;
 
 use crate::exchange::MOST_REDIRECTS;
 use crate::spec::ReadSpec;
@@ -80,7 +82,18 @@ fn ask(spec: &ReadSpec, transport: &dyn Transport) -> Result<Response, HttpError
     let number = start.number.max(1);
     let mut plan = ReadPlan::new(&spec.pagination, spec.page_size, start)?;
     let ask = plan.next_ask(number).ok_or(HttpError::BadToken { page: number })?;
-    let mut request = spec.request(&ask)?;
+    send(spec, spec.request(&ask)?, transport)
+}
+
+/// The response to the request for an address, which must lie below the base.
+///
+/// # Errors
+/// What the one request met.
+pub fn at(spec: &ReadSpec, url: Url, transport: &dyn Transport) -> Result<Response, Error> {
+    Ok(send(spec, spec.request_to(url), transport)?)
+}
+
+fn send(spec: &ReadSpec, mut request: Request, transport: &dyn Transport) -> Result<Response, HttpError> {
     let mut response = transport.send(&request)?;
     for _ in 0..MOST_REDIRECTS {
         let Some(elsewhere) = spec.redirected(&request, &response) else {

@@ -186,6 +186,12 @@ impl ReadSpec {
         Some(self.addressed(target, request.body.clone()))
     }
 
+    /// The request for an address below the base, with the job's own body.
+    pub(crate) fn request_to(&self, url: Url) -> Request {
+        let body = self.body.as_ref().map(|body| body.to_string().into_bytes());
+        self.addressed(url, body)
+    }
+
     fn addressed(&self, url: Url, body: Option<Vec<u8>>) -> Request {
         let plain = |(name, value): &(String, String)| (name.clone(), HeaderValue::Plain(value.clone()));
         let mut headers: Vec<_> = self.headers.iter().map(plain).collect();

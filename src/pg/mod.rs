@@ -4,6 +4,7 @@
 
 #![allow(unsafe_code)] // each block says why it is safe
 
+pub mod attempt;
 pub mod bgworker;
 pub mod catalog;
 pub mod clock;
@@ -26,6 +27,7 @@ pub mod signals;
 pub mod spi;
 pub mod statement;
 pub mod transaction;
+pub mod type_name;
 pub mod xact;
 
 use pgrx::pg_sys;

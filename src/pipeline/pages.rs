@@ -4,7 +4,7 @@ use super::batch::Writer;
 use super::collect::Batch;
 use super::decode::{Arrived, Decoder};
 use super::drift;
-use super::plan::Plan;
+use super::plan::{Plan, spacing};
 use super::read::{self, ReadState};
 use super::{Work, bgworker};
 use crate::pg::shmem::{self, Phase};
@@ -160,8 +160,6 @@ fn params(plan: &Plan, read: &ReadState) -> Vec<(String, String)> {
 /// What the fetch threads are told: copies, since they may not look at settings themselves.
 fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
     let s = &plan.settings;
-    let per_second = plan.options.requests_per_second.filter(|rate| *rate > 0.0);
-    let spacing = per_second.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
     let most = plan.options.max_concurrency.unwrap_or(s.concurrency);
     Ok(ReadSpec {
         base: plan.options.base_url.clone(),
@@ -176,7 +174,7 @@ fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
         page_size: s.page_size,
         concurrency: s.concurrency.min(most).max(1) as usize,
         caller_computes: read.direct,
-        min_delay: s.min_delay.max(spacing),
+        min_delay: spacing(&plan.options, s),
         retry: RetryPolicy {
             attempts: s.retry.request_attempts,
             cap: s.retry.request_cap,

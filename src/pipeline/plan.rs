@@ -21,6 +21,7 @@ use sluice_core::run::{RunSource, RunTask};
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::target::TargetError;
 use sluice_core::url_policy::address::AddressPolicy;
+use std::time::Duration;
 
 /// Everything about a job that its runs use.
 pub struct Plan {
@@ -137,6 +138,13 @@ pub fn address_policy(options: &ConnectionOptions) -> AddressPolicy {
     }
 }
 
+/// Least time between the starts of two requests.
+pub fn spacing(options: &ConnectionOptions, settings: &Settings) -> Duration {
+    let per_second = options.requests_per_second.filter(|rate| *rate > 0.0);
+    let by_rate = per_second.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
+    settings.min_delay.max(by_rate)
+}
+
 /// USAGE on the server for the job's owner, and for the target's owner what the run will do to the target.
 fn check_rights(job: &Job, server: &Server, target: &Target, settings: &Settings) -> Result<()> {
     if !role::exists(job.owner)? || !connection::may_use(job.owner, server.oid)? {
@@ -232,7 +240,12 @@ fn add_columns_of_runs(job: i64, target: &Target, settings: &Settings, candidate
 
 /// The columns that the job names, or every column that can be written with the member of its name.
 /// A rollback works with those that are left.
-fn candidates(target: &Target, settings: &Settings, task: &Task, key: &[String]) -> Result<(Vec<Candidate>, bool)> {
+pub(super) fn candidates(
+    target: &Target,
+    settings: &Settings,
+    task: &Task,
+    key: &[String],
+) -> Result<(Vec<Candidate>, bool)> {
     let rolls_back = matches!(task, Task::RollBack { .. });
     if let Some(columns) = &settings.columns {
         let wanted = columns

@@ -1,14 +1,15 @@
-//! Looking at a remote from a session: one request, bounded by the probe time-out.
+//! Looking at a remote from a session: one request, or a few, bounded by the probe time-out in all.
 //!
 //! The one stated exception to "no transaction while waiting for the network": the caller's own transaction is open.
 
-use super::plan::address_policy;
+use super::plan::{address_policy, spacing};
 use super::secrets;
 use crate::pg::{clock, latch, settings, signals};
 use crate::store::connection::Server;
 use sluice_core::Result;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::data;
+use sluice_core::discover::{self, Finding, Remote, Subject};
 use sluice_core::error::{Error, HttpError, InternalError};
 use sluice_core::http::{Auth, Response};
 use sluice_core::job::JobPath;
@@ -42,6 +43,10 @@ impl Question {
             settings,
         })
     }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
 }
 
 const SLICE: Duration = Duration::from_millis(50);
@@ -53,9 +58,67 @@ const SLICE: Duration = Duration::from_millis(50);
 pub fn first_page(question: &Question) -> Result<Response> {
     let spec = spec(question, secrets::auth(&question.server, &question.options)?);
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
-    ask(question, &transport, move |transport| {
+    ask(question, deadline(question), &transport, move |transport| {
         probe::first_page(&spec, transport)
     })
+}
+
+/// What a collection looks like, by its first page and a few more, for a job of this name. `document` is the text of the
+/// question's settings.
+///
+/// # Errors
+/// Those of [`first_page`]; what later requests meet is told as a doubt.
+pub fn discover(question: &Question, document: &str, name: &str) -> Result<Vec<Finding>> {
+    let deadline = deadline(question);
+    let spec = spec(question, secrets::auth(&question.server, &question.options)?);
+    let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
+    let remote = Remote {
+        first: spec.first_url()?,
+        base: spec.base.clone(),
+        auth: spec.auth.clone(),
+    };
+    let first = {
+        let spec = spec.clone();
+        ask(question, deadline, &transport, move |transport| {
+            probe::first_page(&spec, transport)
+        })?
+    };
+    let subject = Subject {
+        remote,
+        connection: &question.server.name,
+        path: &question.path,
+        name,
+        settings: &question.settings,
+        document,
+    };
+    let pause = spacing(&question.options, &question.settings);
+    let found = discover::discover(&subject, &first, &mut |url| {
+        wait(question, pause, deadline)?;
+        let (spec, url) = (spec.clone(), url.clone());
+        ask(question, deadline, &transport, move |transport| {
+            probe::at(&spec, url, transport)
+        })
+    });
+    Ok(found?)
+}
+
+fn deadline(question: &Question) -> Instant {
+    Instant::now() + question.settings.timeouts.probe
+}
+
+/// Waits between two requests, unless no time would be left for the next.
+fn wait(question: &Question, pause: Duration, deadline: Instant) -> Result<()> {
+    let end = Instant::now() + pause;
+    if end >= deadline {
+        return Err(HttpError::probe_timeout(&question.options.base_url).into());
+    }
+    while let Some(left) = end
+        .checked_duration_since(Instant::now())
+        .filter(|left| !left.is_zero())
+    {
+        latch::wait(left.min(SLICE));
+    }
+    Ok(())
 }
 
 /// Each step on the way to the remote, as far as it went, with one request. Without a credential none is sent.
@@ -67,7 +130,7 @@ pub fn steps(question: &Question) -> Result<Vec<Probed>> {
     let spec = spec(question, auth);
     let wanted = question.settings.clone();
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
-    ask(question, &transport, move |transport| {
+    ask(question, deadline(question), &transport, move |transport| {
         Ok(probe::steps(&spec, transport, |response| count(response, &wanted)))
     })
 }
@@ -87,6 +150,7 @@ pub fn opened<'a>(response: &'a Response, settings: &Settings) -> Result<data::O
 /// Runs `work` on a thread and waits on the latch, so that the caller can be cancelled.
 fn ask<T: Send + 'static>(
     question: &Question,
+    deadline: Instant,
     transport: &Arc<dyn Transport>,
     work: impl FnOnce(&dyn Transport) -> Result<T> + Send + 'static,
 ) -> Result<T> {
@@ -96,8 +160,6 @@ fn ask<T: Send + 'static>(
     let thread = std::thread::Builder::new().name("sl-probe".into());
     let started = signals::with_all_blocked(|| thread.spawn(move || sender.send(work(&*shared))));
     started.map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
-    let limit = question.settings.timeouts.probe;
-    let deadline = Instant::now() + limit;
     loop {
         match receiver.try_recv() {
             Ok(result) => return result,

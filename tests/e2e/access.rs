@@ -21,7 +21,7 @@ const VIEWS: [&str; 13] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 39] = [
+const FUNCTIONS: [(&str, &str); 42] = [
     ("alter_job", "wa"),
     ("approve", "woa"),
     ("arm", "a"),
@@ -30,6 +30,7 @@ const FUNCTIONS: [(&str, &str); 39] = [
     ("create_connection", "wa"),
     ("create_job", "wa"),
     ("discard", "woa"),
+    ("discover", "wa"),
     ("drop_connection", "wa"),
     ("drop_ingest", "woa"),
     ("drop_job", "wa"),
@@ -44,6 +45,8 @@ const FUNCTIONS: [(&str, &str); 39] = [
     ("install_cron_jobs", "oa"),
     ("is_recoverable_error", "mwoa"),
     ("pause_job", "woa"),
+    ("plan_from_openapi", "wa"),
+    ("preview", "wa"),
     ("preview_rollback", "woa"),
     ("process_sync_retries", "oa"),
     ("redrive", "woa"),

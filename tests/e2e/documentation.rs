@@ -12,6 +12,15 @@ use std::process::Stdio;
 /// What stands for something of the reader's, and what a test puts in its place.
 const PLACEHOLDERS: &[(&str, &str)] = &[("'…'", "'s3cret'"), ("'/orders'", "'/products'")];
 
+/// Collections of the pages that the API has not, and what they answer.
+const OTHER_COLLECTIONS: &[(&str, &str)] = &[
+    ("/page/export/", "sku;price\nA-1;1.50\nA-2;2\n"),
+    (
+        "/page/orders/",
+        r#"{"hits": [{"id": 1, "status": "open"}], "page": {"next": null}}"#,
+    ),
+];
+
 /// Errors that belong to numbers which stand for a run of the reader's.
 const EXPECTED: &[&str] = &["run 42 does not exist", "run 17 cannot be rolled back to"];
 
@@ -19,6 +28,7 @@ const EXPECTED: &[&str] = &["run 42 does not exist", "run 17 cannot be rolled ba
 const OF_A_SUPERUSER: &[&str] = &[
     "grant_access",
     "CREATE SERVER",
+    "ALTER SERVER",
     "create_connection",
     "ALTER SYSTEM",
     "sluice.arm(",
@@ -70,8 +80,9 @@ fn errors_of(blocks: &[String]) -> Vec<String> {
         products: 300,
         ..Options::default()
     });
-    let prices = Fault::body("sku;price\nA-1;1.50\nA-2;2\n".to_owned());
-    api.misbehave(Rule::new(prices).path("/page/export/"));
+    for (path, body) in OTHER_COLLECTIONS {
+        api.misbehave(Rule::new(Fault::body(*body)).path(path));
+    }
     let cluster = Cluster::start();
     let base = format!("{}/page", api.url());
     prepare(&cluster, &api, &base, &blocks.concat());

@@ -396,7 +396,7 @@ fn two_thousand_new_fields_fill_the_table_and_the_rest_is_told() {
     shop.app.take_notices();
     shop.create_job("made", "/page/products", &paged(r#""on_empty": "accept""#));
     let notices = shop.app.take_notices().join("\n");
-    assert!(notices.contains("made gets 1600 of 2001 columns"), "{notices}");
+    assert!(notices.contains("made\" gets 1600 of 2001 columns"), "{notices}");
     shop.app.exec("CALL sluice.sync('made')");
     assert_eq!(
         shop.db

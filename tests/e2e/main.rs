@@ -17,6 +17,7 @@ mod changes_between; // two runs: the rows, the job, the caller's patience
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod cron; // pg_cron, which processes retries where a DBA wants it to
 mod definitions; // reads under a definition, a table or a moment that is not the usual one
+mod discover; // what a collection looks like, and the job that is proposed for it
 mod documentation; // the SQL of README and guide, as it stands
 mod drift; // fields that come, go or change, and the columns that a target gets
 mod dropped_columns; // a rollback of runs that wrote a column which is gone since
@@ -33,6 +34,7 @@ mod modes; // upsert, keys of several columns, targets that were there before
 mod owner_settings; // which change nothing about the rows
 mod paging; // the other paginations, and what servers do at the last page
 mod posting; // reads by POST with a JSON body, and redirects
+mod preview; // the first records as they would be stored
 mod refresh; // a refresh: what readers see, what is written, what is left alone
 mod refused_records; // what PostgreSQL would not take: which record, which column
 mod rejects; // records that could not become rows: kept aside while the others are written

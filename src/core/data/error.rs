@@ -192,6 +192,17 @@ pub fn excerpt(text: &str) -> String {
 }
 
 impl DataError {
+    /// The error of a record that was decoded by itself, with its number on the page.
+    pub fn of_record(mut self, number: u64) -> DataError {
+        match &mut self {
+            DataError::NotAnObject { record, .. }
+            | DataError::KeyMissing { record, .. }
+            | DataError::DoesNotFit { record, .. } => *record = number,
+            _ => {}
+        }
+        self
+    }
+
     /// The column that a record does not fit.
     pub fn column(&self) -> Option<&str> {
         match self {

@@ -6,6 +6,7 @@ use super::escape::content_of;
 use super::kind::JsonKind;
 use super::names::column_names;
 use super::path::SingularQuery;
+use super::pick::pick;
 use super::records::{Member, for_each_record, members_of, split_records};
 use super::time;
 use std::collections::{HashMap, HashSet};
@@ -170,6 +171,17 @@ impl Seen {
             nullable: self.present < records,
         }
     }
+}
+
+/// The type that takes every value that a query selects in the records; text where there is none.
+pub fn infer_at(records_text: &str, query: &SingularQuery) -> Result<InferredType, DataError> {
+    let mut seen = Seen::default();
+    for record in split_records(records_text)? {
+        if let Some(raw) = pick(record, &[query])?.first().copied().flatten() {
+            seen.add(raw);
+        }
+    }
+    Ok(seen.ty.unwrap_or(InferredType::Text))
 }
 
 /// The names of all members that any record has, in the order of their first appearance. Records that are no objects

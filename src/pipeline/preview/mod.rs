@@ -1,4 +1,7 @@
-//! What a rollback would do, seen from a session and without writing anything.
+//! What work would do, seen from a session and without writing anything: a rollback, or a read (`records`).
+
+pub mod columns;
+pub mod records;
 
 pub use super::apply::dropped_message;
 use super::apply::{Reverted, preview_revert};

@@ -1,0 +1,420 @@
+//! How a collection is paged: what its first answer suggests, tried on the remote.
+//!
+//! ```text
+//! the answer names a next page ─► follow it        says it is whole ─► ask for a smaller page, then as below
+//! names none ─► ask for page 2, for an offset, behind the last key; a parameter counts when other records come
+//! found ─► its size, its total
+//! ```
+
+use super::answer::{Beside, Page};
+use super::hints::{self, NameKind, NextNamed, Total};
+use super::prober::{Outcome, Prober};
+use super::size::{Size, larger_pages, shrink, size_of};
+use super::trial::{Kind, Trial, Tried, numbered, obeyed};
+use crate::data::SingularQuery;
+use crate::http::{Auth, HttpError};
+use crate::pagination::{Ask, Carrier, PageToken, Pagination, ParamPlace, Totals, link_header, next};
+use serde_json::{Value, json};
+use url::Url;
+
+/// What a discovery knows of the remote before it asks.
+pub struct Remote {
+    /// The job's own URL: base, path and params.
+    pub first: Url,
+    pub base: Url,
+    pub auth: Auth,
+}
+
+/// How the collection is paged.
+pub(super) struct Paging {
+    /// The setting `pagination`, without sizes and total; None: it could not be told.
+    pub scheme: Option<Value>,
+    pub evidence: String,
+    pub doubt: Option<String>,
+    pub size: Option<Size>,
+    pub size_doubt: Option<String>,
+    pub total: Option<Total>,
+    pub total_doubt: Option<String>,
+    pub first: Page,
+    /// A page without any record of the first.
+    pub second: Option<Page>,
+    /// A larger page that begins as the first.
+    pub larger: Option<Page>,
+}
+
+/// A scheme that was found, and the page that proved it.
+struct Found {
+    scheme: Value,
+    evidence: String,
+    doubt: Option<String>,
+    second: Option<Page>,
+    /// The address of the next page, where the remote names it: its parameters tell more.
+    next_url: Option<Url>,
+}
+
+/// The key by which records can be asked for: its column, and the last record's value.
+pub(super) struct LastKey {
+    pub column: String,
+    pub query: SingularQuery,
+}
+
+pub(super) fn find(prober: &mut Prober, whole: Page, remote: &Remote, key: Option<&LastKey>) -> Paging {
+    let mut tried = Tried::default();
+    let shrunk = shrink(prober, &whole, &mut tried);
+    let (first, shrunk_by) = match shrunk {
+        Some((page, trial)) => (page, Some(trial)),
+        None => (whole.clone(), None),
+    };
+    let is_whole = hints::says_it_is_whole(&whole) && shrunk_by.is_none();
+    let found = match is_whole {
+        true => Some(everything(&whole)),
+        false => by_name(prober, &first, remote, &mut tried).or_else(|| by_place(prober, &first, key, &mut tried)),
+    };
+    let declared = declared_total(&first, found.as_ref().and_then(|found| found.second.as_ref()));
+    let found = found.unwrap_or_else(|| untold(prober, &whole, declared.as_ref(), &tried, shrunk_by.as_ref()));
+    // A smaller page's successor holds records of the whole one.
+    let second = found.second.clone().filter(|_| shrunk_by.is_none());
+    let is_paged = found.scheme["type"] != "none" && !found.scheme.is_null();
+    let (size, larger, size_doubt) = match (is_paged, shrunk_by) {
+        (false, _) => (None, None, None),
+        (true, Some(trial)) => (Some(size_of(&trial, &first, whole.count)), None, None),
+        (true, None) => larger_pages(
+            prober,
+            &first,
+            &found.scheme,
+            found.next_url.as_ref(),
+            declared.as_ref(),
+        ),
+    };
+    let total_doubt = match (&declared, is_paged) {
+        (None, true) => {
+            Some("No total is declared: a row that vanishes is removed when two reads in a row lack it.".into())
+        }
+        _ => None,
+    };
+    Paging {
+        scheme: Some(found.scheme).filter(|scheme| !scheme.is_null()),
+        evidence: found.evidence,
+        doubt: found.doubt.or_else(|| prober.stopped.clone()),
+        size,
+        size_doubt,
+        total: declared,
+        total_doubt,
+        first: whole,
+        second,
+        larger,
+    }
+}
+
+fn everything(page: &Page) -> Found {
+    let total = hints::totals(page).into_iter().find(|total| total.value == page.count);
+    let evidence = match total {
+        Some(total) => format!("All {} records that {} declares came at once.", page.count, total.place),
+        None => format!("{} records came, and the answer names no next page.", page.count),
+    };
+    Found {
+        scheme: json!({"type": "none"}),
+        evidence,
+        doubt: Some("How a larger collection would be paged cannot be told from this one.".into()),
+        second: None,
+        next_url: None,
+    }
+}
+
+/// By what the answer itself names as the next page.
+fn by_name(prober: &mut Prober, first: &Page, remote: &Remote, tried: &mut Tried) -> Option<Found> {
+    let mut foreign = None;
+    if first.headers.get("link").is_some() {
+        match link_header::next(&first.headers, &prober.first, &remote.base, 1) {
+            Ok(Some(url)) => {
+                let scheme = json!({"type": "link_header"});
+                let what = "The Link header names the next page";
+                return followed(prober, first, &url, scheme, what);
+            }
+            Ok(None) => {}
+            Err(error) => foreign = Some(error),
+        }
+    }
+    for named in hints::next_named(first) {
+        match named.kind() {
+            NameKind::Address | NameKind::Parameters => match follow(prober, first, remote, &named) {
+                Ok(Some(found)) => return Some(found),
+                Ok(None) => {}
+                Err(error) => foreign = Some(error),
+            },
+            NameKind::Token => {
+                if let Some(found) = by_token(prober, first, &named, tried) {
+                    return Some(found);
+                }
+            }
+            NameKind::PageNumber | NameKind::Nothing => {}
+        }
+    }
+    foreign.map(|error| Found {
+        scheme: Value::Null,
+        evidence: String::new(),
+        doubt: Some(format!(
+            "{error}: give the connection the base URL that these links have."
+        )),
+        second: None,
+        next_url: None,
+    })
+}
+
+/// Follows an address, or parameters in an object.
+fn follow(prober: &mut Prober, first: &Page, remote: &Remote, named: &NextNamed) -> Result<Option<Found>, HttpError> {
+    let is_address = named.kind() == NameKind::Address;
+    let pagination = match is_address {
+        true => Pagination::NextUrl {
+            next: named.source.clone(),
+            param: None,
+            totals: Totals::default(),
+        },
+        false => Pagination::Cursor {
+            param: "cursor".into(),
+            next: named.source.clone(),
+            totals: Totals::default(),
+        },
+    };
+    let context = next::Context {
+        request: &prober.first,
+        first: &prober.first,
+        base: &remote.base,
+        auth: &remote.auth,
+        place: ParamPlace::Query,
+        page: 1,
+    };
+    let Some(token) = next::token(&pagination, Some(&named.raw), &context)? else {
+        return Ok(None);
+    };
+    let url = url_of(&pagination, token, &prober.first, remote)?;
+    let kind = if is_address { "next_url" } else { "cursor" };
+    let scheme = json!({"type": kind, "next": named.place});
+    let what = format!("{} names the next page", named.place);
+    Ok(followed(prober, first, &url, scheme, &what))
+}
+
+fn url_of(pagination: &Pagination, token: PageToken, first: &Url, remote: &Remote) -> Result<Url, HttpError> {
+    let ask = Ask {
+        number: 2,
+        token,
+        epoch: 0,
+    };
+    let carrier = Carrier::of_query(first, &remote.base, None);
+    Ok(pagination.carried(&ask, &carrier)?.0)
+}
+
+fn followed(prober: &mut Prober, first: &Page, url: &Url, scheme: Value, what: &str) -> Option<Found> {
+    let found = |evidence, doubt: Option<&str>, second| Found {
+        scheme: scheme.clone(),
+        evidence,
+        doubt: doubt.map(str::to_owned),
+        second,
+        next_url: Some(url.clone()),
+    };
+    match prober.at(url) {
+        Outcome::Page(second) => match second.beside(first) {
+            Beside::Others => Some(found(
+                format!("{what}; following it brought {} other records.", second.count),
+                None,
+                Some(*second),
+            )),
+            Beside::Empty => Some(found(format!("{what}; that page is empty."), None, None)),
+            Beside::Some => Some(found(
+                format!("{what}; following it brought other records."),
+                Some("Some records came twice: the collection moved meanwhile, or has no fixed order."),
+                None,
+            )),
+            Beside::Same => None,
+        },
+        Outcome::Refused => None,
+        Outcome::Untold => Some(found(format!("{what}."), Some("It was not followed."), None)),
+    }
+}
+
+/// By a token: which parameter takes it has to be tried.
+fn by_token(prober: &mut Prober, first: &Page, named: &NextNamed, tried: &mut Tried) -> Option<Found> {
+    let value: Value = serde_json::from_str(&named.raw).ok()?;
+    let text = value.as_str().map_or_else(|| named.raw.clone(), str::to_owned);
+    let mut params = named.params();
+    if text == "2" {
+        params.insert(0, "page".into());
+    }
+    let trials: Vec<Trial> = params
+        .iter()
+        .map(|param| Trial::new(Kind::Token, param, &text))
+        .collect();
+    let takes = |page: &Page| page.beside(first) == Beside::Others;
+    let (trial, second) = obeyed(prober, &trials, 2, &takes, tried)?;
+    Some(Found {
+        scheme: match trial.param.as_str() {
+            "cursor" => json!({"type": "cursor", "next": named.place}),
+            param => json!({"type": "cursor", "param": param, "next": named.place}),
+        },
+        evidence: format!(
+            "{} holds a token; sent as {} it brought {} other records.",
+            named.place, trial.param, second.count
+        ),
+        doubt: None,
+        second: Some(second),
+        next_url: None,
+    })
+}
+
+const PAGE_WORDS: [&str; 5] = ["page", "currentpage", "pagenumber", "pageindex", "number"];
+const OFFSET_WORDS: [&str; 4] = ["offset", "skip", "start", "startat"];
+
+/// By asking for a place: a page's number, an offset, a key.
+fn by_place(prober: &mut Prober, first: &Page, key: Option<&LastKey>, tried: &mut Tried) -> Option<Found> {
+    if first.count == 0 {
+        return None;
+    }
+    let page = Trial::new(Kind::Page, "page", 2);
+    let offset = Trial::new(Kind::Offset, "offset", first.count);
+    let mut likely = vec![page, offset];
+    if hints::has(first, &OFFSET_WORDS) && !hints::has(first, &PAGE_WORDS) {
+        likely.reverse();
+    }
+    for trial in likely {
+        let begin = if trial.kind == Kind::Page { "1" } else { "0" };
+        if let Some(second) = numbered(prober, first, &trial, begin, tried) {
+            return Some(at_place(prober, first, trial, second, key));
+        }
+    }
+    let rest = less_likely(first, key);
+    let takes = |page: &Page| page.beside(first) == Beside::Others;
+    let (trial, second) = obeyed(prober, &rest, 0, &takes, tried)?;
+    Some(at_place(prober, first, trial, second, key))
+}
+
+fn less_likely(first: &Page, key: Option<&LastKey>) -> Vec<Trial> {
+    let mut rest = Vec::new();
+    if let Some(last) = key.and_then(|key| last_key(first, key)) {
+        let params = ["after_id", "after", "since_id", "starting_after"];
+        rest.extend(params.map(|param| Trial::new(Kind::Keyset, param, &last)));
+    }
+    let pages = ["_page", "page[number]"];
+    rest.extend(pages.map(|param| Trial::new(Kind::Page, param, 2)));
+    let offsets = ["skip", "start"];
+    rest.extend(offsets.map(|param| Trial::new(Kind::Offset, param, first.count)));
+    rest
+}
+
+/// The key of the last record as a parameter's value, where keys rise.
+fn last_key(page: &Page, key: &LastKey) -> Option<String> {
+    let records = crate::data::split_records(&page.text).ok()?;
+    let value = |record: &&str| {
+        let picked = crate::data::pick(record, &[&key.query]).ok()?;
+        picked.first().copied().flatten().map(str::to_owned)
+    };
+    let values: Vec<String> = records.iter().map(value).collect::<Option<_>>()?;
+    let numbers: Option<Vec<i128>> = values.iter().map(|value| value.parse().ok()).collect();
+    let rises = match numbers {
+        Some(numbers) => numbers.windows(2).all(|pair| pair[0] < pair[1]),
+        None => values.windows(2).all(|pair| pair[0] < pair[1]),
+    };
+    let last = values.last().filter(|_| rises)?;
+    Some(last.trim_matches('"').to_owned())
+}
+
+fn at_place(prober: &mut Prober, first: &Page, trial: Trial, second: Page, key: Option<&LastKey>) -> Found {
+    let brought = match second.count {
+        0 => "no record, as past the end".to_owned(),
+        count => format!("{count} other records"),
+    };
+    let evidence = format!("{}={} brought {brought}.", trial.param, trial.value);
+    let found = |scheme, evidence, doubt: Option<&str>| Found {
+        scheme,
+        evidence,
+        doubt: doubt.map(str::to_owned),
+        second: Some(second.clone()),
+        next_url: None,
+    };
+    match trial.kind {
+        Kind::Page => {
+            let (start, shown, doubt) = first_number(prober, first, &trial.param);
+            let scheme = match start {
+                1 => json!({"type": "page", "param": trial.param}),
+                start => json!({"type": "page", "param": trial.param, "start": start}),
+            };
+            found(scheme, format!("{evidence} {shown}"), doubt)
+        }
+        Kind::Keyset => {
+            let column = key.map_or_else(String::new, |key| key.column.clone());
+            let scheme = json!({"type": "keyset", "param": trial.param, "column": column});
+            found(
+                scheme,
+                evidence,
+                Some("The order by the key was seen on two pages only."),
+            )
+        }
+        _ => found(json!({"type": "offset", "param": trial.param}), evidence, None),
+    }
+}
+
+/// The number of the first page. What the answer itself calls it may be another count.
+fn first_number(prober: &mut Prober, first: &Page, param: &str) -> (u64, String, Option<&'static str>) {
+    let outcome = prober.with(&[(param, "1".to_owned())]);
+    match outcome.page().map(|page| page.beside(first)) {
+        Some(Beside::Same) => (1, format!("{param}=1 is the first page."), None),
+        Some(Beside::Others) => (0, format!("{param}=1 is not the first page."), None),
+        _ => (
+            1,
+            String::new(),
+            Some("Whether pages are counted from 1 or from 0 was not seen."),
+        ),
+    }
+}
+
+/// What is left to say where no way to a second page was found.
+fn untold(prober: &Prober, whole: &Page, total: Option<&Total>, tried: &Tried, shrunk_by: Option<&Trial>) -> Found {
+    let more = total.filter(|total| total.value > whole.count);
+    let says_more = hints::next_named(whole)
+        .iter()
+        .any(|named| named.kind() != NameKind::Nothing);
+    let because = prober.stopped.clone().unwrap_or_default();
+    let (scheme, doubt) = match (more, shrunk_by) {
+        (Some(total), _) => (
+            Value::Null,
+            format!(
+                "{because} {} declares {}: look up how the next page is asked for.",
+                total.place, total.value
+            ),
+        ),
+        (None, _) if says_more || prober.stopped.is_some() => (
+            Value::Null,
+            format!("{because} Look up how the next page is asked for, and give \"pagination\".")
+                .trim()
+                .to_owned(),
+        ),
+        (None, Some(trial)) => (
+            Value::Null,
+            format!("{} is obeyed: look up how the next page is asked for.", trial.param),
+        ),
+        (None, None) => (
+            json!({"type": "none"}),
+            format!(
+                "If there are more than these {} records, look up how the next page is asked for.",
+                whole.count
+            ),
+        ),
+    };
+    Found {
+        scheme,
+        evidence: format!("{} records came. {}", whole.count, tried.shown())
+            .trim_end()
+            .to_owned(),
+        doubt: Some(doubt),
+        second: None,
+        next_url: None,
+    }
+}
+
+/// The total that the pages agree on.
+fn declared_total(first: &Page, second: Option<&Page>) -> Option<Total> {
+    hints::totals(first).into_iter().find(|total| {
+        let agrees = second.is_none_or(|page| page.count == 0 || hints::same_total(total, page) == Some(total.value));
+        let is_large = total.value >= first.count && (!total.is_ambiguous || total.value > first.count);
+        agrees && is_large
+    })
+}

@@ -1,0 +1,45 @@
+//! The columns of a table that does not exist yet.
+
+use crate::pg::type_name;
+use sluice_core::Result;
+use sluice_core::data::{self, SingularQuery};
+use sluice_core::settings::{ColumnSetting, Settings};
+
+/// A column that a table is to have.
+#[derive(Debug, Clone)]
+pub struct PlannedColumn {
+    pub name: String,
+    pub query: SingularQuery,
+    /// JSON text for a record that has nothing there.
+    pub default: Option<String>,
+    /// The type as a statement names it.
+    pub type_sql: String,
+}
+
+/// Those that the settings declare, each with its own type or the one that takes the page's values; without a
+/// declaration one for each member of the records.
+pub fn planned(settings: &Settings, records_text: &str) -> Result<Vec<PlannedColumn>> {
+    let Some(columns) = &settings.columns else {
+        let inferred = data::infer(records_text, u64::MAX)?.columns.into_iter();
+        let planned = inferred.map(|column| PlannedColumn {
+            name: column.name,
+            query: column.query,
+            default: None,
+            type_sql: column.ty.sql().to_owned(),
+        });
+        return Ok(planned.collect());
+    };
+    let declared = |column: &ColumnSetting| {
+        let type_sql = match &column.type_name {
+            Some(name) => type_name::sql(type_name::parse(name)),
+            None => data::infer_at(records_text, &column.query)?.sql().to_owned(),
+        };
+        Ok(PlannedColumn {
+            name: column.name.clone(),
+            query: column.query.clone(),
+            default: column.default.clone(),
+            type_sql,
+        })
+    };
+    columns.iter().map(declared).collect()
+}
