@@ -172,7 +172,7 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
 }
 
 /// As many columns as a table can have, the key's among them; a warning of the others.
-fn fitting(mut columns: Vec<InferredColumn>, key: &[String], name: &TargetName) -> Vec<InferredColumn> {
+fn fitting(mut columns: Vec<PlannedColumn>, key: &[String], name: &TargetName) -> Vec<PlannedColumn> {
     let found = columns.len();
     let mut room = MOST_COLUMNS.saturating_sub(key.len());
     columns.retain(|column| {
