@@ -19,7 +19,7 @@ WITH stale AS (
 ), state AS (
     UPDATE sluice._job_state AS t
     SET reading = false, complete = false, published_generation = NULL, published_run = NULL,
-        whole_generation = NULL, skip_valid = false,
+        whole_generation = NULL, whole_version = NULL, whole_at = NULL, skip_valid = false,
         next_run_at = CASE WHEN a.run_every IS NOT NULL THEN now() END, updated_at = now()
     FROM armed AS a WHERE a.id = t.job_id
 ), secrets AS (

@@ -69,8 +69,12 @@ CREATE TABLE sluice._job_state (
     restarts              integer NOT NULL DEFAULT 0,
     -- Records of the last complete read, published or not.
     read_records          bigint,
+    -- Complete reads in a row, up to the last one, that had no record.
+    empty_reads           integer NOT NULL DEFAULT 0,
     -- Keys that came twice in the read in progress.
     duplicates            bigint NOT NULL DEFAULT 0,
+    -- Records of the read in progress that say that their row is gone.
+    tombstones            bigint NOT NULL DEFAULT 0,
     -- What the target holds of this job: the last published read.
     published_generation  bigint,
     published_run         bigint,
@@ -80,6 +84,7 @@ CREATE TABLE sluice._job_state (
     published_definition  text,
     -- The last published read of the whole collection; an upsert's read is some of it. Its rows are the job's own.
     whole_generation      bigint,
+    whole_version         bytea,
     -- When the last published read of everything there is began.
     whole_at              timestamptz,
     -- Pages equal to published ones need not be applied again.

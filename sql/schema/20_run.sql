@@ -6,8 +6,6 @@ CREATE TABLE sluice._run (
     source          text NOT NULL CHECK (source IN
                         ('schedule', 'manual', 'retry', 'resume', 'catch_up', 'cron', 'ingest', 'rollback')),
     requested_by    text NOT NULL,
-    -- What the worker is to do.
-    task            text NOT NULL DEFAULT 'sync' CHECK (task IN ('sync', 'replay_rejects')),
     status          text NOT NULL CHECK (status IN
                         ('scheduled', 'running', 'publishing', 'succeeded', 'held', 'superseded', 'discarded',
                          'rolled_back', 'retryable', 'failed', 'stopped', 'interrupted')),
@@ -27,6 +25,9 @@ CREATE TABLE sluice._run (
     bytes           bigint NOT NULL DEFAULT 0,
     -- Rows that are missing from this read but not yet proven gone.
     unconfirmed     bigint NOT NULL DEFAULT 0,
+    -- What the read amounted to, as the guards judged it.
+    answer          text CHECK (answer IN
+                        ('records', 'unchanged', 'empty_unconfirmed', 'empty_confirmed', 'shrunk', 'path_missing')),
     -- Why rows that the read did not have were removed, or were not: a word of core::guard::Reason.
     removals        text,
     error_class     text,
@@ -36,15 +37,24 @@ CREATE TABLE sluice._run (
     error_hint      text,
     -- Why the run was held, and who decided.
     held_reason     text,
-    -- What a held read declared and how long it paused: later reads of the job have figures of their own.
+    -- What the read declared and how long it paused: later reads of the job have figures of their own.
     total_first     bigint,
     total_last      bigint,
     longest_pause   double precision,
+    -- Its rows were in the target when it was held: what waits are removals.
+    direct          boolean NOT NULL DEFAULT false,
     approved_by     text,
     approved_at     timestamptz,
-    -- For source 'rollback': the run to go back to (NULL: before the latest published run), and whether the job goes on.
-    rollback_to     bigint,
-    rollback_resume boolean NOT NULL DEFAULT false,
+    -- What the run does.
+    task            text NOT NULL DEFAULT 'sync' CHECK (task IN
+                        ('sync', 'replay', 'replay_rejects', 'rollback', 'snapshot', 'restore')),
+    -- Whether it makes something visible that rollback_to can take back.
+    publishes       boolean NOT NULL GENERATED ALWAYS AS (task NOT IN ('rollback', 'snapshot')) STORED,
+    -- What it is about: the run to replay, the run to go back to (NULL: before the latest published run), the snapshot.
+    subject         bigint,
+    -- For a rollback: whether the job goes on. For a snapshot: what it is called.
+    resume_job      boolean NOT NULL DEFAULT false,
+    label           text,
     -- For runs that were undone: by which rollback.
     undone_by       bigint,
     -- Who asked for its end.
@@ -84,13 +94,16 @@ CREATE TABLE sluice._page_body (
     records    bigint NOT NULL,
     body       bytea NOT NULL,
     keys       bytea NOT NULL,
+    -- The keys of its tombstones; NULL where it has none.
+    gone       bytea,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (job_id, hash)
 );
-ALTER TABLE sluice._page_body ALTER COLUMN body SET STORAGE EXTERNAL, ALTER COLUMN keys SET STORAGE EXTERNAL;
+ALTER TABLE sluice._page_body
+    ALTER COLUMN body SET STORAGE EXTERNAL, ALTER COLUMN keys SET STORAGE EXTERNAL, ALTER COLUMN gone SET STORAGE EXTERNAL;
 
 -- Keys that upserts brought: with those of the last read of the whole collection they are the job's own rows. One row a
--- batch, compressed as in the page store.
+-- batch, compressed as in the page store. Batches that no rollback needs by themselves are made into few, each key once.
 CREATE TABLE sluice._brought (
     job_id     bigint NOT NULL REFERENCES sluice._job ON DELETE CASCADE,
     generation bigint NOT NULL,
@@ -99,11 +112,17 @@ CREATE TABLE sluice._brought (
     run_id     bigint NOT NULL,
     -- The key's columns and their types; only keys of one form can be compared.
     key_form   text NOT NULL,
+    -- Keys and tombstones.
     records    bigint NOT NULL,
     keys       bytea NOT NULL,
+    -- Keys of tombstones that came after any record of their key in the batch, and whether their rows were removed.
+    gone       bytea,
+    applied    boolean NOT NULL DEFAULT false,
+    -- Made of several batches.
+    merged     boolean NOT NULL DEFAULT false,
     PRIMARY KEY (job_id, generation, number)
 );
-ALTER TABLE sluice._brought ALTER COLUMN keys SET STORAGE EXTERNAL;
+ALTER TABLE sluice._brought ALTER COLUMN keys SET STORAGE EXTERNAL, ALTER COLUMN gone SET STORAGE EXTERNAL;
 
 -- Keys that were missing from a published read without proof that they are gone; only those of one form (columns and
 -- their types) can be compared.

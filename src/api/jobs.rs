@@ -15,7 +15,7 @@ use sluice_core::connection::ConnectionOptions;
 use sluice_core::drift::{Shape, columns_hash};
 use sluice_core::job::{JobName, JobPath, Mode, Priority};
 use sluice_core::schedule::Schedule;
-use sluice_core::settings::Settings;
+use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::sql_text::quote;
 use sluice_core::target::TargetError;
 
@@ -233,6 +233,9 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     }
     let parsed = Settings::parse(&job.settings)?;
     parsed.check_mode(Mode::parse(&job.mode)?)?;
+    if parsed.on_missing == OnMissing::Mark {
+        target.expect_mark()?;
+    }
     if (change.settings.is_some() || change.connection.is_some())
         && let Some(server) = connection::by_oid(job.server)?
     {

@@ -12,9 +12,9 @@ use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::data::{SingularQuery, unique_members};
 use sluice_core::job::{JobFault, Mode, TargetName};
-use sluice_core::settings::Settings;
+use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::sql_text::quote;
-use sluice_core::target::{MOST_COLUMNS, TargetError};
+use sluice_core::target::{DELETED_AT, MOST_COLUMNS, TargetError};
 
 /// Where a job's rows go, and what was found out on the way.
 pub struct Found {
@@ -42,7 +42,7 @@ pub fn find_or_create(wish: &Wish, settings: &Settings) -> Result<Found> {
         None => TargetName::of_table(wish.job),
     };
     match resolve(&name.to_string())? {
-        Some(oid) => existing(wish, oid),
+        Some(oid) => existing(wish, settings, oid),
         None => create(wish, settings, &name),
     }
 }
@@ -58,7 +58,7 @@ fn is_temporary(oid: Oid) -> Result<bool> {
     Ok(spi::value::<bool>(sql, &[oid.into()])?.unwrap_or(false))
 }
 
-fn existing(wish: &Wish, oid: Oid) -> Result<Found> {
+fn existing(wish: &Wish, settings: &Settings, oid: Oid) -> Result<Found> {
     let target = relation::read_target(oid).ok_or(TargetError::Missing { oid: oid.to_u32() })?;
     target.expect_table()?;
     if is_temporary(oid)? {
@@ -66,6 +66,9 @@ fn existing(wish: &Wish, oid: Oid) -> Result<Found> {
             table: target.full_name(),
         }
         .into());
+    }
+    if settings.on_missing == OnMissing::Mark {
+        target.expect_mark()?;
     }
     let key = match &wish.key {
         Some(key) => key.clone(),
@@ -255,7 +258,8 @@ pub fn warn_of_others(job: &Job, target: &Target) -> Result<()> {
 
 fn create_table(name: &TargetName, columns: &[PlannedColumn], key: &[String], settings: &Settings) -> Result<Oid> {
     let column = |c: &PlannedColumn| format!("{} {}", quote(&c.name), c.type_sql);
-    let list: Vec<String> = columns.iter().map(column).collect();
+    let mark = (settings.on_missing == OnMissing::Mark).then(|| format!("{} timestamptz", quote(DELETED_AT)));
+    let list: Vec<String> = columns.iter().map(column).chain(mark).collect();
     let keys: Vec<String> = key.iter().map(|k| quote(k)).collect();
     spi::execute(
         &format!(

@@ -55,6 +55,12 @@ pub enum CallError {
     NothingToRollBack { name: String, detail: String },
     #[error("run {run} cannot be rolled back to")]
     NotRollbackTarget { run: i64, detail: String },
+    #[error("run {run} cannot be replayed")]
+    NotReplayable { run: i64, detail: String, hint: String },
+    #[error("snapshot {id} does not exist")]
+    UnknownSnapshot { id: i64 },
+    #[error("snapshot {id} cannot be restored")]
+    NotRestorable { id: i64, obstacle: String },
     #[error("permission denied for {what}")]
     Denied { what: String, detail: String, hint: String },
     #[error("role \"{name}\" does not exist")]
@@ -143,6 +149,8 @@ impl Explain for CallError {
             | CallError::Disabled { .. }
             | CallError::NothingToRollBack { .. }
             | CallError::NotRollbackTarget { .. }
+            | CallError::NotReplayable { .. }
+            | CallError::NotRestorable { .. }
             | CallError::NoKey { .. }
             | CallError::UnboundSecret { .. }
             | CallError::WrongOrigin { .. } => "55000",
@@ -157,6 +165,7 @@ impl Explain for CallError {
             CallError::UnknownJob { .. }
             | CallError::UnknownConnection { .. }
             | CallError::UnknownRun { .. }
+            | CallError::UnknownSnapshot { .. }
             | CallError::UnknownRole { .. }
             | CallError::UnknownSecret { .. } => "42704",
             CallError::JobExists { .. } => "42710",
@@ -198,11 +207,15 @@ impl Explain for CallError {
             ),
             CallError::NothingToRollBack { detail, .. }
             | CallError::NotRollbackTarget { detail, .. }
+            | CallError::NotReplayable { detail, .. }
             | CallError::NoKey { detail, .. }
             | CallError::Denied { detail, .. } => Some(detail.clone()),
             CallError::WrongOrigin { bound_to, origin, .. } => Some(format!(
                 "It may be sent to {bound_to} only, and the connection calls {origin}."
             )),
+            CallError::NotRestorable { obstacle, .. } => {
+                Some(format!("Since it was made, something has changed: {obstacle}."))
+            }
             CallError::RunEnded { error, .. } => Some(ended_detail(error)),
             CallError::PayloadKind { found } => Some(format!("It is a JSON {found}.")),
             CallError::PayloadSize { bytes, .. } => Some(format!("Its text has {bytes} bytes.")),
@@ -239,6 +252,9 @@ impl Explain for CallError {
             CallError::Disabled { name, .. } => format!("Mend the cause, then resume it: SELECT sluice.resume_job({}).", literal(name)),
             CallError::NotArmed { .. } => "If this database shall call the remote, arm it: SELECT sluice.arm().".into(),
             CallError::NothingToRollBack { .. } | CallError::NotRollbackTarget { .. } => "SELECT id, status, finished_at FROM sluice.sync_runs shows the published runs; undo sets are kept for undo.keep_runs runs.".into(),
+            CallError::NotReplayable { hint, .. } => hint.clone(),
+            CallError::UnknownSnapshot { .. } => "SELECT id, data_type, label FROM sluice.sync_snapshots shows the snapshots.".into(),
+            CallError::NotRestorable { .. } => "Give the column its former type or name back with ALTER TABLE, then try again.".into(),
             CallError::UnknownRole { .. } => "SELECT rolname FROM pg_roles shows the roles.".into(),
             CallError::UnknownLevel { .. } => "The levels are monitor, writer, operator and admin.".into(),
             CallError::WrongOrigin { name, .. } => format!("Set a secret for this origin: SELECT sluice.set_secret({}, '…', origin => …).", literal(&format!("{name}_2"))),

@@ -122,8 +122,12 @@ impl Shape {
         told
     }
 
-    /// What a whole read, every page of which was taken in, no longer had: of these places only.
+    /// What a whole read, every page of which was taken in, no longer had: of these places only. A read without records
+    /// says nothing, and neither does one whose pages were stored long before.
     pub fn missing(&self, generation: i64, mapping: &Mapping) -> Vec<Drift> {
+        if !self.fields.values().any(|seen| seen.last == generation) {
+            return Vec::new();
+        }
         let fields = mapping.columns.iter().map(|column| field(&column.query));
         fields.filter_map(|field| self.missing_one(generation, field)).collect()
     }

@@ -18,6 +18,7 @@ pub struct Pass {
     number: u64,
     of: u64,
     seen: HashSet<u128>,
+    buried: HashSet<u128>,
     /// Keys that this pass saw twice.
     pub duplicates: u64,
 }
@@ -28,8 +29,22 @@ impl Pass {
             number,
             of,
             seen: HashSet::new(),
+            buried: HashSet::new(),
             duplicates: 0,
         }
+    }
+
+    /// Takes the key of a tombstone of the new read.
+    pub fn bury(&mut self, key: &[u8]) {
+        let hash = hash(key);
+        if self.is_mine(hash) {
+            self.buried.insert(hash);
+        }
+    }
+
+    /// Whether the new read has a tombstone for a key.
+    pub fn is_buried(&self, key: &[u8]) -> bool {
+        self.buried.contains(&hash(key))
     }
 
     /// Takes a key of the new read.
@@ -54,6 +69,42 @@ impl Pass {
 
     fn is_mine(&self, hash: u128) -> bool {
         hash % u128::from(self.of) == u128::from(self.number)
+    }
+}
+
+/// The keys of one pass that are a job's own: those that came and have not gone since.
+pub struct Own {
+    number: u64,
+    of: u64,
+    present: HashSet<u128>,
+}
+
+impl Own {
+    pub fn new(number: u64, of: u64) -> Own {
+        Own {
+            number,
+            of,
+            present: HashSet::new(),
+        }
+    }
+
+    pub fn comes(&mut self, key: &[u8]) {
+        let hash = hash(key);
+        if hash % u128::from(self.of) == u128::from(self.number) {
+            self.present.insert(hash);
+        }
+    }
+
+    pub fn goes(&mut self, key: &[u8]) {
+        self.present.remove(&hash(key));
+    }
+
+    pub fn has(&self, key: &[u8]) -> bool {
+        self.present.contains(&hash(key))
+    }
+
+    pub fn count(&self) -> u64 {
+        self.present.len() as u64
     }
 }
 

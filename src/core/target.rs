@@ -10,6 +10,9 @@ use crate::sql_text::quote;
 /// The columns that a table can have, dropped ones included (MaxHeapAttributeNumber).
 pub const MOST_COLUMNS: usize = 1600;
 
+/// The column that says since when a row is gone, with the setting `on_missing` mark.
+pub const DELETED_AT: &str = "_deleted_at";
+
 /// A target that cannot be written as the job asks.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -31,6 +34,8 @@ pub enum TargetError {
     NothingToMakeItFrom { table: String },
     #[error(transparent)]
     KeptBack(#[from] KeptBack),
+    #[error("the run would have left target \"{table}\" empty")]
+    Emptied { table: String },
     /// The target went away under a run.
     #[error("target \"{table}\" was dropped during the work")]
     Dropped { table: String },
@@ -44,6 +49,8 @@ pub enum TargetError {
     NoUniqueIndex { table: String, key: Vec<String> },
     #[error("target \"{table}\" has no column \"{column}\"")]
     UnknownColumn { table: String, column: String },
+    #[error("target \"{table}\" has no column \"_deleted_at\" of type timestamp with time zone")]
+    NoMarkColumn { table: String },
     #[error("column \"{column}\" of target \"{table}\" is generated")]
     GeneratedColumn { table: String, column: String },
     #[error("column \"{column}\" of target \"{table}\" is always an identity")]
@@ -98,6 +105,7 @@ impl Explain for TargetError {
     fn class(&self) -> Class {
         match self {
             TargetError::KeptBack(kept) => kept.class(),
+            TargetError::Emptied { .. } => Class::Empty,
             TargetError::RowSecurity { .. }
             | TargetError::NoInsertPrivilege { .. }
             | TargetError::SuperuserJobsOff { .. }
@@ -113,13 +121,16 @@ impl Explain for TargetError {
     fn sqlstate(&self) -> &'static str {
         match self {
             TargetError::KeptBack(kept) => kept.sqlstate(),
+            TargetError::Emptied { .. } => "SY003",
             TargetError::Missing { .. } | TargetError::Gone { .. } | TargetError::Dropped { .. } => "42P01",
             TargetError::SuperuserJobsOff { .. } | TargetError::ForeignCode { .. } => "42501",
             TargetError::NothingToMakeItFrom { .. } => "22032",
             TargetError::NotATable { .. } | TargetError::HasRules { .. } | TargetError::Temporary { .. } => "42809",
             TargetError::NoUniqueIndex { .. } => "42P10",
-            TargetError::UnknownColumn { .. } | TargetError::UndoKeyDropped { .. } => "42703",
-            TargetError::NewField { .. } => "42703",
+            TargetError::UnknownColumn { .. }
+            | TargetError::UndoKeyDropped { .. }
+            | TargetError::NoMarkColumn { .. }
+            | TargetError::NewField { .. } => "42703",
             TargetError::GeneratedColumn { .. } | TargetError::IdentityColumn { .. } => "428C9",
             TargetError::RowSecurity { .. } | TargetError::NoInsertPrivilege { .. } => "42501",
             TargetError::ShapeChanged { .. } | TargetError::KeyAltered { .. } => "55000",
@@ -133,6 +144,9 @@ impl Explain for TargetError {
     fn detail(&self) -> Option<String> {
         match self {
             TargetError::KeptBack(kept) => kept.detail(),
+            TargetError::Emptied { .. } => {
+                Some("Records came and were written, and no row was left; the rows from before are there again.".into())
+            }
             TargetError::SuperuserJobsOff { .. } => Some("The setting sluice.allow_superuser_jobs is off.".into()),
             TargetError::ForeignCode { kind, name, .. } => Some(format!(
                 "Code that an ordinary role can add or change would run as superuser: {kind} {name}."
@@ -144,6 +158,9 @@ impl Explain for TargetError {
             ),
             TargetError::NotATable { kind, .. } => Some(format!("It is {}.", relation_kind(*kind))),
             TargetError::NoUniqueIndex { key, .. } => Some(format!("The key is ({}).", key.join(", "))),
+            TargetError::NoMarkColumn { .. } => {
+                Some("With on_missing \"mark\" it says since when a row is gone.".into())
+            }
             TargetError::RowSecurity { .. } => {
                 Some("Policies would filter or refuse rows without a word, so the target is not written at all.".into())
             }
@@ -167,6 +184,7 @@ impl Explain for TargetError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             TargetError::KeptBack(kept) => return kept.hint(),
+            TargetError::Emptied { .. } => "Look at the target's triggers and rules.".into(),
             TargetError::Gone { job, .. } => {
                 format!("Drop the job, SELECT sluice.drop_job('{job}'), and make it again with a target that is there.")
             }
@@ -190,6 +208,7 @@ impl Explain for TargetError {
                  CREATE UNIQUE INDEX ON {table} ({});",
                 key.iter().map(|column| quote(column)).collect::<Vec<_>>().join(", ")
             ),
+            TargetError::NoMarkColumn { table } => format!("ALTER TABLE {table} ADD COLUMN {DELETED_AT} timestamptz;"),
             TargetError::UnknownColumn { .. } => "Add the column, or take it out of the job's \"columns\".".into(),
             TargetError::UndoKeyDropped { .. } => {
                 "Add the column again with its values and a unique index, or roll back to a later run.".into()

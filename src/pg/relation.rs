@@ -6,6 +6,7 @@ use pgrx::{PgRelation, pg_sys};
 use sluice_core::data::ColumnType;
 use sluice_core::error::{Result, TargetError};
 use sluice_core::sql_text::{KeyColumn, quote};
+use sluice_core::target::DELETED_AT;
 use std::ffi::CStr;
 
 /// A table as a job writes it.
@@ -262,6 +263,18 @@ impl Target {
             RelationKind::Other(kind) => Err(TargetError::NotATable { table: table(), kind }.into()),
             _ if self.has_rules => Err(TargetError::HasRules { table: table() }.into()),
             RelationKind::Table | RelationKind::Partitioned => Ok(()),
+        }
+    }
+
+    /// The column that says since when a row is gone, or the error that names the statement that adds it.
+    pub fn expect_mark(&self) -> Result<()> {
+        let is_time = |column: &TargetColumn| column.type_oid == pg_sys::TIMESTAMPTZOID && !column.generated;
+        match self.column(DELETED_AT).is_some_and(is_time) {
+            true => Ok(()),
+            false => Err(TargetError::NoMarkColumn {
+                table: self.full_name(),
+            }
+            .into()),
         }
     }
 

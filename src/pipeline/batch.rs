@@ -6,7 +6,7 @@
 //! Size: what one transaction holds, and in which order, is read in one place.
 
 use super::apply::{Applier, KeepUndo, Outcome};
-use super::collect::{self, Batch, body, counts, duplicates, entry, next_of};
+use super::collect::{self, Batch, body, counts, duplicates, entry, next_of, tombstones};
 use super::decode::Decoder;
 use super::drift::Known;
 use super::evolve::{self, Evolved};
@@ -16,14 +16,14 @@ use super::plan::Plan;
 use super::read::ReadState;
 use super::refused::{Care, Origin, Refused, Sieve, Writing};
 use super::rejects::{self, Rejects};
-use super::{Work, gone};
+use super::{Work, brought};
 use crate::pg::clock;
 use crate::pg::{failpoint, relation, transaction};
 use crate::store::undo::{self, UndoBatch};
-use crate::store::{brought, page, run, state};
+use crate::store::{page, run, state};
 use sluice_core::call::CallError;
 use sluice_core::cursor::Reach;
-use sluice_core::data::{self, DecodedPage, Mapping};
+use sluice_core::data::{self, DecodedPage, Mapping, Sifted};
 use sluice_core::error::{DatabaseError, Error};
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Result};
@@ -364,18 +364,12 @@ impl<'a> Writer<'a> {
     /// The keys that an upsert brings: its pages are not stored, and its rows are the job's own. A rejected record that has
     /// a key is among them, since its row may be there.
     fn keep_keys(&self, read: &ReadState, batch: &Batch) -> Result<()> {
-        let keys: Vec<Cow<[u8]>> = batch.fresh().map(|(_, fresh)| fresh.sifted.all_keys()).collect();
-        let records: u64 = batch.fresh().map(|(_, fresh)| fresh.sifted.with_key()).sum();
         match batch.pages.first() {
-            Some((first, _)) if !read.whole && records > 0 => brought::keep(brought::Batch {
-                job: self.work.job,
-                generation: read.generation,
-                number: signed(first.number),
-                run: self.work.run,
-                form: &gone::key_form(self.plan),
-                records: signed(records),
-                keys: data::compress(&keys.concat()),
-            }),
+            Some((first, _)) if !read.whole => {
+                let at = (read.generation, signed(first.number), self.work.run);
+                let pages: Vec<&Sifted> = batch.fresh().map(|(_, fresh)| &fresh.sifted).collect();
+                brought::keep(self.plan, at, &pages)
+            }
             _ => Ok(()),
         }
     }
@@ -412,6 +406,7 @@ impl<'a> Writer<'a> {
             total: batch.pages.iter().rev().find_map(|(p, _)| p.total).map(signed),
             total_pages: batch.pages.iter().rev().find_map(|(p, _)| p.total_pages).map(signed),
             duplicates: duplicates(read, &outcome),
+            tombstones: tombstones(batch),
             reach: self.reach_with(read, batch),
             now: clock::now(),
         })

@@ -1,24 +1,82 @@
 //! The keys of what upserts brought: an upsert's pages are not stored, and its rows are the job's own all the same.
+//!
+//! A job's own rows are those of its last read of the whole collection, and what upserts brought since, without the rows
+//! whose tombstones were applied.
 
-use super::gone;
+use super::gone::{self, KeyReader, Page};
 use super::plan::Plan;
 use crate::pg::latch;
-use crate::store::brought;
+use crate::store::brought::{self, Entry};
+use crate::store::state::State;
+use crate::store::{missing, page};
 use sluice_core::Result;
-use sluice_core::data;
-use sluice_core::keys::{Pass, passes};
+use sluice_core::data::{self, DecodedPage, Mapping, Sifted};
+use sluice_core::keys::{Own, Pass, passes};
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+/// From so many keys more than were made into few batches before, they are made so again.
+const WORTH_MERGING: i64 = 100_000;
+/// Keys of one batch that was made of several.
+const KEYS_PER_BATCH: usize = 100_000;
+
+/// Keeps the keys of a batch's pages, as `(generation, first page, run)`. A rejected record that has a key is among them,
+/// since its row may be there.
+pub fn keep(plan: &Plan, at: (i64, i64, i64), sifted: &[&Sifted]) -> Result<()> {
+    let (generation, number, run) = at;
+    let keys: Vec<Cow<[u8]>> = sifted.iter().map(|page| page.all_keys()).collect();
+    let pages: Vec<&DecodedPage> = sifted.iter().map(|sifted| &sifted.page).collect();
+    let gone = last_gone(&pages, plan.job.key.len());
+    let records: u64 = sifted
+        .iter()
+        .map(|page| page.with_key() + page.buried.len() as u64)
+        .sum();
+    if records == 0 {
+        return Ok(());
+    }
+    brought::keep(brought::Batch {
+        job: plan.job.id,
+        generation,
+        number,
+        run,
+        form: &gone::key_form(plan),
+        records: i64::try_from(records).unwrap_or(i64::MAX),
+        keys: data::compress(&keys.concat()),
+        gone: (!gone.is_empty()).then(|| data::compress(&gone)),
+        merged: false,
+    })
+}
+
+/// The keys whose last word in these pages is a tombstone.
+fn last_gone(pages: &[&DecodedPage], columns: usize) -> Vec<u8> {
+    if pages.iter().all(|page| page.gone.is_empty()) {
+        return Vec::new();
+    }
+    let mut last: HashMap<&[u8], bool> = HashMap::new();
+    for page in pages {
+        let mut buried = data::split_keys(&page.gone, columns).zip(&page.gone_after).peekable();
+        for (at, key) in (0u32..).zip(data::split_keys(&page.keys, columns)) {
+            while let Some((gone, _)) = buried.next_if(|(_, after)| **after <= at) {
+                last.insert(gone, true);
+            }
+            last.insert(key, false);
+        }
+        last.extend(buried.map(|(gone, _)| (gone, true)));
+    }
+    let gone = last.into_iter().filter_map(|(key, gone)| gone.then_some(key));
+    gone.collect::<Vec<_>>().concat()
+}
 
 /// Keys that came more than once in a read.
 pub fn duplicates(plan: &Plan, generation: i64) -> Result<u64> {
-    let batches = brought::of_generation(plan.job.id, generation, &gone::key_form(plan))?;
-    let records: i64 = batches.iter().map(|(_, records)| *records).sum();
-    let of = passes(u64::try_from(records).unwrap_or(0));
+    let mut batches = brought::after(plan.job.id, generation - 1, &gone::key_form(plan))?;
+    batches.retain(|batch| batch.generation == generation && batch.number > 0);
+    let of = passes(records_of(&batches));
     let mut duplicates = 0;
     for number in 0..of {
         let mut pass = Pass::new(number, of);
-        for (first, _) in &batches {
-            latch::check_interrupts();
-            let keys = unpacked(plan, generation, *first)?;
+        for batch in &batches {
+            let (keys, _) = unpacked(plan, batch)?;
             data::split_keys(&keys, plan.job.key.len()).for_each(|key| pass.see(key));
         }
         duplicates += pass.duplicates;
@@ -26,7 +84,199 @@ pub fn duplicates(plan: &Plan, generation: i64) -> Result<u64> {
     Ok(duplicates)
 }
 
-fn unpacked(plan: &Plan, generation: i64, number: i64) -> Result<Vec<u8>> {
-    let packed = brought::keys(plan.job.id, generation, number)?.ok_or_else(gone::lost)?;
-    Ok(data::decompress(&packed, gone::MOST_KEY_BYTES)?)
+fn records_of(batches: &[Entry]) -> u64 {
+    let each = batches.iter().map(|batch| u64::try_from(batch.records).unwrap_or(0));
+    each.sum()
+}
+
+fn unpacked(plan: &Plan, batch: &Entry) -> Result<(Vec<u8>, Vec<u8>)> {
+    latch::check_interrupts();
+    let (keys, gone) = brought::keys(plan.job.id, batch)?.ok_or_else(gone::lost)?;
+    let unpack = |packed: &[u8]| data::decompress(packed, gone::MOST_KEY_BYTES);
+    let gone = gone.map(|packed| unpack(&packed)).transpose()?;
+    Ok((unpack(&keys)?, gone.unwrap_or_default()))
+}
+
+/// Where the keys of a job's own rows are.
+pub struct Sources<'a> {
+    plan: &'a Plan,
+    keys: KeyReader<'a>,
+    /// Keys that the last whole read did not have, and whose rows are still there.
+    waiting: Vec<Vec<u8>>,
+    whole: Vec<Page>,
+    batches: Vec<Entry>,
+}
+
+/// What a source says of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Comes,
+    /// A tombstone that was applied.
+    Goes,
+    /// A tombstone that was not.
+    Announced,
+}
+
+impl<'a> Sources<'a> {
+    pub fn new(plan: &'a Plan, state: &State, mapping: &'a Mapping) -> Result<Sources<'a>> {
+        let job = plan.job.id;
+        let form = gone::key_form(plan);
+        let whole = state.whole_generation;
+        Ok(Sources {
+            plan,
+            keys: KeyReader::new(job, mapping, state),
+            waiting: whole.map_or(Ok(Vec::new()), |whole| missing::of_generation(job, whole, &form))?,
+            whole: whole.map_or(Ok(Vec::new()), |whole| page::of_generation(job, whole))?,
+            batches: brought::after(job, whole.unwrap_or(0), &form)?,
+        })
+    }
+
+    /// With the keys that were sent to us since the last whole read.
+    pub fn with(mut self, sent: &[Vec<u8>]) -> Sources<'a> {
+        self.waiting.extend_from_slice(sent);
+        self
+    }
+
+    /// Whether upserts have brought anything since the last whole read.
+    pub fn is_any_brought(&self) -> bool {
+        !self.batches.is_empty()
+    }
+
+    fn count(&self) -> u64 {
+        gone::records_of(&self.whole) + records_of(&self.batches) + self.waiting.len() as u64
+    }
+
+    /// The passes that comparing these with so many others takes.
+    pub fn passes(&self, others: u64) -> u64 {
+        passes(self.count() + others)
+    }
+
+    /// Every key in the order of its coming, with the generation that says the word (0: a whole read).
+    fn each(&self, mut take: impl FnMut(i64, Word, &[u8])) -> Result<()> {
+        self.waiting.iter().for_each(|key| take(0, Word::Comes, key));
+        for (_, hash, records) in &self.whole {
+            self.keys.each(hash, false, *records, |key| take(0, Word::Comes, key))?;
+        }
+        let columns = self.plan.job.key.len();
+        for batch in &self.batches {
+            let (keys, gone) = unpacked(self.plan, batch)?;
+            data::split_keys(&keys, columns).for_each(|key| take(batch.generation, Word::Comes, key));
+            let word = if batch.applied { Word::Goes } else { Word::Announced };
+            data::split_keys(&gone, columns).for_each(|key| take(batch.generation, word, key));
+        }
+        Ok(())
+    }
+
+    /// The job's own keys of one pass.
+    pub fn own(&self, number: u64, of: u64) -> Result<Own> {
+        let mut own = Own::new(number, of);
+        self.each(|_, word, key| match word {
+            Word::Comes => own.comes(key),
+            Word::Goes => own.goes(key),
+            Word::Announced => {}
+        })?;
+        Ok(own)
+    }
+
+    /// Own keys that a read does not have, each once.
+    pub fn gone(&self, own: &Own, pass: &mut Pass, mut take: impl FnMut(&[u8])) -> Result<()> {
+        self.each(|_, word, key| {
+            if word == Word::Comes && own.has(key) && pass.is_gone(key) {
+                take(key);
+            }
+        })
+    }
+
+    /// How many rows the job had before the read of a generation, and which of its rows that read's tombstones remove.
+    pub fn announced(&self, generation: i64) -> Result<(u64, Vec<Vec<u8>>)> {
+        let (mut rows, mut announced) = (0, Vec::new());
+        if !self.batches.iter().any(|b| b.generation == generation && b.has_gone) {
+            return Ok((rows, announced));
+        }
+        let of = self.passes(0);
+        for number in 0..of {
+            let (mut own, mut before) = (Own::new(number, of), None);
+            let mut pending: HashSet<Vec<u8>> = HashSet::new();
+            self.each(|from, word, key| {
+                if from == generation && before.is_none() {
+                    before = Some(own.count());
+                }
+                match word {
+                    Word::Comes => {
+                        pending.remove(key);
+                        own.comes(key);
+                    }
+                    Word::Goes => own.goes(key),
+                    Word::Announced if from == generation && own.has(key) => drop(pending.insert(key.to_vec())),
+                    Word::Announced => {}
+                }
+            })?;
+            rows += before.unwrap_or(0);
+            announced.extend(pending);
+        }
+        Ok((rows, announced))
+    }
+}
+
+/// Forgets what is not needed any more, and makes many small batches into few.
+pub fn tidy(plan: &Plan) -> Result<()> {
+    let job = plan.job.id;
+    brought::prune(job)?;
+    match brought::mergeable(job)? {
+        Some((generation, more)) if more > WORTH_MERGING => merge(plan, generation),
+        _ => Ok(()),
+    }
+}
+
+/// Writes each key of the batches up to a generation once.
+fn merge(plan: &Plan, generation: i64) -> Result<()> {
+    let job = plan.job.id;
+    let form = gone::key_form(plan);
+    let mut batches = brought::after(job, 0, &form)?;
+    batches.retain(|batch| batch.generation <= generation);
+    let of = passes(records_of(&batches));
+    let mut merged: Vec<(usize, Vec<u8>)> = Vec::new();
+    for number in 0..of {
+        let keys = each_once(plan, &batches, number, of)?;
+        merged.extend(
+            keys.chunks(KEYS_PER_BATCH)
+                .map(|chunk| (chunk.len(), data::compress(&chunk.concat()))),
+        );
+    }
+    let Some(run) = brought::take_up_to(job, generation)? else {
+        return Ok(());
+    };
+    for (number, (records, keys)) in (1..).zip(merged) {
+        brought::keep(brought::Batch {
+            job,
+            generation,
+            number,
+            run,
+            form: &form,
+            records: i64::try_from(records).unwrap_or(i64::MAX),
+            keys,
+            gone: None,
+            merged: true,
+        })?;
+    }
+    Ok(())
+}
+
+/// The keys of a pass that came and have not gone since.
+fn each_once(plan: &Plan, batches: &[Entry], number: u64, of: u64) -> Result<Vec<Vec<u8>>> {
+    let columns = plan.job.key.len();
+    let mut own = Own::new(number, of);
+    for batch in batches {
+        let (keys, gone) = unpacked(plan, batch)?;
+        data::split_keys(&keys, columns).for_each(|key| own.comes(key));
+        let gone = if batch.applied { gone } else { Vec::new() };
+        data::split_keys(&gone, columns).for_each(|key| own.goes(key));
+    }
+    let (mut told, mut once) = (Pass::new(number, of), Vec::new());
+    for batch in batches {
+        let (keys, _) = unpacked(plan, batch)?;
+        let new = data::split_keys(&keys, columns).filter(|key| own.has(key) && told.is_gone(key));
+        once.extend(new.map(<[u8]>::to_vec));
+    }
+    Ok(once)
 }

@@ -130,7 +130,7 @@ pub fn next_of(read: &ReadState, batch: &Batch) -> (i64, Option<String>) {
 /// What the page store keeps of a page; None where it has that already.
 pub fn body(fetched: &FetchedPage<Arrived>) -> Option<page::Body<'_>> {
     let arrived = fetched.page.as_ref()?;
-    let Content::Stored { body, keys } = &arrived.fresh.as_ref()?.content else {
+    let Content::Stored { body, keys, gone } = &arrived.fresh.as_ref()?.content else {
         return None;
     };
     Some(page::Body {
@@ -138,6 +138,7 @@ pub fn body(fetched: &FetchedPage<Arrived>) -> Option<page::Body<'_>> {
         records: signed(arrived.records),
         body,
         keys,
+        gone: gone.as_deref(),
     })
 }
 
@@ -184,6 +185,11 @@ pub fn duplicates(read: &ReadState, outcome: &Outcome) -> i64 {
         0
     };
     signed(outcome.duplicates + again)
+}
+
+/// Records of the batch that are no rows, but say that one is gone.
+pub fn tombstones(batch: &Batch) -> i64 {
+    signed(batch.fresh().map(|(_, fresh)| fresh.sifted.buried.len() as u64).sum())
 }
 
 /// For texts that were in memory and are not whole any more.

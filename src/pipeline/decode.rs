@@ -38,7 +38,11 @@ pub struct Fresh {
 /// The text of a page's records.
 pub enum Content {
     /// Compressed, with its keys: as the page store keeps both.
-    Stored { body: Vec<u8>, keys: Vec<u8> },
+    Stored {
+        body: Vec<u8>,
+        keys: Vec<u8>,
+        gone: Option<Vec<u8>>,
+    },
     /// As it came, where no store keeps it.
     Plain(String),
 }
@@ -195,10 +199,12 @@ impl Decoder {
             true => Content::Stored {
                 body: data::compress(text.as_bytes()),
                 keys: data::compress(&sifted.all_keys()),
+                gone: (!sifted.page.gone.is_empty()).then(|| data::compress(&sifted.page.gone)),
             },
             false => Content::Plain(text.to_owned()),
         };
-        let records = u64::from(sifted.page.records) + sifted.rejects.len() as u64;
+        // Tombstones are records of the page, too: a page that has nothing else is not empty.
+        let records = sifted.records();
         Ok(Arrived {
             hash,
             records,

@@ -2,6 +2,7 @@
 //!
 //! Where both reads consist of the same pages nothing can have vanished, and no key is looked at.
 
+use super::brought::Sources;
 use super::plan::Plan;
 use super::read::ReadState;
 use crate::pg::latch;
@@ -31,6 +32,8 @@ pub struct Compared {
     pub gone: Vec<Vec<u8>>,
     /// How many of them the complete read before did not have either.
     pub confirmed: HashSet<Vec<u8>>,
+    /// Those of them for which the read has a tombstone: they are gone, whatever else is to be said of the read.
+    pub buried: HashSet<Vec<u8>>,
     /// Pages that must be applied, in order.
     pub fresh: Vec<Page>,
     /// Published pages whose records need not be looked at again, in order: those that the read does not have, and those
@@ -80,7 +83,6 @@ impl Sent {
 pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Mapping>) -> Result<Compared> {
     let job = plan.job.id;
     let now = page::of_generation(job, generation)?;
-    // Upserts since then are left out: what only they have brought is not removed, because an upsert keeps no keys.
     let before = match read.state.whole_generation {
         Some(whole) if whole != generation => page::of_generation(job, whole)?,
         _ => Vec::new(),
@@ -93,24 +95,24 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
         None => Vec::new(),
     };
     let sent = Sent::load(job, &form, read.state.whole_generation.unwrap_or(0), generation)?;
-    let keys = KeyReader {
-        job,
-        mapping,
-        same_mapping: same_mapping && is_last,
-    };
+    let keys = KeyReader::new(job, mapping, &read.state);
+    let sources = Sources::new(plan, &read.state, mapping)?.with(&sent.before);
     let rejected_before = match read.state.whole_generation {
         Some(whole) => reject::places(job, whole)?,
         None => HashMap::new(),
     };
     let has_rejects = !rejected_before.is_empty() || reject::count(job, generation)?.all > 0;
-    let mut compared =
-        if !read.verifying && !has_rejects && same_mapping && sent.before.is_empty() && same_pages(&now, &before) {
-            unchanged(&read.state, missing_before)
-        } else {
-            compare_keys(&keys, &now, &before, (&missing_before, &sent.before))?
-        };
+    let is_same = !read.verifying && !has_rejects && same_mapping && sent.before.is_empty();
+    let mut compared = if sources.is_any_brought() {
+        compare_own(&keys, &now, &sources, &missing_before)?
+    } else if is_same && same_pages(&now, &before) {
+        unchanged(&read.state, missing_before)
+    } else {
+        compare_keys(&keys, &now, &before, (&missing_before, &sent.before))?
+    };
     compared.heed(&sent);
     compared.rows_before = match is_last {
+        _ if sources.is_any_brought() => compared.rows_before,
         true => u64::try_from(read.state.published_rows).unwrap_or(0),
         false => records_of(&before),
     };
@@ -126,6 +128,42 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
     }
     compared.rejected_before = rejected_before;
     Ok(compared)
+}
+
+/// A read that is published again is older than what was sent to us since the published one began.
+pub fn spare_sent(plan: &Plan, read: &ReadState, compared: &mut Compared) -> Result<()> {
+    let published = read.state.whole_generation.unwrap_or(0);
+    let sent = Sent::load(plan.job.id, &key_form(plan), published, read.generation)?;
+    let spared: HashSet<Vec<u8>> = sent.before.into_iter().chain(sent.since).collect();
+    compared.gone.retain(|key| !spared.contains(key));
+    Ok(())
+}
+
+/// The keys of the rows that the job's whole reads have brought, as this mapping writes them: those of the last one,
+/// and those that were missing from it without proof that they are gone.
+pub fn own_keys(plan: &Plan, mapping: &Mapping, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let job = plan.job.id;
+    let state = crate::store::state::load(job, crate::pg::clock::now())?;
+    let Some(whole) = state.whole_generation else {
+        return Ok(());
+    };
+    let keys = KeyReader {
+        job,
+        mapping,
+        same_mapping: state.whole_version.as_deref() == Some(mapping.version().0.as_slice()),
+    };
+    for (_, hash, records) in page::of_generation(job, whole)? {
+        let mut done = Ok(());
+        keys.each(&hash, false, records, |key| {
+            if done.is_ok() {
+                done = take(key);
+            }
+        })?;
+        done?;
+    }
+    missing::of_generation(job, whole, &key_form(plan))?
+        .iter()
+        .try_for_each(|key| take(key))
 }
 
 /// The pages that must be applied, and those of before whose records need not be looked at again. A page with a rejected
@@ -162,7 +200,7 @@ pub fn key_form(plan: &Plan) -> String {
 /// A page of a ledger: number, hash, records.
 pub type Page = (i64, Vec<u8>, i64);
 
-fn records_of(pages: &[Page]) -> u64 {
+pub fn records_of(pages: &[Page]) -> u64 {
     let each = pages.iter().map(|(_, _, records)| u64::try_from(*records).unwrap_or(0));
     each.sum()
 }
@@ -202,15 +240,10 @@ fn compare_keys(keys: &KeyReader, now: &[Page], before: &[Page], more: (&[Vec<u8
     let of = passes(u64::try_from(total).unwrap_or(0));
     let confirmed: HashSet<&[u8]> = missing.iter().map(Vec::as_slice).collect();
     for number in 0..of {
-        let mut pass = Pass::new(number, of);
-        for (_, hash, records) in now.iter().filter(|(_, _, records)| *records > 0) {
-            keys.each(hash, true, *records, |key| pass.see(key))?;
-        }
-        compared.distinct += pass.distinct();
-        compared.duplicates += pass.duplicates;
+        let mut pass = compared.see(keys, now, (number, of))?;
         let mut gone = |key: &[u8]| {
             if pass.is_gone(key) {
-                compared.gone.push(key.to_vec());
+                compared.miss(key, &pass, &confirmed);
             }
         };
         for (_, hash, records) in &dropped {
@@ -223,26 +256,86 @@ fn compare_keys(keys: &KeyReader, now: &[Page], before: &[Page], more: (&[Vec<u8
         compared.gone.sort_unstable();
         compared.gone.dedup();
     }
-    compared.confirmed = compared
-        .gone
-        .iter()
-        .filter(|key| confirmed.contains(key.as_slice()))
-        .cloned()
-        .collect();
     Ok(compared)
 }
 
+/// The same where upserts have brought rows since the last whole read: all keys are looked at.
+fn compare_own(keys: &KeyReader, now: &[Page], sources: &Sources, missing: &[Vec<u8>]) -> Result<Compared> {
+    let mut compared = Compared::default();
+    let of = sources.passes(records_of(now));
+    let confirmed: HashSet<&[u8]> = missing.iter().map(Vec::as_slice).collect();
+    for number in 0..of {
+        let mut pass = compared.see(keys, now, (number, of))?;
+        let own = sources.own(number, of)?;
+        compared.rows_before += own.count();
+        let mut gone: Vec<Vec<u8>> = Vec::new();
+        sources.gone(&own, &mut pass, |key| gone.push(key.to_vec()))?;
+        gone.iter().for_each(|key| compared.miss(key, &pass, &confirmed));
+    }
+    Ok(compared)
+}
+
+impl Compared {
+    /// Takes the keys and the tombstones of a read's pages into a pass, as `(number, of)`.
+    fn see(&mut self, keys: &KeyReader, now: &[Page], (number, of): (u64, u64)) -> Result<Pass> {
+        let mut pass = Pass::new(number, of);
+        for (_, hash, records) in now.iter().filter(|(_, _, records)| *records > 0) {
+            keys.each(hash, true, *records, |key| pass.see(key))?;
+            keys.each_tombstone(hash, |key| pass.bury(key))?;
+        }
+        self.distinct += pass.distinct();
+        self.duplicates += pass.duplicates;
+        Ok(pass)
+    }
+
+    /// A row of the job is not in the read.
+    fn miss(&mut self, key: &[u8], pass: &Pass, confirmed: &HashSet<&[u8]>) {
+        self.gone.push(key.to_vec());
+        if confirmed.contains(key) {
+            self.confirmed.insert(key.to_vec());
+        }
+        if pass.is_buried(key) {
+            self.buried.insert(key.to_vec());
+        }
+    }
+
+    /// How many of the missing rows are proven gone by this read and the one before.
+    pub fn proven(&self) -> u64 {
+        self.confirmed.union(&self.buried).count() as u64
+    }
+}
+
 /// Reads the keys of stored pages.
-struct KeyReader<'a> {
+pub struct KeyReader<'a> {
     job: i64,
     mapping: &'a Mapping,
     /// Whether the former pages' keys were stored in the present form.
     same_mapping: bool,
 }
 
-impl KeyReader<'_> {
+impl<'a> KeyReader<'a> {
+    pub fn new(job: i64, mapping: &'a Mapping, state: &State) -> KeyReader<'a> {
+        KeyReader {
+            job,
+            mapping,
+            same_mapping: state.whole_version.as_deref() == Some(mapping.version().0.as_slice()),
+        }
+    }
+
+    /// Hands out the key of each tombstone of a page that was decoded with the present mapping.
+    fn each_tombstone(&self, hash: &[u8], take: impl FnMut(&[u8])) -> Result<()> {
+        if self.mapping.aside.deleted_when.is_none() {
+            return Ok(());
+        }
+        if let Some(packed) = page::gone(self.job, hash)? {
+            let keys = data::decompress(&packed, MOST_KEY_BYTES)?;
+            data::split_keys(&keys, self.mapping.key.len()).for_each(take);
+        }
+        Ok(())
+    }
+
     /// Hands out each key of a page. `current`: the page was decoded with the present mapping.
-    fn each(&self, hash: &[u8], current: bool, records: i64, mut take: impl FnMut(&[u8])) -> Result<()> {
+    pub fn each(&self, hash: &[u8], current: bool, records: i64, mut take: impl FnMut(&[u8])) -> Result<()> {
         latch::check_interrupts();
         if records == 0 {
             return Ok(());

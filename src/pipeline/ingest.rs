@@ -181,7 +181,7 @@ impl Intake<'_> {
         failpoint::hit("ingest.applied");
         keep_undo_set(self.work, &outcome)?;
         run::add_counts(self.work.run, &counts(share, &outcome))?;
-        if self.plan.mode == Mode::Replace {
+        if self.plan.mode == Mode::Replace || self.plan.settings.reconcile_every.is_some() {
             self.keep_keys(share)?;
         }
         // What was sent is later than whatever a read has rejected.
@@ -230,7 +230,13 @@ impl Intake<'_> {
         }
         run::finish(self.work.run, RunStatus::Succeeded, clock::now())?;
         let keep = &self.plan.settings.undo;
-        undo::prune(self.work.job, i64::from(keep.keep_runs), i64::from(keep.keep_days))?;
+        let bytes = keep.keep_bytes.map(signed);
+        undo::prune(
+            self.work.job,
+            i64::from(keep.keep_runs),
+            i64::from(keep.keep_days),
+            bytes,
+        )?;
         run::prune(self.work.job, KEPT_RUNS)?;
         Ok(())
     }

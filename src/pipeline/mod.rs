@@ -10,9 +10,10 @@
 //! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `collect` holds pages until `batch`
 //! writes and commits them; `new_fields` sees members that no column takes, `drift` writes them down, `evolve` gives them
 //! columns; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
-//! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `difference`
-//! what changed; `publish` makes a read visible, `settle` ends one whose rows are there, `brought` keeps what it brought;
-//! `ingest` writes what others sent us; `rollback` takes runs back; `finish` ends a run's row.
+//! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `sweep` removes
+//! it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already, `settle` ends
+//! one whose rows are there, `brought` keeps what it brought; `ingest` writes what others sent us; `rollback` takes runs
+//! back; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod apply;
@@ -37,9 +38,13 @@ mod read;
 mod refused;
 mod rejects;
 mod replay;
+mod replay_run;
+mod restore;
 mod rollback;
 mod secrets;
 mod settle;
+mod snapshot;
+mod sweep;
 
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};
@@ -74,8 +79,8 @@ enum Ended {
     KeptBack(Error),
     /// The payloads that waited are written; committed already.
     Ingested,
-    /// A rollback is done; committed already.
-    RolledBack,
+    /// A rollback, a snapshot or a restoration is done; committed already.
+    Done,
 }
 
 /// Does one run, from taking it to ending its row.
@@ -97,11 +102,14 @@ pub fn run(work: &Work) -> Result<()> {
 
 fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
     match *task {
-        Task::RollBack { to, resume } => rollback::run(work, plan, to, resume),
-        Task::Approve { generation } => publish::approved(work, plan, generation),
         Task::ReplayRejects => replay::run(work, plan),
         Task::Ingest => ingest::run(work, plan),
         Task::Sync => sync(work, plan),
+        Task::Approve { generation } => publish::approved(work, plan, generation),
+        Task::Replay { run } => replay_run::run(work, plan, run),
+        Task::RollBack { to, resume } => rollback::run(work, plan, to, resume),
+        Task::Snapshot { ref label, ref by } => snapshot::run(work, plan, label, by),
+        Task::Restore { snapshot } => restore::run(work, plan, snapshot),
     }
 }
 

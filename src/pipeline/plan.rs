@@ -19,7 +19,7 @@ use sluice_core::http::{Auth, Method};
 use sluice_core::job::Mode;
 use sluice_core::run::{RunSource, RunTask};
 use sluice_core::settings::{OnMissing, Settings};
-use sluice_core::target::TargetError;
+use sluice_core::target::{DELETED_AT, TargetError};
 use sluice_core::url_policy::address::AddressPolicy;
 use std::time::Duration;
 
@@ -46,9 +46,19 @@ pub enum Task {
     Approve {
         generation: i64,
     },
+    Replay {
+        run: i64,
+    },
     RollBack {
         to: Option<i64>,
         resume: bool,
+    },
+    Snapshot {
+        label: String,
+        by: String,
+    },
+    Restore {
+        snapshot: i64,
     },
     ReplayRejects,
 }
@@ -60,27 +70,35 @@ pub fn take(work: &Work) -> Result<Option<Run>> {
         return Ok(None);
     }
     let found = run::by_id(work.run)?;
-    let others = [RunSource::Rollback, RunSource::Ingest].map(RunSource::as_str);
-    if found.as_ref().is_some_and(|run| !others.contains(&run.source.as_str())) {
+    if found
+        .as_ref()
+        .is_some_and(|run| matches!(task(run), Task::Sync | Task::Approve { .. }))
+    {
         retry::take_place(work.job)?;
     }
     Ok(found)
 }
 
 pub fn task(run: &Run) -> Task {
-    match (
-        run.source == RunSource::Rollback.as_str(),
-        run.approved_by.is_some(),
-        run.generation,
-    ) {
-        (true, ..) => Task::RollBack {
-            to: run.rollback_to,
-            resume: run.rollback_resume,
+    // What was held is published as it is, whatever brought it.
+    if let (Some(_), Some(generation)) = (&run.approved_by, run.generation) {
+        return Task::Approve { generation };
+    }
+    let subject = run.subject.unwrap_or_default();
+    match run.task {
+        RunTask::Sync if run.source == RunSource::Ingest.as_str() => Task::Ingest,
+        RunTask::Sync => Task::Sync,
+        RunTask::Replay => Task::Replay { run: subject },
+        RunTask::ReplayRejects => Task::ReplayRejects,
+        RunTask::Rollback => Task::RollBack {
+            to: run.subject,
+            resume: run.resume_job,
         },
-        (false, true, Some(generation)) => Task::Approve { generation },
-        _ if run.task == RunTask::ReplayRejects => Task::ReplayRejects,
-        _ if run.source == RunSource::Ingest.as_str() => Task::Ingest,
-        _ => Task::Sync,
+        RunTask::Snapshot => Task::Snapshot {
+            label: run.label.clone().unwrap_or_default(),
+            by: run.requested_by.clone(),
+        },
+        RunTask::Restore => Task::Restore { snapshot: subject },
     }
 }
 
@@ -104,6 +122,7 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     let mode = Mode::parse(&job.mode)?;
     check_rights(&job, &server, &target, &settings)?;
     check_target(&target, &job.key)?;
+    check_mark(&target, &settings, task)?;
     let (options, auth, policy) = connection_parts(&server, settings.method)?;
     let (mut candidates, columns_given) = candidates(&target, &settings, task, &job.key)?;
     add_columns_of_runs(job_id, &target, &settings, &mut candidates)?;
@@ -156,7 +175,8 @@ fn check_rights(job: &Job, server: &Server, target: &Target, settings: &Settings
         .into());
     }
     let mut needed = vec!["SELECT", "INSERT", "UPDATE"];
-    if settings.on_missing == OnMissing::Delete && job.mode == "replace" {
+    let removes = job.mode == "replace" || settings.deleted_when.is_some() || settings.reconcile_every.is_some();
+    if settings.on_missing == OnMissing::Delete && removes {
         needed.push("DELETE");
     }
     if let Some(missing) = role::missing_privilege(target.owner, target.oid, &needed)? {
@@ -238,32 +258,51 @@ fn add_columns_of_runs(job: i64, target: &Target, settings: &Settings, candidate
     Ok(())
 }
 
+/// What copies the target, or takes something back, works with the columns that are left.
+fn takes_what_is_there(task: &Task) -> bool {
+    matches!(
+        task,
+        Task::RollBack { .. } | Task::Snapshot { .. } | Task::Restore { .. }
+    )
+}
+
+/// With `on_missing` mark the target has the column for it. A rollback works with what is left.
+fn check_mark(target: &Target, settings: &Settings, task: &Task) -> Result<()> {
+    match task {
+        _ if takes_what_is_there(task) => Ok(()),
+        _ if settings.on_missing != OnMissing::Mark => Ok(()),
+        _ => target.expect_mark(),
+    }
+}
+
 /// The columns that the job names, or every column that can be written with the member of its name.
-/// A rollback works with those that are left.
+/// What copies the target or puts it back works with those that are left.
 pub(super) fn candidates(
     target: &Target,
     settings: &Settings,
     task: &Task,
     key: &[String],
 ) -> Result<(Vec<Candidate>, bool)> {
-    let rolls_back = matches!(task, Task::RollBack { .. });
+    let takes_what_is_there = takes_what_is_there(task);
+    let marks = settings.on_missing == OnMissing::Mark && target.column(DELETED_AT).is_some();
+    // Whatever comes is not gone: the mark is taken off by filling it with nothing.
+    let unmark = marks.then(|| (DELETED_AT.to_owned(), SingularQuery::nothing(), None));
     if let Some(columns) = &settings.columns {
         let wanted = columns
             .iter()
-            .filter(|c| !rolls_back || target.column(&c.name).is_some());
+            .filter(|c| !takes_what_is_there || target.column(&c.name).is_some());
         let named = wanted.map(|c| {
             target.expect_column(&c.name)?;
             Ok((c.name.clone(), c.query.clone(), c.default.clone()))
         });
-        return Ok((named.collect::<Result<_>>()?, true));
+        let named: Vec<_> = named.collect::<Result<_>>()?;
+        return Ok((named.into_iter().chain(unmark).collect(), true));
     }
     // A key is only ever inserted, and an INSERT may override an identity.
     let is_writable = |c: &&TargetColumn| !c.generated && (!c.identity_always || key.contains(&c.name));
     let writable = target.columns.iter().filter(is_writable);
-    Ok((
-        writable
-            .map(|c| (c.name.clone(), SingularQuery::member(&c.name), None))
-            .collect(),
-        false,
-    ))
+    let members = writable
+        .filter(|c| !marks || c.name != DELETED_AT)
+        .map(|c| (c.name.clone(), SingularQuery::member(&c.name), None));
+    Ok((members.chain(unmark).collect(), false))
 }

@@ -7,12 +7,12 @@ use crate::store::state::{self, State};
 use crate::store::{brought, page, run, undo};
 use sluice_core::Result;
 use sluice_core::cursor::Watch;
-use sluice_core::data::{Column, Mapping, SingularQuery, content_hash};
+use sluice_core::data::{Aside, Column, Mapping, SingularQuery, content_hash};
 use sluice_core::error::{Error, HttpError, InternalError};
 use sluice_core::http::Method;
 use sluice_core::job::Mode;
 use sluice_core::pagination::{KnownPage, PageToken, Position};
-use sluice_core::settings::{OnNewField, Verify};
+use sluice_core::settings::{OnMissing, OnNewField, Verify};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// The read of a held run, as publishing needs it.
 pub fn of_generation(work: &Work, plan: &Plan, generation: i64) -> Result<ReadState> {
     let mut state = state::load(work.job, clock::now())?;
-    (state.total_first, state.total_last, state.longest_pause) = run::held_facts(work.run)?;
+    (state.total_first, state.total_last, state.longest_pause) = run::read_facts(work.run)?;
     // The state speaks of the latest read.
     state.definition = None;
     let pages = page::of_generation(work.job, generation)?;
@@ -123,7 +123,10 @@ pub fn resume_or_begin(work: &Work, plan: &Plan) -> Result<ReadState> {
         || plan.settings.verify == Verify::Always
         || is_verification_due(plan, &state);
     let known = match (state.published_generation, &mapping) {
-        (Some(published), Some(_)) if !state.direct => page::known_stored(work.job, published)?,
+        (Some(_), Some(_)) if !state.direct => match state.whole_generation {
+            Some(whole) => page::known_stored(work.job, whole)?,
+            None => HashMap::new(),
+        },
         // A page that is not decoded does not tell how far it reaches.
         _ if plan.settings.cursor.is_some() => HashMap::new(),
         (Some(published), Some(_)) if !verifying => page::known(work.job, published)?,
@@ -145,6 +148,22 @@ pub fn resume_or_begin(work: &Work, plan: &Plan) -> Result<ReadState> {
         began: Instant::now(),
         state,
     })
+}
+
+/// Begins a read whose pages are in the store; its generation.
+pub fn begin_stored(work: &Work, plan: &Plan) -> Result<i64> {
+    let now = clock::now();
+    let former = state::load(work.job, now)?;
+    leave(work, plan, &former)?;
+    let beginning = state::Beginning {
+        definition: &definition(plan),
+        direct: false,
+        bound: None,
+        now,
+    };
+    let generation = state::begin_read(work.job, &beginning)?;
+    run::set_generation(work.run, generation)?;
+    Ok(generation)
 }
 
 /// Begins a read again at its first page, because the remote does not know a token of its own any more. The generation
@@ -186,6 +205,29 @@ const MOST_RESTARTS: u32 = 3;
 
 fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<State> {
     let former = state::load(work.job, now)?;
+    let half_loaded = leave(work, plan, &former)?;
+    let replaces = plan.mode == Mode::Replace;
+    let first = replaces && former.published_generation.is_none() && !half_loaded && is_empty(plan)?;
+    let reconciles = is_reconciliation_due(plan, &former);
+    let bound = match reconciles {
+        true => None,
+        false => bound(plan, &former)?,
+    };
+    let beginning = state::Beginning {
+        definition,
+        direct: !replaces && !reconciles || first,
+        bound: bound.as_deref(),
+        now,
+    };
+    state::begin_read(work.job, &beginning)?;
+    if first {
+        undo::keep(work.job, &undo::UndoBatch::first_load(work.run))?;
+    }
+    state::load(work.job, now)
+}
+
+/// Gives up the read in progress, if there is one. Whether it was a first load.
+fn leave(work: &Work, plan: &Plan, former: &State) -> Result<bool> {
     // A first load that was given up has rows in the target already: they are this job's own, and the pages that they
     // came from are what the next read is compared with.
     let half_loaded =
@@ -197,20 +239,7 @@ fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<S
         // Its first pages are in the target, whatever the published ones say.
         state::void_skip(work.job)?;
     }
-    let replaces = plan.mode == Mode::Replace;
-    let first = replaces && former.published_generation.is_none() && !half_loaded && is_empty(plan)?;
-    let bound = bound(plan, &former)?;
-    let beginning = state::Beginning {
-        definition,
-        direct: !replaces || first,
-        bound: bound.as_deref(),
-        now,
-    };
-    state::begin_read(work.job, &beginning)?;
-    if first {
-        undo::keep(work.job, &undo::UndoBatch::first_load(work.run))?;
-    }
-    state::load(work.job, now)
+    Ok(half_loaded)
 }
 
 /// Pages that are asked for only where they are others than the published ones: where a page of that hash need not be
@@ -238,6 +267,12 @@ pub fn conditions(plan: &Plan, read: &ReadState) -> Result<HashMap<u64, KnownPag
 /// Whether the read in progress is one of the whole collection.
 fn is_whole(plan: &Plan, state: &State) -> bool {
     plan.mode == Mode::Replace || !state.direct
+}
+
+/// Whether a job that reads what changed is to read everything now. The first read does that anyway.
+fn is_reconciliation_due(plan: &Plan, state: &State) -> bool {
+    let every = plan.settings.reconcile_every.filter(|_| state.cursor.is_some());
+    every.is_some_and(|every| state.whole_ago.is_none_or(|ago| ago >= every.as_secs_f64()))
 }
 
 /// From where on a new read asks. An empty target is filled from the beginning, whatever was read into it before.
@@ -291,7 +326,7 @@ pub struct MappingParts {
     columns: Vec<Column>,
     key: Vec<String>,
     fingerprint: String,
-    watch: Option<Watch>,
+    aside: Aside,
 }
 
 impl MappingParts {
@@ -310,11 +345,14 @@ impl MappingParts {
             columns: columns.collect(),
             key: plan.job.key.clone(),
             fingerprint: fingerprint(plan),
-            watch: plan
-                .settings
-                .cursor
-                .as_ref()
-                .map(|cursor| Watch::new(cursor, clock::now().0)),
+            aside: Aside {
+                watch: plan
+                    .settings
+                    .cursor
+                    .as_ref()
+                    .map(|cursor| Watch::new(cursor, clock::now().0)),
+                deleted_when: plan.settings.deleted_when.clone(),
+            },
         }
     }
 
@@ -323,7 +361,7 @@ impl MappingParts {
         let chosen = self
             .columns
             .iter()
-            .filter(|c| used(&c.name) || self.key.contains(&c.name));
+            .filter(|c| used(&c.name) || self.key.contains(&c.name) || c.query == SingularQuery::nothing());
         let columns: Vec<Column> = chosen.cloned().collect();
         let key = self
             .key
@@ -331,10 +369,7 @@ impl MappingParts {
             .map(|k| columns.iter().position(|c| c.name == *k))
             .collect::<Option<Vec<_>>>()?;
         let mapping = Mapping::new(self.records.clone(), columns, key, &self.fingerprint);
-        Some(match &self.watch {
-            Some(watch) => mapping.watching(watch.clone()),
-            None => mapping,
-        })
+        Some(mapping.with_aside(self.aside.clone()))
     }
 }
 
@@ -349,7 +384,7 @@ fn fingerprint(plan: &Plan) -> String {
 /// Identifies everything that decides what a read is: a read is never continued under another definition.
 pub fn definition(plan: &Plan) -> String {
     let text = format!(
-        "{}|{}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
+        "{}|{}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
         plan.options.base_url,
         plan.job.path,
         plan.settings.method,
@@ -365,6 +400,8 @@ pub fn definition(plan: &Plan) -> String {
         plan.settings.columns,
         plan.settings.on_bad_record,
         plan.settings.cursor,
+        plan.settings.deleted_when,
+        plan.settings.on_missing == OnMissing::Mark,
         plan.job.key,
         plan.target.fingerprint(),
         plan.target.oid,

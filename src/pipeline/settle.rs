@@ -3,17 +3,26 @@
 //! Here the watermark moves, and nowhere else: to the highest value of a read that is complete and in which nothing can
 //! have slipped past. It never moves back.
 
-use super::batch::signed;
+use super::apply::Applier;
+use super::batch::{current_target, signed};
+use super::brought::Sources;
 use super::plan::Plan;
-use super::publish::{Publication, finish_published, tidy};
+use super::publish::{Occasion, Publication, finish_published, tidy};
 use super::read::{self, MappingParts, ReadState};
 use super::rejects::Rejects;
+use super::sweep::sweep;
 use super::{Ended, Work, brought};
-use crate::pg::{clock, failpoint, transaction};
+use crate::pg::relation::Target;
+use crate::pg::{clock, failpoint, shmem, transaction};
+use crate::store::run::Counts;
 use crate::store::state::{self, State};
-use crate::store::{page, run};
+use crate::store::{self, job, page, run};
 use sluice_core::cursor::{Cursor, Evidence, moved};
-use sluice_core::guard::{self, Decision, Live, ReadFacts};
+use sluice_core::data::Mapping;
+use sluice_core::guard::{self, Decision, KeptBack, Live, ReadFacts};
+use sluice_core::job::Mode;
+use sluice_core::run::RunStatus;
+use sluice_core::settings::OnMissing;
 use sluice_core::target::TargetError;
 use sluice_core::{Error, Result, data};
 use std::sync::Arc;
@@ -42,7 +51,12 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
     rejects.refuse_all(records.unsigned_abs())?;
     if state.bound.is_none() {
         state::note_read(work.job, records)?;
-        match guard::decide(&facts(records), &live(&state), &plan.settings) {
+        let decision = guard::decide(&facts(records), &live(&state), &plan.settings);
+        run::note_answer(work.run, decision.state())?;
+        if read.whole {
+            state::count_empty_reads(work.job, records)?;
+        }
+        match decision {
             Decision::Publish { .. } => {}
             Decision::Hold(kept) => return Ok(Verdict::Held(kept.reason())),
             Decision::RollBack(kept) => return Ok(Verdict::KeptBack(TargetError::from(kept).into())),
@@ -56,9 +70,13 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
         .ok_or(data::DataError::NoColumns)?;
     // An answer to a request for changes says nothing of how many records there are.
     let rows = match state.bound {
-        None => (records - state.duplicates - signed(rejects.count()?.all)).max(0),
+        None => (records - state.duplicates - state.tombstones - signed(rejects.count()?.all)).max(0),
         Some(_) => state.published_rows,
     };
+    let target = current_target(plan)?;
+    if let Some(kept) = remove_announced(work, plan, (&target, &mapping), read.generation, Occasion::Read)? {
+        return Ok(Verdict::Held(kept.reason()));
+    }
     let cursor = watermark(work, plan, read, &state)?;
     let read_now = ReadState { state, ..read.clone() };
     finish_published(
@@ -77,6 +95,62 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
     )?;
     failpoint::hit("publish.before_commit");
     Ok(Verdict::Settled)
+}
+
+/// Removes the rows of a read's tombstones; None where they are not too many to be believed.
+fn remove_announced(
+    work: &Work,
+    plan: &Plan,
+    (target, mapping): (&Target, &Arc<Mapping>),
+    generation: i64,
+    occasion: Occasion,
+) -> Result<Option<KeptBack>> {
+    if plan.settings.deleted_when.is_none() || plan.settings.on_missing == OnMissing::Keep || plan.mode == Mode::Replace
+    {
+        return Ok(None);
+    }
+    let state = state::load(work.job, clock::now())?;
+    let (rows_before, announced) = Sources::new(plan, &state, mapping)?.announced(generation)?;
+    let found = announced.len() as u64;
+    let live = Live {
+        rows_before,
+        candidates_gone: found,
+        gone_confirmed: found,
+    };
+    if let (Occasion::Read, Some(kept)) = (occasion, guard::decide_tombstones(&live, &plan.settings)) {
+        return Ok(Some(kept));
+    }
+    if !announced.is_empty() {
+        let applier = Applier::new(target, mapping)?;
+        let outcome = sweep(work, plan, &applier, &announced.iter().collect::<Vec<_>>())?;
+        run::add_counts(
+            work.run,
+            &Counts {
+                deleted: signed(outcome.deleted),
+                ..Counts::default()
+            },
+        )?;
+    }
+    store::brought::apply(work.job, generation)?;
+    failpoint::hit("settle.swept");
+    Ok(None)
+}
+
+/// Removes what a person has approved: the rows of the tombstones that a held run brought. Its other rows were there when
+/// it was held, and the watermark moves with the next run, which reads the same again.
+pub fn approved(work: &Work, plan: &Plan, generation: i64) -> Result<Ended> {
+    transaction::run(|| {
+        let state = state::load(work.job, clock::now())?;
+        let mapping = read::known_mapping(plan, &state).ok_or(data::DataError::NoColumns)?;
+        run::note_published(work.run, &state::position(work.job)?, 0, None)?;
+        let target = current_target(plan)?;
+        remove_announced(work, plan, (&target, &mapping), generation, Occasion::Approved)?;
+        let now = clock::now();
+        run::finish(work.run, RunStatus::Succeeded, now)?;
+        job::plan_after_success(&plan.job, shmem::started_at(work.slot), now)
+    })?;
+    transaction::run(|| tidy(work, plan))?;
+    Ok(Ended::Published)
 }
 
 fn facts(records: i64) -> ReadFacts {

@@ -15,6 +15,7 @@ pub mod retry;
 pub mod role;
 pub mod run;
 pub mod secret;
+pub mod snapshot;
 pub mod state;
 pub mod undo;
 

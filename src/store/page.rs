@@ -32,6 +32,8 @@ pub struct Body<'a> {
     pub records: i64,
     pub body: &'a [u8],
     pub keys: &'a [u8],
+    /// Of its tombstones.
+    pub gone: Option<&'a [u8]>,
 }
 
 /// Writes the ledger entries of a batch.
@@ -56,6 +58,27 @@ pub fn record(job: i64, generation: i64, run: i64, entries: &[Entry]) -> Result<
     execute(sql, &args).map(drop)
 }
 
+/// Makes a page of one read a page of another, as what its text has become since: (number, hash).
+pub fn repeat(job: i64, (from, to): (i64, i64), run: i64, (number, hash): (i64, &[u8])) -> Result<()> {
+    let sql = include_str!("../../sql/query/repeat_page.sql");
+    let args = [
+        job.into(),
+        from.into(),
+        number.into(),
+        to.into(),
+        run.into(),
+        hash.to_vec().into(),
+    ];
+    execute(sql, &args).map(drop)
+}
+
+/// How many pages of a read have a content that is no longer stored.
+pub fn lost_bodies(job: i64, generation: i64) -> Result<i64> {
+    let sql = "SELECT count(*) FROM sluice._page AS p WHERE p.job_id = $1 AND p.generation = $2 AND p.records > 0 \
+               AND NOT EXISTS (SELECT FROM sluice._page_body AS b WHERE b.job_id = p.job_id AND b.hash = p.hash)";
+    Ok(value::<i64>(sql, &[job.into(), generation.into()])?.unwrap_or(0))
+}
+
 /// Keeps the contents of a batch's pages, each unless it is there already.
 pub fn keep_bodies(job: i64, bodies: &[Body<'_>]) -> Result<()> {
     let sql = include_str!("../../sql/query/keep_bodies.sql");
@@ -65,6 +88,7 @@ pub fn keep_bodies(job: i64, bodies: &[Body<'_>]) -> Result<()> {
         of_each(bodies, |b| b.records).into(),
         of_each(bodies, |b| b.body).into(),
         of_each(bodies, |b| b.keys).into(),
+        of_each(bodies, |b| b.gone).into(),
     ];
     execute(sql, &args).map(drop)
 }
@@ -170,6 +194,12 @@ pub fn keys(job: i64, hash: &[u8]) -> Result<Option<Vec<u8>>> {
     value::<Vec<u8>>(sql, &[job.into(), hash.to_vec().into()])
 }
 
+/// The compressed keys of a page's tombstones.
+pub fn gone(job: i64, hash: &[u8]) -> Result<Option<Vec<u8>>> {
+    let sql = "SELECT gone FROM sluice._page_body WHERE job_id = $1 AND hash = $2";
+    value::<Vec<u8>>(sql, &[job.into(), hash.to_vec().into()])
+}
+
 /// Records of a read so far.
 pub fn records(job: i64, generation: i64) -> Result<i64> {
     let sql = "SELECT coalesce(sum(records), 0)::bigint FROM sluice._page WHERE job_id = $1 AND generation = $2";
@@ -182,11 +212,11 @@ pub fn keep_only(job: i64, generations: &[i64]) -> Result<()> {
     execute(sql, &[job.into(), generations.to_vec().into()]).map(drop)
 }
 
-/// The pages of the job's first load, whatever reads came after it.
-pub fn of_first_load(job: i64) -> Result<Vec<Vec<u8>>> {
+/// The pages of the first load that this run began.
+pub fn of_first_load(job: i64, run: i64) -> Result<Vec<Vec<u8>>> {
     rows(
         include_str!("../../sql/query/pages_of_first_load.sql"),
-        &[job.into()],
+        &[job.into(), run.into()],
         |r| r.need(1),
     )
 }

@@ -28,6 +28,10 @@ pub struct State {
     /// How often this read was begun again for a lost token.
     pub restarts: u32,
     pub duplicates: i64,
+    /// Complete reads in a row, up to the last one, that had no record.
+    pub empty_reads: i32,
+    /// Records of this read that are no rows.
+    pub tombstones: i64,
     pub published_generation: Option<i64>,
     pub published_rows: i64,
     pub published_version: Option<Vec<u8>>,
@@ -43,6 +47,10 @@ pub struct State {
     pub cursor: Option<String>,
     /// How far the read in progress reaches.
     pub reach: Reach,
+    /// The mapping of the last published read of the whole collection.
+    pub whole_version: Option<Vec<u8>>,
+    /// Seconds since the last published read of everything began.
+    pub whole_ago: Option<f64>,
     /// From where on the read in progress asks; None: for everything.
     pub bound: Option<String>,
 }
@@ -74,10 +82,14 @@ fn read(r: &Row) -> Result<State> {
             unreadable: unsigned(r.need(23)?),
             ahead: unsigned(r.need(24)?),
         },
+        whole_ago: r.get(25)?,
         bound: r.get(26)?,
         total_pages: r.get(27)?,
         restarts: u32::try_from(r.need::<i32>(28)?).unwrap_or(0),
         published_definition: r.get(29)?,
+        whole_version: r.get(30)?,
+        tombstones: r.need(31)?,
+        empty_reads: r.need(32)?,
     })
 }
 
@@ -120,6 +132,12 @@ pub fn begin_read(job: i64, read: &Beginning<'_>) -> Result<i64> {
     Ok(returning(sql, &args, |r| r.need(1))?.expect("UPDATE … RETURNING of an existing row"))
 }
 
+/// What the read declared, and its longest pause in seconds.
+pub fn note_declared(job: i64, first: Option<i64>, last: Option<i64>, longest_pause: f64) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET total_first = $2, total_last = $3, longest_pause = $4 WHERE job_id = $1";
+    execute(sql, &[job.into(), first.into(), last.into(), longest_pause.into()]).map(drop)
+}
+
 /// Keeps the columns that the first page had.
 pub fn set_mapped(job: i64, columns: &[String], target: &str) -> Result<()> {
     let sql = "UPDATE sluice._job_state SET mapped_columns = $2, mapped_target = $3 WHERE job_id = $1";
@@ -134,7 +152,8 @@ pub fn set_definition(job: i64, definition: &str) -> Result<()> {
 
 /// A first load that is given up: what it wrote is the job's own, and the next read is compared with its pages.
 pub fn adopt_half_load(job: i64) -> Result<()> {
-    let sql = "UPDATE sluice._job_state SET published_generation = generation, whole_generation = generation, skip_valid = false, \
+    let sql = "UPDATE sluice._job_state SET published_generation = generation, whole_generation = generation, \
+               whole_version = NULL, skip_valid = false, \
                published_rows = coalesce((SELECT sum(p.records) FROM sluice._page AS p \
                WHERE p.job_id = $1 AND p.generation = _job_state.generation), 0) WHERE job_id = $1";
     execute(sql, &[job.into()]).map(drop)
@@ -152,6 +171,7 @@ pub struct Advance {
     pub total: Option<i64>,
     pub total_pages: Option<i64>,
     pub duplicates: i64,
+    pub tombstones: i64,
     /// How far the read reaches with this batch, and the batch's records that say nothing of it.
     pub reach: Reach,
     pub now: Timestamp,
@@ -174,6 +194,7 @@ pub fn advance(step: &Advance) -> Result<()> {
         signed(step.reach.unreadable).into(),
         signed(step.reach.ahead).into(),
         step.total_pages.into(),
+        step.tombstones.into(),
     ];
     match execute(sql, &args)? {
         1 => Ok(()),
@@ -264,6 +285,13 @@ pub fn note_read(job: i64, records: i64) -> Result<()> {
         &[job.into(), records.into()],
     )
     .map(drop)
+}
+
+/// Counts reads without a record that follow each other.
+pub fn count_empty_reads(job: i64, records: i64) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET empty_reads = CASE WHEN $2 = 0 THEN empty_reads + 1 ELSE 0 END \
+               WHERE job_id = $1";
+    execute(sql, &[job.into(), records.into()]).map(drop)
 }
 
 /// A run failed, or an answer was kept back.

@@ -27,6 +27,7 @@ mod formats; // answers in CSV and lines of JSON
 mod gone; // which missing rows are removed, and when
 mod guards; // answers that must never destroy data
 mod hard_weather; // broken transfers, limits, a collection that moves
+mod histories; // random sequences of everything that undo has to do with
 mod hostile_owner; // whose code never runs with more rights than its own
 mod incremental; // reads of what changed, and their watermark
 mod lost_tokens; // tokens that the remote forgets in mid-read
@@ -38,13 +39,16 @@ mod preview; // the first records as they would be stored
 mod refresh; // a refresh: what readers see, what is written, what is left alone
 mod refused_records; // what PostgreSQL would not take: which record, which column
 mod rejects; // records that could not become rows: kept aside while the others are written
+mod replay; // publishing again what is stored, without the network
 mod replays; // rejected records: who sees them, and how they are tried again
 mod retries; // the retry queue: what waits, and when it is tried again
 mod roles; // who a run acts as, several databases, names of every kind
 mod serving; // launcher, scheduler, workers
+mod snapshots; // full copies on demand, and back
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
 mod targets; // tables of every kind, databases of other encodings
+mod tombstones; // rows that are gone: removed, marked, kept; reads of everything now and then
 mod unchanged; // pages that the remote says are unchanged
 mod undo; // taking published runs back
 mod waiting; // for the remote, holding nothing

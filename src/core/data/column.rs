@@ -1,5 +1,6 @@
 //! Which part of a record goes into which column, and as what type.
 
+use super::deleted::DeletedWhen;
 use super::path::SingularQuery;
 use super::tree::Tree;
 use crate::cursor::Watch;
@@ -106,10 +107,18 @@ pub struct Mapping {
     pub columns: Vec<Column>,
     /// Positions in `columns`; may be empty.
     pub key: Vec<usize>,
-    /// Where a record says how far the read reaches; no column of a row.
-    pub watch: Option<Watch>,
+    pub aside: Aside,
     version: MappingVersion,
     tree: Tree,
+}
+
+/// What is looked at in a record and goes into no column.
+#[derive(Debug, Clone, Default)]
+pub struct Aside {
+    /// How far the read reaches.
+    pub watch: Option<Watch>,
+    /// Whether the record says that the row is gone. Part of the version: such a record is no row.
+    pub deleted_when: Option<DeletedWhen>,
 }
 
 /// A hash of everything that changes what a page becomes: two equal versions make equal rows of equal pages.
@@ -128,22 +137,37 @@ impl Mapping {
             records,
             columns,
             key,
-            watch: None,
+            aside: Aside::default(),
             version,
             tree,
         }
     }
 
-    /// The same mapping, watching a cursor besides. Rows become what they were.
-    pub fn watching(mut self, watch: Watch) -> Mapping {
-        self.tree = Tree::of(self.columns.iter().map(|column| &column.query).chain([&watch.query]));
-        self.watch = Some(watch);
+    /// The same mapping with something looked at besides.
+    pub fn with_aside(mut self, aside: Aside) -> Mapping {
+        let root = SingularQuery::root();
+        let watched = aside.watch.as_ref().map(|watch| &watch.query);
+        let whole = aside.deleted_when.as_ref().map(|_| &root);
+        let columns = self.columns.iter().map(|column| &column.query);
+        self.tree = Tree::of(columns.chain(watched).chain(whole));
+        if let Some(when) = &aside.deleted_when {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(&self.version.0);
+            hasher.update(when.text().as_bytes());
+            self.version = MappingVersion(*hasher.finalize().as_bytes());
+        }
+        self.aside = aside;
         self
     }
 
-    /// How many values of a record are looked up.
+    /// How many values of a record are looked up: the columns', the cursor's, the whole record's.
     pub(crate) fn slots(&self) -> usize {
-        self.columns.len() + usize::from(self.watch.is_some())
+        self.columns.len() + usize::from(self.aside.watch.is_some()) + usize::from(self.aside.deleted_when.is_some())
+    }
+
+    /// Whether a column takes the whole record, so that nothing of it is left over.
+    pub(crate) fn has_whole_column(&self) -> bool {
+        self.columns.iter().any(|column| column.query.steps.is_empty())
     }
 
     pub fn version(&self) -> &MappingVersion {

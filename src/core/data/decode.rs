@@ -22,6 +22,10 @@ pub struct DecodedPage {
     /// For each record its key fields, in the key's order.
     pub keys: Vec<u8>,
     pub records: u32,
+    /// The key fields of each tombstone, which is no row.
+    pub gone: Vec<u8>,
+    /// For each tombstone, how many rows came before it.
+    pub gone_after: Vec<u32>,
     /// How far they reach; nothing where the mapping watches no cursor.
     pub reach: Reach,
 }
@@ -42,6 +46,8 @@ pub struct Sifted {
     pub page: DecodedPage,
     /// In the order of the page.
     pub rejects: Vec<Reject>,
+    /// The places of the tombstones, in the order of the page.
+    pub buried: Vec<u64>,
 }
 
 impl Sifted {
@@ -63,8 +69,14 @@ impl Sifted {
     /// The places of the records that became rows, in the order of the rows.
     pub fn places(&self) -> impl Iterator<Item = u64> {
         let mut rejected = self.rejects.iter().map(|reject| reject.record).peekable();
-        let records = u64::from(self.page.records) + self.rejects.len() as u64;
-        (1..=records).filter(move |place| rejected.next_if_eq(place).is_none())
+        let mut buried = self.buried.iter().copied().peekable();
+        (1..=self.records())
+            .filter(move |place| rejected.next_if_eq(place).is_none() && buried.next_if_eq(place).is_none())
+    }
+
+    /// All records of the page, whatever became of them.
+    pub fn records(&self) -> u64 {
+        u64::from(self.page.records) + (self.rejects.len() + self.buried.len()) as u64
     }
 }
 
@@ -115,13 +127,10 @@ fn sift_each(
     for raw in records.into_iter().map(RawValue::get) {
         let record = writer.place + 1;
         let walked = match JsonKind::of(raw) {
-            JsonKind::Object => mapping
-                .tree()
-                .walk_noting(raw, &mut writer.slots, &mut writer.notes)
-                .map_err(|_| DataError::UnreadableRecord {
-                    record,
-                    excerpt: excerpt(raw),
-                }),
+            JsonKind::Object => writer.walk(raw).map_err(|_| DataError::UnreadableRecord {
+                record,
+                excerpt: excerpt(raw),
+            }),
             found => Err(DataError::NotAnObject { record, found }),
         };
         match walked {
@@ -156,11 +165,12 @@ impl<'m, 'a> Writer<'m, 'a> {
             mapping,
             slots: vec![None; mapping.slots()],
             starts: vec![0; columns],
-            watcher: mapping.watch.as_ref().map(Watcher::new),
+            watcher: mapping.aside.watch.as_ref().map(Watcher::new),
             place: 0,
             sifted: Sifted {
                 page,
                 rejects: Vec::new(),
+                buried: Vec::new(),
             },
             notes: Notes::new(columns, inferring),
         }
@@ -168,17 +178,24 @@ impl<'m, 'a> Writer<'m, 'a> {
 
     /// Writes the record that the slots hold, and empties them. Of a record that does not fit no byte stays.
     fn take_record(&mut self) {
-        let (rows, keys) = (self.sifted.page.rows.len(), self.sifted.page.keys.len());
-        self.note_kinds();
-        match self.write_record() {
+        let page = &self.sifted.page;
+        let (rows, keys, gone) = (page.rows.len(), page.keys.len(), page.gone.len());
+        let written = match self.is_tombstone() {
+            true => self.write_tombstone(),
+            false => {
+                self.note_kinds();
+                self.write_record()
+            }
+        };
+        match written {
             Ok(()) => {
                 self.place += 1;
-                self.sifted.page.records += 1;
                 self.watch();
             }
             Err(error) => {
                 self.sifted.page.rows.truncate(rows);
                 self.sifted.page.keys.truncate(keys);
+                self.sifted.page.gone.truncate(gone);
                 self.pass_over(error);
             }
         }
@@ -192,6 +209,40 @@ impl<'m, 'a> Writer<'m, 'a> {
                 tally.add(JsonKind::of(raw));
             }
         }
+    }
+
+    /// Fills the slots from the text of a record.
+    fn walk(&mut self, record: &'a str) -> serde_json::Result<()> {
+        let tree = self.mapping.tree();
+        match self.mapping.has_whole_column() {
+            true => tree.walk(record, &mut self.slots),
+            false => tree.walk_noting(record, &mut self.slots, &mut self.notes),
+        }
+    }
+
+    fn is_tombstone(&self) -> bool {
+        let whole = self.slots.last().copied().flatten();
+        let when = self.mapping.aside.deleted_when.as_ref();
+        when.zip(whole).is_some_and(|(when, record)| when.holds(record))
+    }
+
+    /// Only the key counts: whatever else a tombstone has or lacks is no row's.
+    fn write_tombstone(&mut self) -> Result<(), DataError> {
+        let record = self.place + 1;
+        let mapping = self.mapping;
+        let page = &mut self.sifted.page;
+        for &at in &mapping.key {
+            let column = &mapping.columns[at];
+            let raw = self.slots[at].or(column.default.as_deref()).unwrap_or("null");
+            if raw == "null" {
+                let column = column.name.clone();
+                return Err(DataError::KeyMissing { record, column });
+            }
+            write_field(column, raw, &mut page.gone).map_err(|reason| misfit(record, column, raw, reason))?;
+        }
+        page.gone_after.push(page.records);
+        self.sifted.buried.push(record);
+        Ok(())
     }
 
     #[cold]
@@ -224,15 +275,11 @@ impl<'m, 'a> Writer<'m, 'a> {
         for (at, column) in mapping.columns.iter().enumerate() {
             self.starts[at] = page.rows.len();
             let raw = self.slots[at].or(column.default.as_deref()).unwrap_or("null");
-            write_field(column, raw, &mut page.rows).map_err(|reason| DataError::DoesNotFit {
-                record,
-                column: column.name.clone(),
-                type_name: column.ty.name(),
-                excerpt: excerpt(raw),
-                reason,
-            })?;
+            write_field(column, raw, &mut page.rows).map_err(|reason| misfit(record, column, raw, reason))?;
         }
-        self.write_key(record)
+        self.write_key(record)?;
+        self.sifted.page.records += 1;
+        Ok(())
     }
 
     fn write_key(&mut self, record: u64) -> Result<(), DataError> {
@@ -273,6 +320,17 @@ impl<'m, 'a> Writer<'m, 'a> {
                 .filter(|()| raw != "null")?;
         }
         (!key.is_empty()).then_some(key)
+    }
+}
+
+#[cold]
+fn misfit(record: u64, column: &Column, raw: &str, reason: super::Misfit) -> DataError {
+    DataError::DoesNotFit {
+        record,
+        column: column.name.clone(),
+        type_name: column.ty.name(),
+        excerpt: excerpt(raw),
+        reason,
     }
 }
 
@@ -319,6 +377,6 @@ impl<'a> DeserializeSeed<'a> for Record<'_, '_, 'a> {
         if JsonKind::of(raw) != JsonKind::Object {
             return Err(D::Error::custom("the record is not an object"));
         }
-        tree.walk(raw, &mut self.0.slots).map_err(D::Error::custom)
+        self.0.walk(raw).map_err(D::Error::custom)
     }
 }

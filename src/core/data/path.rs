@@ -54,6 +54,13 @@ impl SingularQuery {
         SingularQuery { steps: Vec::new() }
     }
 
+    /// A query that selects nothing from a record: an object has no elements.
+    pub fn nothing() -> SingularQuery {
+        SingularQuery {
+            steps: vec![Step::Element(0)],
+        }
+    }
+
     /// The query for one member of the root object, whatever its name.
     pub fn member(name: &str) -> SingularQuery {
         SingularQuery {

@@ -59,19 +59,18 @@ impl Tree {
         Ok(())
     }
 
-    /// The same for a record, whose members that no query goes into are noted.
+    /// The same for a record, whose members that no query goes into are noted: what takes it whole is no column.
     pub(super) fn walk_noting<'a>(
         &self,
         record: &'a str,
         slots: &mut [Option<&'a str>],
         notes: &mut Notes,
     ) -> serde_json::Result<()> {
-        if self.wants_whole() {
-            return self.walk(record, slots);
-        }
         let mut parser = serde_json::Deserializer::from_str(record);
         parser.deserialize_map(Members::noting(self, slots, notes))?;
-        parser.end()
+        parser.end()?;
+        self.put(record, slots);
+        Ok(())
     }
 
     /// Takes the raw text of a value that a step led to, and goes on into it.

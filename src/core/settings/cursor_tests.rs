@@ -98,6 +98,35 @@ fn a_wrong_cursor_says_what_it_must_be() {
 }
 
 #[test]
+fn reads_of_everything_and_tombstones_are_told() {
+    let document = r#"{"cursor": {"column": "at", "param": "since"}, "reconcile_every": "1 day", "deleted_when": "@.gone == true"}"#;
+    let settings = Settings::parse(document).expect("settings");
+    assert_eq!(settings.reconcile_every, Some(Duration::from_secs(86_400)));
+    assert_eq!(
+        settings.deleted_when.as_ref().map(|when| when.text()),
+        Some("@.gone == true")
+    );
+    let none = Settings::default();
+    assert_eq!((none.reconcile_every, none.deleted_when), (None, None));
+    for (document, message) in [
+        (
+            r#"{"reconcile_every": "1 day"}"#,
+            "setting \"reconcile_every\" needs setting \"cursor\"",
+        ),
+        (
+            r#"{"deleted_when": "$.deleted == true"}"#,
+            "setting \"deleted_when\" must be a logical expression of RFC 9535 on the record @",
+        ),
+        (
+            r#"{"on_missing": "mark", "columns": {"_deleted_at": "$.x"}}"#,
+            "setting \"columns._deleted_at\" has no effect here",
+        ),
+    ] {
+        assert_eq!(refused(document).to_string(), message, "{document}");
+    }
+}
+
+#[test]
 fn only_what_changes_the_records_voids_a_watermark() {
     let settings = |document: &str| Settings::parse(document).expect("settings");
     let before = settings(

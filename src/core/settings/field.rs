@@ -12,6 +12,7 @@ use super::keys::Keys;
 use super::object::{Members, Object};
 use super::size::{format_size, parse_size};
 use crate::connection::{ConfigError, Subject, found, nearest};
+use crate::data::DeletedWhen;
 use crate::data::path::SingularQuery;
 use crate::job::LONGEST_NAME;
 use crate::schedule::{format_interval, parse_interval};
@@ -202,6 +203,16 @@ impl<'a> Field<'a> {
 
     pub fn query(&self) -> Result<SingularQuery, ConfigError> {
         self.read_query(SingularQuery::parse)
+    }
+
+    /// A logical expression on a record.
+    pub fn expression(&self) -> Result<DeletedWhen, ConfigError> {
+        let (expected, example) = (
+            "a logical expression of RFC 9535 on the record @",
+            "\"@.deleted == true\"",
+        );
+        let text = self.text(expected, example)?;
+        DeletedWhen::parse(&text).ok_or_else(|| self.wrong(expected, example))
     }
 
     /// The name of a query parameter.

@@ -39,8 +39,10 @@ pub(super) const SETTINGS: Keys = Keys {
         "max_pause",
         "owner",
         "cursor",
+        "reconcile_every",
+        "deleted_when",
     ],
-    later: &["deleted_when", "turn", "depends_on", "run_when", "after_publish"],
+    later: &["turn", "depends_on", "run_when", "after_publish"],
 };
 
 pub(super) const CSV: Keys = Keys {
@@ -64,7 +66,7 @@ pub(super) const LIMITS: Keys = Keys {
     later: &[],
 };
 pub(super) const UNDO: Keys = Keys {
-    known: &["keep_runs", "keep_days"],
+    known: &["keep_runs", "keep_days", "keep_bytes"],
     later: &[],
 };
 /// The position in the data; pages have a cursor of their own.

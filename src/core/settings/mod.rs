@@ -22,11 +22,12 @@ use std::time::Duration;
 
 use crate::connection::{ConfigError, Subject};
 use crate::cursor::Cursor;
-use crate::data::Formats;
 use crate::data::path::SingularQuery;
+use crate::data::{DeletedWhen, Formats};
 use crate::http::Method;
 use crate::job::Mode;
 use crate::pagination::{Pagination, ParamPlace};
+use crate::target::DELETED_AT;
 use object::Object;
 
 pub use columns::ColumnSetting;
@@ -88,6 +89,10 @@ pub struct Settings {
     pub owner: Option<String>,
     /// What is asked for when the collection was read before; None: all of it, every time.
     pub cursor: Option<Cursor>,
+    /// How often a job with a cursor reads the whole collection all the same; None: never.
+    pub reconcile_every: Option<Duration>,
+    /// Which records say that their row is gone.
+    pub deleted_when: Option<DeletedWhen>,
 }
 
 /// What becomes of a read without records.
@@ -102,6 +107,8 @@ pub enum OnEmpty {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnMissing {
     Delete,
+    /// They stay, and the column `_deleted_at` says since when they are gone.
+    Mark,
     Keep,
 }
 
@@ -152,6 +159,8 @@ impl Settings {
             columns: columns.as_deref(),
         };
         let formats = format::read(&given)?;
+        let on_missing = on_missing(&given)?;
+        check_mark(on_missing, columns.as_deref())?;
         let paged = given.get("pagination");
         let sent = request::sent(&given)?;
         let pagination = pagination::read(paged.as_ref(), page_size, &places)?;
@@ -179,7 +188,7 @@ impl Settings {
             commit_every: parts::commit_every(&given)?,
             on_empty: on_empty(&given)?,
             max_shrink: given.get("max_shrink").map_or(Ok(0.5), |field| field.share())?,
-            on_missing: on_missing(&given)?,
+            on_missing,
             confirm_deletes: given.get("confirm_deletes").map_or(Ok(true), |field| field.truth())?,
             on_new_field: on_new_field(&given)?,
             on_bad_record: on_bad_record(&given)?,
@@ -199,7 +208,9 @@ impl Settings {
                 .interval("max_pause", Duration::from_secs(1)..=30 * DAY)?
                 .unwrap_or(HOUR),
             owner: given.get("owner").map(|field| field.name()).transpose()?,
+            reconcile_every: reconcile_every(&given, cursor.is_some())?,
             cursor,
+            deleted_when: given.get("deleted_when").map(|field| field.expression()).transpose()?,
         })
     }
 
@@ -238,11 +249,13 @@ impl Settings {
             pairs
         };
         self.formats == other.formats
+            && (self.method, &self.body) == (other.method, &other.body)
             && self.records == other.records
             && columns(self) == columns(other)
             && sorted(&self.params) == sorted(&other.params)
             && sorted(&self.headers) == sorted(&other.headers)
             && place(self) == place(other)
+            && self.deleted_when == other.deleted_when
     }
 }
 
@@ -275,10 +288,39 @@ fn on_new_field(given: &Object<'_>) -> Result<OnNewField, ConfigError> {
 }
 
 fn on_missing(given: &Object<'_>) -> Result<OnMissing, ConfigError> {
-    let words = [("delete", OnMissing::Delete), ("keep", OnMissing::Keep)];
-    Ok(given
-        .choice("on_missing", &words, &["mark"])?
-        .unwrap_or(OnMissing::Delete))
+    let words = [
+        ("delete", OnMissing::Delete),
+        ("mark", OnMissing::Mark),
+        ("keep", OnMissing::Keep),
+    ];
+    Ok(given.choice("on_missing", &words, &[])?.unwrap_or(OnMissing::Delete))
+}
+
+/// The column that says when a row was gone is not filled from records.
+fn check_mark(on_missing: OnMissing, columns: Option<&[ColumnSetting]>) -> Result<(), ConfigError> {
+    let names_it = columns.is_some_and(|columns| columns.iter().any(|column| column.name == DELETED_AT));
+    if on_missing != OnMissing::Mark || !names_it {
+        return Ok(());
+    }
+    Err(SettingsFault::NoEffect {
+        subject: Subject::setting(&format!("columns.{DELETED_AT}")),
+        because: "With on_missing \"mark\" this column says since when a row is gone.",
+        instead: "Give the column another name.",
+    }
+    .into())
+}
+
+fn reconcile_every(given: &Object<'_>, has_cursor: bool) -> Result<Option<Duration>, ConfigError> {
+    let every = given.interval("reconcile_every", Duration::from_secs(60)..=366 * DAY)?;
+    if every.is_some() && !has_cursor {
+        return Err(SettingsFault::Needs {
+            subject: Subject::setting("reconcile_every"),
+            needs: "cursor".to_owned(),
+            because: "Without a cursor each read is as whole as any other.",
+        }
+        .into());
+    }
+    Ok(every)
 }
 
 fn on_bad_record(given: &Object<'_>) -> Result<OnBadRecord, ConfigError> {

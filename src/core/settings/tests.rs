@@ -154,12 +154,10 @@ fn an_unknown_key_names_its_nearest_neighbour() {
 #[test]
 fn what_the_design_has_and_this_release_has_not_is_named() {
     for document in [
-        r#"{"deleted_when": "@.deleted == true"}"#,
         r#"{"turn": {"pages": 1}}"#,
         r#"{"depends_on": ["x"]}"#,
         r#"{"run_when": "x"}"#,
         r#"{"after_publish": "f"}"#,
-        r#"{"on_missing": "mark"}"#,
     ] {
         let error = refused(document);
         assert_eq!(error.sqlstate(), "0A000", "{document}: {error}");

@@ -10,13 +10,16 @@
 //! it; everything here belongs to that transaction. Statements are prepared once an [`Applier`] and outlive
 //! transactions. The target's shape is looked at again, under the writer's lock, before each batch.
 
+mod copies;
 mod dropped;
+mod mark;
 mod shape;
 mod undo;
 mod write;
 
+pub use copies::{Copied, OwnKeys, Restorer, copied_columns, read_all};
 pub use dropped::{SentKeys, dropped_message};
-pub use undo::{Reverted, UndoText, preview_revert, revert};
+pub use undo::{Reverted, UndoText, Values, inserted_keys, preview_revert, revert};
 
 use crate::pg::copy::copy_rows;
 use crate::pg::relation::Target;
@@ -187,14 +190,18 @@ impl Applier {
             let incoming = self.settle(session, self.incoming(session, pages, kept)?);
             let filter = || self.statements.filter.get(session, &self.text);
             let changed = incoming.named(session, INCOMING, || filter().rowset(session));
-            let mut outcome = changed.named(session, CHANGED, || match keep {
-                _ if changed.is_empty() => Ok(Outcome::default()),
-                KeepUndo::Yes => self.write_keeping(session),
-                KeepUndo::No => Ok(self.write(session)),
-            })?;
+            let mut outcome = self.write_changed(session, &changed, keep)?;
             outcome.unchanged = incoming.len() - changed.len();
             outcome.duplicates = count_records(pages) - incoming.len();
             Ok(outcome)
+        })
+    }
+
+    fn write_changed(&self, session: &Session, changed: &Rowset, keep: KeepUndo) -> Result<Outcome> {
+        changed.named(session, CHANGED, || match keep {
+            _ if changed.is_empty() => Ok(Outcome::default()),
+            KeepUndo::Yes => self.write_keeping(session),
+            KeepUndo::No => Ok(self.write(session)),
         })
     }
 
@@ -204,12 +211,8 @@ impl Applier {
         self.lock_shape()?;
         let _exact = Pinned::exact_text();
         session(|session| {
-            let mut gone = RowsetWriter::new(session, &self.key, &self.target.full_name());
-            for key in keys.iter().collect::<HashSet<_>>() {
-                gone.add(key_fields(key))?;
-            }
-            let find = || self.statements.find_gone.get(session, &self.text);
-            let found = gone.finish().named(session, GONE, || find().texts(session));
+            let gone = self.keys(session, keys)?;
+            let found = self.find_keys(session, gone);
             if found.is_empty() {
                 return Ok(Outcome::default());
             }
@@ -227,6 +230,20 @@ impl Applier {
                 ..Outcome::default()
             })
         })
+    }
+
+    fn keys(&self, session: &Session, keys: &[&[u8]]) -> Result<RowsetWriter> {
+        let mut rows = RowsetWriter::new(session, &self.key, &self.target.full_name());
+        for key in keys.iter().collect::<HashSet<_>>() {
+            rows.add(key_fields(key))?;
+        }
+        Ok(rows)
+    }
+
+    /// Address, key and all columns of the rows with these keys, locked.
+    fn find_keys(&self, session: &Session, keys: RowsetWriter) -> Vec<Vec<Option<String>>> {
+        let find = || self.statements.find_gone.get(session, &self.text);
+        keys.finish().named(session, GONE, || find().texts(session))
     }
 
     /// Takes a first load back: deletes the rows of these pages that are still as they came. How many, and the keys

@@ -89,6 +89,10 @@ SELECT sluice.create_job('p', 'shop', '/products', mode => 'upsert', settings =>
 SELECT sluice.create_job('p', 'shop', '/products', mode => 'upsert', settings => '{"cursor": {"column": "at", "param": "since", "format": "text", "lookback": "1 h"}}');
 SELECT sluice.create_job('p', 'shop', '/products', mode => 'upsert', settings => '{"params": {"since": 1}, "cursor": {"column": "at", "param": "since"}}');
 SELECT sluice.create_job('p', 'shop', '/products', mode => 'upsert', settings => '{"cursor": {"column": "at", "param": "since", "template": "at ge 1"}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"deleted_when": "@.deleted = true"}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"reconcile_every": "1 day"}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"on_missing": "mark", "columns": {"_deleted_at": "$.x"}}');
+SELECT sluice.alter_job('products', settings => '{"on_missing": "mark"}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"headers": {"Authorization": "Bearer hunter2"}}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"params": {"api_key": "hunter2"}}');
 -- Changing a job.

@@ -231,3 +231,44 @@ fn whatever_changes_the_rows_changes_the_mapping_version() {
     assert!(versions.iter().all(|version| *version != base));
     assert_eq!(base.to_string().len(), 64);
 }
+
+#[test]
+fn a_tombstone_needs_a_key_and_is_no_row() {
+    use crate::cursor::{Cursor, CursorFormat, Watch};
+    use crate::data::{Aside, DeletedWhen};
+    let column = |name: &str, ty| Column {
+        name: name.into(),
+        query: SingularQuery::member(name),
+        ty,
+        default: None,
+    };
+    let cursor = Cursor {
+        query: SingularQuery::member("at"),
+        param: "since".into(),
+        template: None,
+        format: CursorFormat::EpochS,
+        lookback: std::time::Duration::ZERO,
+    };
+    let columns = vec![column("n", ColumnType::Int4), column("id", ColumnType::Int8)];
+    let plain = Mapping::new(SingularQuery::root(), columns, vec![1], "t");
+    let aside = |deleted_when| Aside {
+        watch: Some(Watch::new(&cursor, 0)),
+        deleted_when,
+    };
+    let mapping = plain.clone().with_aside(aside(DeletedWhen::parse("@.gone == true")));
+    assert_ne!(mapping.version(), plain.version(), "other records become rows");
+    assert_eq!(plain.clone().with_aside(aside(None)).version(), plain.version());
+    let text = r#"[{"id": 1, "n": 1, "at": 5}, {"gone": true, "id": 2, "n": "x", "at": 9}, {"id": 3, "n": 3, "at": 7},
+                   {"at": 8, "id": 4, "gone": true}]"#;
+    let page = decode(text, &mapping).expect("a page");
+    assert_eq!((page.records, page.gone_after.as_slice()), (2, &[1, 2][..]));
+    let ids = |keys: &[u8]| crate::data::split_keys(keys, 1).map(|key| key[11]).collect::<Vec<_>>();
+    assert_eq!((ids(&page.keys), ids(&page.gone)), (vec![1, 3], vec![2, 4]));
+    assert_eq!(
+        page.reach.highest.as_deref(),
+        Some("9"),
+        "a tombstone tells how far the read reaches, too"
+    );
+    let error = decode(r#"[{"id": 1, "n": 1}, {"gone": true}]"#, &mapping).unwrap_err();
+    assert!(matches!(error, DataError::KeyMissing { record: 2, .. }), "{error:?}");
+}
