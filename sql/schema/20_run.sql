@@ -84,7 +84,26 @@ CREATE TABLE sluice._page (
     last_modified text,
     total       bigint,
     total_pages bigint,
+    -- Below which row of the job's `foreach` query the page lies: identifies its values.
+    parent      bytea,
     PRIMARY KEY (job_id, generation, number)
+);
+
+-- The rows of a job's `foreach` query in a read, and what became of each.
+CREATE TABLE sluice._parent (
+    job_id        bigint NOT NULL REFERENCES sluice._job ON DELETE CASCADE,
+    generation    bigint NOT NULL,
+    ordinal       bigint NOT NULL,
+    identity      bytea NOT NULL,
+    columns       jsonb NOT NULL,
+    state         text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'reading', 'done', 'failed')),
+    first_page    bigint,
+    pages         bigint NOT NULL DEFAULT 0,
+    records       bigint NOT NULL DEFAULT 0,
+    -- It failed, and its pages of the read before stand for it.
+    kept          boolean NOT NULL DEFAULT false,
+    error_message text,
+    PRIMARY KEY (job_id, generation, ordinal)
 );
 
 -- The records text of a page, once for all pages that equal it, compressed; and the keys in it.

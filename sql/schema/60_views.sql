@@ -152,6 +152,21 @@ FROM sluice._ingest AS q
 JOIN sluice._visible_job AS j ON j.id = q.job_id
 JOIN sluice._job_state AS t ON t.job_id = j.id;
 
+-- The parents of the latest read of a job with the setting "foreach". Their values are data: they are for roles with the
+-- rights of the job's owner.
+CREATE VIEW sluice.sync_parents WITH (security_barrier) AS
+SELECT j.name AS data_type,
+       p.generation,
+       p.ordinal,
+       p.state,
+       p.pages,
+       p.records,
+       p.error_message,
+       CASE WHEN j.own THEN p.columns END AS columns
+FROM sluice._parent AS p
+JOIN sluice._visible_job AS j ON j.id = p.job_id
+JOIN sluice._job_state AS t ON t.job_id = p.job_id AND t.generation = p.generation;
+
 CREATE VIEW sluice.sync_progress WITH (security_barrier) AS
 SELECT w.pid,
        j.name AS data_type,

@@ -4,7 +4,7 @@ use super::connections::no_usage;
 use super::target::{Found, Wish, check_key, find_or_create, may_become_owner, warn_of_others};
 use super::{caller_name, given, here, operable_job, own_job, require_server, wake};
 use crate::pg::report::or_raise;
-use crate::pg::{catalog, identity, relation, shmem, spi};
+use crate::pg::{catalog, identity, query, relation, shmem, spi};
 use crate::store::connection::{self, Server};
 use crate::store::job::{self, Job};
 use crate::store::{drift, role, run, state};
@@ -13,6 +13,7 @@ use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::drift::{Shape, columns_hash};
+use sluice_core::foreach;
 use sluice_core::job::{JobName, JobPath, Mode, Priority};
 use sluice_core::schedule::Schedule;
 use sluice_core::settings::{OnMissing, Settings};
@@ -73,6 +74,7 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
     let priority = Priority::parse(words.priority)?;
     let schedule = Schedule::parse(words.schedule)?;
     let settings = Settings::parse(wish.document)?;
+    check_parents(wish.path, &settings)?;
     settings.check_mode(mode)?;
     if job::exists(wish.job)? {
         return Err(CallError::JobExists { name: wish.job.into() }.into());
@@ -118,6 +120,17 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
     tell(&new, &found)?;
     warn_of_others(&new, &found.target)?;
     Ok(id)
+}
+
+/// Checks that the query of parents is one SELECT that gives what path, parameters and columns take from it.
+fn check_parents(path: &str, settings: &Settings) -> Result<()> {
+    let Some(parents) = &settings.foreach else {
+        return Ok(());
+    };
+    let queries = settings.columns.iter().flatten().map(|column| &column.query);
+    let wanted = foreach::wanted(path, &settings.params, queries)?;
+    let columns = query::columns(&parents.query).map_err(CallError::Parents)?;
+    Ok(foreach::covers(&columns, wanted.into_iter()).map_err(CallError::Parents)?)
 }
 
 /// Refuses a method that the connection's owner has not allowed.
@@ -240,6 +253,9 @@ fn alter(name: &str, change: &Change) -> Result<()> {
         && let Some(server) = connection::by_oid(job.server)?
     {
         check_method(&server, &parsed)?;
+    }
+    if change.path.is_some() || change.settings.is_some() {
+        check_parents(&job.path, &parsed)?;
     }
     job::update(&job)?;
     if !reads_the_same(&before, &job) {

@@ -43,6 +43,7 @@ pub fn find_or_create(wish: &Wish, settings: &Settings) -> Result<Found> {
     };
     match resolve(&name.to_string())? {
         Some(oid) => existing(wish, settings, oid),
+        None if settings.foreach.is_some() => Err(JobFault::NeedsTable { name: wish.job.into() }.into()),
         None => create(wish, settings, &name),
     }
 }

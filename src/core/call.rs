@@ -2,6 +2,7 @@
 
 use crate::class::Class;
 use crate::error::Explain;
+use crate::foreach::QueryFault;
 use crate::run::RunStatus;
 use crate::sql_text::quote;
 
@@ -106,6 +107,14 @@ pub enum CallError {
     PayloadKind { found: String },
     #[error("the payload is larger than {limit} bytes")]
     PayloadSize { bytes: i64, limit: i64 },
+    #[error("setting \"foreach.query\" {0}")]
+    Parents(QueryFault),
+    #[error("no parent could be read")]
+    NoParentRead,
+    #[error("setting \"foreach.query\" took longer than {limit:?}")]
+    ParentsTimeout { limit: std::time::Duration },
+    #[error("setting \"foreach.query\" has more than {limit} rows")]
+    TooManyParents { limit: u64 },
     /// Payloads come faster than they are written, or nobody looks at those that were set aside.
     #[error("the queue of job \"{name}\" is full")]
     QueueFull { name: String, payloads: i64, bytes: i64 },
@@ -134,7 +143,7 @@ impl Explain for CallError {
     fn class(&self) -> Class {
         match self {
             CallError::Stopped => Class::Cancelled,
-            CallError::RunTimeout { .. } => Class::Timeout,
+            CallError::RunTimeout { .. } | CallError::ParentsTimeout { .. } => Class::Timeout,
             CallError::QueueFull { .. } => Class::Resource,
             _ => Class::Config,
         }
@@ -174,9 +183,11 @@ impl Explain for CallError {
             CallError::UnknownLevel { .. } | CallError::RecordCount { .. } => "22023",
             CallError::UnknownTarget { .. } => "42P01",
             CallError::WorkerDidNotStart { .. } => "58000",
-            CallError::Stopped | CallError::RunTimeout { .. } => "57014",
-            CallError::RunLimit { .. } | CallError::PayloadSize { .. } => "54000",
+            CallError::Stopped | CallError::RunTimeout { .. } | CallError::ParentsTimeout { .. } => "57014",
+            CallError::RunLimit { .. } | CallError::PayloadSize { .. } | CallError::TooManyParents { .. } => "54000",
             CallError::PayloadKind { .. } => "22023",
+            CallError::Parents(QueryFault::NoColumn { .. }) => "42703",
+            CallError::Parents(_) | CallError::NoParentRead => "22023",
             CallError::QueueFull { .. } => "53400",
             CallError::FromPage => "0A000",
             // What the run ended with takes its place where that is known: see `carried_sqlstate`.
@@ -217,6 +228,12 @@ impl Explain for CallError {
                 Some(format!("Since it was made, something has changed: {obstacle}."))
             }
             CallError::RunEnded { error, .. } => Some(ended_detail(error)),
+            CallError::Parents(QueryFault::NoColumn { columns, .. }) => {
+                Some(format!("Its columns are {}.", columns.join(", ")))
+            }
+            CallError::Parents(_) => {
+                Some("Each of its rows is a parent; it is run before each read, as the run-as role.".into())
+            }
             CallError::PayloadKind { found } => Some(format!("It is a JSON {found}.")),
             CallError::PayloadSize { bytes, .. } => Some(format!("Its text has {bytes} bytes.")),
             CallError::QueueFull { payloads, bytes, .. } => Some(format!(
@@ -266,6 +283,11 @@ impl Explain for CallError {
             CallError::RunTimeout { .. } => "It goes on at its checkpoint with the next run; the limit is the setting timeouts.run.".into(),
             CallError::RunLimit { what, .. } => format!("Raise or remove the setting limits.{what}."),
             CallError::UnboundSecret { name } => format!("Set it with one: SELECT sluice.set_secret({}, '…', origin => 'https://…').", literal(name)),
+            CallError::Parents(QueryFault::NoColumn { name, .. }) => format!("Add it to the query, or take {{{name}}} out of path, params and columns."),
+            CallError::Parents(_) => "For example: \"SELECT id FROM shop.orders WHERE status = 'open'\".".into(),
+            CallError::NoParentRead => "SELECT columns, error_message FROM sluice.sync_parents says why; check the job's path.".into(),
+            CallError::ParentsTimeout { .. } => "Make it faster, or raise the setting foreach.timeout.".into(),
+            CallError::TooManyParents { .. } => "Narrow the query, or split the job.".into(),
             CallError::UnknownTarget { .. } => "Leave the target out to see the table that create_job would make.".into(),
             CallError::RecordCount { .. } => "For example: max_records => 10".into(),
             CallError::NoRetry { job } => format!("SELECT sluice.start_sync({}) runs it now.", literal(job)),

@@ -11,6 +11,7 @@ pub mod data;
 pub mod discover;
 pub mod drift;
 pub mod error;
+pub mod foreach;
 pub mod guard;
 pub mod http;
 pub mod ingest;

@@ -6,6 +6,7 @@ use super::plan::Plan;
 use super::read::{MappingParts, ReadState};
 use sluice_core::Result;
 use sluice_core::data::{self, Mapping, Noted, PageHash, Sifted};
+use sluice_core::foreach::Parent;
 use sluice_core::http::Response;
 use sluice_core::pagination::{KnownPage, Pagination, Source};
 use sluice_core::settings::OnBadRecord;
@@ -22,6 +23,8 @@ pub struct Arrived {
     pub bytes: u64,
     /// None: the page equals one that was published already.
     pub fresh: Option<Fresh>,
+    /// The parent below which it was read.
+    pub parent: Option<[u8; 32]>,
 }
 
 /// The content of a page that is new.
@@ -73,6 +76,8 @@ pub struct Decoder {
     known: HashMap<Vec<u8>, u64>,
     store: bool,
     on_bad_record: OnBadRecord,
+    /// Whether a column takes a value of the parent.
+    takes_parent: bool,
 }
 
 impl Decoder {
@@ -87,6 +92,7 @@ impl Decoder {
             known: read.known.clone(),
             store: read.whole,
             on_bad_record: plan.settings.on_bad_record,
+            takes_parent: plan.takes_parent(),
         })
     }
 
@@ -117,11 +123,12 @@ impl Decoder {
         let parts = self.parts.as_ref();
         let chosen = parts.and_then(|parts| parts.mapping(|name| members.iter().any(|m| m == name)));
         let mapping = Arc::new(chosen.ok_or(data::DataError::NoColumns)?);
-        // The first page alone is asked for before any other, so nothing races for an empty cell but an empty page.
-        if !members.is_empty() {
-            self.set_mapping(&mapping);
+        if members.is_empty() {
+            return Ok(mapping);
         }
-        Ok(mapping)
+        // The first pages below several parents may come at the same moment: one of them decides.
+        let mut cell = self.mapping.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(cell.get_or_insert(mapping)))
     }
 }
 
@@ -129,6 +136,43 @@ impl Decode for Decoder {
     type Page = Arrived;
 
     fn decode(&self, response: &Response) -> Result<(Arrived, PageFacts)> {
+        self.page(response, None)
+    }
+
+    fn unchanged(&self, known: &KnownPage) -> Arrived {
+        Arrived {
+            hash: PageHash(known.digest),
+            records: known.records,
+            bytes: 0,
+            fresh: None,
+            parent: None,
+        }
+    }
+}
+
+/// Decodes the pages below one parent.
+pub struct BelowParent {
+    pub decoder: Arc<Decoder>,
+    pub parent: Parent,
+}
+
+impl Decode for BelowParent {
+    type Page = Arrived;
+
+    fn decode(&self, response: &Response) -> Result<(Arrived, PageFacts)> {
+        self.decoder.page(response, Some(&self.parent))
+    }
+
+    fn unchanged(&self, known: &KnownPage) -> Arrived {
+        Arrived {
+            parent: Some(self.parent.identity()),
+            ..self.decoder.unchanged(known)
+        }
+    }
+}
+
+impl Decoder {
+    fn page(&self, response: &Response, parent: Option<&Parent>) -> Result<(Arrived, PageFacts)> {
         let total_at = self.pagination.total().and_then(Source::in_body);
         let pages_at = self.pagination.total_pages().and_then(Source::in_body);
         let next_at = self.pagination.next().and_then(Source::in_body);
@@ -140,18 +184,24 @@ impl Decode for Decoder {
             return Err(data::DataError::NoNextInRows.into());
         }
         let located = body.locate(&self.records, &others)?;
-        let text = located.text;
+        let text = match parent {
+            Some(parent) if self.takes_parent => Cow::Owned(parent.put_into(located.text)?),
+            _ => Cow::Borrowed(located.text),
+        };
+        let text = text.as_ref();
         let mapping = self.mapping_for(text)?;
         let hash = data::hash(text, mapping.version());
-        let arrived = match self.known.get(hash.0.as_slice()) {
+        let mut arrived = match self.known.get(hash.0.as_slice()) {
             Some(records) => Arrived {
                 hash,
                 records: *records,
                 bytes: text.len() as u64,
                 fresh: None,
+                parent: None,
             },
             None => self.fresh(text, hash, &mapping)?,
         };
+        arrived.parent = parent.map(Parent::identity);
         let mut picked = located.picked.into_iter();
         let total = total_at.and_then(|_| picked.next().flatten());
         let total_pages = pages_at.and_then(|_| picked.next().flatten());
@@ -166,17 +216,6 @@ impl Decode for Decoder {
         Ok((arrived, facts))
     }
 
-    fn unchanged(&self, known: &KnownPage) -> Arrived {
-        Arrived {
-            hash: PageHash(known.digest),
-            records: known.records,
-            bytes: 0,
-            fresh: None,
-        }
-    }
-}
-
-impl Decoder {
     /// Decodes a page again, whose mapping is no longer the one in use.
     pub fn decode_anew(&self, arrived: &Arrived, mapping: &Arc<Mapping>) -> Result<Option<Arrived>> {
         let stale = arrived
@@ -185,8 +224,11 @@ impl Decoder {
             .filter(|f| f.mapping.version() != mapping.version());
         let Some(fresh) = stale else { return Ok(None) };
         let text = fresh.content.text().ok_or_else(collect::lost)?;
-        self.fresh(&text, data::hash(&text, mapping.version()), mapping)
-            .map(Some)
+        let anew = self.fresh(&text, data::hash(&text, mapping.version()), mapping)?;
+        Ok(Some(Arrived {
+            parent: arrived.parent,
+            ..anew
+        }))
     }
 
     fn fresh(&self, text: &str, hash: PageHash, mapping: &Arc<Mapping>) -> Result<Arrived> {
@@ -216,6 +258,7 @@ impl Decoder {
                 noted,
                 wanted,
             }),
+            parent: None,
         })
     }
 }

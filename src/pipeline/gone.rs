@@ -7,7 +7,7 @@ use super::plan::Plan;
 use super::read::ReadState;
 use crate::pg::latch;
 use crate::store::state::State;
-use crate::store::{ingest, missing, page, reject};
+use crate::store::{ingest, missing, page, parent, reject};
 use sluice_core::Result;
 use sluice_core::data::{self, Mapping};
 use sluice_core::error::{Error, InternalError};
@@ -28,6 +28,10 @@ pub struct Compared {
     pub rows_before: u64,
     /// The ledger has every page from the first to the last.
     pub gapless: bool,
+    /// Every parent was read, or what it had before stands for it.
+    pub complete: bool,
+    /// What was read is one page, or one page below each parent.
+    pub single: bool,
     /// Keys of this job's rows that the read does not have.
     pub gone: Vec<Vec<u8>>,
     /// How many of them the complete read before did not have either.
@@ -119,6 +123,11 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
     // At least that many: some of them may be among the pages' rows.
     compared.rows_before = compared.rows_before.max(sent.before.len() as u64);
     compared.gapless = (1..).zip(&now).all(|(expected, (number, ..))| *number == expected);
+    compared.complete = parent::failed(job, generation)?.1 == 0;
+    compared.single = match plan.settings.foreach {
+        Some(_) => parent::most_pages(job, generation)? <= 1,
+        None => read.next_page <= 2,
+    };
     compared.records = records_of(&now);
     // A key that comes twice makes the order of pages matter: then every page is applied.
     if read.verifying || compared.duplicates > 0 || !same_mapping {

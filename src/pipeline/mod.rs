@@ -7,9 +7,9 @@
 //! ```
 //!
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
-//! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `collect` holds pages until `batch`
-//! writes and commits them; `new_fields` sees members that no column takes, `drift` writes them down, `evolve` gives them
-//! columns; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
+//! `decode` turns responses into pages on the fetch threads; `pages` drives the read, `parents` one below each row of a
+//! query; `collect` holds pages until `batch` writes and commits them; `new_fields` sees members that no column takes,
+//! `drift` writes them down, `evolve` gives them columns; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
 //! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `sweep` removes
 //! it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already, `settle` ends
 //! one whose rows are there, `brought` keeps what it brought; `ingest` writes what others sent us; `rollback` takes runs
@@ -30,6 +30,7 @@ mod ingest;
 mod named;
 mod new_fields;
 mod pages;
+mod parents;
 mod plan;
 pub mod preview;
 pub mod probe;

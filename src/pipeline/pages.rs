@@ -6,16 +6,18 @@ use super::decode::{Arrived, Decoder};
 use super::drift;
 use super::plan::{Plan, spacing};
 use super::read::{self, ReadState};
-use super::{Work, bgworker};
+use super::{Work, bgworker, parents};
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{clock, failpoint, latch, settings, signals, transaction};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::error::{Error, HttpError, InternalError};
 use sluice_core::http::status::says_token_lost;
+use sluice_core::pagination::Position;
 use sluice_core::retry::RetryPolicy;
-use sluice_fetch::{self as fetch, Failure, FetchedPage, Limits, Poll, Read, ReadSpec, Timeouts};
+use sluice_fetch::{self as fetch, Failure, FetchedPage, Gate, Limits, Poll, Read, ReadSpec, Timeouts};
 use sluice_fetch::{Transport, UreqTransport};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,7 +37,16 @@ pub enum Fetched {
 
 /// Reads all pages from the checkpoint on.
 pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<Fetched> {
-    let (spec, decoder) = transaction::run(|| Ok((spec(plan, read)?, Decoder::new(plan, read)?)))?;
+    if let Some(foreach) = &plan.settings.foreach {
+        return parents::fetch_all(work, plan, read, foreach).map(|()| Fetched::Whole);
+    }
+    let begin = || {
+        Ok((
+            spec(plan, read, read.position(plan.job.id)?)?,
+            Decoder::new(plan, read)?,
+        ))
+    };
+    let (spec, decoder) = transaction::run(begin)?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     let decoder = Arc::new(decoder);
     let (mut bell, rope) = latch::bell().map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
@@ -87,7 +98,7 @@ fn take_pages(
 }
 
 /// Whether a failure says that a token has expired which an earlier page of the read gave.
-fn lost_token(plan: &Plan, failure: &Failure) -> Option<Fetched> {
+pub(super) fn lost_token(plan: &Plan, failure: &Failure) -> Option<Fetched> {
     let Error::Http(HttpError::Status { remote, status, .. }) = &failure.error else {
         return None;
     };
@@ -114,7 +125,7 @@ pub(super) fn check_end(work: &Work, deadline: Option<(Instant, Duration)>) -> R
     }
 }
 
-fn wait(work: &Work, remote: &Read<Arrived>, bell: &mut latch::Bell) -> Result<()> {
+pub(super) fn wait(work: &Work, remote: &Read<Arrived>, bell: &mut latch::Bell) -> Result<()> {
     failpoint::hit("pages.waiting");
     let waiting = remote.waiting();
     let phase = if waiting.is_some() {
@@ -130,7 +141,7 @@ fn wait(work: &Work, remote: &Read<Arrived>, bell: &mut latch::Bell) -> Result<(
     })
 }
 
-fn note_page(work: &Work, page: &FetchedPage<Arrived>) {
+pub(super) fn note_page(work: &Work, page: &FetchedPage<Arrived>) {
     let pages = page.total_pages.or_else(|| {
         let total = page.total.filter(|_| page.number == 1 && page.records > 0)?;
         Some(total.div_ceil(page.records))
@@ -158,7 +169,7 @@ fn params(plan: &Plan, read: &ReadState) -> Vec<(String, String)> {
 }
 
 /// What the fetch threads are told: copies, since they may not look at settings themselves.
-fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
+pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>) -> Result<ReadSpec> {
     let s = &plan.settings;
     let most = plan.options.max_concurrency.unwrap_or(s.concurrency);
     Ok(ReadSpec {
@@ -175,6 +186,7 @@ fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
         concurrency: s.concurrency.min(most).max(1) as usize,
         caller_computes: read.direct,
         min_delay: spacing(&plan.options, s),
+        gate: Gate::default(),
         retry: RetryPolicy {
             attempts: s.retry.request_attempts,
             cap: s.retry.request_cap,
@@ -190,8 +202,12 @@ fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
             ahead: s.commit_every.bytes.min(MOST_AHEAD),
         },
         policy: plan.policy.clone(),
-        start: read.position(plan.job.id)?,
-        known: read::conditions(plan, read)?,
+        start,
+        // By numbers of pages: below parents they mean something else.
+        known: match s.foreach {
+            None => read::conditions(plan, read)?,
+            Some(_) => HashMap::new(),
+        },
         seed: clock::random_seed(),
     })
 }

@@ -15,6 +15,7 @@ use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::data::SingularQuery;
 use sluice_core::drift::{columns_hash, field};
+use sluice_core::foreach::parent_column;
 use sluice_core::http::{Auth, Method};
 use sluice_core::job::Mode;
 use sluice_core::run::{RunSource, RunTask};
@@ -36,6 +37,19 @@ pub struct Plan {
     pub candidates: Vec<Candidate>,
     /// Whether the job names its columns; otherwise the first page decides which of the candidates are used.
     pub columns_given: bool,
+}
+
+impl Plan {
+    /// Whether some column takes a value of the row below which its record is read.
+    pub fn takes_parent(&self) -> bool {
+        self.candidates.iter().any(|(name, ..)| self.is_of_parent(name))
+    }
+
+    /// Whether this one does.
+    pub fn is_of_parent(&self, column: &str) -> bool {
+        let mut named = self.candidates.iter().filter(|(name, ..)| name == column);
+        named.any(|(_, query, _)| parent_column(query).is_some())
+    }
 }
 
 /// What a run is for.

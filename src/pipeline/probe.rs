@@ -16,7 +16,7 @@ use sluice_core::job::JobPath;
 use sluice_core::retry::RetryPolicy;
 use sluice_core::settings::Settings;
 use sluice_fetch::probe::{self, Probed};
-use sluice_fetch::{Limits, ReadSpec, Timeouts};
+use sluice_fetch::{Gate, Limits, ReadSpec, Timeouts};
 use sluice_fetch::{Transport, UreqTransport};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -197,6 +197,7 @@ fn spec(question: &Question, auth: Auth) -> ReadSpec {
         concurrency: 1,
         caller_computes: false,
         min_delay: Duration::ZERO,
+        gate: Gate::default(),
         retry: RetryPolicy {
             attempts: 1,
             ..RetryPolicy::default()

@@ -19,7 +19,7 @@ use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, latch, transaction};
 use crate::store::run::{self, Counts};
-use crate::store::{ingest, job, missing, page, reject, retry, state, undo};
+use crate::store::{ingest, job, missing, page, parent, reject, retry, state, undo};
 use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Reason, Removals};
 use sluice_core::run::RunStatus;
@@ -210,10 +210,10 @@ impl Publishing<'_> {
         let declared = |total: Option<i64>| total.and_then(|t| u64::try_from(t).ok());
         Ok(ReadFacts {
             found: Found::Pages,
-            complete: true,
+            complete: compared.complete,
             gapless: compared.gapless,
             longest_pause: Duration::from_secs_f64(state.longest_pause.max(0.0)),
-            proof: self.plan.settings.pagination.is_proof() || self.read.next_page <= 2,
+            proof: self.plan.settings.pagination.is_proof() || compared.single,
             declared_first: declared(state.total_first),
             declared_last: declared(state.total_last),
             // A declared total counts tombstones, too.
@@ -448,6 +448,7 @@ pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
     missing::keep_only(work.job, &kept)?;
     brought::tidy(plan)?;
     reject::keep_only(work.job, &kept)?;
+    parent::keep_only(work.job, &kept)?;
     ingest::forget_keys(work.job)?;
     run::prune(work.job, KEPT_RUNS)?;
     Ok(())

@@ -82,7 +82,7 @@ impl ReadState {
             total_seen: self.state.total_last.and_then(|total| u64::try_from(total).ok()),
             pages_seen: self.state.total_pages.and_then(|pages| u64::try_from(pages).ok()),
             records: u64::try_from(self.records_before).unwrap_or(0),
-            before: page::seen(job, self.generation)?,
+            before: page::seen(job, self.generation, 1)?,
         }))
     }
 }
@@ -384,7 +384,7 @@ fn fingerprint(plan: &Plan) -> String {
 /// Identifies everything that decides what a read is: a read is never continued under another definition.
 pub fn definition(plan: &Plan) -> String {
     let text = format!(
-        "{}|{}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
+        "{}|{}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
         plan.options.base_url,
         plan.job.path,
         plan.settings.method,
@@ -402,6 +402,7 @@ pub fn definition(plan: &Plan) -> String {
         plan.settings.cursor,
         plan.settings.deleted_when,
         plan.settings.on_missing == OnMissing::Mark,
+        plan.settings.foreach,
         plan.job.key,
         plan.target.fingerprint(),
         plan.target.oid,

@@ -10,6 +10,7 @@ pub mod ingest;
 pub mod job;
 pub mod missing;
 pub mod page;
+pub mod parent;
 pub mod reject;
 pub mod retry;
 pub mod role;

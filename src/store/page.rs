@@ -23,6 +23,8 @@ pub struct Entry {
     pub total: Option<i64>,
     pub total_pages: Option<i64>,
     pub received_at: Timestamp,
+    /// Identifies the row of a `foreach` query below which the page lies.
+    pub parent: Option<Vec<u8>>,
 }
 
 /// What is kept of a page's content: both parts compressed.
@@ -54,6 +56,7 @@ pub fn record(job: i64, generation: i64, run: i64, entries: &[Entry]) -> Result<
         of_each(entries, |e| e.last_modified.clone()).into(),
         of_each(entries, |e| e.total).into(),
         of_each(entries, |e| e.total_pages).into(),
+        of_each(entries, |e| e.parent.clone()).into(),
     ];
     execute(sql, &args).map(drop)
 }
@@ -163,10 +166,19 @@ pub fn validated(job: i64, generation: i64) -> Result<HashMap<u64, KnownPage>> {
     Ok(found.into_iter().collect())
 }
 
-/// A read's pages so far, by which one that comes again is recognised.
-pub fn seen(job: i64, generation: i64) -> Result<Vec<Seen>> {
-    let sql = "SELECT token_in, records, hash FROM sluice._page WHERE job_id = $1 AND generation = $2";
-    rows(sql, &[job.into(), generation.into()], |r| {
+/// The pages of one parent in a read, in order: (number, hash, records).
+pub fn of_parent(job: i64, generation: i64, parent: &[u8]) -> Result<Vec<(i64, Vec<u8>, i64)>> {
+    let sql = "SELECT number, hash, records FROM sluice._page \
+               WHERE job_id = $1 AND generation = $2 AND parent = $3 ORDER BY number";
+    rows(sql, &[job.into(), generation.into(), parent.to_vec().into()], |r| {
+        Ok((r.need(1)?, r.need(2)?, r.need(3)?))
+    })
+}
+
+/// A read's pages from one on, by which one that comes again is recognised.
+pub fn seen(job: i64, generation: i64, from: i64) -> Result<Vec<Seen>> {
+    let sql = "SELECT token_in, records, hash FROM sluice._page WHERE job_id = $1 AND generation = $2 AND number >= $3";
+    rows(sql, &[job.into(), generation.into(), from.into()], |r| {
         Ok(Seen {
             token: PageToken(r.need(1)?),
             records: u64::try_from(r.need::<i64>(2)?).unwrap_or(0),

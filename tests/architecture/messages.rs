@@ -42,6 +42,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("run {run} of job \"{job}\" ended as {status}", "a run"),
     ("the run was stopped", "a run"),
     ("the run took longer than {limit:?}", "a run"),
+    ("no parent could be read", "a run"),
+    ("setting \"foreach.query\" took longer than {limit:?}", "a run"),
+    ("setting \"foreach.query\" has more than {limit} rows", "a run"),
     ("the collection has more {what} than the limit of {limit}", "a run"),
 ];
 

@@ -4,12 +4,13 @@ use crate::scene::{SOON, Scene, create_job, make_role};
 use sluice_e2e::{Cluster, Db};
 
 const LEVELS: [&str; 4] = ["monitor", "writer", "operator", "admin"];
-const VIEWS: [&str; 13] = [
+const VIEWS: [&str; 14] = [
     "sync_status",
     "sync_jobs",
     "sync_runs",
     "sync_held",
     "sync_ingest",
+    "sync_parents",
     "sync_progress",
     "sync_connection_health",
     "sync_connections",
@@ -195,6 +196,7 @@ fn writers_see_their_own_rows_and_monitors_and_operators_see_all() {
         let empty = [
             "sync_held",
             "sync_ingest",
+            "sync_parents",
             "sync_progress",
             "sync_drift",
             "sync_rejects",

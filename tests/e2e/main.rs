@@ -34,6 +34,7 @@ mod lost_tokens; // tokens that the remote forgets in mid-read
 mod modes; // upsert, keys of several columns, targets that were there before
 mod owner_settings; // which change nothing about the rows
 mod paging; // the other paginations, and what servers do at the last page
+mod parents; // collections below each row of a query
 mod posting; // reads by POST with a JSON body, and redirects
 mod preview; // the first records as they would be stored
 mod refresh; // a refresh: what readers see, what is written, what is left alone

@@ -15,6 +15,7 @@ pub(super) const SETTINGS: Keys = Keys {
         "records",
         "columns",
         "params",
+        "foreach",
         "headers",
         "method",
         "body",
@@ -45,6 +46,10 @@ pub(super) const SETTINGS: Keys = Keys {
     later: &["turn", "depends_on", "run_when", "after_publish"],
 };
 
+pub(super) const FOREACH: Keys = Keys {
+    known: &["query", "absent", "timeout"],
+    later: &[],
+};
 pub(super) const CSV: Keys = Keys {
     known: &["delimiter", "header", "columns", "encoding"],
     later: &[],
@@ -75,7 +80,7 @@ pub(super) const DATA_CURSOR: Keys = Keys {
     later: &[],
 };
 pub(super) const COLUMN: Keys = Keys {
-    known: &["path", "type", "default"],
+    known: &["path", "parent", "type", "default"],
     later: &[],
 };
 
