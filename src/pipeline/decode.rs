@@ -183,6 +183,9 @@ impl Decoder {
         if body.is_rows() && next_at.is_some() && !self.follows_keys() {
             return Err(data::DataError::NoNextInRows.into());
         }
+        if next_at.is_some() {
+            body.ends_in_a_record()?;
+        }
         let located = body.locate(&self.records, &others)?;
         let text = match parent {
             Some(parent) if self.takes_parent => Cow::Owned(parent.put_into(located.text)?),
@@ -199,7 +202,7 @@ impl Decoder {
                 fresh: None,
                 parent: None,
             },
-            None => self.fresh(text, hash, &mapping)?,
+            None => self.fresh(text, hash, &mapping, &|sifted| body.name_ragged(sifted))?,
         };
         arrived.parent = parent.map(Parent::identity);
         let mut picked = located.picked.into_iter();
@@ -224,15 +227,18 @@ impl Decoder {
             .filter(|f| f.mapping.version() != mapping.version());
         let Some(fresh) = stale else { return Ok(None) };
         let text = fresh.content.text().ok_or_else(collect::lost)?;
-        let anew = self.fresh(&text, data::hash(&text, mapping.version()), mapping)?;
+        // What is no record at all was told apart when the page came.
+        let name = |sifted: &mut Sifted| sifted.keep_unreadable(&fresh.sifted);
+        let anew = self.fresh(&text, data::hash(&text, mapping.version()), mapping, &name)?;
         Ok(Some(Arrived {
             parent: arrived.parent,
             ..anew
         }))
     }
 
-    fn fresh(&self, text: &str, hash: PageHash, mapping: &Arc<Mapping>) -> Result<Arrived> {
+    fn fresh(&self, text: &str, hash: PageHash, mapping: &Arc<Mapping>, name: &dyn Fn(&mut Sifted)) -> Result<Arrived> {
         let (mut sifted, noted) = data::sift_noting(text, mapping, self.new_fields.inferring())?;
+        name(&mut sifted);
         if self.on_bad_record == OnBadRecord::Fail && !sifted.rejects.is_empty() {
             return Err(sifted.rejects.swap_remove(0).error.into());
         }

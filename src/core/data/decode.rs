@@ -60,6 +60,24 @@ impl Sifted {
         }
     }
 
+    /// Takes over what the same page's rejects were that are no objects, whatever the mapping.
+    pub fn keep_unreadable(&mut self, before: &Sifted) {
+        let is_unreadable = |error: &DataError| {
+            matches!(
+                error,
+                DataError::NotAnObject { .. } | DataError::UnreadableRecord { .. }
+            )
+        };
+        for reject in self.rejects.iter_mut().filter(|reject| is_unreadable(&reject.error)) {
+            if let Ok(at) = before
+                .rejects
+                .binary_search_by_key(&reject.record, |former| former.record)
+            {
+                reject.error = before.rejects[at].error.clone();
+            }
+        }
+    }
+
     /// How many records have a readable key.
     pub fn with_key(&self) -> u64 {
         let rejected = self.rejects.iter().filter(|reject| reject.key.is_some()).count();
