@@ -1,6 +1,8 @@
 //! Makes a read visible, in one transaction: what differs is written, what is proven gone is removed.
 //!
 //! The guards decide inside that transaction, before its first write. Readers see the old rows or the new ones.
+//!
+//! Size: what one transaction decides and does, and in which order, is read in one place.
 
 use super::apply::{Applier, Outcome};
 use super::batch::{current_target, keep_undo_set, signed};
