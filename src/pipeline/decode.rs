@@ -167,6 +167,9 @@ impl Decoder {
         if body.is_rows() && next_at.is_some() && !self.follows_keys() {
             return Err(data::DataError::NoNextInRows.into());
         }
+        if next_at.is_some() {
+            body.ends_in_a_record()?;
+        }
         let located = body.locate(&self.records, &others)?;
         let text = match parent {
             Some(parent) if self.takes_parent => Cow::Owned(parent.put_into(located.text)?),
@@ -183,7 +186,7 @@ impl Decoder {
                 fresh: None,
                 parent: None,
             },
-            None => self.fresh(text, hash, &mapping)?,
+            None => self.fresh(&body, text, hash, &mapping)?,
         };
         arrived.parent = parent.map(Parent::identity);
         let mut picked = located.picked.into_iter();
@@ -200,8 +203,9 @@ impl Decoder {
         Ok((arrived, facts))
     }
 
-    fn fresh(&self, text: &str, hash: PageHash, mapping: &Mapping) -> Result<Arrived> {
+    fn fresh(&self, body: &data::Opened<'_>, text: &str, hash: PageHash, mapping: &Mapping) -> Result<Arrived> {
         let mut sifted = data::sift(text, mapping)?;
+        body.name_ragged(&mut sifted);
         if self.on_bad_record == OnBadRecord::Fail && !sifted.rejects.is_empty() {
             return Err(sifted.rejects.swap_remove(0).error.into());
         }

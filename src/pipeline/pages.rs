@@ -12,6 +12,7 @@ use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::error::{Error, HttpError, InternalError};
 use sluice_core::http::status::says_token_lost;
+use sluice_core::pagination::ParamPlace;
 use sluice_core::pagination::Position;
 use sluice_core::retry::RetryPolicy;
 use sluice_fetch::{self as fetch, Failure, FetchedPage, Gate, Limits, Poll, Read, ReadSpec, Timeouts};
@@ -151,25 +152,32 @@ pub(super) fn note_page(work: &Work, page: &FetchedPage<Arrived>) {
     });
 }
 
-/// The job's parameters, and where a read that goes on from the watermark begins.
-fn params(plan: &Plan, read: &ReadState) -> Vec<(String, String)> {
-    let mut params = plan.settings.params.clone();
-    if let (Some(cursor), Some(bound)) = (&plan.settings.cursor, &read.state.bound) {
-        params.push((cursor.param.clone(), bound.clone()));
+/// The job's parameters and its body, and in one of them where a read that goes on from the watermark begins.
+fn sent(plan: &Plan, read: &ReadState) -> (Vec<(String, String)>, Option<serde_json::Value>) {
+    let s = &plan.settings;
+    let (mut params, mut body) = (s.params.clone(), s.body.clone());
+    if let (Some(cursor), Some(bound)) = (&s.cursor, &read.state.bound) {
+        let value = match s.param_place {
+            ParamPlace::Query => bound.as_str().into(),
+            ParamPlace::Body => cursor.in_body(bound),
+        };
+        let added = s.param_place.add((&cursor.param, value), &mut params, &mut body);
+        added.expect("the settings are refused where the parameter has no place");
     }
-    params
+    (params, body)
 }
 
 /// What the fetch threads are told: copies, since they may not look at settings themselves.
 pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>) -> Result<ReadSpec> {
     let s = &plan.settings;
+    let (params, body) = sent(plan, read);
     let most = plan.options.max_concurrency.unwrap_or(s.concurrency);
     Ok(ReadSpec {
         base: plan.options.base_url.clone(),
         path: plan.job.path.clone(),
         method: s.method,
-        body: s.body.clone(),
-        params: params(plan, read),
+        body,
+        params,
         headers: s.headers.clone(),
         auth: plan.auth.clone(),
         pagination: s.pagination.clone(),

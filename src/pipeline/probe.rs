@@ -137,7 +137,7 @@ pub fn steps(question: &Question) -> Result<Vec<Probed>> {
 
 /// How many records a response holds where the settings say.
 fn count(response: &Response, settings: &Settings) -> Result<u64> {
-    let body = opened(response, settings)?;
+    let body = opened(response, settings)?.without_ragged()?;
     Ok(data::infer(body.locate(&settings.records, &[])?.text, u64::MAX)?.records)
 }
 

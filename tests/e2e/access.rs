@@ -21,7 +21,7 @@ const VIEWS: [&str; 13] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 42] = [
+const FUNCTIONS: [(&str, &str); 46] = [
     ("alter_job", "wa"),
     ("approve", "woa"),
     ("arm", "a"),
@@ -29,12 +29,14 @@ const FUNCTIONS: [(&str, &str); 42] = [
     ("clear_queue", "woa"),
     ("create_connection", "wa"),
     ("create_job", "wa"),
+    ("create_snapshot", "woa"),
     ("discard", "woa"),
     ("discover", "wa"),
     ("drop_connection", "wa"),
     ("drop_ingest", "woa"),
     ("drop_job", "wa"),
     ("drop_secret", "wa"),
+    ("drop_snapshot", "wa"),
     ("force_sync_all", "woa"),
     ("get_connection_health", "mwoa"),
     ("get_retry_queue", "mwoa"),
@@ -51,7 +53,9 @@ const FUNCTIONS: [(&str, &str); 42] = [
     ("process_sync_retries", "oa"),
     ("redrive", "woa"),
     ("remove_cron_jobs", "oa"),
+    ("replay", "wa"),
     ("replay_rejects", "woa"),
+    ("restore_snapshot", "woa"),
     ("resume_job", "woa"),
     ("retry_ingest", "woa"),
     ("retry_now", "woa"),

@@ -123,7 +123,7 @@ pub struct Aside {
 pub struct MappingVersion(pub [u8; 32]);
 
 /// Raised whenever the bytes that this crate makes of the same records change.
-const ENCODING: &str = "pg_sluice rows 1";
+const ENCODING: &str = "pg_sluice rows 2";
 
 impl Mapping {
     /// `target_fingerprint` stands for the target's shape: types that are not known here, constraints on them.

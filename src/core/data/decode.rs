@@ -3,7 +3,7 @@
 //! A record that does not fit is passed over and told; what is not an array of records in valid JSON is no page.
 
 use super::column::{Column, Mapping};
-use super::encode::encode;
+use super::encode::{encode, make_key};
 use super::error::{DataError, excerpt};
 use super::kind::{JsonKind, trim};
 use super::tree::Members;
@@ -207,7 +207,9 @@ impl<'m, 'a> Writer<'m, 'a> {
                 let column = column.name.clone();
                 return Err(DataError::KeyMissing { record, column });
             }
+            let key = page.gone.len();
             write_field(column, raw, &mut page.gone).map_err(|reason| misfit(record, column, raw, reason))?;
+            make_key(column.ty, &mut page.gone[key..]);
         }
         page.gone_after.push(page.records);
         self.sifted.buried.push(record);
@@ -261,7 +263,9 @@ impl<'m, 'a> Writer<'m, 'a> {
                 let column = self.mapping.columns[at].name.clone();
                 return Err(DataError::KeyMissing { record, column });
             }
+            let key = page.keys.len();
             page.keys.extend_from_slice(field);
+            make_key(self.mapping.columns[at].ty, &mut page.keys[key..]);
         }
         Ok(())
     }
@@ -283,10 +287,9 @@ impl<'m, 'a> Writer<'m, 'a> {
     fn key_of_slots(&self) -> Option<Vec<u8>> {
         let mut key = Vec::new();
         for &at in &self.mapping.key {
-            let raw = self.raw(at);
-            encode(self.mapping.columns[at].ty, raw, &mut key)
-                .ok()
-                .filter(|()| raw != "null")?;
+            let (raw, ty, start) = (self.raw(at), self.mapping.columns[at].ty, key.len());
+            encode(ty, raw, &mut key).ok().filter(|()| raw != "null")?;
+            make_key(ty, &mut key[start..]);
         }
         (!key.is_empty()).then_some(key)
     }

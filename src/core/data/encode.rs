@@ -39,6 +39,15 @@ pub(crate) fn encode(ty: ColumnType, raw: &str, out: &mut Vec<u8>) -> Result<(),
     }
 }
 
+/// Gives a field that [`encode`] made the form that all spellings of its value share, so that keys can be compared by
+/// their bytes.
+#[inline]
+pub(crate) fn make_key(ty: ColumnType, field: &mut [u8]) {
+    if ty == ColumnType::Numeric && field.len() > 4 {
+        numeric::shorten(&mut field[4..]);
+    }
+}
+
 #[inline]
 fn put(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Misfit> {
     out.extend_from_slice(&length(bytes.len())?);

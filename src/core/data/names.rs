@@ -20,12 +20,13 @@ pub(crate) fn column_names<'n>(members: impl Iterator<Item = &'n str>) -> Vec<St
         .collect()
 }
 
-/// PostgreSQL has neither empty names nor names with U+0000.
+/// PostgreSQL has neither empty names nor names with U+0000, and other control characters are no name to work with: the
+/// setting `columns` does not take them either.
 fn possible_name(member: &str) -> String {
     if member.is_empty() {
         "_".into()
     } else {
-        member.replace('\0', "_")
+        member.replace(char::is_control, "_")
     }
 }
 

@@ -163,6 +163,8 @@ impl Settings {
             columns: columns.as_deref(),
             params: &params,
             pagination: &pagination,
+            body: sent.body.as_ref(),
+            place: param_place,
         };
         let cursor = cursor::read(given.get("cursor"), &beside)?;
         let foreach = foreach::read(&given, columns.as_deref())?;

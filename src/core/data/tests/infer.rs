@@ -119,6 +119,10 @@ fn odd_names_are_kept_and_impossible_ones_replaced() {
     assert_eq!(names(&["a\"b;--", "Id", "id"]), ["a\"b;--", "Id", "id"]);
     assert_eq!(names(&["ctid", "xmin", "tableoid"]), ["ctid_1", "xmin_1", "tableoid_1"]);
     assert_eq!(names(&["", "a\0b", "a_b"]), ["_", "a_b", "a_b_1"]);
+    assert_eq!(
+        names(&["\u{1}ctl", "line\nbreak", "\u{9b}x"]),
+        ["_ctl", "line_break", "_x"]
+    );
 }
 
 #[test]
