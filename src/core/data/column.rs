@@ -25,6 +25,8 @@ pub enum ColumnType {
     Timestamp,
     Date,
     Uuid,
+    /// Of whatever elements; written as text.
+    Array,
     Other,
 }
 
@@ -62,7 +64,7 @@ impl ColumnType {
 
     pub fn format(self) -> FieldFormat {
         match self {
-            ColumnType::Other => FieldFormat::Text,
+            ColumnType::Array | ColumnType::Other => FieldFormat::Text,
             _ => FieldFormat::Binary,
         }
     }
@@ -85,6 +87,7 @@ impl ColumnType {
             ColumnType::Timestamp => "timestamp without time zone",
             ColumnType::Date => "date",
             ColumnType::Uuid => "uuid",
+            ColumnType::Array => "an array",
             ColumnType::Other => "another kind",
         }
     }
@@ -164,6 +167,11 @@ impl Mapping {
     /// How many values of a record are looked up: the columns', the cursor's, the whole record's.
     pub(crate) fn slots(&self) -> usize {
         self.columns.len() + usize::from(self.aside.watch.is_some()) + usize::from(self.aside.deleted_when.is_some())
+    }
+
+    /// Whether a column takes the whole record, so that nothing of it is left over.
+    pub(crate) fn has_whole_column(&self) -> bool {
+        self.columns.iter().any(|column| column.query.steps.is_empty())
     }
 
     pub fn version(&self) -> &MappingVersion {
