@@ -72,12 +72,13 @@ pub(super) fn all(subject: &Subject<'_>, seen: &Seen) -> Result<Vec<Finding>, Da
     let sample = paging.sample();
     let shape = columns::shape(&paging.first.text, &sample)?;
     let key = columns::likeliest_key(&columns::unique(&sample)?, &shape);
-    found.push(key_row(&shape, key));
+    let key_column = key.and_then(|key| column_of(subject, key));
+    found.push(key_row(&shape, key, key_column));
     found.extend(column_rows(&shape));
     found.push(cursor_row(seen.changes.as_ref()));
     let mode = Finding::new("mode", Some(json!("replace")));
     found.push(mode.because("Each read takes the whole collection; unchanged pages cost little."));
-    found.push(statement_row(subject, seen, paging, &shape, key)?);
+    found.push(statement_row(subject, seen, paging, &shape, key_column)?);
     Ok(found)
 }
 
@@ -125,13 +126,25 @@ fn total_row(paging: &Paging) -> Finding {
     }
 }
 
-fn key_row(shape: &Shape, key: Option<&ProposedColumn>) -> Finding {
+/// The column that a member goes into; None where the columns that were given leave it out.
+fn column_of<'a>(subject: &Subject<'a>, proposed: &'a ProposedColumn) -> Option<&'a str> {
+    let Some(columns) = &subject.settings.columns else {
+        return Some(&proposed.column.name);
+    };
+    let given = columns.iter().find(|column| column.query == proposed.column.query);
+    given.map(|column| column.name.as_str())
+}
+
+fn key_row(shape: &Shape, key: Option<&ProposedColumn>, column: Option<&str>) -> Finding {
     let records = shape.records;
     let few = (records < FEW).then(|| format!("Only {records} records were seen."));
     match key {
-        Some(key) => Finding::new("key", Some(json!([key.column.name])))
+        Some(key) => Finding::new("key", column.map(|column| json!([column])))
             .because(format!("{}: {records} of {records} distinct", key.column.name))
-            .but(few),
+            .but(match column {
+                Some(_) => few,
+                None => Some("The columns that were given leave it out.".into()),
+            }),
         None if records == 0 => Finding::new("key", None).but(Some("It needs records.")),
         None => Finding::new("key", None).but(Some(
             "No single member tells the records apart. Name several columns that do: key => ARRAY['shop', 'id'].",
@@ -183,7 +196,7 @@ fn statement_row(
     seen: &Seen,
     paging: &Paging,
     shape: &Shape,
-    key: Option<&ProposedColumn>,
+    key: Option<&str>,
 ) -> Result<Finding, DataError> {
     let missing = match (paging.first.count, &paging.scheme, key) {
         (0, ..) => Some("There are no records yet to make a table from."),
@@ -194,7 +207,7 @@ fn statement_row(
     if missing.is_some() {
         return Ok(Finding::new("create_job", None).but(missing));
     }
-    let key: Vec<String> = key.iter().map(|proposed| proposed.column.name.clone()).collect();
+    let key: Vec<String> = key.into_iter().map(str::to_owned).collect();
     let call = Call {
         name: subject.name,
         connection: subject.connection,
@@ -250,9 +263,9 @@ fn columns_setting(shape: &Shape) -> String {
 
 impl Paging {
     /// A paging that was given: the first page is all that is looked at.
-    pub(super) fn given(first: Page) -> Paging {
+    pub(super) fn given(first: Page, scheme: &str) -> Paging {
         Paging {
-            scheme: Some(Value::Null),
+            scheme: Some(serde_json::from_str(scheme).unwrap_or_default()),
             evidence: "The settings say it.".into(),
             doubt: None,
             size: None,

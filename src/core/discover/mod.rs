@@ -87,9 +87,10 @@ pub fn discover(subject: &Subject<'_>, first: &Response, send: &mut Send<'_>) ->
     view.identity = key.as_ref().map(|key| key.query.clone());
     let page = view.page(first)?;
     let mut prober = Prober::new(send, &view, &subject.remote.first);
-    let paging = match subject.has_given("pagination")? {
-        true => Paging::given(page),
-        false => paging::find(&mut prober, page, &subject.remote, key.as_ref()),
+    let given = subject.given()?.into_iter().find(|(name, _)| name == "pagination");
+    let paging = match given {
+        Some((_, scheme)) => Paging::given(page, &scheme),
+        None => paging::find(&mut prober, page, &subject.remote, key.as_ref()),
     };
     if !subject.has_given("cursor")? {
         seen.changes = changes::find(&mut prober, &paging.first)?;

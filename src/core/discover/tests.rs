@@ -546,3 +546,19 @@ fn an_empty_collection_says_nothing_about_a_key() {
         (Value::Null, "It needs records.")
     );
 }
+
+#[test]
+fn what_was_given_is_what_is_proposed_and_the_key_is_one_of_its_columns() {
+    let api = |_: &Query| ok(&json!(items(0, 30, 30)));
+    let given = |columns: &str| format!(r#"{{"pagination": {{"type": "none"}}, "columns": {columns}}}"#);
+    let found = look_with(&api, &given(r#"{"number": "$.id", "name": "$.name"}"#));
+    assert_eq!(found.proposal("pagination"), json!({"type": "none"}));
+    assert_eq!(found.proposal("key"), json!(["number"]));
+    assert!(found.evidence("create_job").contains("key => ARRAY['number']"));
+    let found = look_with(&api, &given(r#"{"price": "$.price"}"#));
+    assert_eq!(
+        (found.proposal("key"), found.proposal("create_job")),
+        (Value::Null, Value::Null)
+    );
+    assert_eq!(found.doubt("key"), "The columns that were given leave it out.");
+}
