@@ -76,6 +76,7 @@ pub struct Settings {
     pub on_missing: OnMissing,
     /// Rows are removed only when their absence is confirmed; default true.
     pub confirm_deletes: bool,
+    pub on_new_field: OnNewField,
     pub on_bad_record: OnBadRecord,
     /// Rejects of one read; one more ends the run. Default 1000.
     pub max_rejects: u64,
@@ -115,6 +116,17 @@ pub enum OnMissing {
     Keep,
 }
 
+/// What becomes of a member that no column takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnNewField {
+    /// It is told in sync_drift and left out.
+    Ignore,
+    /// The target gets a column for it.
+    AddColumn,
+    /// The run ends before the page that has it.
+    Fail,
+}
+
 /// What becomes of a record that cannot become a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnBadRecord {
@@ -137,7 +149,6 @@ impl Settings {
     /// Reads a settings document: the text of a JSON object.
     pub fn parse(document: &str) -> Result<Settings, ConfigError> {
         let given = Object::document(document, &keys::SETTINGS)?;
-        fixed_words(&given)?;
         let page_size = given
             .get("page_size")
             .map(|field| field.whole(1..=1_000_000))
@@ -192,6 +203,7 @@ impl Settings {
             max_shrink: given.get("max_shrink").map_or(Ok(0.5), |field| field.share())?,
             on_missing,
             confirm_deletes: given.get("confirm_deletes").map_or(Ok(true), |field| field.truth())?,
+            on_new_field: on_new_field(&given)?,
             on_bad_record: on_bad_record(&given)?,
             max_rejects: match given.get("max_rejects") {
                 Some(field) => field.whole(0..=MOST_REJECTS)?,
@@ -270,12 +282,6 @@ fn root() -> SingularQuery {
     SingularQuery { steps: Vec::new() }
 }
 
-/// Settings of which this release knows one word only: checked, not kept.
-fn fixed_words(given: &Object<'_>) -> Result<(), ConfigError> {
-    given.choice("on_new_field", &[("ignore", ())], &["add_column", "fail"])?;
-    Ok(())
-}
-
 fn on_empty(given: &Object<'_>) -> Result<OnEmpty, ConfigError> {
     let words = [
         ("rollback", OnEmpty::RollBack),
@@ -283,6 +289,15 @@ fn on_empty(given: &Object<'_>) -> Result<OnEmpty, ConfigError> {
         ("accept", OnEmpty::Accept),
     ];
     Ok(given.choice("on_empty", &words, &[])?.unwrap_or(OnEmpty::RollBack))
+}
+
+fn on_new_field(given: &Object<'_>) -> Result<OnNewField, ConfigError> {
+    let words = [
+        ("ignore", OnNewField::Ignore),
+        ("add_column", OnNewField::AddColumn),
+        ("fail", OnNewField::Fail),
+    ];
+    Ok(given.choice("on_new_field", &words, &[])?.unwrap_or(OnNewField::Ignore))
 }
 
 fn on_missing(given: &Object<'_>) -> Result<OnMissing, ConfigError> {
