@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use sluice_core::data::{self, Column, ColumnType, DataError, Mapping, Misfit, SingularQuery, Step};
 use std::collections::BTreeMap;
 
-const TYPES: [ColumnType; 16] = [
+const TYPES: [ColumnType; 17] = [
     ColumnType::Bool,
     ColumnType::Int2,
     ColumnType::Int4,
@@ -18,6 +18,7 @@ const TYPES: [ColumnType; 16] = [
     ColumnType::Float8,
     ColumnType::Numeric,
     ColumnType::Text,
+    ColumnType::Char,
     ColumnType::Json,
     ColumnType::Jsonb,
     ColumnType::Timestamptz,
@@ -92,7 +93,7 @@ pub fn check_field(ty: ColumnType, raw: Option<&str>, field: Option<&[u8]>) {
         ColumnType::Float4 => check_float(f64::from(f32::from_be_bytes(sized(bytes))), number() as f32 as f64, raw),
         ColumnType::Float8 => check_float(f64::from_be_bytes(sized(bytes)), number(), raw),
         ColumnType::Numeric => check_numeric(bytes, number(), raw),
-        ColumnType::Text | ColumnType::Other => assert_eq!(bytes, text.as_bytes()),
+        ColumnType::Text | ColumnType::Char | ColumnType::Other => assert_eq!(bytes, text.as_bytes()),
         ColumnType::Array if raw.starts_with('[') => check_array(raw, bytes),
         ColumnType::Array => assert_eq!(bytes, text.as_bytes()),
         ColumnType::Json => assert_eq!(bytes, raw.as_bytes()),
@@ -125,7 +126,7 @@ fn must_fit(ty: ColumnType, raw: &str) -> bool {
         ColumnType::Numeric => is_number && is_short,
         ColumnType::Float8 => is_number && raw.parse::<f64>().is_ok_and(f64::is_normal),
         ColumnType::Float4 => is_number && raw.parse::<f32>().is_ok_and(f32::is_normal),
-        ColumnType::Text | ColumnType::Other => !raw.contains("\\u"),
+        ColumnType::Text | ColumnType::Char | ColumnType::Other => !raw.contains("\\u"),
         ColumnType::Json | ColumnType::Jsonb => is_short && !raw.contains(['\\', '[', '{']),
         _ => false,
     }
