@@ -3,11 +3,12 @@
 use super::connections::no_usage;
 use super::target::{Found, Wish, check_key, find_or_create, may_become_owner, warn_of_others};
 use super::{caller_name, given, here, operable_job, own_job, require_server, wake};
+use crate::pg::relation::Target;
 use crate::pg::report::or_raise;
 use crate::pg::{catalog, identity, relation, shmem, spi};
 use crate::store::connection::{self, Server};
 use crate::store::job::{self, Job};
-use crate::store::{role, run, state};
+use crate::store::{function, role, run, state};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
@@ -107,11 +108,20 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
         pause_reason: None,
         armed: Some(here()),
     };
+    check_function(&settings, &found.target)?;
     let id = job::insert(&new, &caller_name()?)?;
     wake();
     tell(&new, &found)?;
     warn_of_others(&new, &found.target)?;
     Ok(id)
+}
+
+/// Refuses an `after_publish` that the target's owner cannot call.
+fn check_function(settings: &Settings, target: &Target) -> Result<()> {
+    match &settings.after_publish {
+        Some(name) => function::callable(name, target.owner).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a method that the connection's owner has not allowed.
@@ -229,6 +239,9 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     parsed.check_mode(Mode::parse(&job.mode)?)?;
     if parsed.on_missing == OnMissing::Mark {
         target.expect_mark()?;
+    }
+    if change.settings.is_some() {
+        check_function(&parsed, &target)?;
     }
     if (change.settings.is_some() || change.connection.is_some())
         && let Some(server) = connection::by_oid(job.server)?

@@ -3,6 +3,7 @@
 use crate::class::Class;
 use crate::error::Explain;
 use crate::guard::KeptBack;
+use crate::job::FunctionFault;
 use crate::sql_text::quote;
 
 /// The column that says since when a row is gone, with the setting `on_missing` mark.
@@ -29,6 +30,8 @@ pub enum TargetError {
     NothingToMakeItFrom { table: String },
     #[error(transparent)]
     KeptBack(#[from] KeptBack),
+    #[error(transparent)]
+    Function(#[from] FunctionFault),
     /// The target went away under a run.
     #[error("target \"{table}\" was dropped during the work")]
     Dropped { table: String },
@@ -79,10 +82,21 @@ fn relation_kind(kind: char) -> &'static str {
     }
 }
 
+impl TargetError {
+    /// The SQLSTATE that a function of the owner's ended with.
+    pub fn carried_sqlstate(&self) -> Option<&str> {
+        match self {
+            TargetError::Function(fault) => fault.carried_sqlstate(),
+            _ => None,
+        }
+    }
+}
+
 impl Explain for TargetError {
     fn class(&self) -> Class {
         match self {
             TargetError::KeptBack(kept) => kept.class(),
+            TargetError::Function(fault) => fault.class(),
             TargetError::RowSecurity { .. }
             | TargetError::NoInsertPrivilege { .. }
             | TargetError::SuperuserJobsOff { .. }
@@ -98,6 +112,7 @@ impl Explain for TargetError {
     fn sqlstate(&self) -> &'static str {
         match self {
             TargetError::KeptBack(kept) => kept.sqlstate(),
+            TargetError::Function(fault) => fault.sqlstate(),
             TargetError::Missing { .. } | TargetError::Gone { .. } | TargetError::Dropped { .. } => "42P01",
             TargetError::SuperuserJobsOff { .. } | TargetError::ForeignCode { .. } => "42501",
             TargetError::NothingToMakeItFrom { .. } => "22032",
@@ -119,6 +134,7 @@ impl Explain for TargetError {
     fn detail(&self) -> Option<String> {
         match self {
             TargetError::KeptBack(kept) => kept.detail(),
+            TargetError::Function(fault) => fault.detail(),
             TargetError::SuperuserJobsOff { .. } => Some("The setting sluice.allow_superuser_jobs is off.".into()),
             TargetError::ForeignCode { kind, name, .. } => Some(format!(
                 "Code that an ordinary role can add or change would run as superuser: {kind} {name}."
@@ -149,6 +165,7 @@ impl Explain for TargetError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             TargetError::KeptBack(kept) => return kept.hint(),
+            TargetError::Function(fault) => return fault.hint(),
             TargetError::Gone { job, .. } => {
                 format!("Drop the job, SELECT sluice.drop_job('{job}'), and make it again with a target that is there.")
             }

@@ -11,9 +11,11 @@
 //! writes and commits them; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run,
 //! `rejects` keeps them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished,
 //! `sweep` removes it, `difference` what changed; `publish` makes a read visible, `settle` ends one whose rows are there, `brought` keeps what
-//! it brought; `ingest` writes what others sent us; `rollback` takes runs back; `finish` ends a run's row.
+//! it brought; `after_publish` calls the
+//! owner's function when that is done; `ingest` writes what others sent us; `rollback` takes runs back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
+mod after_publish;
 mod apply;
 mod batch;
 mod brought;

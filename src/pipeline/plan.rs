@@ -8,7 +8,7 @@ use crate::pg::{identity, settings};
 use crate::store::connection::{self, Server};
 use crate::store::job::Job;
 use crate::store::run::Run;
-use crate::store::{self, retry, role, run};
+use crate::store::{self, function, retry, role, run};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
@@ -103,6 +103,9 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     check_rights(&job, &server, &target, &settings)?;
     check_target(&target, &job.key)?;
     check_mark(&target, &settings, task)?;
+    if let (Some(name), Task::Sync | Task::Approve { .. }) = (&settings.after_publish, task) {
+        function::callable(name, target.owner)?;
+    }
     let (options, auth, policy) = connection_parts(&server, settings.method)?;
     let (candidates, columns_given) = candidates(&target, &settings, task)?;
     Ok(Plan {

@@ -2,6 +2,7 @@
 //!
 //! The guards decide inside that transaction, before its first write. Readers see the old rows or the new ones.
 
+use super::after_publish;
 use super::apply::{Applier, Outcome};
 use super::batch::{current_target, keep_undo_set, signed};
 use super::difference::{Difference, Part, Share};
@@ -71,8 +72,7 @@ fn publish(work: &Work, plan: &Plan, read: &ReadState, generation: i64, approval
     work.phase(Phase::Publishing);
     bgworker::report_activity("publishing");
     transaction::run(|| run::set_status(work.run, RunStatus::Publishing))?;
-    let mut delay = Duration::from_millis(250);
-    let (mut attempt, mut care) = (1, Care::Whole);
+    let mut care = Care::Whole;
     loop {
         let publishing = Publishing {
             work,
@@ -85,11 +85,25 @@ fn publish(work: &Work, plan: &Plan, read: &ReadState, generation: i64, approval
             at: Cell::default(),
             writing: RefCell::default(),
         };
-        match transaction::run(|| publishing.once()) {
+        // The pages are in the store: trying again costs no request.
+        match persist(|| publishing.once()) {
             Ok(Verdict::Published) => break,
             Ok(Verdict::Held(reason)) => return Ok(Ended::Held(reason)),
             Ok(Verdict::KeptBack(error)) => return Ok(Ended::KeptBack(error)),
-            // The pages are in the store: trying again costs no request.
+            Err(error) if !Rejects::are_kept(plan) => return Err(publishing.name_record(error)),
+            Err(error) => care = care.after(&error, publishing.at.get()).ok_or(error)?,
+        }
+    }
+    transaction::run(|| tidy(work, plan))?;
+    Ok(Ended::Published)
+}
+
+/// Runs a transaction, again where a lock, a deadlock or a serialization failure threw it back.
+pub fn persist<R>(body: impl Fn() -> Result<R>) -> Result<R> {
+    let mut delay = Duration::from_millis(250);
+    let mut attempt = 1;
+    loop {
+        match transaction::run(&body) {
             Err(error) if error.class() == Class::Database && attempt < TRIES => {
                 attempt += 1;
                 transaction::guarded(|| {
@@ -98,12 +112,9 @@ fn publish(work: &Work, plan: &Plan, read: &ReadState, generation: i64, approval
                 })?;
                 delay *= 2;
             }
-            Err(error) if !Rejects::are_kept(plan) => return Err(publishing.name_record(error)),
-            Err(error) => care = care.after(&error, publishing.at.get()).ok_or(error)?,
+            outcome => return outcome,
         }
     }
-    transaction::run(|| tidy(work, plan))?;
-    Ok(Ended::Published)
 }
 
 /// One attempt at a publishing transaction.
@@ -295,7 +306,9 @@ impl Publishing<'_> {
 
     /// The error with the record that it is about, where PostgreSQL refused one.
     fn name_record(&self, error: Error) -> Error {
-        let Some(mapping) = self.mapping() else { return error };
+        let Some(mapping) = self.mapping().filter(|_| self.at.get() == Origin::Rows) else {
+            return error;
+        };
         named::named_in_store(error, self.plan, &mapping, &self.writing.borrow())
     }
 
@@ -334,7 +347,7 @@ pub struct Publication<'a> {
     pub cursor: Option<String>,
 }
 
-/// The last writes of a publishing transaction: position, run, held runs that are out of date, the next run.
+/// The end of a publishing transaction: the owner's function, and the last writes: position, run, held runs that are out of date, the next run.
 pub fn finish_published(
     work: &Work,
     plan: &Plan,
@@ -342,6 +355,7 @@ pub fn finish_published(
     generation: i64,
     publication: &Publication,
 ) -> Result<()> {
+    after_publish::call(work, plan)?;
     let now = clock::now();
     let removals = publication.removals.map(Reason::as_str);
     run::note_published(work.run, &state::position(work.job)?, publication.unconfirmed, removals)?;

@@ -7,11 +7,11 @@ use super::apply::Applier;
 use super::batch::{current_target, signed};
 use super::brought::Sources;
 use super::plan::Plan;
-use super::publish::{Approval, Publication, finish_published, tidy};
+use super::publish::{Approval, Publication, finish_published, persist, tidy};
 use super::read::{self, MappingParts, ReadState};
 use super::rejects::Rejects;
 use super::sweep::sweep;
-use super::{Ended, Work, brought};
+use super::{Ended, Work, after_publish, brought};
 use crate::pg::relation::Target;
 use crate::pg::{clock, failpoint, shmem, transaction};
 use crate::store::run::Counts;
@@ -28,7 +28,7 @@ use sluice_core::{Error, Result, data};
 use std::sync::Arc;
 
 pub fn settle_direct(work: &Work, plan: &Plan, read: &ReadState) -> Result<Ended> {
-    let verdict = transaction::run(|| settle_once(work, plan, read))?;
+    let verdict = persist(|| settle_once(work, plan, read))?;
     match verdict {
         Verdict::Held(reason) => return Ok(Ended::Held(reason)),
         Verdict::KeptBack(error) => return Ok(Ended::KeptBack(error)),
@@ -134,12 +134,13 @@ fn remove_announced(
 /// Removes what a person has approved: the rows of the tombstones that a held run brought. Its other rows were there when
 /// it was held, and the watermark moves with the next run, which reads the same again.
 pub fn approved(work: &Work, plan: &Plan, generation: i64) -> Result<Ended> {
-    transaction::run(|| {
+    persist(|| {
         let state = state::load(work.job, clock::now())?;
         let mapping = read::known_mapping(plan, &state).ok_or(data::DataError::NoColumns)?;
         run::note_published(work.run, &state::position(work.job)?, 0, None)?;
         let target = current_target(plan)?;
         remove_announced(work, plan, (&target, &mapping), generation, Approval::Given)?;
+        after_publish::call(work, plan)?;
         let now = clock::now();
         run::finish(work.run, RunStatus::Succeeded, now)?;
         job::plan_after_success(&plan.job, shmem::started_at(work.slot), now)

@@ -4,6 +4,7 @@
 //! the caller, which raises the other faults of [`JobFault`].
 
 mod fault;
+mod function;
 mod path;
 mod target_name;
 
@@ -12,6 +13,7 @@ use std::fmt;
 use crate::connection::{ConfigError, Subject, found, nearest};
 
 pub use fault::JobFault;
+pub use function::{FunctionFault, FunctionName};
 pub use path::{JobPath, PathFault};
 pub use target_name::TargetName;
 

@@ -41,8 +41,9 @@ pub(super) const SETTINGS: Keys = Keys {
         "cursor",
         "reconcile_every",
         "deleted_when",
+        "after_publish",
     ],
-    later: &["turn", "depends_on", "run_when", "after_publish"],
+    later: &["turn", "depends_on", "run_when"],
 };
 
 pub(super) const CSV: Keys = Keys {
@@ -58,7 +59,7 @@ pub(super) const RETRY: Keys = Keys {
     later: &[],
 };
 pub(super) const TIMEOUTS: Keys = Keys {
-    known: &["connect", "request", "probe", "run"],
+    known: &["connect", "request", "probe", "run", "after_publish"],
     later: &[],
 };
 pub(super) const LIMITS: Keys = Keys {

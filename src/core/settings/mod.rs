@@ -25,7 +25,7 @@ use crate::cursor::Cursor;
 use crate::data::path::SingularQuery;
 use crate::data::{DeletedWhen, Formats};
 use crate::http::Method;
-use crate::job::Mode;
+use crate::job::{FunctionName, Mode};
 use crate::pagination::{Pagination, ParamPlace};
 use crate::target::DELETED_AT;
 use object::Object;
@@ -92,6 +92,8 @@ pub struct Settings {
     pub reconcile_every: Option<Duration>,
     /// Which records say that their row is gone.
     pub deleted_when: Option<DeletedWhen>,
+    /// Called with the job's name and the run's id in the transaction that makes a read visible.
+    pub after_publish: Option<FunctionName>,
 }
 
 /// What becomes of a read without records.
@@ -199,6 +201,7 @@ impl Settings {
             reconcile_every: reconcile_every(&given, cursor.is_some())?,
             cursor,
             deleted_when: given.get("deleted_when").map(|field| field.expression()).transpose()?,
+            after_publish: given.get("after_publish").map(|field| field.function()).transpose()?,
         })
     }
 

@@ -156,7 +156,6 @@ fn what_the_design_has_and_this_release_has_not_is_named() {
         r#"{"turn": {"pages": 1}}"#,
         r#"{"depends_on": ["x"]}"#,
         r#"{"run_when": "x"}"#,
-        r#"{"after_publish": "f"}"#,
         r#"{"on_new_field": "add_column"}"#,
     ] {
         let error = refused(document);

@@ -104,6 +104,28 @@ SELECT sluice.alter_job('products', key => '{sku}');
 SELECT sluice.alter_job('products', connection => 'shap');
 SELECT sluice.alter_job('products', path => '/v2/products', settings => '{"records": null, "max_shrink": 0.2}');
 SELECT path, settings FROM sluice.sync_jobs;
+-- A function after each publish is looked at when it is given, as the target's owner.
+SELECT sluice.alter_job('products', settings => '{"after_publish": "app.refresh totals"}');
+SELECT sluice.alter_job('products', settings => '{"after_publish": 1}');
+SELECT sluice.alter_job('products', settings => '{"after_publish": "public.refresh_totals"}');
+CREATE FUNCTION refresh_totals(job text) RETURNS void LANGUAGE sql AS 'SELECT';
+SELECT sluice.alter_job('products', settings => '{"after_publish": "refresh_totals"}');
+CREATE FUNCTION refresh_totals(job text, run bigint) RETURNS void LANGUAGE sql AS 'SELECT';
+SELECT sluice.alter_job('products', settings => '{"after_publish": "public.refresh_totals", "timeouts": {"after_publish": "1 ms"}}');
+SELECT sluice.alter_job('products', settings => '{"after_publish": "refresh_totals", "timeouts": {"after_publish": "5 s"}}');
+SELECT settings FROM sluice.sync_jobs WHERE name = 'products';
+CREATE ROLE jobs_after_publish;
+GRANT CREATE ON SCHEMA public TO jobs_after_publish;
+ALTER FUNCTION refresh_totals(text, bigint) OWNER TO jobs_after_publish;
+SELECT sluice.alter_job('products', settings => '{"after_publish": "public.refresh_totals"}');
+ALTER FUNCTION refresh_totals(text, bigint) OWNER TO CURRENT_USER;
+REVOKE ALL ON FUNCTION refresh_totals(text, bigint) FROM PUBLIC;
+ALTER TABLE products OWNER TO jobs_after_publish;
+SELECT sluice.alter_job('products', settings => '{"after_publish": "public.refresh_totals"}');
+SELECT sluice.create_job('p', 'shop', '/products', target => 'products', settings => '{"after_publish": "public.refresh_totals"}');
+ALTER TABLE products OWNER TO CURRENT_USER;
+REVOKE ALL ON SCHEMA public FROM jobs_after_publish;
+DROP ROLE jobs_after_publish;
 -- Renamed objects are followed.
 ALTER SERVER shop RENAME TO store;
 ALTER TABLE products RENAME TO goods;
