@@ -21,6 +21,7 @@ use sluice_core::call::CallError;
 use sluice_core::cursor::Reach;
 use sluice_core::data::{self, DecodedPage, Sifted};
 use sluice_core::error::{DatabaseError, Error, InternalError};
+use sluice_core::job::Mode;
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Result};
 use std::borrow::Cow;
@@ -116,7 +117,7 @@ impl<'a> Writer<'a> {
         };
         let write = |page: &DecodedPage| match read.copy {
             true => applier.copy(&[page]),
-            false => applier.merge(&[page], KeepUndo::No),
+            false => applier.put(self.plan.mode, &[page], KeepUndo::No),
         };
         let writing = Writing {
             target: &self.plan.target,
@@ -164,7 +165,7 @@ impl<'a> Writer<'a> {
             let keep = self.keep_undo(read);
             match care {
                 Care::Whole if read.copy => outcomes.push(applier.copy(&pages)?),
-                Care::Whole => outcomes.push(applier.merge(&pages, keep)?),
+                Care::Whole => outcomes.push(applier.put(self.plan.mode, &pages, keep)?),
                 _ => (outcomes, refused) = self.sieve(applier, batch, keep)?,
             }
         }
@@ -177,7 +178,7 @@ impl<'a> Writer<'a> {
         let writing = Writing {
             target: &self.plan.target,
             mapping: &mapping,
-            write: &|page| applier.merge(&[page], keep),
+            write: &|page| applier.put(self.plan.mode, &[page], keep),
         };
         let mut sieve = Sieve::new(writing, self.rejects().room()?);
         let mut outcomes = sieve.take(&batch.suspects())?;
@@ -239,7 +240,7 @@ impl<'a> Writer<'a> {
     /// a key is among them, since its row may be there.
     fn keep_keys(&self, read: &ReadState, batch: &Batch) -> Result<()> {
         match batch.pages.first() {
-            Some((first, _)) if !read.whole => {
+            Some((first, _)) if !read.whole && !self.plan.job.key.is_empty() => {
                 let at = (read.generation, signed(first.number), self.work.run);
                 let pages: Vec<&Sifted> = batch.fresh().map(|(_, fresh)| &fresh.sifted).collect();
                 brought::keep(self.plan, at, &pages)
@@ -285,7 +286,7 @@ impl<'a> Writer<'a> {
             complete: last,
             total: batch.pages.iter().rev().find_map(|(p, _)| p.total).map(signed),
             total_pages: batch.pages.iter().rev().find_map(|(p, _)| p.total_pages).map(signed),
-            duplicates: duplicates(read, &outcome),
+            duplicates: duplicates(self.plan, read, &outcome),
             tombstones: tombstones(batch),
             reach: self.reach_with(read, batch),
             now: clock::now(),
@@ -302,9 +303,9 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// In a first load, a row that is there already came earlier in the same read.
-fn duplicates(read: &ReadState, outcome: &Outcome) -> i64 {
-    let again = if read.first_load {
+/// In a first load, a row that is there already came earlier in the same read; where rows are only added it came once.
+fn duplicates(plan: &Plan, read: &ReadState, outcome: &Outcome) -> i64 {
+    let again = if read.first_load || plan.mode == Mode::Append {
         outcome.updated + outcome.unchanged
     } else {
         0

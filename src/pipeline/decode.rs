@@ -100,7 +100,9 @@ impl Decoder {
         }
         let members = data::members(records_text)?;
         let parts = self.parts.as_ref();
-        let chosen = parts.and_then(|parts| parts.mapping(|name| members.iter().any(|m| m == name)));
+        let chosen = parts.and_then(|parts| {
+            parts.mapping(|name| members.is_empty() && parts.is_keyless() || members.iter().any(|m| m == name))
+        });
         let mapping = Arc::new(chosen.ok_or(data::DataError::NoColumns)?);
         // The first page alone is asked for before any other, so nothing races for an empty cell but an empty page.
         if !members.is_empty() {

@@ -42,7 +42,7 @@ pub(super) fn run(work: &Work, plan: &Plan) -> Result<Ended> {
     let (latest, known) = transaction::run(|| {
         let known = read::known_mapping(plan, &state::load(work.job, clock::now())?);
         // The next read would not see any more that somebody has emptied the target.
-        if read::is_empty(plan)? {
+        if plan.mode != Mode::Append && read::is_empty(plan)? {
             state::read_all_anew(work.job)?;
         }
         Ok((ingest::latest(work.job)?, known))
@@ -177,7 +177,11 @@ impl Intake<'_> {
     }
 
     fn write_once(&self, applier: &Applier, share: &Share) -> Result<()> {
-        let outcome = applier.merge(&share.pages.iter().collect::<Vec<_>>(), self.keep_undo())?;
+        let outcome = applier.put(
+            self.plan.mode,
+            &share.pages.iter().collect::<Vec<_>>(),
+            self.keep_undo(),
+        )?;
         failpoint::hit("ingest.applied");
         keep_undo_set(self.work, &outcome)?;
         run::add_counts(self.work.run, &counts(share, &outcome))?;
@@ -213,7 +217,7 @@ impl Intake<'_> {
         let writing = Writing {
             target: &self.plan.target,
             mapping: &share.mapping,
-            write: &|page| applier.merge(&[page], KeepUndo::No),
+            write: &|page| applier.put(self.plan.mode, &[page], KeepUndo::No),
         };
         let text = |number: i64| share.texts.get(usize::try_from(number - 1).ok()?).cloned();
         named::named(error, &suspects, writing, &text)

@@ -156,7 +156,10 @@ fn check_rights(job: &Job, server: &Server, target: &Target, settings: &Settings
         }
         .into());
     }
-    let mut needed = vec!["SELECT", "INSERT", "UPDATE"];
+    let mut needed = vec!["SELECT", "INSERT"];
+    if job.mode != Mode::Append.as_str() {
+        needed.push("UPDATE");
+    }
     let removes = job.mode == "replace" || settings.deleted_when.is_some() || settings.reconcile_every.is_some();
     if settings.on_missing == OnMissing::Delete && removes {
         needed.push("DELETE");
@@ -206,7 +209,7 @@ fn check_target(target: &Target, key: &[String]) -> Result<()> {
     for column in key {
         target.expect_column(column)?;
     }
-    if !target.has_unique_index_on(key) {
+    if !key.is_empty() && !target.has_unique_index_on(key) {
         return Err(TargetError::NoUniqueIndex {
             table: target.full_name(),
             key: key.to_vec(),

@@ -51,21 +51,29 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
     rejects.refuse_all(records.unsigned_abs())?;
     if state.bound.is_none() {
         state::note_read(work.job, records)?;
+    }
+    // Where rows are only added, an answer without records says nothing of those that are there.
+    if state.bound.is_none() && plan.mode != Mode::Append {
         match guard::decide(&facts(records), &live(&state), &plan.settings) {
             Decision::Publish { .. } => {}
             Decision::Hold(kept) => return Ok(Verdict::Held(kept.reason())),
             Decision::RollBack(kept) => return Ok(Verdict::KeptBack(TargetError::from(kept).into())),
         }
     }
-    let fallback = || MappingParts::of(plan).mapping(|_| false).map(Arc::new);
+    let fallback = || {
+        let keyless = plan.job.key.is_empty();
+        MappingParts::of(plan).mapping(|_| keyless).map(Arc::new)
+    };
     let mapping = read
         .mapping
         .clone()
         .or_else(fallback)
         .ok_or(data::DataError::NoColumns)?;
     // An answer to a request for changes says nothing of how many records there are.
+    let came = (records - state.duplicates - state.tombstones - signed(rejects.count()?.all)).max(0);
     let rows = match state.bound {
-        None => (records - state.duplicates - state.tombstones - signed(rejects.count()?.all)).max(0),
+        _ if plan.mode == Mode::Append => state.published_rows + came,
+        None => came,
         Some(_) => state.published_rows,
     };
     let target = current_target(plan)?;
@@ -200,6 +208,7 @@ fn evidence(work: &Work, plan: &Plan, read: &ReadState, state: &State) -> Result
         proof,
         duplicate_keys: match proof {
             true => 0,
+            false if plan.job.key.is_empty() => 0,
             false => brought::duplicates(plan, read.generation)?,
         },
         records: u64::try_from(records).unwrap_or(0),

@@ -70,6 +70,8 @@ pub struct Settings {
     /// The share of the live rows from which on a read is held: above 0, at most 1; default 0.5.
     pub max_shrink: f64,
     pub on_missing: OnMissing,
+    /// Whether the document says so.
+    pub on_missing_is_given: bool,
     /// Rows are removed only when their absence is confirmed; default true.
     pub confirm_deletes: bool,
     pub on_bad_record: OnBadRecord,
@@ -180,6 +182,7 @@ impl Settings {
             on_empty: on_empty(&given)?,
             max_shrink: given.get("max_shrink").map_or(Ok(0.5), |field| field.share())?,
             on_missing,
+            on_missing_is_given: given.get("on_missing").is_some(),
             confirm_deletes: given.get("confirm_deletes").map_or(Ok(true), |field| field.truth())?,
             on_bad_record: on_bad_record(&given)?,
             max_rejects: match given.get("max_rejects") {
@@ -215,7 +218,20 @@ impl Settings {
             }
             .into());
         }
-        Ok(())
+        let removing = [
+            ("on_missing", self.on_missing_is_given),
+            ("deleted_when", self.deleted_when.is_some()),
+            ("reconcile_every", self.reconcile_every.is_some()),
+        ];
+        match removing.into_iter().find(|(_, given)| *given && mode == Mode::Append) {
+            None => Ok(()),
+            Some((name, _)) => Err(SettingsFault::NoEffect {
+                subject: Subject::setting(name),
+                because: "Mode \"append\" adds rows, and never changes or removes one.",
+                instead: "Use mode \"upsert\" or \"replace\", or leave the setting out.",
+            }
+            .into()),
+        }
     }
 
     /// Whether a watermark of `self` holds for `other`: the same records, of which the same becomes rows.

@@ -20,7 +20,6 @@ SELECT sluice.create_job('p', 'shop', '/a/../b');
 SELECT sluice.create_job('p', 'shop', 'https://other.example/products');
 SELECT sluice.create_job('p', 'shop', '/products?page=1');
 SELECT sluice.create_job('p', 'shop', '/products', mode => 'replce');
-SELECT sluice.create_job('p', 'shop', '/products', mode => 'append');
 SELECT sluice.create_job('p', 'shop', '/products', schedule => 'often');
 SELECT sluice.create_job('p', 'shop', '/products', schedule => '*/5 * * * *');
 SELECT sluice.create_job('p', 'shop', '/products', schedule => 'adaptive');
@@ -40,6 +39,23 @@ SELECT sluice.create_job('p', 'shop', '/products', target => 'nosuch.p', key => 
 SET search_path = nosuch;
 SELECT sluice.create_job('p', 'shop', '/products', key => '{id}');
 RESET search_path;
+-- Rows that are appended need no key, and are never removed.
+CREATE TABLE numbered (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, sku text);
+SELECT sluice.create_job('log', 'shop', '/products', target => 'keyless', mode => 'append', schedule => 'manual') > 0 AS made;
+SELECT sluice.create_job('log2', 'shop', '/products', target => 'numbered', mode => 'append', schedule => 'manual') > 0 AS made;
+SELECT sluice.create_job('log3', 'shop', '/products', target => 'products', mode => 'append', schedule => 'manual') > 0 AS made;
+SELECT name, mode, key FROM sluice.sync_jobs WHERE mode = 'append';
+SELECT sluice.create_job('p', 'shop', '/products', target => 'keyless', mode => 'append', key => '{id}');
+SELECT sluice.create_job('p', 'shop', '/products', target => 'keyless', mode => 'append', key => '{}');
+SELECT sluice.create_job('p', 'shop', '/products', target => 'keyless', mode => 'append', settings => '{"on_missing": "delete"}');
+SELECT sluice.create_job('p', 'shop', '/products', target => 'keyless', mode => 'append', settings => '{"deleted_when": "@.gone == true"}');
+SELECT sluice.alter_job('log', settings => '{"reconcile_every": "1 day", "cursor": {"column": "sku", "param": "since", "format": "text"}}');
+SELECT sluice.alter_job('log', mode => 'upsert');
+SELECT sluice.alter_job('log3', mode => 'upsert');
+SELECT sluice.alter_job('log3', mode => 'append');
+SELECT sluice.drop_job('log');
+SELECT sluice.drop_job('log2', drop_target => true);
+SELECT sluice.drop_job('log3');
 -- Two jobs may write one table; what that means is told where one of them removes rows.
 SELECT sluice.create_job('again', 'shop', '/products', target => 'products', mode => 'upsert', schedule => 'manual');
 SELECT sluice.alter_job('products', mode => 'upsert');
