@@ -8,7 +8,12 @@ extension_sql_file!("../sql/schema/20_run.sql", name = "run", requires = ["job"]
 extension_sql_file!("../sql/schema/25_ingest.sql", name = "ingest", requires = ["run"]);
 extension_sql_file!("../sql/schema/25_retry.sql", name = "retry", requires = ["ingest"]);
 extension_sql_file!("../sql/schema/27_reject.sql", name = "reject", requires = ["retry"]);
-extension_sql_file!("../sql/schema/30_secret.sql", name = "secret", requires = ["reject"]);
+extension_sql_file!(
+    "../sql/schema/28_snapshot.sql",
+    name = "snapshot",
+    requires = ["reject"]
+);
+extension_sql_file!("../sql/schema/30_secret.sql", name = "secret", requires = ["snapshot"]);
 extension_sql_file!(
     "../sql/schema/40_wrapper.sql",
     name = "wrapper",

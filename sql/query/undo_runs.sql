@@ -3,7 +3,7 @@
 WITH undone AS (
     UPDATE sluice._run
     SET undone_by = $3, status = CASE WHEN status = 'succeeded' THEN 'rolled_back' ELSE status END
-    WHERE job_id = $1 AND id > $2 AND id <> $3 AND undone_by IS NULL AND source <> 'rollback'
+    WHERE job_id = $1 AND id > $2 AND id <> $3 AND undone_by IS NULL AND publishes
       AND (status = 'succeeded' OR EXISTS (SELECT FROM sluice._undo AS u WHERE u.run_id = _run.id))
     RETURNING id, before, generation
 ), gone AS (
@@ -14,5 +14,5 @@ WITH undone AS (
 SELECT x.before::text FROM undone AS x
 WHERE x.before IS NOT NULL
   AND EXISTS (SELECT FROM sluice._undo AS u JOIN sluice._run AS o ON o.id = u.run_id
-              WHERE u.job_id = $1 AND o.generation = x.generation)
+              WHERE u.job_id = $1 AND (o.id = x.id OR o.generation = x.generation))
 ORDER BY x.id LIMIT 1

@@ -6,6 +6,6 @@ SELECT r.id, r.finished_at, r.inserted, r.updated, r.deleted,
                                    r.inserted, r.updated, r.deleted)
        END
 FROM sluice._run AS r
-WHERE r.job_id = $1 AND r.id > $2 AND r.source <> 'rollback'
+WHERE r.job_id = $1 AND r.id > $2 AND r.publishes
   AND (r.status = 'succeeded' OR EXISTS (SELECT FROM sluice._undo AS u WHERE u.run_id = r.id))
 ORDER BY r.id DESC

@@ -70,6 +70,8 @@ CREATE TABLE sluice._job_state (
     restarts              integer NOT NULL DEFAULT 0,
     -- Records of the last complete read, published or not.
     read_records          bigint,
+    -- Complete reads in a row, up to the last one, that had no record.
+    empty_reads           integer NOT NULL DEFAULT 0,
     -- Keys that came twice in the read in progress.
     duplicates            bigint NOT NULL DEFAULT 0,
     -- Records of the read in progress that say that their row is gone.

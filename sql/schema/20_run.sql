@@ -6,8 +6,6 @@ CREATE TABLE sluice._run (
     source          text NOT NULL CHECK (source IN
                         ('schedule', 'manual', 'retry', 'resume', 'catch_up', 'cron', 'ingest', 'rollback')),
     requested_by    text NOT NULL,
-    -- What the worker is to do.
-    task            text NOT NULL DEFAULT 'sync' CHECK (task IN ('sync', 'replay_rejects')),
     status          text NOT NULL CHECK (status IN
                         ('scheduled', 'running', 'publishing', 'succeeded', 'held', 'superseded', 'discarded',
                          'rolled_back', 'retryable', 'failed', 'stopped', 'interrupted')),
@@ -27,6 +25,9 @@ CREATE TABLE sluice._run (
     bytes           bigint NOT NULL DEFAULT 0,
     -- Rows that are missing from this read but not yet proven gone.
     unconfirmed     bigint NOT NULL DEFAULT 0,
+    -- What the read amounted to, as the guards judged it.
+    answer          text CHECK (answer IN
+                        ('records', 'unchanged', 'empty_unconfirmed', 'empty_confirmed', 'shrunk', 'path_missing')),
     -- Why rows that the read did not have were removed, or were not: a word of core::guard::Reason.
     removals        text,
     error_class     text,
@@ -36,7 +37,7 @@ CREATE TABLE sluice._run (
     error_hint      text,
     -- Why the run was held, and who decided.
     held_reason     text,
-    -- What a held read declared and how long it paused: later reads of the job have figures of their own.
+    -- What the read declared and how long it paused: later reads of the job have figures of their own.
     total_first     bigint,
     total_last      bigint,
     longest_pause   double precision,
@@ -44,9 +45,16 @@ CREATE TABLE sluice._run (
     direct          boolean NOT NULL DEFAULT false,
     approved_by     text,
     approved_at     timestamptz,
-    -- For source 'rollback': the run to go back to (NULL: before the latest published run), and whether the job goes on.
-    rollback_to     bigint,
-    rollback_resume boolean NOT NULL DEFAULT false,
+    -- What the run does.
+    task            text NOT NULL DEFAULT 'sync' CHECK (task IN
+                        ('sync', 'replay', 'replay_rejects', 'rollback', 'snapshot', 'restore')),
+    -- Whether it makes something visible that rollback_to can take back.
+    publishes       boolean NOT NULL GENERATED ALWAYS AS (task NOT IN ('rollback', 'snapshot')) STORED,
+    -- What it is about: the run to replay, the run to go back to (NULL: before the latest published run), the snapshot.
+    subject         bigint,
+    -- For a rollback: whether the job goes on. For a snapshot: what it is called.
+    resume_job      boolean NOT NULL DEFAULT false,
+    label           text,
     -- For runs that were undone: by which rollback.
     undone_by       bigint,
     -- Who asked for its end.
@@ -76,7 +84,26 @@ CREATE TABLE sluice._page (
     last_modified text,
     total       bigint,
     total_pages bigint,
+    -- Below which row of the job's `foreach` query the page lies: identifies its values.
+    parent      bytea,
     PRIMARY KEY (job_id, generation, number)
+);
+
+-- The rows of a job's `foreach` query in a read, and what became of each.
+CREATE TABLE sluice._parent (
+    job_id        bigint NOT NULL REFERENCES sluice._job ON DELETE CASCADE,
+    generation    bigint NOT NULL,
+    ordinal       bigint NOT NULL,
+    identity      bytea NOT NULL,
+    columns       jsonb NOT NULL,
+    state         text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'reading', 'done', 'failed')),
+    first_page    bigint,
+    pages         bigint NOT NULL DEFAULT 0,
+    records       bigint NOT NULL DEFAULT 0,
+    -- It failed, and its pages of the read before stand for it.
+    kept          boolean NOT NULL DEFAULT false,
+    error_message text,
+    PRIMARY KEY (job_id, generation, ordinal)
 );
 
 -- The records text of a page, once for all pages that equal it, compressed; and the keys in it.

@@ -21,6 +21,8 @@ CREATE TABLE sluice._reject (
     -- The record's text, without its end where it is very long.
     raw           text NOT NULL,
     raw_bytes     bigint NOT NULL,
+    -- The line of the answer, where it is one that is no record: raw is the line then.
+    line          bigint,
     status        text NOT NULL DEFAULT 'rejected' CHECK (status IN ('rejected', 'replayed', 'superseded')),
     -- The run that wrote it after all, or brought a later version of it.
     settled_by    bigint,

@@ -93,6 +93,8 @@ SELECT r.id,
        r.unconfirmed,
        r.held_reason,
        r.created_at,
+       r.task,
+       r.answer,
        r.removals
 FROM sluice._run AS r
 JOIN sluice._visible_job AS j ON j.id = r.job_id;
@@ -150,6 +152,21 @@ FROM sluice._ingest AS q
 JOIN sluice._visible_job AS j ON j.id = q.job_id
 JOIN sluice._job_state AS t ON t.job_id = j.id;
 
+-- The parents of the latest read of a job with the setting "foreach". Their values are data: they are for roles with the
+-- rights of the job's owner.
+CREATE VIEW sluice.sync_parents WITH (security_barrier) AS
+SELECT j.name AS data_type,
+       p.generation,
+       p.ordinal,
+       p.state,
+       p.pages,
+       p.records,
+       p.error_message,
+       CASE WHEN j.own THEN p.columns END AS columns
+FROM sluice._parent AS p
+JOIN sluice._visible_job AS j ON j.id = p.job_id
+JOIN sluice._job_state AS t ON t.job_id = p.job_id AND t.generation = p.generation;
+
 CREATE VIEW sluice.sync_progress WITH (security_barrier) AS
 SELECT w.pid,
        j.name AS data_type,
@@ -183,7 +200,7 @@ WITH job AS MATERIALIZED (
     JOIN sluice._job_state AS t ON t.job_id = j.id
 ), standing AS MATERIALIZED (
     SELECT j.id, j.name, j.next_run_at, j.last_success_at, j.armed AND j.current_server IS NULL AS unconnected, j.server_name, j.paused_at, j.pause_reason, j.disabled_reason,
-           r.id AS run_id, r.status AS run_status, r.source, r.records, r.pages, r.unconfirmed, r.started_at,
+           r.id AS run_id, r.status AS run_status, r.records, r.pages, r.unconfirmed, r.started_at,
            r.finished_at, r.error_class, sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message,
            sluice._hinted(r.error_hint, r.sqlstate, j.own) AS error_hint, r.held_reason, r.not_before,
            p.run_id IS NOT NULL AS live, p.phase, p.pages_done, p.pages_total, p.records_done, p.rate,
@@ -193,7 +210,7 @@ WITH job AS MATERIALIZED (
                WHEN NOT j.enabled THEN 'disabled'
                WHEN r.status = 'publishing' AND k.pid IS NOT NULL THEN 'publishing'
                WHEN r.status = 'running' AND k.pid IS NOT NULL THEN 'running'
-               WHEN j.paused_at IS NOT NULL AND (r.status IS NULL OR r.status <> 'scheduled' OR (r.source <> 'rollback' AND r.task = 'sync'))
+               WHEN j.paused_at IS NOT NULL AND (r.status IS NULL OR r.task = 'sync' OR r.status <> 'scheduled')
                    THEN 'paused'
                WHEN r.status IN ('scheduled', 'running', 'publishing') AND sluice._waits_for_worker(j.id)
                    THEN 'waiting_for_worker'
@@ -293,7 +310,7 @@ WITH judged AS (
     SELECT j.name, j.enabled AND NOT (j.armed AND j.current_server IS NULL) AS enabled,
            CASE WHEN j.armed AND j.current_server IS NULL THEN pg_catalog.format('connection "%s" was dropped', j.server_name)
                 ELSE j.disabled_reason END AS disabled_reason, j.run_every, t.read_records, t.consecutive_failures,
-           t.last_success_at, t.last_failure_at, t.updated_at, q.retry_status, r.status, r.finished_at, r.error_class,
+           t.last_success_at, t.last_failure_at, t.updated_at, q.retry_status, r.status, r.answer, r.finished_at, r.error_class,
            sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message, r.held_reason,
            coalesce(o.open, 0) AS rejects, coalesce(o.without_key, 0) AS rejects_without_key,
            t.last_success_at IS NOT NULL
@@ -307,7 +324,7 @@ WITH judged AS (
     ) AS q ON true
     LEFT JOIN LATERAL (
         SELECT x.* FROM sluice._run AS x
-        WHERE x.job_id = j.id AND x.source NOT IN ('rollback', 'ingest')
+        WHERE x.job_id = j.id AND x.task = 'sync' AND x.source <> 'ingest'
           AND x.status IN ('succeeded', 'held', 'failed', 'retryable', 'rolled_back')
         ORDER BY x.id DESC LIMIT 1
     ) AS r ON true
@@ -345,7 +362,7 @@ SELECT s.name AS data_type,
        CASE
            WHEN NOT s.enabled THEN coalesce(s.disabled_reason, 'the job is disabled')
            WHEN s.health = 'unknown' THEN 'no run has ended yet'
-           WHEN s.status = 'rolled_back' AND s.error_class IS NOT NULL THEN 'an empty answer was kept back; the last good data stays'
+           WHEN s.status = 'rolled_back' AND s.error_class IS NOT NULL THEN pg_catalog.format('an answer was kept back (%s); the last good data stays', coalesce(s.answer, s.error_class))
            WHEN s.status = 'held' THEN 'a run is held: ' || coalesce(s.held_reason, 'see sync_held')
            WHEN s.health = 'unhealthy' AND s.status = 'retryable' AND s.retry_status = 'dead' THEN pg_catalog.format(
                'its retries are used up (%s)', s.error_class)
@@ -427,7 +444,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT r.error_class, coalesce(r.error_class, '') NOT IN ('network', 'timeout', 'server', 'config') AS answered
     FROM sluice._run AS r JOIN sluice._job AS j ON j.id = r.job_id
-    WHERE j.server_oid = s.oid AND r.finished_at IS NOT NULL AND r.source NOT IN ('rollback', 'ingest')
+    WHERE j.server_oid = s.oid AND r.finished_at IS NOT NULL AND r.task = 'sync' AND r.source <> 'ingest'
       AND (r.pages > 0 OR r.error_class NOT IN ('database', 'resource', 'internal', 'cancelled'))
     ORDER BY r.id DESC LIMIT 1
 ) AS last ON true
@@ -445,13 +462,34 @@ SELECT j.name AS data_type,
        r.id AS last_run_id,
        r.finished_at - r.started_at AS duration,
        pg_catalog.encode(t.published_version, 'hex') AS schema_hash,
-       t.updated_at
+       t.updated_at,
+       (SELECT coalesce(sum(octet_length(b.body) + octet_length(b.keys)), 0)::bigint
+        FROM sluice._page_body AS b WHERE b.job_id = j.id) AS page_store_bytes,
+       (SELECT coalesce(sum(octet_length(u.payload)), 0)::bigint FROM sluice._undo AS u WHERE u.job_id = j.id) AS undo_bytes,
+       (SELECT coalesce(sum(s.bytes), 0)::bigint FROM sluice._snapshot AS s WHERE s.job_id = j.id) AS snapshot_bytes
 FROM sluice._visible_job AS j
 JOIN sluice._job_state AS t ON t.job_id = j.id
 LEFT JOIN LATERAL (
     SELECT x.* FROM sluice._run AS x
     WHERE x.job_id = j.id AND x.finished_at IS NOT NULL AND x.source <> 'ingest' ORDER BY x.id DESC LIMIT 1
 ) AS r ON true;
+
+CREATE VIEW sluice.sync_snapshots WITH (security_barrier) AS
+SELECT s.id,
+       j.name AS data_type,
+       s.label,
+       (s.position ->> 'published_run')::bigint AS run_id,
+       s.rows,
+       s.bytes,
+       s.created_at,
+       s.created_by,
+       o.obstacle IS NULL AS restorable,
+       o.obstacle,
+       s.columns,
+       s.mapped
+FROM sluice._snapshot AS s
+JOIN sluice._visible_job AS j ON j.id = s.job_id
+CROSS JOIN LATERAL (SELECT sluice._snapshot_obstacle(j.target_oid, s.columns, s.types, s.key) AS obstacle) AS o;
 
 CREATE VIEW sluice.sync_undo WITH (security_barrier) AS
 SELECT j.name AS data_type,

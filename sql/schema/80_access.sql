@@ -11,21 +11,24 @@ CREATE TABLE sluice._access (
 INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'view', v.name
 FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
-     unnest(ARRAY['sync_jobs', 'sync_runs', 'sync_held', 'sync_ingest', 'sync_progress', 'sync_status', 'sync_connection_health',
-                  'sync_connections', 'sync_metadata', 'sync_undo', 'sync_secrets', 'sync_retry_queue', 'sync_rejects']) AS v (name);
+     unnest(ARRAY['sync_jobs', 'sync_runs', 'sync_held', 'sync_ingest', 'sync_parents', 'sync_progress', 'sync_status', 'sync_connection_health',
+                  'sync_connections', 'sync_metadata', 'sync_undo', 'sync_snapshots', 'sync_secrets', 'sync_retry_queue',
+                  'sync_rejects']) AS v (name);
 
 INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
 FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
-     unnest(ARRAY['get_sync_status', 'get_retry_queue', 'get_connection_health', 'is_recoverable_error', '_workers', '_waits_for_worker', '_launcher_is_running', '_origin', '_option',
-                  '_may_quote', '_told', '_hinted']) AS f (name);
+     unnest(ARRAY['get_sync_status', 'get_retry_queue', 'get_connection_health', 'is_recoverable_error', '_workers',
+                  '_waits_for_worker', '_launcher_is_running', '_origin', '_option', '_may_quote', '_told', '_hinted',
+                  '_snapshot_obstacle', '_column_types']) AS f (name);
 
 INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
 FROM unnest(ARRAY['writer', 'admin']) AS l (level),
      unnest(ARRAY['create_job', 'alter_job', 'drop_job', 'pause_job', 'resume_job', 'start_sync', 'sync', 'stop_sync',
-                  'force_sync_all', 'retry_now', 'redrive', 'clear_queue', 'approve', 'discard', 'rollback_to', 'preview_rollback',
-                  'replay_rejects', 'test_connection', 'ingest', 'retry_ingest', 'drop_ingest', 'create_connection', 'drop_connection', 'set_secret',
+                  'force_sync_all', 'retry_now', 'redrive', 'clear_queue', 'approve', 'discard', 'rollback_to',
+                  'preview_rollback', 'replay', 'replay_rejects', 'create_snapshot', 'restore_snapshot', 'drop_snapshot',
+                  'test_connection', 'ingest', 'retry_ingest', 'drop_ingest', 'create_connection', 'drop_connection', 'set_secret',
                   'drop_secret', 'grant_secret',
                   'discover', 'preview', '_preview', 'plan_from_openapi', '_plan_from_openapi',
                   '_writer_level']) AS f (name);
@@ -34,8 +37,9 @@ INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
 FROM unnest(ARRAY['operator', 'admin']) AS l (level),
      unnest(ARRAY['start_sync', 'sync', 'stop_sync', 'force_sync_all', 'pause_job', 'resume_job', 'approve', 'discard',
-                  'rollback_to', 'preview_rollback', 'replay_rejects', 'retry_now', 'redrive', 'clear_queue', 'process_sync_retries', 'cleanup',
-                  'install_cron_jobs', 'remove_cron_jobs', '_cron_jobs', 'retry_ingest', 'drop_ingest', '_operator_level']) AS f (name)
+                  'rollback_to', 'preview_rollback', 'create_snapshot', 'restore_snapshot', 'replay_rejects', 'retry_now',
+                  'redrive', 'clear_queue', 'process_sync_retries', 'cleanup', 'install_cron_jobs', 'remove_cron_jobs',
+                  '_cron_jobs', 'retry_ingest', 'drop_ingest', '_operator_level']) AS f (name)
 ON CONFLICT DO NOTHING;
 
 INSERT INTO sluice._access (level, kind, name) VALUES

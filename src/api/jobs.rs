@@ -5,7 +5,7 @@ use super::target::{Found, Wish, check_key, find_or_create, may_become_owner, us
 use super::{caller_name, given, here, operable_job, own_job, require_server, wake};
 use crate::pg::relation::Target;
 use crate::pg::report::or_raise;
-use crate::pg::{catalog, identity, relation, shmem, spi};
+use crate::pg::{catalog, identity, query, relation, shmem, spi};
 use crate::store::connection::{self, Server};
 use crate::store::job::{self, Job};
 use crate::store::{function, role, run, state};
@@ -13,6 +13,7 @@ use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
+use sluice_core::foreach;
 use sluice_core::job::{JobName, JobPath, Mode, Priority};
 use sluice_core::schedule::Schedule;
 use sluice_core::settings::{OnMissing, Settings};
@@ -71,6 +72,7 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
     let priority = Priority::parse(words.priority)?;
     let schedule = Schedule::parse(words.schedule)?;
     let settings = Settings::parse(wish.document)?;
+    check_parents(wish.path, &settings)?;
     settings.check_mode(wish.mode)?;
     if job::exists(wish.job)? {
         return Err(CallError::JobExists { name: wish.job.into() }.into());
@@ -121,6 +123,17 @@ fn check_function(settings: &Settings, target: &Target) -> Result<()> {
         Some(name) => function::callable(name, target.owner).map(drop),
         None => Ok(()),
     }
+}
+
+/// Checks that the query of parents is one SELECT that gives what path, parameters and columns take from it.
+fn check_parents(path: &str, settings: &Settings) -> Result<()> {
+    let Some(parents) = &settings.foreach else {
+        return Ok(());
+    };
+    let queries = settings.columns.iter().flatten().map(|column| &column.query);
+    let wanted = foreach::wanted(path, &settings.params, queries)?;
+    let columns = query::columns(&parents.query).map_err(CallError::Parents)?;
+    Ok(foreach::covers(&columns, wanted.into_iter()).map_err(CallError::Parents)?)
 }
 
 /// Refuses a method that the connection's owner has not allowed.
@@ -259,6 +272,9 @@ fn alter(name: &str, change: &Change) -> Result<()> {
         && let Some(server) = connection::by_oid(job.server)?
     {
         check_method(&server, &parsed)?;
+    }
+    if change.path.is_some() || change.settings.is_some() {
+        check_parents(&job.path, &parsed)?;
     }
     job::update(&job)?;
     if !reads_the_same(&before, &job) {

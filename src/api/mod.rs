@@ -15,9 +15,11 @@ mod openapi;
 mod operate;
 mod preview;
 mod rejects;
+mod replay;
 mod retries;
 mod rollback;
 mod secrets;
+mod snapshots;
 mod target;
 
 use crate::pg::{Oid, bgworker, catalog, identity, shmem, xact};
@@ -59,6 +61,12 @@ fn own_job(name: &str) -> Result<Job> {
 fn operable_job(name: &str) -> Result<Job> {
     let job = job::by_name(name, identity::current_user())?;
     if may_operate(&job)? { Ok(job) } else { Err(denied(&job)) }
+}
+
+/// The job of this id, if the caller may see it.
+fn seen_job(id: i64) -> Result<Option<Job>> {
+    let seen = job::seen_by(identity::current_user())?.contains(&id);
+    Ok(job::by_id(id)?.filter(|_| seen))
 }
 
 fn may_operate(job: &Job) -> Result<bool> {

@@ -50,11 +50,17 @@ fn request(job: &Job) -> Result<i64> {
     Ok(id)
 }
 
-pub fn refuse_at_rest(job: &Job) -> Result<()> {
-    let name = job.name.clone();
+/// Nothing runs in a database that was not made here.
+pub fn refuse_unarmed(job: &Job) -> Result<()> {
     if job.armed != Some(super::here()) {
-        return Err(CallError::NotArmed { name }.into());
+        return Err(CallError::NotArmed { name: job.name.clone() }.into());
     }
+    Ok(())
+}
+
+pub fn refuse_at_rest(job: &Job) -> Result<()> {
+    refuse_unarmed(job)?;
+    let name = job.name.clone();
     if job.paused {
         return Err(CallError::Paused {
             name,
@@ -125,14 +131,19 @@ fn drop_held(id: i64) -> Result<()> {
     run::finish(held.id, RunStatus::Discarded, clock::now())
 }
 
-/// The held run of this id, if the caller may decide about it.
-fn held_run(id: i64) -> Result<run::Run> {
+/// A run and its job, if the caller may see them.
+pub fn seen_run(id: i64) -> Result<(run::Run, Job)> {
     let unknown = CallError::UnknownRun { run: id };
     let Some(found) = run::by_id(id)? else {
         return Err(unknown.into());
     };
-    let seen = job::seen_by(identity::current_user())?.contains(&found.job);
-    let job = job::by_id(found.job)?.filter(|_| seen).ok_or(unknown)?;
+    let job = super::seen_job(found.job)?.ok_or(unknown)?;
+    Ok((found, job))
+}
+
+/// The held run of this id, if the caller may decide about it.
+fn held_run(id: i64) -> Result<run::Run> {
+    let (found, job) = seen_run(id)?;
     operable_job(&job.name)?;
     if found.status == RunStatus::Held.as_str() {
         return Ok(found);

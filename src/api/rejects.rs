@@ -6,11 +6,11 @@ use crate::pg::FunctionCallInfo;
 use crate::pg::procedure::{self, Procedure};
 use crate::pg::report::or_raise;
 use crate::store::job::Job;
-use crate::store::run;
+use crate::store::run::{self, Wanted};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::{CallError, counted};
-use sluice_core::run::RunSource;
+use sluice_core::run::RunTask;
 
 /// Makes rows of a job's rejected records again, with the present definition.
 #[pg_extern(sql = "
@@ -34,7 +34,7 @@ fn replay_rejects(job: Option<&str>, call: FunctionCallInfo) {
 fn occupy(procedure: &Procedure, job: &Job) -> Result<i64> {
     loop {
         wait_until_free(procedure, job)?;
-        if let Some(id) = run::request_replay(job.id, RunSource::Manual, &caller_name()?)? {
+        if let Some(id) = run::request_work(job.id, &caller_name()?, &Wanted::new(RunTask::ReplayRejects, None))? {
             wake();
             procedure.commit();
             return Ok(id);

@@ -1,16 +1,18 @@
 //! Going back: what would change, and having a worker do it.
 
-use super::operate::{ending, wait, wait_until_free};
+use super::operate::{ending, refuse_unarmed, wait, wait_until_free};
 use super::{caller_name, given, jobs, operable_job, require_server, wake};
 use crate::pg::FunctionCallInfo;
 use crate::pg::procedure::{self, Procedure};
 use crate::pg::report::or_raise;
 use crate::pipeline::preview;
 use crate::store::job::Job;
+use crate::store::run::Wanted;
 use crate::store::{run, undo};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::counted;
+use sluice_core::run::RunTask;
 
 /// Puts a job's rows and position back to what they were after a run; NULL: before the latest published one.
 #[pg_extern(sql = "
@@ -22,36 +24,59 @@ fn rollback_to(name: Option<&str>, to: Option<i64>, resume: Option<bool>, call: 
         require_server()?;
         let job = operable_job(given("job", name)?)?;
         undo::rollback_target(&job, to)?;
-        let resume = resume.unwrap_or(false);
-        let id = occupy(procedure, &job, to, resume)?;
+        let mut wanted = Wanted::new(RunTask::Rollback, to);
+        wanted.resume_job = resume.unwrap_or(false);
+        let id = occupy(procedure, &job, &wanted)?;
         wait(procedure, id, &job.name)?;
-        // What was left alone or left out.
-        if let Some(told) = ending(id)?.1.message {
-            procedure::notice(&told);
-        }
-        if !job.paused && !resume {
-            procedure::notice(&format!(
-                "the job is paused; SELECT sluice.resume_job({}) lets it go on",
-                pgrx::spi::quote_literal(&job.name)
-            ));
+        tell_left(id)?;
+        if !wanted.resume_job {
+            tell_paused(&job);
         }
         Ok(())
     }));
 }
 
-/// Ends what the job is doing and puts the rollback in its place; the rollback's run. The job is paused by the worker,
-/// in the transaction that takes the rows back: whatever becomes of this call before that, nothing is left to undo.
-fn occupy(procedure: &Procedure, job: &Job, to: Option<i64>, resume: bool) -> Result<i64> {
+/// What was left alone or left out.
+pub fn tell_left(run: i64) -> Result<()> {
+    if let Some(told) = ending(run)?.1.message {
+        procedure::notice(&told);
+    }
+    Ok(())
+}
+
+/// That the job rests now, where it did not before.
+pub fn tell_paused(job: &Job) {
+    if !job.paused {
+        procedure::notice(&format!(
+            "the job is paused; SELECT sluice.resume_job({}) lets it go on",
+            pgrx::spi::quote_literal(&job.name)
+        ));
+    }
+}
+
+/// Ends what the job is doing and puts other work in its place; the run of that. Where the work is to pause the job the
+/// worker does so, in the transaction that writes the rows: whatever becomes of this call before that, nothing is left
+/// to undo.
+pub fn occupy(procedure: &Procedure, job: &Job, wanted: &Wanted) -> Result<i64> {
     loop {
         jobs::stop(job)?;
-        wait_until_free(procedure, job)?;
-        if let Some(id) = run::request_rollback(job.id, &caller_name()?, to, resume)? {
-            wake();
-            procedure.commit();
+        if let Some(id) = occupy_when_free(procedure, job, wanted)? {
             return Ok(id);
         }
         // Another run of it began at the same moment: that one is ended, too.
     }
+}
+
+/// Waits until the job is free and puts work there; None where somebody else was first.
+pub fn occupy_when_free(procedure: &Procedure, job: &Job, wanted: &Wanted) -> Result<Option<i64>> {
+    refuse_unarmed(job)?;
+    wait_until_free(procedure, job)?;
+    let id = run::request_work(job.id, &caller_name()?, wanted)?;
+    if id.is_some() {
+        wake();
+        procedure.commit();
+    }
+    Ok(id)
 }
 
 /// What a rollback would change: the runs that it undoes, newest first, with what each did; the last row, without a run,

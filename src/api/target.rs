@@ -44,6 +44,7 @@ pub fn find_or_create(wish: &Wish, settings: &Settings) -> Result<Found> {
     };
     match resolve(&name.to_string())? {
         Some(oid) => existing(wish, settings, oid),
+        None if settings.foreach.is_some() => Err(JobFault::NeedsTable { name: wish.job.into() }.into()),
         None => create(wish, settings, &name),
     }
 }
@@ -162,7 +163,7 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
     require_schema(name)?;
     let asked = question(wish.connection, wish.path, wish.document)?;
     let response = probe::first_page(&asked)?;
-    let body = probe::opened(&response, settings)?;
+    let body = probe::opened(&response, settings)?.without_ragged()?;
     let located = body.locate(&settings.records, &[])?;
     let columns = planned(settings, located.text)?;
     if columns.is_empty() {

@@ -2,6 +2,7 @@
 
 use crate::class::Class;
 use crate::error::Explain;
+use crate::foreach::QueryFault;
 use crate::run::RunStatus;
 use crate::sql_text::quote;
 
@@ -55,6 +56,12 @@ pub enum CallError {
     NothingToRollBack { name: String, detail: String },
     #[error("run {run} cannot be rolled back to")]
     NotRollbackTarget { run: i64, detail: String },
+    #[error("run {run} cannot be replayed")]
+    NotReplayable { run: i64, detail: String, hint: String },
+    #[error("snapshot {id} does not exist")]
+    UnknownSnapshot { id: i64 },
+    #[error("snapshot {id} cannot be restored")]
+    NotRestorable { id: i64, obstacle: String },
     #[error("permission denied for {what}")]
     Denied { what: String, detail: String, hint: String },
     #[error("role \"{name}\" does not exist")]
@@ -100,6 +107,14 @@ pub enum CallError {
     PayloadKind { found: String },
     #[error("the payload is larger than {limit} bytes")]
     PayloadSize { bytes: i64, limit: i64 },
+    #[error("setting \"foreach.query\" {0}")]
+    Parents(QueryFault),
+    #[error("no parent could be read")]
+    NoParentRead,
+    #[error("setting \"foreach.query\" took longer than {limit:?}")]
+    ParentsTimeout { limit: std::time::Duration },
+    #[error("setting \"foreach.query\" has more than {limit} rows")]
+    TooManyParents { limit: u64 },
     /// Payloads come faster than they are written, or nobody looks at those that were set aside.
     #[error("the queue of job \"{name}\" is full")]
     QueueFull { name: String, payloads: i64, bytes: i64 },
@@ -128,7 +143,7 @@ impl Explain for CallError {
     fn class(&self) -> Class {
         match self {
             CallError::Stopped => Class::Cancelled,
-            CallError::RunTimeout { .. } => Class::Timeout,
+            CallError::RunTimeout { .. } | CallError::ParentsTimeout { .. } => Class::Timeout,
             CallError::QueueFull { .. } => Class::Resource,
             _ => Class::Config,
         }
@@ -143,6 +158,8 @@ impl Explain for CallError {
             | CallError::Disabled { .. }
             | CallError::NothingToRollBack { .. }
             | CallError::NotRollbackTarget { .. }
+            | CallError::NotReplayable { .. }
+            | CallError::NotRestorable { .. }
             | CallError::NoKey { .. }
             | CallError::UnboundSecret { .. }
             | CallError::WrongOrigin { .. } => "55000",
@@ -157,6 +174,7 @@ impl Explain for CallError {
             CallError::UnknownJob { .. }
             | CallError::UnknownConnection { .. }
             | CallError::UnknownRun { .. }
+            | CallError::UnknownSnapshot { .. }
             | CallError::UnknownRole { .. }
             | CallError::UnknownSecret { .. } => "42704",
             CallError::JobExists { .. } => "42710",
@@ -165,9 +183,11 @@ impl Explain for CallError {
             CallError::UnknownLevel { .. } | CallError::RecordCount { .. } => "22023",
             CallError::UnknownTarget { .. } => "42P01",
             CallError::WorkerDidNotStart { .. } => "58000",
-            CallError::Stopped | CallError::RunTimeout { .. } => "57014",
-            CallError::RunLimit { .. } | CallError::PayloadSize { .. } => "54000",
+            CallError::Stopped | CallError::RunTimeout { .. } | CallError::ParentsTimeout { .. } => "57014",
+            CallError::RunLimit { .. } | CallError::PayloadSize { .. } | CallError::TooManyParents { .. } => "54000",
             CallError::PayloadKind { .. } => "22023",
+            CallError::Parents(QueryFault::NoColumn { .. }) => "42703",
+            CallError::Parents(_) | CallError::NoParentRead => "22023",
             CallError::QueueFull { .. } => "53400",
             CallError::FromPage => "0A000",
             // What the run ended with takes its place where that is known: see `carried_sqlstate`.
@@ -198,12 +218,22 @@ impl Explain for CallError {
             ),
             CallError::NothingToRollBack { detail, .. }
             | CallError::NotRollbackTarget { detail, .. }
+            | CallError::NotReplayable { detail, .. }
             | CallError::NoKey { detail, .. }
             | CallError::Denied { detail, .. } => Some(detail.clone()),
             CallError::WrongOrigin { bound_to, origin, .. } => Some(format!(
                 "It may be sent to {bound_to} only, and the connection calls {origin}."
             )),
+            CallError::NotRestorable { obstacle, .. } => {
+                Some(format!("Since it was made, something has changed: {obstacle}."))
+            }
             CallError::RunEnded { error, .. } => Some(ended_detail(error)),
+            CallError::Parents(QueryFault::NoColumn { columns, .. }) => {
+                Some(format!("Its columns are {}.", columns.join(", ")))
+            }
+            CallError::Parents(_) => {
+                Some("Each of its rows is a parent; it is run before each read, as the run-as role.".into())
+            }
             CallError::PayloadKind { found } => Some(format!("It is a JSON {found}.")),
             CallError::PayloadSize { bytes, .. } => Some(format!("Its text has {bytes} bytes.")),
             CallError::QueueFull { payloads, bytes, .. } => Some(format!(
@@ -239,6 +269,9 @@ impl Explain for CallError {
             CallError::Disabled { name, .. } => format!("Mend the cause, then resume it: SELECT sluice.resume_job({}).", literal(name)),
             CallError::NotArmed { .. } => "If this database shall call the remote, arm it: SELECT sluice.arm().".into(),
             CallError::NothingToRollBack { .. } | CallError::NotRollbackTarget { .. } => "SELECT id, status, finished_at FROM sluice.sync_runs shows the published runs; undo sets are kept for undo.keep_runs runs.".into(),
+            CallError::NotReplayable { hint, .. } => hint.clone(),
+            CallError::UnknownSnapshot { .. } => "SELECT id, data_type, label FROM sluice.sync_snapshots shows the snapshots.".into(),
+            CallError::NotRestorable { .. } => "Give the column its former type or name back with ALTER TABLE, then try again.".into(),
             CallError::UnknownRole { .. } => "SELECT rolname FROM pg_roles shows the roles.".into(),
             CallError::UnknownLevel { .. } => "The levels are monitor, writer, operator and admin.".into(),
             CallError::WrongOrigin { name, .. } => format!("Set a secret for this origin: SELECT sluice.set_secret({}, '…', origin => …).", literal(&format!("{name}_2"))),
@@ -250,6 +283,11 @@ impl Explain for CallError {
             CallError::RunTimeout { .. } => "It goes on at its checkpoint with the next run; the limit is the setting timeouts.run.".into(),
             CallError::RunLimit { what, .. } => format!("Raise or remove the setting limits.{what}."),
             CallError::UnboundSecret { name } => format!("Set it with one: SELECT sluice.set_secret({}, '…', origin => 'https://…').", literal(name)),
+            CallError::Parents(QueryFault::NoColumn { name, .. }) => format!("Add it to the query, or take {{{name}}} out of path, params and columns."),
+            CallError::Parents(_) => "For example: \"SELECT id FROM shop.orders WHERE status = 'open'\".".into(),
+            CallError::NoParentRead => "SELECT columns, error_message FROM sluice.sync_parents says why; check the job's path.".into(),
+            CallError::ParentsTimeout { .. } => "Make it faster, or raise the setting foreach.timeout.".into(),
+            CallError::TooManyParents { .. } => "Narrow the query, or split the job.".into(),
             CallError::UnknownTarget { .. } => "Leave the target out to see the table that create_job would make.".into(),
             CallError::RecordCount { .. } => "For example: max_records => 10".into(),
             CallError::NoRetry { job } => format!("SELECT sluice.start_sync({}) runs it now.", literal(job)),

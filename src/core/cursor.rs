@@ -12,6 +12,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::data::path::SingularQuery;
 use crate::data::{Decimal, content_of, time};
 
@@ -161,6 +163,20 @@ impl Cursor {
             Some(template) => template.replace(PLACEHOLDER, &from),
             None => from,
         })
+    }
+}
+
+impl Cursor {
+    /// A bound as a body has it: counted time is a number, all else is text.
+    pub fn in_body(&self, bound: &str) -> Value {
+        let is_counted = matches!(
+            self.format,
+            CursorFormat::EpochS | CursorFormat::EpochMs | CursorFormat::EpochUs
+        );
+        let number = serde_json::from_str(bound).ok().filter(Value::is_number);
+        number
+            .filter(|_| is_counted && self.template.is_none())
+            .unwrap_or_else(|| bound.into())
     }
 }
 

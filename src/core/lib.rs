@@ -10,6 +10,7 @@ pub mod cursor;
 pub mod data;
 pub mod discover;
 pub mod error;
+pub mod foreach;
 pub mod guard;
 pub mod http;
 pub mod ingest;

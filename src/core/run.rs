@@ -153,22 +153,48 @@ impl RunSource {
     }
 }
 
-/// What a worker does for a run that is no rollback.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl fmt::Display for RunSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a run does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RunTask {
-    /// Reads the collection, or publishes what was read of it.
+    /// Reads the remote and publishes what came.
     Sync,
+    /// Publishes the stored pages of an earlier run again.
+    Replay,
     /// Makes rows of rejected records again.
     ReplayRejects,
+    /// Takes published runs back.
+    Rollback,
+    /// Copies the target.
+    Snapshot,
+    /// Puts a copy of the target back.
+    Restore,
 }
 
 impl RunTask {
-    pub const ALL: [RunTask; 2] = [RunTask::Sync, RunTask::ReplayRejects];
+    pub const ALL: [RunTask; 6] = [
+        RunTask::Sync,
+        RunTask::Replay,
+        RunTask::ReplayRejects,
+        RunTask::Rollback,
+        RunTask::Snapshot,
+        RunTask::Restore,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             RunTask::Sync => "sync",
+            RunTask::Replay => "replay",
             RunTask::ReplayRejects => "replay_rejects",
+            RunTask::Rollback => "rollback",
+            RunTask::Snapshot => "snapshot",
+            RunTask::Restore => "restore",
         }
     }
 
@@ -176,11 +202,13 @@ impl RunTask {
     pub fn parse(word: &str) -> Option<RunTask> {
         RunTask::ALL.into_iter().find(|task| task.as_str() == word)
     }
-}
 
-impl fmt::Display for RunSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+    /// Who or what asks for such a run, where a person has asked for it.
+    pub fn source(self) -> RunSource {
+        match self {
+            RunTask::Rollback | RunTask::Restore => RunSource::Rollback,
+            RunTask::Sync | RunTask::Replay | RunTask::ReplayRejects | RunTask::Snapshot => RunSource::Manual,
+        }
     }
 }
 
@@ -204,6 +232,7 @@ mod tests {
         }
         for task in RunTask::ALL {
             assert_eq!(RunTask::parse(task.as_str()), Some(task));
+            assert_eq!(word(task), task.as_str());
         }
         assert_eq!(RunStatus::parse("Running"), None);
         assert_eq!(RunSource::parse(""), None);

@@ -9,6 +9,9 @@
 //! | [`CHANGED`] | `c1 … cn`, `existed` | its rows that are new or differ |
 //! | [`GONE`] | `k1 … kk` the key | rows to delete |
 //! | [`UNDO`] | `ordinal`, `hash`, `k1 … kk`, `c1 … cn` former values | entries of an undo set |
+//! | [`COPIED`] | `k1 … kk` | the rows of a snapshot |
+//! | [`EXTRA`] | `k1 … kk` | rows that the snapshot does not have |
+//! | [`OWN`] | `k1 … kk` | rows that the job has brought |
 //! | [`FOUND`] | `ordinal`, `row_id`, `part`, `c1 … cn` | rows that were found and locked, by their address |
 //!
 //! Every look-up in the target is a `LATERAL` subquery that is not flattened, so that no planner and no stale statistics
@@ -25,6 +28,9 @@ pub const CHANGED: &str = "sluice_changed";
 pub const GONE: &str = "sluice_gone";
 pub const UNDO: &str = "sluice_undo";
 pub const FOUND: &str = "sluice_found";
+pub const COPIED: &str = "sluice_copied";
+pub const EXTRA: &str = "sluice_extra";
+pub const OWN: &str = "sluice_own";
 
 /// One column of the key and the operator by which the key's index finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,6 +196,46 @@ impl TargetText {
             places("s", self.mapped.len()),
             self.probe_mapped(&what, "OFFSET 0")
         )
+    }
+
+    /// Incoming rows whose key no row has; writes and locks nothing.
+    pub fn absent(&self) -> String {
+        format!(
+            "SELECT {}, false AS existed FROM {INCOMING} AS s LEFT JOIN {} ON true WHERE o.existed IS NULL",
+            places("s", self.mapped.len()),
+            self.probe_mapped("true AS existed", "OFFSET 0")
+        )
+    }
+
+    fn has_key(&self) -> String {
+        let each = |k: &KeyColumn| format!("o.{} IS NOT NULL", quote(&k.name));
+        self.key.iter().map(each).collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// All columns of every row that can be found by its key.
+    pub fn all_rows(&self) -> String {
+        let (all, table, has_key) = (columns("o.", &self.all), self.reach(), self.has_key());
+        format!("SELECT {all} FROM {table} AS o WHERE {has_key}")
+    }
+
+    /// The keys of rows that are not among [`COPIED`].
+    pub fn not_copied(&self) -> String {
+        let (key, table, has_key) = (self.key_and(&[]), self.reach(), self.has_key());
+        let matches = self.key_matches(|i, _| format!("s.k{}", i + 1));
+        format!(
+            "SELECT {key} FROM {table} AS o WHERE {has_key} AND NOT EXISTS (SELECT FROM {COPIED} AS s WHERE {matches})"
+        )
+    }
+
+    /// Those of [`EXTRA`] that are among [`OWN`].
+    pub fn own_extra(&self) -> String {
+        let same = |(i, k): (usize, &KeyColumn)| {
+            let (schema, operator) = &k.operator;
+            format!("o.k{0} OPERATOR({1}.{operator}) s.k{0}", i + 1, quote(schema))
+        };
+        let matches = self.key.iter().enumerate().map(same).collect::<Vec<_>>().join(" AND ");
+        let key = list(1..=self.key.len(), |i| format!("s.k{i}"));
+        format!("SELECT {key} FROM {EXTRA} AS s WHERE EXISTS (SELECT FROM {OWN} AS o WHERE {matches})")
     }
 
     /// Rows of [`CHANGED`] that exist already.
@@ -506,6 +552,20 @@ mod tests {
             text.find_undo(UndoOp::Updated, Locking::Locked)
                 .contains(r#"ROW(o."id", o."name")::"#)
         );
+    }
+
+    #[test]
+    fn a_row_without_a_whole_key_is_in_no_copy() {
+        let text = target(&["id", "name"], &["id"]);
+        for statement in [text.all_rows(), text.not_copied()] {
+            assert!(statement.contains(r#"o."id" IS NOT NULL"#), "{statement}");
+        }
+        assert!(
+            text.own_extra().ends_with(r#"WHERE o.k1 OPERATOR("ext".=) s.k1)"#),
+            "{}",
+            text.own_extra()
+        );
+        assert!(text.absent().ends_with("WHERE o.existed IS NULL"));
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub enum TargetError {
     KeptBack(#[from] KeptBack),
     #[error(transparent)]
     Function(#[from] FunctionFault),
+    #[error("the run would have left target \"{table}\" empty")]
+    Emptied { table: String },
     /// The target went away under a run.
     #[error("target \"{table}\" was dropped during the work")]
     Dropped { table: String },
@@ -97,6 +99,7 @@ impl Explain for TargetError {
         match self {
             TargetError::KeptBack(kept) => kept.class(),
             TargetError::Function(fault) => fault.class(),
+            TargetError::Emptied { .. } => Class::Empty,
             TargetError::RowSecurity { .. }
             | TargetError::NoInsertPrivilege { .. }
             | TargetError::SuperuserJobsOff { .. }
@@ -113,6 +116,7 @@ impl Explain for TargetError {
         match self {
             TargetError::KeptBack(kept) => kept.sqlstate(),
             TargetError::Function(fault) => fault.sqlstate(),
+            TargetError::Emptied { .. } => "SY003",
             TargetError::Missing { .. } | TargetError::Gone { .. } | TargetError::Dropped { .. } => "42P01",
             TargetError::SuperuserJobsOff { .. } | TargetError::ForeignCode { .. } => "42501",
             TargetError::NothingToMakeItFrom { .. } => "22032",
@@ -135,6 +139,9 @@ impl Explain for TargetError {
         match self {
             TargetError::KeptBack(kept) => kept.detail(),
             TargetError::Function(fault) => fault.detail(),
+            TargetError::Emptied { .. } => {
+                Some("Records came and were written, and no row was left; the rows from before are there again.".into())
+            }
             TargetError::SuperuserJobsOff { .. } => Some("The setting sluice.allow_superuser_jobs is off.".into()),
             TargetError::ForeignCode { kind, name, .. } => Some(format!(
                 "Code that an ordinary role can add or change would run as superuser: {kind} {name}."
@@ -166,6 +173,7 @@ impl Explain for TargetError {
         let hint = match self {
             TargetError::KeptBack(kept) => return kept.hint(),
             TargetError::Function(fault) => return fault.hint(),
+            TargetError::Emptied { .. } => "Look at the target's triggers and rules.".into(),
             TargetError::Gone { job, .. } => {
                 format!("Drop the job, SELECT sluice.drop_job('{job}'), and make it again with a target that is there.")
             }

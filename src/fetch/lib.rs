@@ -19,6 +19,7 @@ mod body;
 mod classify;
 mod connector;
 mod exchange;
+pub mod gate;
 mod memory;
 mod order;
 pub mod pages;
@@ -30,6 +31,7 @@ pub mod transport;
 mod turns;
 
 pub use agent::AgentSettings;
+pub use gate::Gate;
 pub use memory::MemoryTransport;
 pub use pages::{Decode, Failure, FetchedPage, PageFacts, Poll, Read, start};
 pub use spec::{Limits, ReadSpec, Timeouts};

@@ -46,8 +46,6 @@ struct State<P> {
     stopped: bool,
     /// Waits by page number, and their ends.
     waits: BTreeMap<u64, (Instant, Wait)>,
-    /// No request is sent before this time.
-    not_before: Instant,
     random: SplitMix64,
 }
 
@@ -64,7 +62,6 @@ impl<P: Send + 'static> Shared<P> {
             order: Order::new(&spec),
             stopped: false,
             waits: BTreeMap::new(),
-            not_before: Instant::now(),
             random: SplitMix64::new(spec.seed),
         };
         Shared {
@@ -116,14 +113,13 @@ impl<P: Send + 'static> Shared<P> {
     pub fn admit(&self, ask: &Ask) -> bool {
         let mut state = self.lock();
         while state.wants(ask) {
-            let now = Instant::now();
-            if now >= state.not_before {
-                state.not_before = now + self.spec.min_delay;
-                self.requests.fetch_add(1, Ordering::Relaxed);
-                return true;
+            match self.spec.gate.pass(self.spec.min_delay) {
+                None => {
+                    self.requests.fetch_add(1, Ordering::Relaxed);
+                    return true;
+                }
+                Some(left) => state = self.wait(state, left),
             }
-            let left = state.not_before - now;
-            state = self.wait(state, left);
         }
         false
     }
@@ -133,8 +129,8 @@ impl<P: Send + 'static> Shared<P> {
         let until = Instant::now() + delay;
         let mut state = self.lock();
         if matches!(wait, Wait::Rate { .. }) {
-            // The remote's budget is one: no thread of this read sends before the wait is over.
-            state.not_before = state.not_before.max(until);
+            // The remote's budget is one: nobody sends before the wait is over.
+            self.spec.gate.close_until(until);
         }
         state.waits.insert(ask.number, (until, wait));
         let mut left = delay;

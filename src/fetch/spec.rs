@@ -12,6 +12,7 @@ use sluice_core::url_policy::join;
 use url::Url;
 
 use crate::agent::AgentSettings;
+use crate::gate::Gate;
 
 /// Time limits of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +80,8 @@ pub struct ReadSpec {
     pub caller_computes: bool,
     /// Least time between the starts of two requests.
     pub min_delay: Duration,
+    /// Where that is kept; reads with the same gate keep to one pace.
+    pub gate: Gate,
     pub retry: RetryPolicy,
     pub timeouts: Timeouts,
     pub limits: Limits,
@@ -108,6 +111,7 @@ impl ReadSpec {
             concurrency: 8,
             caller_computes: true,
             min_delay: Duration::ZERO,
+            gate: Gate::default(),
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),

@@ -18,6 +18,7 @@ pub mod key_file;
 pub mod latch;
 pub mod lock;
 pub mod procedure;
+pub mod query;
 pub mod relation;
 pub mod report;
 pub mod rowset;

@@ -7,6 +7,7 @@
 
 use crate::pg::rowset::Rowset;
 use pgrx::{Spi, pg_sys};
+use sluice_core::Result;
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
@@ -120,6 +121,30 @@ impl Statement {
             pg_sys::SPI_freetuptable(table);
             texts
         }
+    }
+
+    /// Runs it and hands its result out, so many rows at a time, as of the moment it began.
+    pub fn each(&self, _session: &Session, rows: i64, mut take: impl FnMut(Texts) -> Result<()>) -> Result<()> {
+        // SAFETY: the plan takes no parameters and is one query; the portal is closed below, or by an error's abort.
+        let portal = unsafe { pg_sys::SPI_cursor_open(ptr::null(), self.plan, ptr::null_mut(), ptr::null(), false) };
+        let mut done = Ok(());
+        while done.is_ok() {
+            // SAFETY: the portal is open; the table of what was fetched is copied and freed before the next fetch.
+            let texts = unsafe {
+                pg_sys::SPI_cursor_fetch(portal, true, rows);
+                let table = pg_sys::SPI_tuptable;
+                let texts = read_table(&*table);
+                pg_sys::SPI_freetuptable(table);
+                texts
+            };
+            if texts.is_empty() {
+                break;
+            }
+            done = take(texts);
+        }
+        // SAFETY: opened above, and fetched from by nobody any more.
+        unsafe { pg_sys::SPI_cursor_close(portal) };
+        done
     }
 
     fn execute(&self, receiver: *mut pg_sys::DestReceiver) -> u64 {

@@ -16,7 +16,7 @@ use crate::pg::clock;
 use crate::pg::{failpoint, relation, transaction};
 use crate::store::run::Counts;
 use crate::store::undo::{self, UndoBatch};
-use crate::store::{page, run, state};
+use crate::store::{page, parent, run, state};
 use sluice_core::call::CallError;
 use sluice_core::cursor::Reach;
 use sluice_core::data::{self, DecodedPage, Sifted};
@@ -71,7 +71,7 @@ impl<'a> Writer<'a> {
 
     /// Commits a batch that more pages follow.
     pub fn commit(&mut self, read: &mut ReadState, batch: Batch) -> Result<()> {
-        if batch.pages.is_empty() {
+        if batch.is_empty() {
             Ok(())
         } else {
             self.write(read, batch, false)
@@ -232,6 +232,9 @@ impl<'a> Writer<'a> {
         let entries: Vec<page::Entry> = batch.pages.iter().map(|(fetched, at)| entry(fetched, *at)).collect();
         if !entries.is_empty() {
             page::record(self.work.job, read.generation, self.work.run, &entries)?;
+        }
+        if !batch.marks.is_empty() {
+            parent::mark(self.work.job, read.generation, &batch.marks)?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use super::decode::{Arrived, Content, Fresh};
 use super::refused::Suspect;
 use crate::pg::clock::{self, Timestamp};
 use crate::store::page;
+use crate::store::parent::Mark;
 use sluice_core::Result;
 use sluice_core::data::content_hash_bytes;
 use sluice_core::settings::CommitEvery;
@@ -15,6 +16,8 @@ use std::time::Instant;
 /// Pages that wait for their commit.
 pub struct Batch {
     pub pages: Vec<(FetchedPage<Arrived>, Timestamp)>,
+    /// What became of parents with these pages.
+    pub marks: Vec<Mark>,
     pub bytes: u64,
     begun: Option<Instant>,
 }
@@ -23,6 +26,7 @@ impl Batch {
     pub fn new() -> Batch {
         Batch {
             pages: Vec::new(),
+            marks: Vec::new(),
             bytes: 0,
             begun: None,
         }
@@ -33,6 +37,15 @@ impl Batch {
         self.begun.get_or_insert_with(Instant::now);
         self.pages.push((page, clock::now()));
         Ok(())
+    }
+
+    pub fn mark(&mut self, mark: Mark) {
+        self.begun.get_or_insert_with(Instant::now);
+        self.marks.push(mark);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pages.is_empty() && self.marks.is_empty()
     }
 
     pub fn is_full(&self, limit: &CommitEvery) -> bool {
@@ -104,5 +117,6 @@ pub fn entry(fetched: &FetchedPage<Arrived>, at: Timestamp) -> page::Entry {
         total: fetched.total.map(signed),
         total_pages: fetched.total_pages.map(signed),
         received_at: at,
+        parent: fetched.page.as_ref().and_then(|page| page.parent).map(|id| id.to_vec()),
     }
 }

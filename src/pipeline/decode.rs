@@ -4,6 +4,7 @@ use super::plan::Plan;
 use super::read::{MappingParts, ReadState};
 use sluice_core::Result;
 use sluice_core::data::{self, Mapping, PageHash, Sifted};
+use sluice_core::foreach::Parent;
 use sluice_core::http::Response;
 use sluice_core::pagination::{KnownPage, Pagination, Source};
 use sluice_core::settings::OnBadRecord;
@@ -20,6 +21,8 @@ pub struct Arrived {
     pub bytes: u64,
     /// None: the page equals one that was published already.
     pub fresh: Option<Fresh>,
+    /// The parent below which it was read.
+    pub parent: Option<[u8; 32]>,
 }
 
 /// The content of a page that is new.
@@ -64,6 +67,8 @@ pub struct Decoder {
     known: HashMap<Vec<u8>, u64>,
     store: bool,
     on_bad_record: OnBadRecord,
+    /// Whether a column takes a value of the parent.
+    takes_parent: bool,
 }
 
 impl Decoder {
@@ -81,6 +86,7 @@ impl Decoder {
             known: read.known.clone(),
             store: read.whole,
             on_bad_record: plan.settings.on_bad_record,
+            takes_parent: plan.takes_parent(),
         }
     }
 
@@ -116,6 +122,43 @@ impl Decode for Decoder {
     type Page = Arrived;
 
     fn decode(&self, response: &Response) -> Result<(Arrived, PageFacts)> {
+        self.page(response, None)
+    }
+
+    fn unchanged(&self, known: &KnownPage) -> Arrived {
+        Arrived {
+            hash: PageHash(known.digest),
+            records: known.records,
+            bytes: 0,
+            fresh: None,
+            parent: None,
+        }
+    }
+}
+
+/// Decodes the pages below one parent.
+pub struct BelowParent {
+    pub decoder: Arc<Decoder>,
+    pub parent: Parent,
+}
+
+impl Decode for BelowParent {
+    type Page = Arrived;
+
+    fn decode(&self, response: &Response) -> Result<(Arrived, PageFacts)> {
+        self.decoder.page(response, Some(&self.parent))
+    }
+
+    fn unchanged(&self, known: &KnownPage) -> Arrived {
+        Arrived {
+            parent: Some(self.parent.identity()),
+            ..self.decoder.unchanged(known)
+        }
+    }
+}
+
+impl Decoder {
+    fn page(&self, response: &Response, parent: Option<&Parent>) -> Result<(Arrived, PageFacts)> {
         let total_at = self.pagination.total().and_then(Source::in_body);
         let pages_at = self.pagination.total_pages().and_then(Source::in_body);
         let next_at = self.pagination.next().and_then(Source::in_body);
@@ -126,19 +169,28 @@ impl Decode for Decoder {
         if body.is_rows() && next_at.is_some() && !self.follows_keys() {
             return Err(data::DataError::NoNextInRows.into());
         }
+        if next_at.is_some() {
+            body.ends_in_a_record()?;
+        }
         let located = body.locate(&self.records, &others)?;
-        let text = located.text;
+        let text = match parent {
+            Some(parent) if self.takes_parent => Cow::Owned(parent.put_into(located.text)?),
+            _ => Cow::Borrowed(located.text),
+        };
+        let text = text.as_ref();
         let mapping = self.mapping_for(text)?;
         let hash = data::hash(text, mapping.version());
-        let arrived = match self.known.get(hash.0.as_slice()) {
+        let mut arrived = match self.known.get(hash.0.as_slice()) {
             Some(records) => Arrived {
                 hash,
                 records: *records,
                 bytes: text.len() as u64,
                 fresh: None,
+                parent: None,
             },
-            None => self.fresh(text, hash, &mapping)?,
+            None => self.fresh(&body, text, hash, &mapping)?,
         };
+        arrived.parent = parent.map(Parent::identity);
         let mut picked = located.picked.into_iter();
         let total = total_at.and_then(|_| picked.next().flatten());
         let total_pages = pages_at.and_then(|_| picked.next().flatten());
@@ -153,19 +205,9 @@ impl Decode for Decoder {
         Ok((arrived, facts))
     }
 
-    fn unchanged(&self, known: &KnownPage) -> Arrived {
-        Arrived {
-            hash: PageHash(known.digest),
-            records: known.records,
-            bytes: 0,
-            fresh: None,
-        }
-    }
-}
-
-impl Decoder {
-    fn fresh(&self, text: &str, hash: PageHash, mapping: &Mapping) -> Result<Arrived> {
+    fn fresh(&self, body: &data::Opened<'_>, text: &str, hash: PageHash, mapping: &Mapping) -> Result<Arrived> {
         let mut sifted = data::sift(text, mapping)?;
+        body.name_ragged(&mut sifted);
         if self.on_bad_record == OnBadRecord::Fail && !sifted.rejects.is_empty() {
             return Err(sifted.rejects.swap_remove(0).error.into());
         }
@@ -184,6 +226,7 @@ impl Decoder {
             records,
             bytes: text.len() as u64,
             fresh: Some(Fresh { sifted, content }),
+            parent: None,
         })
     }
 }

@@ -5,7 +5,9 @@ use crate::pg::clock::{self, Timestamp};
 use crate::pg::shmem;
 use crate::store::job::{self, Job};
 use crate::store::{ingest, retry, run, state};
+use sluice_core::data::DataError;
 use sluice_core::error::HttpError;
+use sluice_core::guard;
 use sluice_core::retry::SplitMix64;
 use sluice_core::retry_queue::{Failed, Next};
 use sluice_core::run::RunStatus;
@@ -20,7 +22,7 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>) -> Resul
         return Ok(());
     };
     match outcome {
-        Ok(Ended::Published | Ended::RolledBack | Ended::Ingested) => Ok(()),
+        Ok(Ended::Published | Ended::Ingested | Ended::Done) => Ok(()),
         Ok(Ended::Held(reason)) => {
             run::hold(work.run, work.job, reason, now)?;
             state::end_read(work.job)?;
@@ -42,6 +44,9 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>) -> Resul
 fn fail(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<()> {
     let status = status_after(work, error)?;
     run::fail(work.run, status, error, now)?;
+    if let Error::Data(DataError::PathMissing { .. }) = error {
+        run::note_answer(work.run, guard::ReadState::PathMissing)?;
+    }
     if run::is_ingest(work.run)? {
         // Neither the schedule nor the health of the remote has to do with it.
         let delay = sluice_core::ingest::delay_after(ingest::failures(work.job)? + 1);
@@ -64,8 +69,8 @@ fn fail(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<()> {
 
 /// Has the run tried again by the queue, or by the schedule.
 fn plan_after(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<()> {
-    // A rollback is asked for by a person, and asked for again by one.
-    if run::is_rollback(work.run)? {
+    // What is asked for by a person is asked for again by one.
+    if run::is_asked_for(work.run)? {
         return job::plan_after_failure(job, now, false);
     }
     // A definition that cannot be read any more has no attempts either.

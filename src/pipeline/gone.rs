@@ -7,7 +7,7 @@ use super::plan::Plan;
 use super::read::ReadState;
 use crate::pg::latch;
 use crate::store::state::State;
-use crate::store::{ingest, missing, page, reject};
+use crate::store::{ingest, missing, page, parent, reject};
 use sluice_core::Result;
 use sluice_core::data::{self, Mapping};
 use sluice_core::error::{Error, InternalError};
@@ -28,6 +28,10 @@ pub struct Compared {
     pub rows_before: u64,
     /// The ledger has every page from the first to the last.
     pub gapless: bool,
+    /// Every parent was read, or what it had before stands for it.
+    pub complete: bool,
+    /// What was read is one page, or one page below each parent.
+    pub single: bool,
     /// Keys of this job's rows that the read does not have.
     pub gone: Vec<Vec<u8>>,
     /// How many of them the complete read before did not have either.
@@ -119,6 +123,11 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
     // At least that many: some of them may be among the pages' rows.
     compared.rows_before = compared.rows_before.max(sent.before.len() as u64);
     compared.gapless = (1..).zip(&now).all(|(expected, (number, ..))| *number == expected);
+    compared.complete = parent::failed(job, generation)?.1 == 0;
+    compared.single = match plan.settings.foreach {
+        Some(_) => parent::most_pages(job, generation)? <= 1,
+        None => read.next_page <= 2,
+    };
     compared.records = records_of(&now);
     // A key that comes twice makes the order of pages matter: then every page is applied.
     if read.verifying || compared.duplicates > 0 || !same_mapping {
@@ -128,6 +137,42 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
     }
     compared.rejected_before = rejected_before;
     Ok(compared)
+}
+
+/// A read that is published again is older than what was sent to us since the published one began.
+pub fn spare_sent(plan: &Plan, read: &ReadState, compared: &mut Compared) -> Result<()> {
+    let published = read.state.whole_generation.unwrap_or(0);
+    let sent = Sent::load(plan.job.id, &key_form(plan), published, read.generation)?;
+    let spared: HashSet<Vec<u8>> = sent.before.into_iter().chain(sent.since).collect();
+    compared.gone.retain(|key| !spared.contains(key));
+    Ok(())
+}
+
+/// The keys of the rows that the job's whole reads have brought, as this mapping writes them: those of the last one,
+/// and those that were missing from it without proof that they are gone.
+pub fn own_keys(plan: &Plan, mapping: &Mapping, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let job = plan.job.id;
+    let state = crate::store::state::load(job, crate::pg::clock::now())?;
+    let Some(whole) = state.whole_generation else {
+        return Ok(());
+    };
+    let keys = KeyReader {
+        job,
+        mapping,
+        same_mapping: state.whole_version.as_deref() == Some(mapping.version().0.as_slice()),
+    };
+    for (_, hash, records) in page::of_generation(job, whole)? {
+        let mut done = Ok(());
+        keys.each(&hash, false, records, |key| {
+            if done.is_ok() {
+                done = take(key);
+            }
+        })?;
+        done?;
+    }
+    missing::of_generation(job, whole, &key_form(plan))?
+        .iter()
+        .try_for_each(|key| take(key))
 }
 
 /// The pages that must be applied, and those of before whose records need not be looked at again. A page with a rejected

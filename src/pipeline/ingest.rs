@@ -40,7 +40,13 @@ pub(super) fn run(work: &Work, plan: &Plan) -> Result<Ended> {
     work.phase(Phase::Writing);
     bgworker::report_activity("writing payloads");
     let (latest, known) = transaction::run(|| {
-        let known = read::known_mapping(plan, &state::load(work.job, clock::now())?);
+        let known = match plan.takes_parent() {
+            // What was sent lies below no parent: these columns are left as they are.
+            true => MappingParts::of(plan)
+                .mapping(|name| !plan.is_of_parent(name))
+                .map(Arc::new),
+            false => read::known_mapping(plan, &state::load(work.job, clock::now())?),
+        };
         // The next read would not see any more that somebody has emptied the target.
         if plan.mode != Mode::Append && read::is_empty(plan)? {
             state::read_all_anew(work.job)?;
@@ -234,7 +240,13 @@ impl Intake<'_> {
         }
         run::finish(self.work.run, RunStatus::Succeeded, clock::now())?;
         let keep = &self.plan.settings.undo;
-        undo::prune(self.work.job, i64::from(keep.keep_runs), i64::from(keep.keep_days))?;
+        let bytes = keep.keep_bytes.map(signed);
+        undo::prune(
+            self.work.job,
+            i64::from(keep.keep_runs),
+            i64::from(keep.keep_days),
+            bytes,
+        )?;
         run::prune(self.work.job, KEPT_RUNS)?;
         Ok(())
     }

@@ -7,12 +7,13 @@
 //! ```
 //!
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
-//! `decode` turns responses into pages on the fetch threads; `pages` drives the read; `collect` holds pages until `batch`
-//! writes and commits them; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run,
+//! `decode` turns responses into pages on the fetch threads; `pages` drives the read, `parents` one below each row of a query;
+//! `collect` holds pages until `batch` writes and commits them; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run,
 //! `rejects` keeps them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished,
-//! `sweep` removes it, `difference` what changed; `publish` makes a read visible, `settle` ends one whose rows are there, `brought` keeps what
-//! it brought; `after_publish` calls the
-//! owner's function when that is done; `ingest` writes what others sent us; `rollback` takes runs back; `finish` ends a run's row.
+//! `sweep` removes it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already,
+//! `settle` ends one whose rows are there, `brought` keeps what it brought; `after_publish` calls the owner's function when
+//! that is done; `ingest` writes what others sent us; `rollback`
+//! takes runs back; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod after_publish;
@@ -27,6 +28,7 @@ mod gone;
 mod ingest;
 mod named;
 mod pages;
+mod parents;
 mod plan;
 pub mod preview;
 pub mod probe;
@@ -35,9 +37,12 @@ mod read;
 mod refused;
 mod rejects;
 mod replay;
+mod replay_run;
+mod restore;
 mod rollback;
 mod secrets;
 mod settle;
+mod snapshot;
 mod sweep;
 
 use crate::pg::shmem::{self, Phase};
@@ -73,8 +78,8 @@ enum Ended {
     KeptBack(Error),
     /// The payloads that waited are written; committed already.
     Ingested,
-    /// A rollback is done; committed already.
-    RolledBack,
+    /// A rollback, a snapshot or a restoration is done; committed already.
+    Done,
 }
 
 /// Does one run, from taking it to ending its row.
@@ -96,11 +101,14 @@ pub fn run(work: &Work) -> Result<()> {
 
 fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
     match *task {
-        Task::RollBack { to, resume } => rollback::run(work, plan, to, resume),
-        Task::Approve { generation } => publish::approved(work, plan, generation),
         Task::ReplayRejects => replay::run(work, plan),
         Task::Ingest => ingest::run(work, plan),
         Task::Sync => sync(work, plan),
+        Task::Approve { generation } => publish::approved(work, plan, generation),
+        Task::Replay { run } => replay_run::run(work, plan, run),
+        Task::RollBack { to, resume } => rollback::run(work, plan, to, resume),
+        Task::Snapshot { ref label, ref by } => snapshot::run(work, plan, label, by),
+        Task::Restore { snapshot } => restore::run(work, plan, snapshot),
     }
 }
 

@@ -5,16 +5,19 @@ use super::collect::Batch;
 use super::decode::{Arrived, Decoder};
 use super::plan::{Plan, spacing};
 use super::read::{self, ReadState};
-use super::{Work, bgworker};
+use super::{Work, bgworker, parents};
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{clock, failpoint, latch, settings, signals, transaction};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::error::{Error, HttpError, InternalError};
 use sluice_core::http::status::says_token_lost;
+use sluice_core::pagination::ParamPlace;
+use sluice_core::pagination::Position;
 use sluice_core::retry::RetryPolicy;
-use sluice_fetch::{self as fetch, Failure, FetchedPage, Limits, Poll, Read, ReadSpec, Timeouts};
+use sluice_fetch::{self as fetch, Failure, FetchedPage, Gate, Limits, Poll, Read, ReadSpec, Timeouts};
 use sluice_fetch::{Transport, UreqTransport};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,7 +37,10 @@ pub enum Fetched {
 
 /// Reads all pages from the checkpoint on.
 pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<Fetched> {
-    let spec = transaction::run(|| spec(plan, read))?;
+    if let Some(foreach) = &plan.settings.foreach {
+        return parents::fetch_all(work, plan, read, foreach).map(|()| Fetched::Whole);
+    }
+    let spec = transaction::run(|| spec(plan, read, read.position(plan.job.id)?))?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     let decoder = Arc::new(Decoder::new(plan, read));
     let (mut bell, rope) = latch::bell().map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
@@ -85,7 +91,7 @@ fn take_pages(
 }
 
 /// Whether a failure says that a token has expired which an earlier page of the read gave.
-fn lost_token(plan: &Plan, failure: &Failure) -> Option<Fetched> {
+pub(super) fn lost_token(plan: &Plan, failure: &Failure) -> Option<Fetched> {
     let Error::Http(HttpError::Status { remote, status, .. }) = &failure.error else {
         return None;
     };
@@ -112,7 +118,7 @@ pub(super) fn check_end(work: &Work, deadline: Option<(Instant, Duration)>) -> R
     }
 }
 
-fn wait(work: &Work, remote: &Read<Arrived>, bell: &mut latch::Bell) -> Result<()> {
+pub(super) fn wait(work: &Work, remote: &Read<Arrived>, bell: &mut latch::Bell) -> Result<()> {
     failpoint::hit("pages.waiting");
     let waiting = remote.waiting();
     let phase = if waiting.is_some() {
@@ -128,7 +134,7 @@ fn wait(work: &Work, remote: &Read<Arrived>, bell: &mut latch::Bell) -> Result<(
     })
 }
 
-fn note_page(work: &Work, page: &FetchedPage<Arrived>) {
+pub(super) fn note_page(work: &Work, page: &FetchedPage<Arrived>) {
     let pages = page.total_pages.or_else(|| {
         let total = page.total.filter(|_| page.number == 1 && page.records > 0)?;
         Some(total.div_ceil(page.records))
@@ -146,25 +152,32 @@ fn note_page(work: &Work, page: &FetchedPage<Arrived>) {
     });
 }
 
-/// The job's parameters, and where a read that goes on from the watermark begins.
-fn params(plan: &Plan, read: &ReadState) -> Vec<(String, String)> {
-    let mut params = plan.settings.params.clone();
-    if let (Some(cursor), Some(bound)) = (&plan.settings.cursor, &read.state.bound) {
-        params.push((cursor.param.clone(), bound.clone()));
+/// The job's parameters and its body, and in one of them where a read that goes on from the watermark begins.
+fn sent(plan: &Plan, read: &ReadState) -> (Vec<(String, String)>, Option<serde_json::Value>) {
+    let s = &plan.settings;
+    let (mut params, mut body) = (s.params.clone(), s.body.clone());
+    if let (Some(cursor), Some(bound)) = (&s.cursor, &read.state.bound) {
+        let value = match s.param_place {
+            ParamPlace::Query => bound.as_str().into(),
+            ParamPlace::Body => cursor.in_body(bound),
+        };
+        let added = s.param_place.add((&cursor.param, value), &mut params, &mut body);
+        added.expect("the settings are refused where the parameter has no place");
     }
-    params
+    (params, body)
 }
 
 /// What the fetch threads are told: copies, since they may not look at settings themselves.
-fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
+pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>) -> Result<ReadSpec> {
     let s = &plan.settings;
+    let (params, body) = sent(plan, read);
     let most = plan.options.max_concurrency.unwrap_or(s.concurrency);
     Ok(ReadSpec {
         base: plan.options.base_url.clone(),
         path: plan.job.path.clone(),
         method: s.method,
-        body: s.body.clone(),
-        params: params(plan, read),
+        body,
+        params,
         headers: s.headers.clone(),
         auth: plan.auth.clone(),
         pagination: s.pagination.clone(),
@@ -173,6 +186,7 @@ fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
         concurrency: s.concurrency.min(most).max(1) as usize,
         caller_computes: read.direct,
         min_delay: spacing(&plan.options, s),
+        gate: Gate::default(),
         retry: RetryPolicy {
             attempts: s.retry.request_attempts,
             cap: s.retry.request_cap,
@@ -188,8 +202,12 @@ fn spec(plan: &Plan, read: &ReadState) -> Result<ReadSpec> {
             ahead: s.commit_every.bytes.min(MOST_AHEAD),
         },
         policy: plan.policy.clone(),
-        start: read.position(plan.job.id)?,
-        known: read::conditions(plan, read)?,
+        start,
+        // By numbers of pages: below parents they mean something else.
+        known: match s.foreach {
+            None => read::conditions(plan, read)?,
+            Some(_) => HashMap::new(),
+        },
         seed: clock::random_seed(),
     })
 }

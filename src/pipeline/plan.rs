@@ -13,6 +13,7 @@ use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::data::SingularQuery;
+use sluice_core::foreach::parent_column;
 use sluice_core::http::{Auth, Method};
 use sluice_core::job::Mode;
 use sluice_core::run::{RunSource, RunTask};
@@ -36,6 +37,19 @@ pub struct Plan {
     pub columns_given: bool,
 }
 
+impl Plan {
+    /// Whether some column takes a value of the row below which its record is read.
+    pub fn takes_parent(&self) -> bool {
+        self.candidates.iter().any(|(name, ..)| self.is_of_parent(name))
+    }
+
+    /// Whether this one does.
+    pub fn is_of_parent(&self, column: &str) -> bool {
+        let mut named = self.candidates.iter().filter(|(name, ..)| name == column);
+        named.any(|(_, query, _)| parent_column(query).is_some())
+    }
+}
+
 /// What a run is for.
 pub enum Task {
     Sync,
@@ -44,9 +58,19 @@ pub enum Task {
     Approve {
         generation: i64,
     },
+    Replay {
+        run: i64,
+    },
     RollBack {
         to: Option<i64>,
         resume: bool,
+    },
+    Snapshot {
+        label: String,
+        by: String,
+    },
+    Restore {
+        snapshot: i64,
     },
     ReplayRejects,
 }
@@ -58,27 +82,35 @@ pub fn take(work: &Work) -> Result<Option<Run>> {
         return Ok(None);
     }
     let found = run::by_id(work.run)?;
-    let others = [RunSource::Rollback, RunSource::Ingest].map(RunSource::as_str);
-    if found.as_ref().is_some_and(|run| !others.contains(&run.source.as_str())) {
+    if found
+        .as_ref()
+        .is_some_and(|run| matches!(task(run), Task::Sync | Task::Approve { .. }))
+    {
         retry::take_place(work.job)?;
     }
     Ok(found)
 }
 
 pub fn task(run: &Run) -> Task {
-    match (
-        run.source == RunSource::Rollback.as_str(),
-        run.approved_by.is_some(),
-        run.generation,
-    ) {
-        (true, ..) => Task::RollBack {
-            to: run.rollback_to,
-            resume: run.rollback_resume,
+    // What was held is published as it is, whatever brought it.
+    if let (Some(_), Some(generation)) = (&run.approved_by, run.generation) {
+        return Task::Approve { generation };
+    }
+    let subject = run.subject.unwrap_or_default();
+    match run.task {
+        RunTask::Sync if run.source == RunSource::Ingest.as_str() => Task::Ingest,
+        RunTask::Sync => Task::Sync,
+        RunTask::Replay => Task::Replay { run: subject },
+        RunTask::ReplayRejects => Task::ReplayRejects,
+        RunTask::Rollback => Task::RollBack {
+            to: run.subject,
+            resume: run.resume_job,
         },
-        (false, true, Some(generation)) => Task::Approve { generation },
-        _ if run.task == RunTask::ReplayRejects => Task::ReplayRejects,
-        _ if run.source == RunSource::Ingest.as_str() => Task::Ingest,
-        _ => Task::Sync,
+        RunTask::Snapshot => Task::Snapshot {
+            label: run.label.clone().unwrap_or_default(),
+            by: run.requested_by.clone(),
+        },
+        RunTask::Restore => Task::Restore { snapshot: subject },
     }
 }
 
@@ -103,7 +135,7 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     check_rights(&job, &server, &target, &settings)?;
     check_target(&target, &job.key)?;
     check_mark(&target, &settings, task)?;
-    if let (Some(name), Task::Sync | Task::Approve { .. }) = (&settings.after_publish, task) {
+    if let (Some(name), Task::Sync | Task::Approve { .. } | Task::Replay { .. }) = (&settings.after_publish, task) {
         function::callable(name, target.owner)?;
     }
     let (options, auth, policy) = connection_parts(&server, settings.method)?;
@@ -219,31 +251,39 @@ fn check_target(target: &Target, key: &[String]) -> Result<()> {
     relation::refuse_row_security(target)
 }
 
+/// What copies the target, or takes something back, works with the columns that are left.
+fn takes_what_is_there(task: &Task) -> bool {
+    matches!(
+        task,
+        Task::RollBack { .. } | Task::Snapshot { .. } | Task::Restore { .. }
+    )
+}
+
 /// With `on_missing` mark the target has the column for it. A rollback works with what is left.
 fn check_mark(target: &Target, settings: &Settings, task: &Task) -> Result<()> {
     match task {
-        Task::RollBack { .. } => Ok(()),
+        _ if takes_what_is_there(task) => Ok(()),
         _ if settings.on_missing != OnMissing::Mark => Ok(()),
         _ => target.expect_mark(),
     }
 }
 
 /// The columns that the job names, or every column that can be written with the member of its name.
-/// A rollback works with those that are left.
+/// What copies the target or puts it back works with those that are left.
 #[allow(clippy::type_complexity)] // name, where its value is, what stands in for a missing one
 pub(super) fn candidates(
     target: &Target,
     settings: &Settings,
     task: &Task,
 ) -> Result<(Vec<(String, SingularQuery, Option<String>)>, bool)> {
-    let rolls_back = matches!(task, Task::RollBack { .. });
+    let takes_what_is_there = takes_what_is_there(task);
     let marks = settings.on_missing == OnMissing::Mark && target.column(DELETED_AT).is_some();
     // Whatever comes is not gone: the mark is taken off by filling it with nothing.
     let unmark = marks.then(|| (DELETED_AT.to_owned(), SingularQuery::nothing(), None));
     if let Some(columns) = &settings.columns {
         let wanted = columns
             .iter()
-            .filter(|c| !rolls_back || target.column(&c.name).is_some());
+            .filter(|c| !takes_what_is_there || target.column(&c.name).is_some());
         let named = wanted.map(|c| {
             target.expect_column(&c.name)?;
             Ok((c.name.clone(), c.query.clone(), c.default.clone()))

@@ -16,7 +16,7 @@ use sluice_core::job::JobPath;
 use sluice_core::retry::RetryPolicy;
 use sluice_core::settings::Settings;
 use sluice_fetch::probe::{self, Probed};
-use sluice_fetch::{Limits, ReadSpec, Timeouts};
+use sluice_fetch::{Gate, Limits, ReadSpec, Timeouts};
 use sluice_fetch::{Transport, UreqTransport};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -137,7 +137,7 @@ pub fn steps(question: &Question) -> Result<Vec<Probed>> {
 
 /// How many records a response holds where the settings say.
 fn count(response: &Response, settings: &Settings) -> Result<u64> {
-    let body = opened(response, settings)?;
+    let body = opened(response, settings)?.without_ragged()?;
     Ok(data::infer(body.locate(&settings.records, &[])?.text, u64::MAX)?.records)
 }
 
@@ -197,6 +197,7 @@ fn spec(question: &Question, auth: Auth) -> ReadSpec {
         concurrency: 1,
         caller_computes: false,
         min_delay: Duration::ZERO,
+        gate: Gate::default(),
         retry: RetryPolicy {
             attempts: 1,
             ..RetryPolicy::default()

@@ -18,13 +18,14 @@ use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, latch, transaction};
 use crate::store::run::{self, Counts};
-use crate::store::{ingest, job, missing, page, reject, retry, state, undo};
+use crate::store::{ingest, job, missing, page, parent, reject, retry, state, undo};
 use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Reason, Removals};
 use sluice_core::run::RunStatus;
 use sluice_core::settings::OnMissing;
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Error, Result};
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -48,7 +49,8 @@ pub fn by_difference(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<E
         read.verifying |= read.state.published_rows > 0 && read::is_empty(plan)?;
         Ok(())
     })?;
-    publish(work, plan, read, read.generation, Approval::Needed)
+    let read = &*read;
+    publish(work, plan, Occasion::Read, &|| Ok(Cow::Borrowed(read)))
 }
 
 /// Publishes a held run that a person has approved.
@@ -58,40 +60,56 @@ pub fn approved(work: &Work, plan: &Plan, generation: i64) -> Result<Ended> {
     }
     let mut read = transaction::run(|| read::of_generation(work, plan, generation))?;
     read.verifying = true;
-    publish(work, plan, &read, generation, Approval::Given)
+    let read = &read;
+    publish(work, plan, Occasion::Approved, &|| Ok(Cow::Borrowed(read)))
 }
 
-/// Whether a person has decided already.
+/// Why a read is published.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Approval {
-    Needed,
-    Given,
+pub enum Occasion {
+    /// It has just come from the remote.
+    Read,
+    /// A guard held it, and a person has decided.
+    Approved,
+    /// It was published before, and its pages are in the store.
+    Replayed,
 }
 
-fn publish(work: &Work, plan: &Plan, read: &ReadState, generation: i64, approval: Approval) -> Result<Ended> {
+/// Publishes what `prepare` gives, which belongs to the publishing transaction.
+pub fn publish<'a>(
+    work: &Work,
+    plan: &Plan,
+    occasion: Occasion,
+    prepare: &dyn Fn() -> Result<Cow<'a, ReadState>>,
+) -> Result<Ended> {
     work.phase(Phase::Publishing);
     bgworker::report_activity("publishing");
     transaction::run(|| run::set_status(work.run, RunStatus::Publishing))?;
     let mut care = Care::Whole;
     loop {
-        let publishing = Publishing {
-            work,
-            plan,
-            read,
-            generation,
-            approval,
-            care,
-            rejects: Rejects::new(work, plan, generation),
-            at: Cell::default(),
-            writing: RefCell::default(),
+        let doing = Doing::default();
+        let once = || {
+            doing.at.set(Origin::default());
+            care.begin()?;
+            let read = prepare()?;
+            let publishing = Publishing {
+                work,
+                plan,
+                read: &read,
+                occasion,
+                care,
+                rejects: Rejects::new(work, plan, read.generation),
+                doing: &doing,
+            };
+            publishing.once()
         };
         // The pages are in the store: trying again costs no request.
-        match persist(|| publishing.once()) {
+        match persist(once) {
             Ok(Verdict::Published) => break,
             Ok(Verdict::Held(reason)) => return Ok(Ended::Held(reason)),
             Ok(Verdict::KeptBack(error)) => return Ok(Ended::KeptBack(error)),
-            Err(error) if !Rejects::are_kept(plan) => return Err(publishing.name_record(error)),
-            Err(error) => care = care.after(&error, publishing.at.get()).ok_or(error)?,
+            Err(error) if !Rejects::are_kept(plan) => return Err(doing.name_record(error, plan)),
+            Err(error) => care = care.after(&error, doing.at.get()).ok_or(error)?,
         }
     }
     transaction::run(|| tidy(work, plan))?;
@@ -117,33 +135,54 @@ pub fn persist<R>(body: impl Fn() -> Result<R>) -> Result<R> {
     }
 }
 
+/// What an attempt is doing, for the error that ends it.
+#[derive(Default)]
+struct Doing {
+    at: Cell<Origin>,
+    mapping: RefCell<Option<Arc<Mapping>>>,
+    /// The pages that are being written: number and hash.
+    writing: RefCell<Vec<(i64, Vec<u8>)>>,
+}
+
+impl Doing {
+    /// The error with the record that it is about, where PostgreSQL refused one.
+    fn name_record(&self, error: Error, plan: &Plan) -> Error {
+        match &*self.mapping.borrow() {
+            Some(mapping) if self.at.get() == Origin::Rows => {
+                named::named_in_store(error, plan, mapping, &self.writing.borrow())
+            }
+            _ => error,
+        }
+    }
+}
+
 /// One attempt at a publishing transaction.
 struct Publishing<'a> {
     work: &'a Work,
     plan: &'a Plan,
     read: &'a ReadState,
-    generation: i64,
-    approval: Approval,
+    occasion: Occasion,
     care: Care,
     rejects: Rejects<'a>,
-    /// What the open transaction is doing.
-    at: Cell<Origin>,
-    /// The pages that are being written: number and hash.
-    writing: RefCell<Vec<(i64, Vec<u8>)>>,
+    doing: &'a Doing,
 }
 
 impl Publishing<'_> {
     fn once(&self) -> Result<Verdict> {
-        self.care.begin()?;
         let mapping = self.mapping().ok_or(data::DataError::NoColumns)?;
-        let mut compared = gone::compare(self.plan, self.read, self.generation, &mapping)?;
+        let mut compared = gone::compare(self.plan, self.read, self.read.generation, &mapping)?;
+        self.doing.mapping.replace(Some(Arc::clone(&mapping)));
+        if self.occasion == Occasion::Replayed {
+            // A read that is looked at twice is one read.
+            compared.confirmed.clear();
+            gone::spare_sent(self.plan, self.read, &mut compared)?;
+        }
         self.rejects.refuse_all(compared.records)?;
         let live = self.live(&compared);
         let facts = self.facts(&compared)?;
-        state::note_read(self.work.job, signed(compared.records))?;
-        let removals = match self.approval {
-            Approval::Given => guard::decide_approved(&facts, &live, &self.plan.settings),
-            Approval::Needed => match guard::decide(&facts, &live, &self.plan.settings) {
+        let removals = match self.occasion {
+            Occasion::Approved => guard::decide_approved(&facts, &live, &self.plan.settings),
+            Occasion::Read | Occasion::Replayed => match self.decide(&facts, &live)? {
                 Decision::Publish { removals, reason, .. } => (removals, reason),
                 Decision::Hold(kept) => return Ok(Verdict::Held(kept.reason())),
                 Decision::RollBack(kept) => return Ok(Verdict::KeptBack(TargetError::from(kept).into())),
@@ -151,6 +190,17 @@ impl Publishing<'_> {
         };
         self.apply(&mapping, &mut compared, removals)?;
         Ok(Verdict::Published)
+    }
+
+    /// What becomes of the read, noted with what it amounts to.
+    fn decide(&self, facts: &ReadFacts, live: &Live) -> Result<Decision> {
+        let decision = guard::decide(facts, live, &self.plan.settings);
+        run::note_answer(self.work.run, decision.state())?;
+        if self.occasion == Occasion::Read {
+            state::note_read(self.work.job, signed(facts.records))?;
+            state::count_empty_reads(self.work.job, signed(facts.records))?;
+        }
+        Ok(decision)
     }
 
     /// The mapping that the pages were decoded with. Where not one record has come, there is nothing to map but keys.
@@ -172,32 +222,43 @@ impl Publishing<'_> {
         let declared = |total: Option<i64>| total.and_then(|t| u64::try_from(t).ok());
         Ok(ReadFacts {
             found: Found::Pages,
-            complete: true,
+            complete: compared.complete,
             gapless: compared.gapless,
             longest_pause: Duration::from_secs_f64(state.longest_pause.max(0.0)),
-            proof: self.plan.settings.pagination.is_proof() || self.read.next_page <= 2,
+            proof: self.plan.settings.pagination.is_proof() || compared.single,
             declared_first: declared(state.total_first),
             declared_last: declared(state.total_last),
             // A declared total counts tombstones, too.
             distinct_keys: compared.records - compared.duplicates,
             duplicate_keys: compared.duplicates,
             records: compared.records,
+            empty_reads_before: match self.occasion {
+                Occasion::Read => u32::try_from(state.empty_reads).unwrap_or(0),
+                Occasion::Approved | Occasion::Replayed => 0,
+            },
             rejects_without_key: self.rejects.count()?.without_key,
         })
     }
 
     fn apply(&self, mapping: &Arc<Mapping>, compared: &mut Compared, removals: (Removals, Reason)) -> Result<()> {
         let applier = Applier::new(&current_target(self.plan)?, mapping)?;
+        let was_empty = read::is_empty(self.plan)?;
         let mut total = Outcome::default();
         // Removed first and written after it: keys are compared as text here, and the table may hold two spellings equal
         // (numeric 1 and 1.0, char(n), a collation without case). What the read has under another spelling comes back.
         let unconfirmed = self.remove(&applier, compared, removals.0, &mut total)?;
         if total.deleted > 0 && applier.key_is_loose() {
-            compared.apply_all(page::of_generation(self.work.job, self.generation)?);
+            compared.apply_all(page::of_generation(self.work.job, self.read.generation)?);
         }
         self.write(&applier, mapping, compared, &mut total)?;
-        self.at.set(Origin::Ours);
+        self.doing.at.set(Origin::Ours);
         failpoint::hit("publish.applied");
+        // Rows were written, and not one is left: a trigger did that. The last good rows come back with the abort.
+        let wrote = total.inserted + total.updated > 0;
+        if self.occasion != Occasion::Approved && wrote && !was_empty && read::is_empty(self.plan)? {
+            let table = self.plan.target.full_name();
+            return Err(TargetError::Emptied { table }.into());
+        }
         self.rejects.refuse_all(compared.records)?;
         let rejected = self.rejects.count()?;
         // Without tombstones, which are no rows.
@@ -225,7 +286,7 @@ impl Publishing<'_> {
             cursor: self.read.state.cursor.clone(),
         })?;
         failpoint::hit("publish.before_commit");
-        self.at.set(Origin::Rows);
+        self.doing.at.set(Origin::Rows);
         Ok(())
     }
 
@@ -246,10 +307,10 @@ impl Publishing<'_> {
             Care::Whole => None,
             _ => Some(Sieve::new(writing, self.rejects.room()?)),
         };
-        let known = reject::places(self.work.job, self.generation)?;
+        let known = reject::places(self.work.job, self.read.generation)?;
         let mut difference = Difference::new(self.work.job, mapping, compared);
         while let Some(share) = difference.next()? {
-            self.writing.replace(share.of.clone());
+            self.doing.writing.replace(share.of.clone());
             self.keep_undecoded(&share, &known, mapping)?;
             let outcomes = match &mut sieve {
                 _ if share.pages.is_empty() => Vec::new(),
@@ -304,14 +365,6 @@ impl Publishing<'_> {
         self.rejects.keep(&kept)
     }
 
-    /// The error with the record that it is about, where PostgreSQL refused one.
-    fn name_record(&self, error: Error) -> Error {
-        let Some(mapping) = self.mapping().filter(|_| self.at.get() == Origin::Rows) else {
-            return error;
-        };
-        named::named_in_store(error, self.plan, &mapping, &self.writing.borrow())
-    }
-
     /// Removes what is gone for sure, and remembers what is only missing; how many of those there are.
     fn remove(&self, applier: &Applier, compared: &Compared, removals: Removals, total: &mut Outcome) -> Result<i64> {
         let is_doomed = |key: &Vec<u8>| match removals {
@@ -325,12 +378,17 @@ impl Publishing<'_> {
             OnMissing::Keep => Vec::new(),
             OnMissing::Delete | OnMissing::Mark => waiting.into_iter().cloned().collect(),
         };
-        missing::keep(self.work.job, self.generation, &gone::key_form(self.plan), &waiting)?;
+        missing::keep(
+            self.work.job,
+            self.read.generation,
+            &gone::key_form(self.plan),
+            &waiting,
+        )?;
         Ok(signed(waiting.len() as u64))
     }
 
     fn finish(&self, publication: &Publication) -> Result<()> {
-        finish_published(self.work, self.plan, self.read, self.generation, publication)
+        finish_published(self.work, self.plan, self.read, self.read.generation, publication)
     }
 }
 
@@ -386,12 +444,14 @@ pub fn finish_published(
 /// Forgets what no rollback and no comparison needs any more.
 pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
     let keep = &plan.settings.undo;
-    undo::prune(work.job, i64::from(keep.keep_runs), i64::from(keep.keep_days))?;
+    let bytes = keep.keep_bytes.map(signed);
+    undo::prune(work.job, i64::from(keep.keep_runs), i64::from(keep.keep_days), bytes)?;
     let kept = state::kept_generations(work.job)?;
     page::keep_only(work.job, &kept)?;
     missing::keep_only(work.job, &kept)?;
     brought::tidy(plan)?;
     reject::keep_only(work.job, &kept)?;
+    parent::keep_only(work.job, &kept)?;
     ingest::forget_keys(work.job)?;
     run::prune(work.job, KEPT_RUNS)?;
     Ok(())

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// The read of a held run, as publishing needs it.
 pub fn of_generation(work: &Work, plan: &Plan, generation: i64) -> Result<ReadState> {
     let mut state = state::load(work.job, clock::now())?;
-    (state.total_first, state.total_last, state.longest_pause) = run::held_facts(work.run)?;
+    (state.total_first, state.total_last, state.longest_pause) = run::read_facts(work.run)?;
     // The state speaks of the latest read.
     state.definition = None;
     let pages = page::of_generation(work.job, generation)?;
@@ -82,7 +82,7 @@ impl ReadState {
             total_seen: self.state.total_last.and_then(|total| u64::try_from(total).ok()),
             pages_seen: self.state.total_pages.and_then(|pages| u64::try_from(pages).ok()),
             records: u64::try_from(self.records_before).unwrap_or(0),
-            before: page::seen(job, self.generation)?,
+            before: page::seen(job, self.generation, 1)?,
         }))
     }
 }
@@ -154,6 +154,22 @@ pub fn resume_or_begin(work: &Work, plan: &Plan) -> Result<ReadState> {
     })
 }
 
+/// Begins a read whose pages are in the store; its generation.
+pub fn begin_stored(work: &Work, plan: &Plan) -> Result<i64> {
+    let now = clock::now();
+    let former = state::load(work.job, now)?;
+    leave(work, plan, &former)?;
+    let beginning = state::Beginning {
+        definition: &definition(plan),
+        direct: false,
+        bound: None,
+        now,
+    };
+    let generation = state::begin_read(work.job, &beginning)?;
+    run::set_generation(work.run, generation)?;
+    Ok(generation)
+}
+
 /// Begins a read again at its first page, because the remote does not know a token of its own any more. The generation
 /// stays: its ledger then has the pages of this pass only, and pages that are stored already are not stored again. A
 /// first load is given up for a new generation instead: the rows of the first pass are in the target, and only the
@@ -193,17 +209,7 @@ const MOST_RESTARTS: u32 = 3;
 
 fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<State> {
     let former = state::load(work.job, now)?;
-    // A first load that was given up has rows in the target already: they are this job's own, and the pages that they
-    // came from are what the next read is compared with.
-    let half_loaded =
-        former.reading && former.direct && former.published_generation.is_none() && plan.mode == Mode::Replace;
-    if half_loaded && former.page_number > 1 {
-        state::adopt_half_load(work.job)?;
-    }
-    if former.reading && former.direct && former.page_number > 1 {
-        // Its first pages are in the target, whatever the published ones say.
-        state::void_skip(work.job)?;
-    }
+    let half_loaded = leave(work, plan, &former)?;
     let replaces = plan.mode == Mode::Replace;
     let first = replaces && former.published_generation.is_none() && !half_loaded && is_empty(plan)?;
     let reconciles = is_reconciliation_due(plan, &former);
@@ -222,6 +228,22 @@ fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<S
         undo::keep(work.job, &undo::UndoBatch::first_load(work.run))?;
     }
     state::load(work.job, now)
+}
+
+/// Gives up the read in progress, if there is one. Whether it was a first load.
+fn leave(work: &Work, plan: &Plan, former: &State) -> Result<bool> {
+    // A first load that was given up has rows in the target already: they are this job's own, and the pages that they
+    // came from are what the next read is compared with.
+    let half_loaded =
+        former.reading && former.direct && former.published_generation.is_none() && plan.mode == Mode::Replace;
+    if half_loaded && former.page_number > 1 {
+        state::adopt_half_load(work.job)?;
+    }
+    if former.reading && former.direct && former.page_number > 1 {
+        // Its first pages are in the target, whatever the published ones say.
+        state::void_skip(work.job)?;
+    }
+    Ok(half_loaded)
 }
 
 /// Pages that are asked for only where they are others than the published ones: where a page of that hash need not be
@@ -367,7 +389,7 @@ impl MappingParts {
 /// Identifies everything that decides what a read is: a read is never continued under another definition.
 fn definition(plan: &Plan) -> String {
     let text = format!(
-        "{}|{}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
+        "{}|{}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
         plan.options.base_url,
         plan.job.path,
         plan.settings.method,
@@ -385,6 +407,7 @@ fn definition(plan: &Plan) -> String {
         plan.settings.cursor,
         plan.settings.deleted_when,
         plan.settings.on_missing == OnMissing::Mark,
+        plan.settings.foreach,
         plan.job.key,
         plan.target.fingerprint(),
         plan.target.oid,

@@ -162,7 +162,15 @@ impl Open {
 /// A record that was passed over when its page was decoded.
 pub fn of_decoding(page: i64, place: u64, reject: &Reject, text: &str, mapping: &Mapping) -> Rejected {
     let reason = reason_of(&reject.error);
-    kept(page, place, reject.key.clone(), reason, (text, mapping))
+    let Some(line) = reject.error.line() else {
+        return kept(page, place, reject.key.clone(), reason, (text, mapping));
+    };
+    // The page has the line as a text in JSON. PostgreSQL's text has no place for NUL.
+    let shown: String = serde_json::from_str(text).unwrap_or_default();
+    Rejected {
+        line: Some(signed(line)),
+        ..kept(page, place, None, reason, (&shown.replace('\0', "\u{fffd}"), mapping))
+    }
 }
 
 /// A record that PostgreSQL refused.
@@ -235,6 +243,7 @@ fn kept(
         key: key_fields.is_some().then(|| key_shown(text, mapping)).flatten(),
         key_fields,
         reason,
+        line: None,
         raw: text[..cut].to_owned(),
         raw_bytes: signed(text.len() as u64),
     }

@@ -108,7 +108,7 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     fn take(&self, share: &[Waiting], total: &mut Counts) -> Result<()> {
-        // A record of which only the beginning is kept waits for the next read.
+        // A record of which only the beginning is kept waits for the next read, and so does a line that is no record.
         let whole: Vec<&Waiting> = share.iter().filter(|one| one.raw.is_some()).collect();
         let texts: Vec<&str> = whole.iter().filter_map(|one| one.raw.as_deref()).collect();
         let sifted = data::sift(&format!("[{}]", texts.join(",")), self.mapping)?;

@@ -26,7 +26,7 @@ const PAGES_PER_BATCH: usize = 10;
 pub(super) fn run(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<Ended> {
     work.phase(Phase::RollingBack);
     transaction::run(|| once(work, plan, to, resume))?;
-    Ok(Ended::RolledBack)
+    Ok(Ended::Done)
 }
 
 fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
@@ -43,7 +43,7 @@ fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
     for batch in batches {
         latch::check_interrupts();
         let done = if batch.first_load {
-            unload(plan, &target)?
+            unload(plan, &target, batch.run)?
         } else {
             apply::revert(&target, &text(&batch)?, sent.by(&batch)?)?
         };
@@ -96,11 +96,11 @@ fn lost() -> Error {
 }
 
 /// Takes a first load back: the rows that its pages brought, as far as they are still as they came.
-fn unload(plan: &Plan, target: &Target) -> Result<Reverted> {
+fn unload(plan: &Plan, target: &Target, run: i64) -> Result<Reverted> {
     let mapping = mapping(plan)?;
     let applier = Applier::new(target, &mapping)?;
     let mut reverted = Reverted::default();
-    let hashes = page::of_first_load(plan.job.id)?;
+    let hashes = page::of_first_load(plan.job.id, run)?;
     for chunk in hashes.chunks(PAGES_PER_BATCH) {
         latch::check_interrupts();
         let pages = decoded(plan, chunk, &mapping)?;

@@ -7,7 +7,7 @@ use super::apply::Applier;
 use super::batch::{current_target, signed};
 use super::brought::Sources;
 use super::plan::Plan;
-use super::publish::{Approval, Publication, finish_published, persist, tidy};
+use super::publish::{Occasion, Publication, finish_published, persist, tidy};
 use super::read::{self, MappingParts, ReadState};
 use super::rejects::Rejects;
 use super::sweep::sweep;
@@ -54,7 +54,12 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
     }
     // Where rows are only added, an answer without records says nothing of those that are there.
     if state.bound.is_none() && plan.mode != Mode::Append {
-        match guard::decide(&facts(records), &live(&state), &plan.settings) {
+        let decision = guard::decide(&facts(records), &live(&state), &plan.settings);
+        run::note_answer(work.run, decision.state())?;
+        if read.whole {
+            state::count_empty_reads(work.job, records)?;
+        }
+        match decision {
             Decision::Publish { .. } => {}
             Decision::Hold(kept) => return Ok(Verdict::Held(kept.reason())),
             Decision::RollBack(kept) => return Ok(Verdict::KeptBack(TargetError::from(kept).into())),
@@ -77,7 +82,7 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
         Some(_) => state.published_rows,
     };
     let target = current_target(plan)?;
-    if let Some(kept) = remove_announced(work, plan, (&target, &mapping), read.generation, Approval::Needed)? {
+    if let Some(kept) = remove_announced(work, plan, (&target, &mapping), read.generation, Occasion::Read)? {
         return Ok(Verdict::Held(kept.reason()));
     }
     let cursor = watermark(work, plan, read, &state)?;
@@ -106,7 +111,7 @@ fn remove_announced(
     plan: &Plan,
     (target, mapping): (&Target, &Arc<Mapping>),
     generation: i64,
-    approval: Approval,
+    occasion: Occasion,
 ) -> Result<Option<KeptBack>> {
     if plan.settings.deleted_when.is_none() || plan.settings.on_missing == OnMissing::Keep || plan.mode == Mode::Replace
     {
@@ -120,7 +125,7 @@ fn remove_announced(
         candidates_gone: found,
         gone_confirmed: found,
     };
-    if let (Approval::Needed, Some(kept)) = (approval, guard::decide_tombstones(&live, &plan.settings)) {
+    if let (Occasion::Read, Some(kept)) = (occasion, guard::decide_tombstones(&live, &plan.settings)) {
         return Ok(Some(kept));
     }
     if !announced.is_empty() {
@@ -147,7 +152,7 @@ pub fn approved(work: &Work, plan: &Plan, generation: i64) -> Result<Ended> {
         let mapping = read::known_mapping(plan, &state).ok_or(data::DataError::NoColumns)?;
         run::note_published(work.run, &state::position(work.job)?, 0, None)?;
         let target = current_target(plan)?;
-        remove_announced(work, plan, (&target, &mapping), generation, Approval::Given)?;
+        remove_announced(work, plan, (&target, &mapping), generation, Occasion::Approved)?;
         after_publish::call(work, plan)?;
         let now = clock::now();
         run::finish(work.run, RunStatus::Succeeded, now)?;

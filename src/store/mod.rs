@@ -10,11 +10,13 @@ pub mod ingest;
 pub mod job;
 pub mod missing;
 pub mod page;
+pub mod parent;
 pub mod reject;
 pub mod retry;
 pub mod role;
 pub mod run;
 pub mod secret;
+pub mod snapshot;
 pub mod state;
 pub mod undo;
 

@@ -23,6 +23,8 @@ pub struct Entry {
     pub total: Option<i64>,
     pub total_pages: Option<i64>,
     pub received_at: Timestamp,
+    /// Identifies the row of a `foreach` query below which the page lies.
+    pub parent: Option<Vec<u8>>,
 }
 
 /// What is kept of a page's content: both parts compressed.
@@ -54,8 +56,30 @@ pub fn record(job: i64, generation: i64, run: i64, entries: &[Entry]) -> Result<
         of_each(entries, |e| e.last_modified.clone()).into(),
         of_each(entries, |e| e.total).into(),
         of_each(entries, |e| e.total_pages).into(),
+        of_each(entries, |e| e.parent.clone()).into(),
     ];
     execute(sql, &args).map(drop)
+}
+
+/// Makes a page of one read a page of another, as what its text has become since: (number, hash).
+pub fn repeat(job: i64, (from, to): (i64, i64), run: i64, (number, hash): (i64, &[u8])) -> Result<()> {
+    let sql = include_str!("../../sql/query/repeat_page.sql");
+    let args = [
+        job.into(),
+        from.into(),
+        number.into(),
+        to.into(),
+        run.into(),
+        hash.to_vec().into(),
+    ];
+    execute(sql, &args).map(drop)
+}
+
+/// How many pages of a read have a content that is no longer stored.
+pub fn lost_bodies(job: i64, generation: i64) -> Result<i64> {
+    let sql = "SELECT count(*) FROM sluice._page AS p WHERE p.job_id = $1 AND p.generation = $2 AND p.records > 0 \
+               AND NOT EXISTS (SELECT FROM sluice._page_body AS b WHERE b.job_id = p.job_id AND b.hash = p.hash)";
+    Ok(value::<i64>(sql, &[job.into(), generation.into()])?.unwrap_or(0))
 }
 
 /// Keeps the contents of a batch's pages, each unless it is there already.
@@ -142,10 +166,19 @@ pub fn validated(job: i64, generation: i64) -> Result<HashMap<u64, KnownPage>> {
     Ok(found.into_iter().collect())
 }
 
-/// A read's pages so far, by which one that comes again is recognised.
-pub fn seen(job: i64, generation: i64) -> Result<Vec<Seen>> {
-    let sql = "SELECT token_in, records, hash FROM sluice._page WHERE job_id = $1 AND generation = $2";
-    rows(sql, &[job.into(), generation.into()], |r| {
+/// The pages of one parent in a read, in order: (number, hash, records).
+pub fn of_parent(job: i64, generation: i64, parent: &[u8]) -> Result<Vec<(i64, Vec<u8>, i64)>> {
+    let sql = "SELECT number, hash, records FROM sluice._page \
+               WHERE job_id = $1 AND generation = $2 AND parent = $3 ORDER BY number";
+    rows(sql, &[job.into(), generation.into(), parent.to_vec().into()], |r| {
+        Ok((r.need(1)?, r.need(2)?, r.need(3)?))
+    })
+}
+
+/// A read's pages from one on, by which one that comes again is recognised.
+pub fn seen(job: i64, generation: i64, from: i64) -> Result<Vec<Seen>> {
+    let sql = "SELECT token_in, records, hash FROM sluice._page WHERE job_id = $1 AND generation = $2 AND number >= $3";
+    rows(sql, &[job.into(), generation.into(), from.into()], |r| {
         Ok(Seen {
             token: PageToken(r.need(1)?),
             records: u64::try_from(r.need::<i64>(2)?).unwrap_or(0),
@@ -191,11 +224,11 @@ pub fn keep_only(job: i64, generations: &[i64]) -> Result<()> {
     execute(sql, &[job.into(), generations.to_vec().into()]).map(drop)
 }
 
-/// The pages of the job's first load, whatever reads came after it.
-pub fn of_first_load(job: i64) -> Result<Vec<Vec<u8>>> {
+/// The pages of the first load that this run began.
+pub fn of_first_load(job: i64, run: i64) -> Result<Vec<Vec<u8>>> {
     rows(
         include_str!("../../sql/query/pages_of_first_load.sql"),
-        &[job.into()],
+        &[job.into(), run.into()],
         |r| r.need(1),
     )
 }

@@ -19,6 +19,8 @@ pub struct Rejected {
     pub key: Option<String>,
     pub key_fields: Option<Vec<u8>>,
     pub reason: Reason,
+    /// The line of the answer, where it is one that is no record; `raw` is not JSON then.
+    pub line: Option<i64>,
     pub raw: String,
     pub raw_bytes: i64,
 }
@@ -61,6 +63,7 @@ pub fn keep(of: Of, rejects: &[Rejected]) -> Result<()> {
         each(|r| r.reason.hint.clone()).into(),
         each(|r| Some(r.raw.clone())).into(),
         rejects.iter().map(|r| r.raw_bytes).collect::<Vec<_>>().into(),
+        rejects.iter().map(|r| r.line).collect::<Vec<_>>().into(),
     ];
     execute(include_str!("../../sql/query/keep_rejects.sql"), &args).map(drop)
 }
@@ -167,14 +170,14 @@ pub struct Waiting {
     pub version: Version,
     pub key_form: String,
     pub has_key: bool,
-    /// None where not all of the record's text is kept.
+    /// None where not all of the record's text is kept, and where it is no record but a line.
     pub raw: Option<String>,
 }
 
 /// The waiting rejects of published reads after that version, in the order in which they came.
 pub fn waiting_after(job: i64, after: Version, limit: i64) -> Result<Vec<Waiting>> {
     let sql = "SELECT x.id, x.generation, x.page, x.position, x.key_form, x.key_fields IS NOT NULL, \
-               CASE WHEN octet_length(x.raw) = x.raw_bytes THEN x.raw END \
+               CASE WHEN octet_length(x.raw) = x.raw_bytes AND x.line IS NULL THEN x.raw END \
                FROM sluice._reject AS x JOIN sluice._job_state AS t ON t.job_id = x.job_id \
                WHERE x.job_id = $1 AND x.status = 'rejected' AND x.generation <= t.published_generation \
                AND (x.generation, x.page, x.position) > ($2, $3, $4) ORDER BY x.generation, x.page, x.position LIMIT $5";

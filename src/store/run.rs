@@ -6,6 +6,8 @@ use crate::pg::clock::Timestamp;
 use crate::pg::spi::Row;
 use pgrx::datum::TimestampWithTimeZone;
 use sluice_core::call::EndedWith;
+use sluice_core::error::InternalError;
+use sluice_core::guard;
 use sluice_core::run::{RunSource, RunStatus, RunTask};
 use sluice_core::{Error, Result};
 use std::collections::HashSet;
@@ -15,31 +17,44 @@ use std::collections::HashSet;
 pub struct Run {
     pub id: i64,
     pub job: i64,
-    pub source: String,
     pub status: String,
     pub generation: Option<i64>,
     pub approved_by: Option<String>,
-    pub rollback_to: Option<i64>,
-    pub rollback_resume: bool,
-    pub stopped_by: Option<String>,
     pub task: RunTask,
+    /// The run to replay or to go back to, or the snapshot.
+    pub subject: Option<i64>,
+    /// For a rollback: whether the job goes on.
+    pub resume_job: bool,
+    /// For a snapshot: what it is called.
+    pub label: Option<String>,
+    pub requested_by: String,
+    pub source: String,
+    pub stopped_by: Option<String>,
 }
 
-const COLUMNS: &str = "r.id, r.job_id, r.source, r.status, r.generation, r.approved_by, r.rollback_to, \
-     r.rollback_resume, r.stopped_by, r.task";
+const COLUMNS: &str = "r.id, r.job_id, r.status, r.generation, r.approved_by, r.task, \
+     r.subject, r.resume_job, r.label, r.requested_by, r.source, r.stopped_by";
 
 fn read(r: &Row) -> Result<Run> {
     Ok(Run {
         id: r.need(1)?,
         job: r.need(2)?,
-        source: r.need(3)?,
-        status: r.need(4)?,
-        generation: r.get(5)?,
-        approved_by: r.get(6)?,
-        rollback_to: r.get(7)?,
-        rollback_resume: r.need(8)?,
-        stopped_by: r.get(9)?,
-        task: RunTask::parse(&r.need::<String>(10)?).unwrap_or(RunTask::Sync),
+        status: r.need(3)?,
+        generation: r.get(4)?,
+        approved_by: r.get(5)?,
+        task: RunTask::parse(&r.need::<String>(6)?).ok_or_else(corrupt)?,
+        subject: r.get(7)?,
+        resume_job: r.need(8)?,
+        label: r.get(9)?,
+        requested_by: r.need(10)?,
+        source: r.need(11)?,
+        stopped_by: r.get(12)?,
+    })
+}
+
+fn corrupt() -> Error {
+    Error::Internal(InternalError::Corrupt {
+        what: "the task of a run".into(),
     })
 }
 
@@ -80,20 +95,43 @@ pub fn latest_is_ingest(job: i64) -> Result<bool> {
     Ok(value::<bool>(sql, &[job.into()])?.unwrap_or(false))
 }
 
-/// Asks for a rollback; None where the job is occupied.
-pub fn request_rollback(job: i64, by: &str, to: Option<i64>, resume: bool) -> Result<Option<i64>> {
-    let sql = "INSERT INTO sluice._run (job_id, source, requested_by, status, rollback_to, rollback_resume) \
-               VALUES ($1, 'rollback', $2, 'scheduled', $3, $4) \
-               ON CONFLICT (job_id) WHERE status IN ('scheduled', 'running', 'publishing') DO NOTHING RETURNING id";
-    returning(sql, &[job.into(), by.into(), to.into(), resume.into()], |r| r.need(1))
+/// Work on a job that is no read of the remote.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub task: RunTask,
+    pub source: RunSource,
+    pub subject: Option<i64>,
+    pub resume_job: bool,
+    pub label: Option<String>,
 }
 
-/// Asks for the rejects to be replayed; None where the job is occupied.
-pub fn request_replay(job: i64, source: RunSource, by: &str) -> Result<Option<i64>> {
-    let sql = "INSERT INTO sluice._run (job_id, source, requested_by, status, task) \
-               VALUES ($1, $2, $3, 'scheduled', 'replay_rejects') \
+impl Wanted {
+    pub fn new(task: RunTask, subject: Option<i64>) -> Wanted {
+        Wanted {
+            task,
+            source: task.source(),
+            subject,
+            resume_job: false,
+            label: None,
+        }
+    }
+}
+
+/// Asks for work on a job; None where the job is occupied.
+pub fn request_work(job: i64, by: &str, wanted: &Wanted) -> Result<Option<i64>> {
+    let sql = "INSERT INTO sluice._run (job_id, source, requested_by, status, task, subject, resume_job, label) \
+               VALUES ($1, $2, $3, 'scheduled', $4, $5, $6, $7) \
                ON CONFLICT (job_id) WHERE status IN ('scheduled', 'running', 'publishing') DO NOTHING RETURNING id";
-    returning(sql, &[job.into(), source.as_str().into(), by.into()], |r| r.need(1))
+    let args = [
+        job.into(),
+        wanted.source.as_str().into(),
+        by.into(),
+        wanted.task.as_str().into(),
+        wanted.subject.into(),
+        wanted.resume_job.into(),
+        wanted.label.clone().into(),
+    ];
+    returning(sql, &args, |r| r.need(1))
 }
 
 /// Releases a held run for publishing; false where another run occupies the job.
@@ -239,8 +277,13 @@ pub fn hold(id: i64, job: i64, reason: &str, now: Timestamp) -> Result<()> {
     .map(drop)
 }
 
-/// What the read of a held run declared on its first and on its last page, and its longest pause in seconds.
-pub fn held_facts(id: i64) -> Result<(Option<i64>, Option<i64>, f64)> {
+/// The generation that a run published or was to publish.
+pub fn replay_source(id: i64) -> Result<Option<i64>> {
+    value::<i64>("SELECT generation FROM sluice._run WHERE id = $1", &[id.into()])
+}
+
+/// What the read of a run declared on its first and on its last page, and its longest pause in seconds.
+pub fn read_facts(id: i64) -> Result<(Option<i64>, Option<i64>, f64)> {
     let sql = "SELECT total_first, total_last, coalesce(longest_pause, 0) FROM sluice._run WHERE id = $1";
     let facts = row(sql, &[id.into()], |r| Ok((r.get(1)?, r.get(2)?, r.need(3)?)))?;
     Ok(facts.unwrap_or_default())
@@ -265,10 +308,25 @@ pub fn supersede_held(job: i64, by: i64) -> Result<()> {
     execute(sql, &[job.into(), by.into()]).map(drop)
 }
 
-/// Keeps the position that a rollback of this run puts back, what could not be removed yet, and why.
+/// Keeps the position that a rollback of this run puts back, what could not be removed yet and why, and what its read
+/// declared.
 pub fn note_published(id: i64, before: &str, unconfirmed: i64, removals: Option<&str>) -> Result<()> {
-    let sql = "UPDATE sluice._run SET before = $2::jsonb, unconfirmed = $3, removals = $4 WHERE id = $1";
+    let sql = "UPDATE sluice._run AS r SET before = $2::jsonb, unconfirmed = $3, removals = $4, \
+               total_first = t.total_first, total_last = t.total_last, longest_pause = t.longest_pause \
+               FROM sluice._job_state AS t WHERE r.id = $1 AND t.job_id = r.job_id";
     execute(sql, &[id.into(), before.into(), unconfirmed.into(), removals.into()]).map(drop)
+}
+
+/// Keeps the position that a rollback of this run puts back.
+pub fn keep_position(id: i64, before: &str) -> Result<()> {
+    let sql = "UPDATE sluice._run SET before = $2::jsonb WHERE id = $1";
+    execute(sql, &[id.into(), before.into()]).map(drop)
+}
+
+/// Notes what the guards took the read for.
+pub fn note_answer(id: i64, answer: guard::ReadState) -> Result<()> {
+    let sql = "UPDATE sluice._run SET answer = $2 WHERE id = $1";
+    execute(sql, &[id.into(), answer.as_str().into()]).map(drop)
 }
 
 /// Somebody wants the open run of this job to end; how many there were. One that no worker has taken ends at once.
@@ -294,7 +352,7 @@ pub fn try_lock(id: i64) -> Result<bool> {
 /// The published runs of a job from `after` on, newest first.
 pub fn published_after(job: i64, after: i64) -> Result<Vec<i64>> {
     let sql = "SELECT id FROM sluice._run WHERE job_id = $1 AND id > $2 AND status = 'succeeded' \
-               AND source <> 'rollback' ORDER BY id DESC";
+               AND publishes ORDER BY id DESC";
     rows(sql, &[job.into(), after.into()], |r| r.need(1))
 }
 
@@ -347,9 +405,9 @@ pub fn changed_without_undo(job: i64, after: i64) -> Result<bool> {
     Ok(value::<bool>(sql, &[job.into(), after.into()])?.unwrap_or(false))
 }
 
-/// Whether a run takes others back, and reads nothing.
-pub fn is_rollback(id: i64) -> Result<bool> {
-    let sql = "SELECT source = 'rollback' FROM sluice._run WHERE id = $1";
+/// Whether a run is work that a person has asked for, and asks the remote for nothing.
+pub fn is_asked_for(id: i64) -> Result<bool> {
+    let sql = "SELECT task <> 'sync' FROM sluice._run WHERE id = $1";
     Ok(value::<bool>(sql, &[id.into()])?.unwrap_or(false))
 }
 
@@ -372,7 +430,7 @@ pub fn counts(id: i64) -> Result<Counts> {
     Ok(found.unwrap_or_default())
 }
 
-/// How many rows the first load brought that a rollback to the state after run `after` takes back.
+/// How many rows first loads brought that a rollback to the state after run `after` takes back.
 pub fn loaded_first(job: i64, after: i64) -> Result<i64> {
     let sql = include_str!("../../sql/query/rows_of_first_load.sql");
     Ok(value::<i64>(sql, &[job.into(), after.into()])?.unwrap_or(0))

@@ -28,6 +28,8 @@ pub struct State {
     /// How often this read was begun again for a lost token.
     pub restarts: u32,
     pub duplicates: i64,
+    /// Complete reads in a row, up to the last one, that had no record.
+    pub empty_reads: i32,
     /// Records of this read that are no rows.
     pub tombstones: i64,
     pub published_generation: Option<i64>,
@@ -87,6 +89,7 @@ fn read(r: &Row) -> Result<State> {
         published_definition: r.get(29)?,
         whole_version: r.get(30)?,
         tombstones: r.need(31)?,
+        empty_reads: r.need(32)?,
     })
 }
 
@@ -127,6 +130,12 @@ pub fn begin_read(job: i64, read: &Beginning<'_>) -> Result<i64> {
         read.bound.into(),
     ];
     Ok(returning(sql, &args, |r| r.need(1))?.expect("UPDATE … RETURNING of an existing row"))
+}
+
+/// What the read declared, and its longest pause in seconds.
+pub fn note_declared(job: i64, first: Option<i64>, last: Option<i64>, longest_pause: f64) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET total_first = $2, total_last = $3, longest_pause = $4 WHERE job_id = $1";
+    execute(sql, &[job.into(), first.into(), last.into(), longest_pause.into()]).map(drop)
 }
 
 /// Keeps the columns that the first page had.
@@ -270,6 +279,13 @@ pub fn note_read(job: i64, records: i64) -> Result<()> {
         &[job.into(), records.into()],
     )
     .map(drop)
+}
+
+/// Counts reads without a record that follow each other.
+pub fn count_empty_reads(job: i64, records: i64) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET empty_reads = CASE WHEN $2 = 0 THEN empty_reads + 1 ELSE 0 END \
+               WHERE job_id = $1";
+    execute(sql, &[job.into(), records.into()]).map(drop)
 }
 
 /// A run failed, or an answer was kept back.

@@ -68,11 +68,15 @@ pub fn payload(run: i64, batch: i32) -> Result<Option<Vec<u8>>> {
     )
 }
 
-/// Forgets undo sets beyond the newest `keep_runs` published runs or older than `keep_days`. They go from the oldest
-/// on: a rollback never jumps over a run.
-pub fn prune(job: i64, keep_runs: i64, keep_days: i64) -> Result<()> {
+/// Forgets undo sets beyond the newest `keep_runs` published runs, older than `keep_days`, or that with all newer ones
+/// take more than `keep_bytes`. They go from the oldest on: a rollback never jumps over a run.
+pub fn prune(job: i64, keep_runs: i64, keep_days: i64, keep_bytes: Option<i64>) -> Result<()> {
     let sql = include_str!("../../sql/query/prune_undo.sql");
-    execute(sql, &[job.into(), keep_runs.into(), keep_days.into()]).map(drop)
+    execute(
+        sql,
+        &[job.into(), keep_runs.into(), keep_days.into(), keep_bytes.into()],
+    )
+    .map(drop)
 }
 
 /// The oldest run of a job that keeps an undo set.

@@ -127,11 +127,19 @@ fn go_on(dead: &run::Run, at: Timestamp) -> Result<()> {
     if dead.approved_by.is_some() {
         return run::wait_again(dead.id, at);
     }
-    if dead.source == RunSource::Rollback.as_str() {
-        return run::request_rollback(dead.job, "scheduler", dead.rollback_to, dead.rollback_resume).map(drop);
-    }
-    if dead.task == RunTask::ReplayRejects {
-        return run::request_replay(dead.job, RunSource::Resume, "scheduler").map(drop);
+    if dead.task != RunTask::Sync {
+        let source = match dead.task.source() {
+            RunSource::Rollback => RunSource::Rollback,
+            _ => RunSource::Resume,
+        };
+        let wanted = run::Wanted {
+            task: dead.task,
+            source,
+            subject: dead.subject,
+            resume_job: dead.resume_job,
+            label: dead.label.clone(),
+        };
+        return run::request_work(dead.job, &dead.requested_by, &wanted).map(drop);
     }
     let source = match dead.source == RunSource::Ingest.as_str() {
         true => RunSource::Ingest,
@@ -216,8 +224,7 @@ fn start(database: u32, run_id: i64, job_id: i64) -> Result<bool> {
     let Some(run) = run::by_id(run_id)? else {
         return Ok(true);
     };
-    let asked_for =
-        run.source == RunSource::Rollback.as_str() || run.approved_by.is_some() || run.task == RunTask::ReplayRejects;
+    let asked_for = run.task != RunTask::Sync || run.approved_by.is_some();
     if !job.enabled && !asked_for {
         return fail_disabled(&job, run_id).map(|()| true);
     }

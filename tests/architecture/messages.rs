@@ -45,6 +45,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("function {name} failed: {}", "a run"),
     ("function {name} took longer than {limit:?}", "a run"),
     ("the run took longer than {limit:?}", "a run"),
+    ("no parent could be read", "a run"),
+    ("setting \"foreach.query\" took longer than {limit:?}", "a run"),
+    ("setting \"foreach.query\" has more than {limit} rows", "a run"),
     ("the collection has more {what} than the limit of {limit}", "a run"),
 ];
 

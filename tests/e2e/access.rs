@@ -4,12 +4,13 @@ use crate::scene::{SOON, Scene, create_job, make_role};
 use sluice_e2e::{Cluster, Db};
 
 const LEVELS: [&str; 4] = ["monitor", "writer", "operator", "admin"];
-const VIEWS: [&str; 12] = [
+const VIEWS: [&str; 13] = [
     "sync_status",
     "sync_jobs",
     "sync_runs",
     "sync_held",
     "sync_ingest",
+    "sync_parents",
     "sync_progress",
     "sync_connection_health",
     "sync_connections",
@@ -20,7 +21,7 @@ const VIEWS: [&str; 12] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 42] = [
+const FUNCTIONS: [(&str, &str); 46] = [
     ("alter_job", "wa"),
     ("approve", "woa"),
     ("arm", "a"),
@@ -28,12 +29,14 @@ const FUNCTIONS: [(&str, &str); 42] = [
     ("clear_queue", "woa"),
     ("create_connection", "wa"),
     ("create_job", "wa"),
+    ("create_snapshot", "woa"),
     ("discard", "woa"),
     ("discover", "wa"),
     ("drop_connection", "wa"),
     ("drop_ingest", "woa"),
     ("drop_job", "wa"),
     ("drop_secret", "wa"),
+    ("drop_snapshot", "wa"),
     ("force_sync_all", "woa"),
     ("get_connection_health", "mwoa"),
     ("get_retry_queue", "mwoa"),
@@ -50,7 +53,9 @@ const FUNCTIONS: [(&str, &str); 42] = [
     ("process_sync_retries", "oa"),
     ("redrive", "woa"),
     ("remove_cron_jobs", "oa"),
+    ("replay", "wa"),
     ("replay_rejects", "woa"),
+    ("restore_snapshot", "woa"),
     ("resume_job", "woa"),
     ("retry_ingest", "woa"),
     ("retry_now", "woa"),
@@ -191,7 +196,14 @@ fn writers_see_their_own_rows_and_monitors_and_operators_see_all() {
             "sync_connections" => continue,
             _ => "data_type",
         };
-        let filled = !["sync_held", "sync_ingest", "sync_progress", "sync_rejects"].contains(&view);
+        let filled = ![
+            "sync_held",
+            "sync_ingest",
+            "sync_parents",
+            "sync_progress",
+            "sync_rejects",
+        ]
+        .contains(&view);
         let names = |role: &str| seen(&mut cluster.db_as(role, &scene.database), view, column);
         let of = |name: &str| {
             if view == "sync_secrets" {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a start, a stop or a crash recovery may take on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -141,6 +141,26 @@ impl Cluster {
     pub fn crash(&mut self) {
         signal(self.postmaster_pid(), "KILL");
         self.await_end("a crash");
+    }
+
+    /// The same; how long the last of these processes went on, and how long the last of the others.
+    pub fn crash_beside(&mut self, these: &[u32]) -> (Duration, Duration) {
+        let since = Instant::now();
+        signal(self.postmaster_pid(), "KILL");
+        let (mut last_of_these, mut last_of_others) = (Duration::ZERO, Duration::ZERO);
+        eventually(LIMIT, || {
+            let looked = since.elapsed();
+            let left = processes_in(&self.data());
+            for pid in &left {
+                match these.contains(pid) {
+                    true => last_of_these = looked,
+                    false => last_of_others = looked,
+                }
+            }
+            left.is_empty()
+        });
+        self.await_end("a crash");
+        (last_of_these, last_of_others)
     }
 
     /// Waits until the server accepts connections again, after one of its processes was killed.

@@ -68,6 +68,71 @@ fn a_table_is_made_from_csv_with_types() {
     assert_eq!(shop.db.number("SELECT count(*) FROM app.made WHERE price > 0"), 50);
 }
 
+/// F-R22: a line of another number of fields is kept aside as it stands, protects the rows that it may be about, and is
+/// no record for a replay, whatever it looks like.
+#[test]
+fn a_ragged_line_of_csv_is_kept_aside_until_the_remote_mends_it() {
+    let mut shop = Shop::open(0);
+    shop.app.exec("CREATE TABLE goods (id bigint PRIMARY KEY, name text)");
+    shop.create_job("goods", "/none/products", "{}");
+    answer(&shop, "id,name\r\n1,one\r\n2,two\r\n3,three\r\n");
+    shop.app.exec("CALL sluice.sync('goods')");
+    let bad = "id,name\r\n1,eins\r\n\r\n{\"id\": 9}\r\n2,\"zwei\r\n\",x\0y\r\n4,four\r\n";
+    answer(&shop, bad);
+    for _ in 0..2 {
+        shop.app.exec("CALL sluice.sync('goods')");
+        assert_eq!(goods(&mut shop), "1 eins, 2 two, 3 three, 4 four");
+        assert_eq!(
+            shop.run("concat_ws(' ', records, rejected, removals)"),
+            "4 2 rejects_without_key"
+        );
+        assert_eq!(waiting(&mut shop), RAGGED);
+    }
+    shop.app.exec("CALL sluice.replay_rejects('goods')");
+    assert_eq!(goods(&mut shop), "1 eins, 2 two, 3 three, 4 four");
+    assert_eq!(waiting(&mut shop), RAGGED);
+    shop.app
+        .exec(r#"SELECT sluice.alter_job('goods', settings => '{"on_bad_record": "fail"}')"#);
+    shop.app.error("CALL sluice.sync('goods')");
+    let told = shop.run("concat_ws(' ', error_message, error_detail)");
+    assert_eq!(
+        told,
+        "line 4 of the answer has another number of fields It has 1 fields, and there are 2 columns."
+    );
+    shop.app
+        .exec(r#"SELECT sluice.alter_job('goods', settings => '{"on_bad_record": "reject"}')"#);
+    answer(&shop, "id,name\n1,eins\n2,zwei\n");
+    shop.app.exec("CALL sluice.sync('goods')");
+    shop.app.exec("CALL sluice.sync('goods')");
+    assert_eq!(goods(&mut shop), "1 eins, 2 zwei");
+    assert_eq!(waiting(&mut shop), [""; 0]);
+}
+
+const RAGGED: [&str; 2] = [
+    "1.2 22032 line 4 of the answer has another number of fields {\"id\": 9}",
+    "1.3 22032 line 5 of the answer has another number of fields 2,\"zwei\r\n\",x\u{fffd}y",
+];
+
+fn answer(shop: &Shop, body: &str) {
+    shop.api.clear_faults();
+    shop.api.misbehave(Fault::Answer {
+        status: 200,
+        headers: vec![("Content-Type".to_string(), "text/csv".to_string())],
+        body: body.as_bytes().to_vec(),
+    });
+}
+
+fn goods(shop: &mut Shop) -> String {
+    shop.db
+        .text("SELECT string_agg(concat_ws(' ', id, name), ', ' ORDER BY id) FROM app.goods")
+}
+
+fn waiting(shop: &mut Shop) -> Vec<String> {
+    let sql = "SELECT concat_ws(' ', page || '.' || position, key, sqlstate, error_message, raw) FROM sluice.sync_rejects \
+               WHERE status = 'rejected' ORDER BY position";
+    shop.app.rows(sql).rows.into_iter().flatten().flatten().collect()
+}
+
 #[test]
 fn an_error_in_json_where_csv_is_expected_loses_nothing() {
     let mut shop = Shop::open(300);

@@ -352,3 +352,52 @@ fn an_empty_answer_is_forgotten_after_a_good_run_even_where_that_was_undone() {
     // A paused job has no next run, whatever its schedule.
     assert_eq!(shop.status("concat_ws(' ', status, next_run_at)"), "paused");
 }
+
+/// F-R17, F-N16: what the answers amounted to is told, and two complete empty reads in a row are one confirmation.
+#[test]
+fn an_empty_collection_is_confirmed_by_the_second_read_and_removed_only_where_that_is_accepted() {
+    let settings = settings().replace(r#", "total": "$.meta.total""#, "");
+    let mut shop = Shop::loaded(500, &settings);
+    assert_eq!(shop.run("answer"), "records");
+    shop.api.misbehave(Fault::body(r#"{"data": []}"#));
+    // A single page is proof of what it does not list; two pages are not.
+    for answer in ["empty_confirmed", "empty_confirmed"] {
+        shop.failing_sync();
+        assert_eq!(shop.run("answer"), answer);
+        assert!(shop.health("reason").contains(answer), "{}", shop.health("reason"));
+        assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 500);
+    }
+    shop.api.clear_faults();
+    shop.api.misbehave(Fault::body("{}"));
+    shop.failing_sync();
+    assert_eq!(shop.run("answer"), "path_missing");
+    shop.api.clear_faults();
+    shop.sync();
+    assert_eq!(shop.run("answer"), "records");
+    shop.assert_equal();
+}
+
+/// P4: what a run of ours emptied is there again at once.
+#[test]
+fn a_run_that_leaves_the_table_empty_is_taken_back_with_its_commit() {
+    let mut shop = Shop::loaded(300, PAGES);
+    shop.db.exec(
+        "CREATE FUNCTION app.sweep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM app.products; RETURN NULL; END';
+         CREATE TRIGGER sweep AFTER UPDATE ON app.products FOR EACH STATEMENT EXECUTE FUNCTION app.sweep();
+         ALTER FUNCTION app.sweep() OWNER TO app",
+    );
+    shop.api.change(5.0, 1);
+    let error = shop.failing_sync();
+    assert_eq!(error.sqlstate, "SY003", "{error}");
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 300);
+    assert_eq!(shop.run("concat_ws(' ', status, error_class)"), "failed empty");
+    assert_eq!(shop.health("status"), "unhealthy");
+    shop.db.exec("DROP TRIGGER sweep ON app.products");
+    shop.sync();
+    shop.assert_equal();
+    // What a person empties stays empty until the next run.
+    shop.db.exec("TRUNCATE app.products");
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 0);
+    shop.sync();
+    shop.assert_equal();
+}

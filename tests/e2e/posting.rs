@@ -1,5 +1,6 @@
 //! Reads by POST with a JSON body, and the redirects that a read may meet.
 
+use crate::incremental::create;
 use crate::shop::Shop;
 use sample_api::{Fault, Rule};
 
@@ -80,6 +81,39 @@ fn the_parameters_of_a_posted_read_go_to_the_query_where_the_job_says_so() {
     shop.sync();
     shop.assert_equal();
     assert_eq!(shop.api.requests()[1].target, "/offset/products?offset=100&limit=100");
+}
+
+#[test]
+fn a_posted_read_asks_for_what_changed_in_its_body_or_in_the_query() {
+    for (param, place) in [
+        ("updated_since", "body"),
+        ("$.filter.updated_since", "body"),
+        ("updated_since", "query"),
+    ] {
+        let settings = format!(
+            r#"{{"method": "POST", "body": {{"per_page": 100}}, "records": "$.data",
+                "cursor": {{"column": "updated_at", "param": "{param}"}},
+                "pagination": {{"type": "page", "param_in": "{place}", "total": "$.meta.total"}}}}"#
+        );
+        let mut shop = Shop::open(230);
+        shop.db.exec("ALTER SERVER shop OPTIONS (ADD methods 'GET, POST')");
+        create(&mut shop, &settings);
+        shop.sync();
+        let watermark = shop.db.text("SELECT cursor FROM sluice.sync_metadata");
+        shop.api.change(4.0, 1);
+        shop.api.clear_log();
+        shop.sync();
+        shop.assert_equal();
+        let body = &bodies(&shop)[0];
+        let target = &shop.api.requests()[0].target;
+        let sent = format!(r#""updated_since":"{watermark}""#);
+        assert_eq!(body.contains(&sent), place == "body", "{body}");
+        assert_eq!(target.contains("updated_since="), place == "query", "{target}");
+        assert!(
+            shop.run("records").parse::<u64>().expect("a number") < 230,
+            "{param} {place}"
+        );
+    }
 }
 
 #[test]

@@ -220,6 +220,42 @@ fn undo_sets_beyond_the_kept_runs_are_refused_by_name() {
 }
 
 #[test]
+fn undo_sets_beyond_the_quota_go_from_the_oldest_and_the_newest_stays() {
+    let mut shop = Shop::loaded(300, PAGES);
+    for round in 0..3 {
+        shop.api.change(50.0, round);
+        shop.sync();
+    }
+    let sizes = "SELECT run_id, bytes FROM sluice.sync_undo ORDER BY run_id DESC";
+    let sizes = shop.db.rows(sizes).rows;
+    let (newest, second) = (sizes[0][1].clone(), sizes[1][1].clone());
+    let bytes = |text: &Option<String>| text.as_deref().and_then(|t| t.parse::<i64>().ok()).expect("bytes");
+    let total = "SELECT (undo_bytes, page_store_bytes > 0, snapshot_bytes)::text FROM sluice.sync_metadata";
+    let all = shop.db.number("SELECT sum(bytes)::bigint FROM sluice.sync_undo");
+    assert_eq!(shop.db.text(total), format!("({all},t,0)"));
+    let quota = |shop: &mut Shop, bytes: i64| {
+        let undo = format!(r#"{{"undo": {{"keep_bytes": {bytes}}}}}"#);
+        shop.app
+            .exec(&format!("SELECT sluice.alter_job('products', settings => '{undo}')"));
+        // A run without changes prunes; its own set is empty.
+        shop.sync();
+        shop.db.number("SELECT count(*) FROM sluice.sync_undo")
+    };
+    assert_eq!(quota(&mut shop, bytes(&newest) + bytes(&second)), 2);
+    assert_eq!(quota(&mut shop, bytes(&newest) + bytes(&second) - 1), 1);
+    shop.api.change(50.0, 9);
+    shop.sync();
+    assert_eq!(quota(&mut shop, 0), 0, "a run that changed nothing needs no set");
+    shop.api.change(50.0, 10);
+    shop.sync();
+    assert_eq!(shop.db.number("SELECT count(*) FROM sluice.sync_undo"), 1);
+    let refused = shop
+        .app
+        .error(r#"SELECT sluice.alter_job('products', settings => '{"undo": {"keep_bytes": -1}}')"#);
+    assert_eq!(refused.sqlstate, "22023", "{refused}");
+}
+
+#[test]
 fn an_interrupted_first_load_is_undone_as_a_whole_after_further_runs() {
     let mut shop = Shop::with_job(1_000, PAGES);
     shop.start_and_hold_at(6);

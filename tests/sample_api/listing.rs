@@ -47,7 +47,7 @@ impl Listing<'_> {
 
     fn try_answer(&self, mut body: Vec<u8>) -> Result<Answer, BadParam> {
         body.clear();
-        let chosen = chosen(&self.request.query, self.snapshot)?;
+        let chosen = chosen(&self.request.path, &self.request.query, self.snapshot)?;
         let list = chosen.as_deref().unwrap_or(&self.snapshot.entries);
         let page = self.page(list)?;
         if page.entries.is_empty() && page.position.start > 0 {

@@ -21,7 +21,7 @@ pub(crate) enum Scheme {
 }
 
 impl Scheme {
-    /// `/page/products` and so on; `None` for any other path.
+    /// `/page/products`, `/page/groups/7/products` and so on; `None` for any other path.
     pub(crate) fn of_path(path: &str) -> Option<Scheme> {
         let (scheme, collection) = path.strip_prefix('/')?.split_once('/')?;
         let found = match scheme {
@@ -34,7 +34,7 @@ impl Scheme {
             "keyset" => Scheme::Keyset,
             _ => return None,
         };
-        (collection == "products").then_some(found)
+        (collection == "products" || group_of(path).is_some()).then_some(found)
     }
 
     fn size_param(self) -> &'static str {
@@ -160,22 +160,39 @@ fn place_of(scheme: Scheme, text: &str, size: u64, settings: &Settings, list: &[
     }
 }
 
+/// The group that a path is about: `7` of `/page/groups/7/products`.
+pub(crate) fn group_of(path: &str) -> Option<u64> {
+    let (_, below) = path.strip_prefix('/')?.split_once('/')?;
+    let group = below.strip_prefix("groups/")?.strip_suffix("/products")?;
+    group.parse().ok().filter(|group| *group > 0)
+}
+
 /// What is paged through, where that is not simply all products by id: `?updated_since=` keeps what changed at or after
-/// that instant, `?tombstones=1` adds what was removed, `?order=updated_at` has the latest change last.
-pub(crate) fn chosen(query: &Query, snapshot: &Snapshot) -> Result<Option<Vec<Entry>>, BadParam> {
+/// that instant, `?tombstones=1` adds what was removed, `?order=updated_at` has the latest change last; a group (of the
+/// path, or `?group=`) has the products of ten ids, `?group_size=` another number: the first group those from 1 on.
+pub(crate) fn chosen(path: &str, query: &Query, snapshot: &Snapshot) -> Result<Option<Vec<Entry>>, BadParam> {
     let since = match query.get("updated_since").filter(|text| !text.is_empty()) {
         Some(text) => Some(calendar::parse_instant(text).ok_or(BadParam("updated_since"))?),
         None => None,
     };
     let tombstones = query.get("tombstones") == Some("1");
     let by_time = query.get("order") == Some("updated_at");
-    if since.is_none() && !tombstones && !by_time {
+    let group = match number(query, "group")?.or_else(|| group_of(path)) {
+        None => None,
+        Some(group) => {
+            let size = number(query, "group_size")?.unwrap_or(10);
+            let first = group.saturating_sub(1).saturating_mul(size);
+            Some(first + 1..=first.saturating_add(size))
+        }
+    };
+    if since.is_none() && !tombstones && !by_time && group.is_none() {
         return Ok(None);
     }
     let removed: &[Entry] = if tombstones { &snapshot.removed } else { &[] };
     let all = snapshot.entries.iter().chain(removed).copied();
     let mut list: Vec<Entry> = all
         .filter(|entry| since.is_none_or(|since| entry.updated_at() >= since))
+        .filter(|entry| group.as_ref().is_none_or(|ids| ids.contains(&entry.id)))
         .collect();
     match by_time {
         true => list.sort_unstable_by_key(|entry| (entry.updated_at(), entry.id)),

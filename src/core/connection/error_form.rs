@@ -174,6 +174,9 @@ fn of_jobs() -> Vec<ConfigError> {
         JobFault::KeyColumnTwice { column: name() },
         JobFault::UnknownSchema { schema: name() },
         JobFault::NoSchema { table: name() },
+        JobFault::Braces { text: name() },
+        JobFault::NoPlace,
+        JobFault::NeedsTable { name: name() },
     ];
     faults.extend(PathFault::ALL.map(path));
     faults.into_iter().map(ConfigError::from).collect()
@@ -279,7 +282,8 @@ fn variant(error: &ConfigError) -> (&'static str, &'static str, &'static [&'stat
         ConfigError::Job(fault) => (
             "job",
             variants!(fault, JobFault:
-            Path KeyNeeded TableWithoutKey KeyNotInRecords EmptyKey KeyColumnTwice UnknownSchema NoSchema),
+            Path KeyNeeded TableWithoutKey KeyNotInRecords EmptyKey KeyColumnTwice UnknownSchema NoSchema
+            Braces NoPlace NeedsTable),
         ),
         ConfigError::Secret(fault) => (
             "secret",

@@ -80,6 +80,27 @@ fn a_template_surrounds_the_bound() {
 
 /// A watermark that cannot be read, because the format was another one then, asks for everything.
 #[test]
+fn in_a_body_counted_time_is_a_number_with_its_digits() {
+    let sent = |cursor: Cursor, bound: &str| cursor.in_body(bound).to_string();
+    assert_eq!(
+        sent(cursor(CursorFormat::EpochS, 0), "1704067237.250"),
+        "1704067237.250"
+    );
+    assert_eq!(
+        sent(cursor(CursorFormat::EpochUs, 0), "1704067237000001"),
+        "1704067237000001"
+    );
+    assert_eq!(sent(cursor(CursorFormat::Text, 0), "17"), "\"17\"");
+    assert_eq!(sent(cursor(CursorFormat::Iso8601, 0), "2024-01-01"), "\"2024-01-01\"");
+    let template = Some("{cursor}".to_owned());
+    let expression = Cursor {
+        template,
+        ..cursor(CursorFormat::EpochS, 0)
+    };
+    assert_eq!(sent(expression, "17"), "\"17\"");
+}
+
+#[test]
 fn what_is_not_of_the_format_is_no_bound() {
     for (format, text) in [
         (CursorFormat::Iso8601, "yesterday"),

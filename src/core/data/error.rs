@@ -27,6 +27,8 @@ pub enum DataError {
     BadHeader { field: u64, excerpt: String },
     #[error("line {line} of the answer has another number of fields")]
     FieldsDiffer { line: u64, found: u64, expected: u64 },
+    #[error("the answer ends in the middle of line {line}")]
+    CutLine { line: u64 },
     #[error("the answer is not text in {encoding}")]
     NotInEncoding { encoding: &'static str },
     #[error("the answer has no place for what pagination.next names")]
@@ -133,6 +135,10 @@ impl Explain for DataError {
             DataError::NotCsv { .. } | DataError::FieldsDiffer { .. } => {
                 "Look at what the remote answers, and check the settings \"format\" and \"csv\".".into()
             }
+            DataError::CutLine { .. } => {
+                "The remote must answer with whole lines: each quoted field closed, and as many fields as columns."
+                    .into()
+            }
             DataError::BadHeader { .. } => {
                 "Names must be there and differ; the setting \"csv\" can give them: {\"columns\": [\"id\", \"name\"]}"
                     .into()
@@ -207,6 +213,14 @@ impl DataError {
     pub fn column(&self) -> Option<&str> {
         match self {
             DataError::DoesNotFit { column, .. } | DataError::KeyMissing { column, .. } => Some(column),
+            _ => None,
+        }
+    }
+
+    /// The line of the answer that is no record.
+    pub fn line(&self) -> Option<u64> {
+        match self {
+            DataError::FieldsDiffer { line, .. } => Some(*line),
             _ => None,
         }
     }

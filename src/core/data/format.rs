@@ -2,13 +2,17 @@
 //!
 //! From here on all formats are one: what is hashed, stored and decoded is the array's text.
 
+use super::decode::Sifted;
 use super::error::{DataError, excerpt};
 use super::kind::trim;
 use super::page::{Located, locate_with, text_of};
 use super::path::SingularQuery;
 use encoding_rs::Encoding;
 use serde_json::value::RawValue;
-use std::borrow::Cow;
+
+mod csv_text;
+
+use csv_text::Ragged;
 
 /// How a body holds its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +53,6 @@ pub struct Formats {
     pub csv: Csv,
 }
 
-/// An array of a page's records may be so long: a short line of CSV becomes longer by the names of its columns.
-const MOST_TEXT: usize = 1 << 28;
-const MOST_NAME: usize = 1024;
-
 impl Formats {
     pub fn of(&self, content_type: Option<&str>) -> Format {
         self.given.unwrap_or_else(|| {
@@ -73,25 +73,33 @@ impl Formats {
     pub fn open<'a>(&self, body: &'a [u8], content_type: Option<&str>) -> Result<Opened<'a>, DataError> {
         Ok(Opened {
             body,
-            rows: self.array(body, content_type)?,
+            rows: self.rows(body, content_type)?,
         })
     }
 
-    /// The array of the records of a body; None where the body is JSON and holds it somewhere.
-    fn array(&self, body: &[u8], content_type: Option<&str>) -> Result<Option<String>, DataError> {
+    /// The records of a body; None where the body is JSON and holds them somewhere.
+    fn rows(&self, body: &[u8], content_type: Option<&str>) -> Result<Option<Rows>, DataError> {
         match self.of(content_type) {
             Format::Json => Ok(None),
             Format::Ndjson => lines(text_of(body)?).map(Some),
-            Format::Csv => self.csv.array(body).map(Some),
+            Format::Csv => self.csv.rows(body).map(Some),
         }
     }
+}
+
+/// Records as an array in JSON.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Rows {
+    array: String,
+    /// Lines that are no records, in their order: a text stands for each in the array.
+    ragged: Vec<Ragged>,
 }
 
 /// A body in any format.
 pub struct Opened<'a> {
     body: &'a [u8],
-    /// Where the format has nothing but records: their array.
-    rows: Option<String>,
+    /// Where the format has nothing but records.
+    rows: Option<Rows>,
 }
 
 impl Opened<'_> {
@@ -103,14 +111,54 @@ impl Opened<'_> {
     /// Finds the array of records, which `records` names in a JSON document, and the values of other queries.
     pub fn locate(&self, records: &SingularQuery, others: &[&SingularQuery]) -> Result<Located<'_>, DataError> {
         match &self.rows {
-            Some(rows) => locate_with(rows.as_bytes(), &SingularQuery::root(), others),
+            Some(rows) => locate_with(rows.array.as_bytes(), &SingularQuery::root(), others),
             None => locate_with(self.body, records, others),
         }
+    }
+
+    fn ragged(&self) -> &[Ragged] {
+        self.rows.as_ref().map_or(&[], |rows| &rows.ragged)
+    }
+
+    /// Says of each rejected record that is a line of CSV with too few or too many fields that it is one.
+    pub fn name_ragged(&self, sifted: &mut Sifted) {
+        for reject in &mut sifted.rejects {
+            if let Some(error) = self.ragged_at(reject.record) {
+                reject.error = error;
+            }
+        }
+    }
+
+    /// What is wrong with the line that stands in that record's place, where it is none.
+    pub fn ragged_at(&self, record: u64) -> Option<DataError> {
+        let ragged = self.ragged();
+        let at = ragged.binary_search_by_key(&record, |line| line.record).ok()?;
+        Some(ragged[at].error())
+    }
+
+    /// The body, where all of its lines are records.
+    ///
+    /// # Errors
+    /// The first line that is none.
+    pub fn without_ragged(self) -> Result<Self, DataError> {
+        match self.ragged().first() {
+            Some(line) => Err(line.error()),
+            None => Ok(self),
+        }
+    }
+
+    /// # Errors
+    /// The last line, where it is no record: no next page can be asked for by it.
+    pub fn ends_in_a_record(&self) -> Result<(), DataError> {
+        let rows = self.rows.as_ref();
+        // A record is an object.
+        let last = rows.and_then(|rows| rows.ragged.last().filter(|_| rows.array.ends_with("\"]")));
+        last.map_or(Ok(()), |line| Err(line.error()))
     }
 }
 
 /// Each line is checked by itself: what is no record must not become several by being put between commas.
-fn lines(text: &str) -> Result<String, DataError> {
+fn lines(text: &str) -> Result<Rows, DataError> {
     let mut array = String::with_capacity(text.len() + 2);
     array.push('[');
     for (number, line) in (1u64..).zip(text.lines()).filter(|(_, line)| !trim(line).is_empty()) {
@@ -124,157 +172,15 @@ fn lines(text: &str) -> Result<String, DataError> {
         array.push_str(trim(line));
     }
     array.push(']');
-    Ok(array)
+    Ok(Rows {
+        array,
+        ..Rows::default()
+    })
 }
 
 fn separate(array: &mut String) {
     if array.len() > 1 {
         array.push(',');
-    }
-}
-
-impl Csv {
-    fn array(&self, body: &[u8]) -> Result<String, DataError> {
-        let text = self.text(body)?;
-        if trim(&text).is_empty() {
-            return Err(DataError::EmptyBody);
-        }
-        // What an API sends instead of its data is mostly JSON or HTML, and both can be read as CSV.
-        if trim(&text).starts_with(['<', '{', '[']) {
-            return Err(DataError::NotCsv {
-                excerpt: excerpt(trim(&text)),
-            });
-        }
-        let mut reader = csv::ReaderBuilder::new()
-            .delimiter(self.delimiter)
-            .has_headers(false)
-            .from_reader(text.as_bytes());
-        let mut records = reader.records();
-        let header = match self.header {
-            true => records.next().transpose().map_err(malformed)?,
-            false => None,
-        };
-        let names: Vec<String> = match (&self.columns, &header) {
-            (Some(columns), _) => columns.clone(),
-            (None, Some(header)) => header.iter().map(|name| name.trim().to_owned()).collect(),
-            (None, None) => Vec::new(),
-        };
-        check_names(&names, header.as_ref().map(csv::StringRecord::len))?;
-        let labels: Vec<String> = names.iter().map(|name| format!("{}:", json(name))).collect();
-        let mut array = String::with_capacity(text.len() * 2);
-        array.push('[');
-        for record in records {
-            let record = record.map_err(malformed)?;
-            if record.len() != labels.len() {
-                return Err(fields_differ(&record, labels.len()));
-            }
-            separate(&mut array);
-            write_record(&mut array, &labels, &record);
-            if array.len() > MOST_TEXT {
-                return Err(DataError::TooLarge {
-                    what: "the page as records",
-                    limit: MOST_TEXT,
-                });
-            }
-        }
-        array.push(']');
-        Ok(array)
-    }
-
-    fn text<'a>(&self, body: &'a [u8]) -> Result<Cow<'a, str>, DataError> {
-        if self.encoding == encoding_rs::UTF_8 {
-            let text = std::str::from_utf8(body);
-            let text = text.map_err(|error| DataError::NotUtf8 {
-                at: error.valid_up_to(),
-            })?;
-            return Ok(text.strip_prefix('\u{feff}').unwrap_or(text).into());
-        }
-        let (text, has_errors) = self.encoding.decode_with_bom_removal(body);
-        match has_errors {
-            false => Ok(text),
-            true => Err(DataError::NotInEncoding {
-                encoding: self.encoding.name(),
-            }),
-        }
-    }
-}
-
-fn check_names(names: &[String], in_header: Option<usize>) -> Result<(), DataError> {
-    let is_bad = |name: &String| name.is_empty() || name.len() > MOST_NAME;
-    let bad = names
-        .iter()
-        .enumerate()
-        .find(|(at, name)| is_bad(name) || names[..*at].contains(name));
-    if let Some((at, name)) = bad {
-        return Err(DataError::BadHeader {
-            field: at as u64 + 1,
-            excerpt: excerpt(name),
-        });
-    }
-    match in_header {
-        Some(found) if found != names.len() => Err(DataError::FieldsDiffer {
-            line: 1,
-            found: found as u64,
-            expected: names.len() as u64,
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// The first record has every member, so that each column is known; later ones leave empty ones out.
-fn write_record(array: &mut String, labels: &[String], record: &csv::StringRecord) {
-    let is_first = array.len() == 1;
-    array.push('{');
-    let start = array.len();
-    for (label, field) in labels
-        .iter()
-        .zip(record)
-        .filter(|(_, field)| is_first || !field.is_empty())
-    {
-        if array.len() > start {
-            array.push(',');
-        }
-        array.push_str(label);
-        match field {
-            "" => array.push_str("null"),
-            "true" | "false" => array.push_str(field),
-            number if is_plain_number(number) => array.push_str(number),
-            text => array.push_str(&json(text)),
-        }
-    }
-    array.push('}');
-}
-
-/// A number that JSON writes the same: not `007`, which is a code, nor `1e5`, which may be one.
-fn is_plain_number(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = digits.split_once('.').map_or((digits, "0"), |parts| parts);
-    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    all_digits(whole) && all_digits(fraction) && (whole == "0" || !whole.starts_with('0'))
-}
-
-fn json(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-fn fields_differ(record: &csv::StringRecord, expected: usize) -> DataError {
-    DataError::FieldsDiffer {
-        line: record.position().map_or(0, csv::Position::line),
-        found: record.len() as u64,
-        expected: expected as u64,
-    }
-}
-
-fn malformed(error: csv::Error) -> DataError {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => DataError::FieldsDiffer {
-            line: pos.as_ref().map_or(0, csv::Position::line),
-            found: *len,
-            expected: *expected_len,
-        },
-        _ => DataError::NotCsv {
-            excerpt: excerpt(&error.to_string()),
-        },
     }
 }
 

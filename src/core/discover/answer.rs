@@ -249,7 +249,8 @@ impl View {
     pub fn page(&self, response: &Response) -> Result<Page, DataError> {
         let body = self
             .formats
-            .open(&response.body, response.headers.get("content-type"))?;
+            .open(&response.body, response.headers.get("content-type"))?
+            .without_ragged()?;
         let text = body.locate(&self.records, &[])?.text.to_owned();
         let leaves = match body.is_rows() {
             true => Vec::new(),

@@ -119,7 +119,9 @@ struct Place {
 }
 
 fn records(subject: &Subject<'_>, formats: &Formats, first: &Response) -> Result<Place, DataError> {
-    let body = formats.open(&first.body, first.headers.get("content-type"))?;
+    let body = formats
+        .open(&first.body, first.headers.get("content-type"))?
+        .without_ragged()?;
     let place = |path, evidence: String, doubt| Place {
         path,
         evidence,

@@ -35,6 +35,8 @@ pub struct ReadFacts {
     /// Records whose key had already come in this read.
     pub duplicate_keys: u64,
     pub records: u64,
+    /// How many complete reads directly before this one had no record either.
+    pub empty_reads_before: u32,
     /// Rejected records of which not even the key could be read.
     pub rejects_without_key: u64,
 }

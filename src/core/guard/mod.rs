@@ -41,6 +41,16 @@ pub enum Decision {
     RollBack(KeptBack),
 }
 
+impl Decision {
+    /// What the read amounts to.
+    pub fn state(&self) -> ReadState {
+        match self {
+            Decision::Publish { state, .. } => *state,
+            Decision::Hold(kept) | Decision::RollBack(kept) => kept.state,
+        }
+    }
+}
+
 /// Decides what becomes of a read that replaces the collection. An answer to an incremental request never comes here.
 pub fn decide(facts: &ReadFacts, live: &Live, settings: &Settings) -> Decision {
     let (removals, reason) = removals(facts, live, settings);
@@ -102,6 +112,10 @@ pub fn removals(facts: &ReadFacts, live: &Live, settings: &Settings) -> (Removal
     if !settings.confirm_deletes {
         return (Removals::All, Reason::OneReadIsEnough);
     }
+    // Two complete reads in a row without a record: every key is missing from both.
+    if facts.records == 0 && facts.empty_reads_before > 0 {
+        return (Removals::All, Reason::TwoReads);
+    }
     // A total that differs is a doubt, so two that are declared are both equal to the number of keys here.
     if facts.declared_first.is_some() && facts.declared_last.is_some() {
         return (Removals::All, Reason::DeclaredTotal);
@@ -159,7 +173,8 @@ fn state(facts: &ReadFacts, live: &Live, settings: &Settings, removals: Removals
         let total_is_zero = facts.complete && facts.declared_first == Some(0) && facts.declared_last == Some(0);
         let every_row_again = facts.complete && facts.gapless && live.gone_confirmed >= live.rows_before;
         let proof = facts.complete && facts.gapless && facts.proof;
-        return match proof || total_is_zero || every_row_again || removals == Removals::All {
+        let twice = facts.complete && facts.gapless && facts.empty_reads_before > 0;
+        return match proof || total_is_zero || twice || every_row_again || removals == Removals::All {
             true => ReadState::EmptyConfirmed,
             false => ReadState::EmptyUnconfirmed,
         };

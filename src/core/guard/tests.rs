@@ -49,10 +49,7 @@ fn published(decision: &Decision) -> (ReadState, Removals, Reason) {
 }
 
 fn state_of(decision: &Decision) -> ReadState {
-    match decision {
-        Decision::Publish { state, .. } => *state,
-        Decision::Hold(kept_back) | Decision::RollBack(kept_back) => kept_back.state,
-    }
+    decision.state()
 }
 
 #[test]
@@ -317,12 +314,35 @@ fn an_empty_read_is_confirmed_by_proof_by_a_total_of_zero_or_by_the_second_read(
         ..empty()
     };
     assert_eq!(state(&zero, 0), ReadState::EmptyConfirmed);
+    let again = ReadFacts {
+        empty_reads_before: 1,
+        ..empty()
+    };
+    assert_eq!(state(&again, 0), ReadState::EmptyConfirmed);
     let cut = ReadFacts {
         complete: false,
         proof: true,
-        ..empty()
+        ..again
     };
     assert_eq!(state(&cut, 0), ReadState::EmptyUnconfirmed);
+}
+
+#[test]
+fn what_two_empty_reads_in_a_row_confirm_is_removed_only_where_that_is_accepted() {
+    let again = ReadFacts {
+        empty_reads_before: 1,
+        ..empty()
+    };
+    let rows = live(100, 100, 0);
+    let accepted = decide(&again, &rows, &with(r#"{"on_empty": "accept"}"#));
+    assert_eq!(
+        published(&accepted),
+        (ReadState::EmptyConfirmed, Removals::All, Reason::TwoReads)
+    );
+    let refused = decide(&again, &rows, &Settings::default());
+    assert!(matches!(refused, Decision::RollBack(_)), "{refused:?}");
+    let held = decide(&again, &rows, &with(r#"{"on_empty": "hold"}"#));
+    assert!(matches!(held, Decision::Hold(_)), "{held:?}");
 }
 
 #[test]
@@ -394,20 +414,23 @@ fn any_facts() -> impl Strategy<Value = ReadFacts> {
     let found = prop::sample::select(vec![Found::Pages, Found::Unchanged, Found::PathMissing]);
     let total = || prop::option::of(0u64..5);
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
-    let counts = (0u64..5, 0u64..5, 0u64..2, 0u64..2);
+    let counts = (0u64..5, 0u64..5, 0u64..2, 0u64..2, 0u32..3);
     (found, flags, 0u64..7200, total(), total(), counts).prop_map(
-        |(found, (complete, gapless, proof), pause, first, last, (records, keys, duplicates, rejects))| ReadFacts {
-            found,
-            complete,
-            gapless,
-            proof,
-            longest_pause: Duration::from_secs(pause),
-            declared_first: first,
-            declared_last: last,
-            distinct_keys: keys.min(records),
-            duplicate_keys: duplicates,
-            records,
-            rejects_without_key: rejects,
+        |(found, (complete, gapless, proof), pause, first, last, (records, keys, duplicates, rejects, empty))| {
+            ReadFacts {
+                found,
+                complete,
+                gapless,
+                proof,
+                longest_pause: Duration::from_secs(pause),
+                declared_first: first,
+                declared_last: last,
+                distinct_keys: keys.min(records),
+                duplicate_keys: duplicates,
+                records,
+                empty_reads_before: empty,
+                rejects_without_key: rejects,
+            }
         },
     )
 }
@@ -479,7 +502,8 @@ proptest! {
     ) {
         let total = facts.declared_first.is_some() && facts.declared_first == facts.declared_last
             && facts.declared_first == Some(facts.distinct_keys);
-        if !facts.proof && !total && settings.confirm_deletes {
+        let empty_twice = facts.records == 0 && facts.empty_reads_before > 0;
+        if !facts.proof && !total && !empty_twice && settings.confirm_deletes {
             prop_assert!(removed(&decide(&facts, &live, &settings), &live) <= live.gone_confirmed);
         }
     }

@@ -21,6 +21,14 @@ pub enum JobFault {
     /// A key for a table that is to be made; `members` are the first page's.
     #[error("the records have no member {} for the key", quoted(.column))]
     KeyNotInRecords { column: String, members: Vec<String> },
+    /// A path or a parameter of a job that reads below the rows of a query.
+    #[error("a brace in {} has no partner", quoted(.text))]
+    Braces { text: String },
+    #[error("neither path nor params have a place for a parent's value")]
+    NoPlace,
+    /// The job's table would be made from the first page, and there is a first page for each parent.
+    #[error("job {} needs a table that is there", quoted(.name))]
+    NeedsTable { name: String },
     #[error("argument \"key\" names no column")]
     EmptyKey,
     #[error("argument \"key\" names column {} twice", quoted(.column))]
@@ -43,6 +51,9 @@ impl Explain for JobFault {
             JobFault::UnknownSchema { .. } | JobFault::NoSchema { .. } => "3F000",
             JobFault::KeyNotInRecords { .. } => "42703",
             JobFault::Path { .. }
+            | JobFault::Braces { .. }
+            | JobFault::NoPlace
+            | JobFault::NeedsTable { .. }
             | JobFault::KeyNeeded { .. }
             | JobFault::TableWithoutKey { .. }
             | JobFault::EmptyKey
@@ -58,6 +69,12 @@ impl Explain for JobFault {
             JobFault::KeyNotInRecords { members, .. } => Some(format!("The first page has: {}.", members.join(", "))),
             JobFault::UnknownSchema { .. } => Some("The target is not there and would be made in it.".to_owned()),
             JobFault::NoSchema { .. } => Some("No schema of the search path exists.".to_owned()),
+            JobFault::Braces { .. } | JobFault::NoPlace => Some(
+                "A job with the setting \"foreach\" reads the same collection below each row of its query.".to_owned(),
+            ),
+            JobFault::NeedsTable { .. } => {
+                Some("With the setting \"foreach\" there is a first page for each parent.".to_owned())
+            }
             JobFault::EmptyKey | JobFault::KeyColumnTwice { .. } => None,
         }
     }
@@ -80,6 +97,10 @@ impl Explain for JobFault {
             JobFault::UnknownSchema { schema } => {
                 format!("CREATE SCHEMA {}; or name a target in another schema.", quoted(schema))
             }
+            JobFault::Braces { .. } | JobFault::NoPlace => {
+                "Write the name of a column of the query in braces, for example: '/orders/{id}/items'.".to_owned()
+            }
+            JobFault::NeedsTable { .. } => "Create the table with its primary key, then make the job.".to_owned(),
             JobFault::NoSchema { table } => format!("Name one: target => 'public.{}'.", quoted(table)),
         })
     }

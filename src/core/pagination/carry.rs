@@ -70,12 +70,27 @@ pub fn can_hold(body: &Value, name: &str) -> bool {
     put(&mut body.clone(), name, Value::Null).is_some()
 }
 
+/// Whether two parameters of a body stand at one place, or one within the other.
+pub fn share_a_member(one: &str, other: &str) -> bool {
+    let (one, other) = (path(one), path(other));
+    let mut both = one
+        .iter()
+        .zip(&other)
+        .flat_map(|(one, other)| one.steps.iter().zip(&other.steps));
+    both.all(|(one, other)| one == other)
+}
+
+/// A name that begins with `$` is a path.
+fn path(name: &str) -> Option<SingularQuery> {
+    match name.starts_with('$') {
+        true => SingularQuery::parse(name).ok(),
+        false => Some(SingularQuery::member(name)),
+    }
+}
+
 /// Sets a member, with the objects on the way to it; None where one of them is something else.
 fn put(body: &mut Value, name: &str, value: Value) -> Option<()> {
-    let path = match name.starts_with('$') {
-        true => SingularQuery::parse(name).ok()?,
-        false => SingularQuery::member(name),
-    };
+    let path = path(name)?;
     let mut place = body;
     for step in &path.steps {
         let Step::Member(member) = step else { return None };
@@ -97,6 +112,22 @@ fn text(value: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+impl ParamPlace {
+    /// Adds a parameter that is the same for all pages to those of the job, or to its body. None: it cannot go there.
+    pub fn add(
+        self,
+        (name, value): (&str, Value),
+        params: &mut Vec<(String, String)>,
+        body: &mut Option<Value>,
+    ) -> Option<()> {
+        match self {
+            ParamPlace::Query => params.push((name.to_owned(), text(&value)?)),
+            ParamPlace::Body => put(body.get_or_insert_with(|| Value::Object(Map::new())), name, value)?,
+        }
+        Some(())
     }
 }
 
@@ -210,6 +241,34 @@ mod tests {
             body(&cursor("after"), graph, "").unwrap(),
             Value::to_string(&serde_json::from_str(graph).unwrap())
         );
+    }
+
+    #[test]
+    fn what_is_the_same_for_all_pages_is_added_to_the_params_or_the_body() {
+        let (mut params, mut body) = (vec![("a".to_owned(), "1".to_owned())], Some(Value::Object(Map::new())));
+        let add = |place: ParamPlace, name, value, (params, body): (&mut Vec<_>, &mut Option<Value>)| {
+            place.add((name, value), params, body)
+        };
+        assert!(add(ParamPlace::Query, "since", "x".into(), (&mut params, &mut body)).is_some());
+        assert!(add(ParamPlace::Query, "from", 5.into(), (&mut params, &mut body)).is_some());
+        assert!(add(ParamPlace::Body, "$.range.gte", 5.into(), (&mut params, &mut body)).is_some());
+        assert!(add(ParamPlace::Body, "$.range.gte.x", 5.into(), (&mut params, &mut body)).is_none());
+        let names: Vec<&str> = params.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!((names, params[2].1.as_str()), (vec!["a", "since", "from"], "5"));
+        assert_eq!(body.unwrap().to_string(), r#"{"range":{"gte":5}}"#);
+    }
+
+    #[test]
+    fn two_parameters_of_a_body_may_stand_beside_each_other_and_not_within() {
+        for (one, other) in [("a", "a"), ("a", "$.a"), ("$.a.b", "a"), ("$.a", "$['a'].b")] {
+            assert!(
+                share_a_member(one, other) && share_a_member(other, one),
+                "{one} {other}"
+            );
+        }
+        for (one, other) in [("a", "b"), ("$.a.b", "$.a.c"), ("a.b", "$.a.b")] {
+            assert!(!share_a_member(one, other), "{one} {other}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::data::path::SingularQuery;
 use crate::http::Headers;
 
 pub use ask::{Answer, Ask, KnownPage, Position, Seen, Verdict};
-pub use carry::{Carrier, ParamPlace, can_hold};
+pub use carry::{Carrier, ParamPlace, can_hold, share_a_member};
 pub use plan::ReadPlan;
 
 /// How a job's collection is paged.

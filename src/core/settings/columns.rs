@@ -5,8 +5,10 @@ use serde_json::Value;
 use super::fault::SettingsFault;
 use super::field::Field;
 use super::keys;
+use super::object::Object;
 use crate::connection::ConfigError;
 use crate::data::path::SingularQuery;
+use crate::foreach::parent_query;
 use crate::job::LONGEST_NAME;
 
 /// One column as the document gives it.
@@ -58,6 +60,13 @@ fn read_one(name: String, field: &Field<'_>) -> Result<ColumnSetting, ConfigErro
 
 fn read_object(name: String, field: &Field<'_>) -> Result<ColumnSetting, ConfigError> {
     let object = field.object(&keys::COLUMN)?;
+    let type_name = match object.get("type") {
+        Some(field) => Some(type_name(&field)?),
+        None => None,
+    };
+    if let Some(parent) = object.get("parent") {
+        return of_parent(name, type_name, &object, &parent);
+    }
     let Some(path) = object.get("path") else {
         let because = "Each column says which value of a record fills it.";
         let needs = format!("{}.path", field.path);
@@ -68,16 +77,35 @@ fn read_object(name: String, field: &Field<'_>) -> Result<ColumnSetting, ConfigE
         }
         .into());
     };
-    let type_name = match object.get("type") {
-        Some(field) => Some(type_name(&field)?),
-        None => None,
-    };
     let default = object.get("default").map(|field| field.raw.get().to_owned());
     Ok(ColumnSetting {
         name,
         query: path.query()?,
         type_name,
         default,
+    })
+}
+
+/// A column that takes a value of the row below which its record was read.
+fn of_parent(
+    name: String,
+    type_name: Option<String>,
+    object: &Object<'_>,
+    parent: &Field<'_>,
+) -> Result<ColumnSetting, ConfigError> {
+    if let Some(other) = object.get("path").or_else(|| object.get("default")) {
+        return Err(SettingsFault::NoEffect {
+            subject: other.subject(),
+            because: "The column takes its value from the parent.",
+            instead: "Leave it away, or take \"parent\" away.",
+        }
+        .into());
+    }
+    Ok(ColumnSetting {
+        name,
+        query: parent_query(&parent.name()?),
+        type_name,
+        default: None,
     })
 }
 

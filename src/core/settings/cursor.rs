@@ -6,17 +6,20 @@ use super::columns::ColumnSetting;
 use super::fault::SettingsFault;
 use super::field::Field;
 use super::object::Object;
-use super::{DAY, keys, request};
+use super::{DAY, keys, pagination, request};
 use crate::connection::{ConfigError, Subject, names_a_credential};
 use crate::cursor::{Cursor, CursorFormat, PLACEHOLDER};
 use crate::data::path::SingularQuery;
-use crate::pagination::Pagination;
+use crate::pagination::{Pagination, ParamPlace, share_a_member};
+use serde_json::Value;
 
 /// What else a request carries, and what a record has.
 pub(super) struct Beside<'a> {
     pub columns: Option<&'a [ColumnSetting]>,
     pub params: &'a [(String, String)],
     pub pagination: &'a Pagination,
+    pub body: Option<&'a Value>,
+    pub place: ParamPlace,
 }
 
 pub(super) fn read(field: Option<Field<'_>>, beside: &Beside<'_>) -> Result<Option<Cursor>, ConfigError> {
@@ -63,16 +66,30 @@ fn param(given: &Object<'_>, beside: &Beside<'_>) -> Result<String, ConfigError>
         let holder = "parameter";
         return Err(SettingsFault::Credential { holder, name }.into());
     }
-    // A keyset goes on from the very value that the first page begins with.
-    let is_keyset = matches!(beside.pagination, Pagination::Keyset { .. });
-    let is_paging = request::taken_by(&name, beside.pagination).is_some() && !is_keyset;
-    match is_paging || beside.params.iter().any(|(known, _)| *known == name) {
+    if pagination::is_misplaced(beside.place, &name, beside.body) {
+        let key = "cursor.param";
+        return Err(SettingsFault::ParamPlace { key, name }.into());
+    }
+    match is_taken(&name, beside) {
         true => Err(field.wrong(
             "a parameter that neither params nor the pagination sets",
             "\"updated_since\"",
         )),
         false => Ok(name),
     }
+}
+
+/// A keyset goes on from the very value that the first page begins with.
+fn is_taken(name: &str, beside: &Beside<'_>) -> bool {
+    let is_keyset = matches!(beside.pagination, Pagination::Keyset { .. });
+    let is_paging = match beside.place {
+        ParamPlace::Query => request::taken_by(name, beside.pagination).is_some() && !is_keyset,
+        ParamPlace::Body => {
+            let mut paging = pagination::params_of(beside.pagination).into_iter();
+            paging.any(|(_, param)| share_a_member(param, name) && !(is_keyset && param == name))
+        }
+    };
+    is_paging || (beside.place == ParamPlace::Query && beside.params.iter().any(|(known, _)| known == name))
 }
 
 fn template(field: &Field<'_>) -> Result<String, ConfigError> {

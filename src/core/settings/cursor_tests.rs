@@ -5,6 +5,7 @@ use crate::connection::ConfigError;
 use crate::cursor::CursorFormat;
 use crate::error::Explain;
 use crate::job::Mode;
+use crate::pagination::ParamPlace;
 
 fn refused(document: &str) -> ConfigError {
     match Settings::parse(document) {
@@ -40,6 +41,36 @@ fn a_cursor_has_a_column_and_a_parameter() {
 fn a_keyset_may_go_on_by_the_cursors_own_parameter() {
     let keyset = r#"{"pagination": {"type": "keyset", "param": "since", "column": "at"}, "cursor": {"column": "at", "param": "since"}}"#;
     assert!(Settings::parse(keyset).is_ok());
+}
+
+#[test]
+fn the_parameter_of_a_cursor_goes_where_those_of_the_pages_go() {
+    let posting = |param: &str, more: &str| {
+        let cursor = format!(r#"{{"column": "at", "param": "{param}"}}"#);
+        Settings::parse(&format!(r#"{{"method": "POST", "cursor": {cursor}, {more}}}"#))
+            .map(|settings| settings.param_place)
+    };
+    let object = r#""params": {"since": 1}, "body": {"filter": {"x": 1}, "n": 1}"#;
+    for param in ["since", "$.filter.since", "$.filter.x"] {
+        assert_eq!(posting(param, object), Ok(ParamPlace::Body), "{param}");
+    }
+    for param in ["$.n.since", "$", "$.filter[0]"] {
+        let error = posting(param, object).unwrap_err();
+        assert_eq!(error.to_string(), format!("parameter \"{param}\" cannot go there"));
+        assert_eq!(error.detail().as_deref(), Some("It is the setting \"cursor.param\"."));
+    }
+    let paged = r#""body": {}, "pagination": {"type": "page", "param": "$.paging.page"}"#;
+    assert_eq!(posting("$.paging.since", paged), Ok(ParamPlace::Body));
+    for param in ["$.paging.page", "paging", "$.paging.page.x"] {
+        assert_eq!(posting(param, paged).unwrap_err().sqlstate(), "22023", "{param}");
+    }
+    let keyset = r#""body": {}, "pagination": {"type": "keyset", "param": "$.since", "column": "at"}"#;
+    assert_eq!(posting("$.since", keyset), Ok(ParamPlace::Body));
+    assert!(posting("since", keyset).is_err());
+    let in_query = r#""body": {}, "pagination": {"type": "page", "param_in": "query"}"#;
+    assert_eq!(posting("since", in_query), Ok(ParamPlace::Query));
+    assert!(posting("$.since", in_query).is_err());
+    assert_eq!(posting("since", r#""body": [1]"#), Ok(ParamPlace::Query));
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub enum SettingsFault {
     /// `by` is the pagination's setting that sets the parameter.
     #[error("parameter {} is set by the pagination", quoted(.name))]
     ParamTaken { name: String, by: &'static str },
-    /// `key` is the pagination's setting that names the parameter.
+    /// `key` is the path of the setting that names the parameter.
     #[error("parameter {} cannot go there", quoted(.name))]
     ParamPlace { key: &'static str, name: String },
     #[error("setting \"columns\" names no column")]
@@ -75,9 +75,8 @@ impl Explain for SettingsFault {
             SettingsFault::Credential { .. } => {
                 "A job's settings are shown in sluice.sync_jobs, so they never hold credentials.".to_owned()
             }
-            SettingsFault::ParamTaken { by, .. } => format!("It is the setting {}.", quoted(by)),
-            SettingsFault::ParamPlace { key, .. } => {
-                format!("It is the setting {}.", quoted(&format!("pagination.{key}")))
+            SettingsFault::ParamTaken { by: setting, .. } | SettingsFault::ParamPlace { key: setting, .. } => {
+                format!("It is the setting {}.", quoted(setting))
             }
             SettingsFault::NoColumns => "It is an empty object.".to_owned(),
             SettingsFault::ColumnName { .. } => {

@@ -15,6 +15,7 @@ pub(super) const SETTINGS: Keys = Keys {
         "records",
         "columns",
         "params",
+        "foreach",
         "headers",
         "method",
         "body",
@@ -46,6 +47,10 @@ pub(super) const SETTINGS: Keys = Keys {
     later: &["turn", "depends_on", "run_when"],
 };
 
+pub(super) const FOREACH: Keys = Keys {
+    known: &["query", "absent", "timeout"],
+    later: &[],
+};
 pub(super) const CSV: Keys = Keys {
     known: &["delimiter", "header", "columns", "encoding"],
     later: &[],
@@ -67,7 +72,7 @@ pub(super) const LIMITS: Keys = Keys {
     later: &[],
 };
 pub(super) const UNDO: Keys = Keys {
-    known: &["keep_runs", "keep_days"],
+    known: &["keep_runs", "keep_days", "keep_bytes"],
     later: &[],
 };
 /// The position in the data; pages have a cursor of their own.
@@ -76,7 +81,7 @@ pub(super) const DATA_CURSOR: Keys = Keys {
     later: &[],
 };
 pub(super) const COLUMN: Keys = Keys {
-    known: &["path", "type", "default"],
+    known: &["path", "parent", "type", "default"],
     later: &[],
 };
 

@@ -10,6 +10,7 @@ mod columns;
 mod cursor;
 mod fault;
 mod field;
+mod foreach;
 mod format;
 mod keys;
 mod object;
@@ -24,6 +25,7 @@ use crate::connection::{ConfigError, Subject};
 use crate::cursor::Cursor;
 use crate::data::path::SingularQuery;
 use crate::data::{DeletedWhen, Formats};
+use crate::foreach::Foreach;
 use crate::http::Method;
 use crate::job::{FunctionName, Mode};
 use crate::pagination::{Pagination, ParamPlace};
@@ -52,6 +54,8 @@ pub struct Settings {
     /// None: every top-level member of the records, as the target has columns for.
     pub columns: Option<Vec<ColumnSetting>>,
     pub params: Vec<(String, String)>,
+    /// The collection is read below each row of a query.
+    pub foreach: Option<Foreach>,
     pub headers: Vec<(String, String)>,
     pub method: Method,
     /// What a POST sends; pagination may add to it.
@@ -163,13 +167,22 @@ impl Settings {
             columns: columns.as_deref(),
             params: &params,
             pagination: &pagination,
+            body: sent.body.as_ref(),
+            place: param_place,
         };
         let cursor = cursor::read(given.get("cursor"), &beside)?;
+        let foreach = foreach::read(&given, columns.as_deref())?;
+        if foreach.is_some() && cursor.is_some() {
+            let what = "setting \"cursor\" beside \"foreach\"".to_owned();
+            let supported = Vec::new();
+            return Err(ConfigError::NotSupportedYet { what, supported });
+        }
         Ok(Settings {
             formats,
             records,
             columns,
             params,
+            foreach,
             headers: request::headers(given.get("headers"))?,
             method: sent.method,
             body: sent.body,

@@ -65,7 +65,7 @@ pub(super) fn param_place(
 }
 
 /// Whether the parameter cannot go there: a query has names and no paths, and in the body objects must lead to it.
-fn is_misplaced(place: ParamPlace, name: &str, body: Option<&Value>) -> bool {
+pub(super) fn is_misplaced(place: ParamPlace, name: &str, body: Option<&Value>) -> bool {
     match place {
         ParamPlace::Query => name.starts_with('$') && body.is_some(),
         ParamPlace::Body => !body.is_some_and(|body| can_hold(body, name)),
@@ -73,17 +73,19 @@ fn is_misplaced(place: ParamPlace, name: &str, body: Option<&Value>) -> bool {
 }
 
 /// The parameters that the pages set, with the keys that name them.
-fn params_of(pagination: &Pagination) -> Vec<(&'static str, &str)> {
+pub(super) fn params_of(pagination: &Pagination) -> Vec<(&'static str, &str)> {
     let (param, size) = match pagination {
-        Pagination::Page { param, size_param, .. } => (param, size_param.as_ref().map(|name| ("size_param", name))),
+        Pagination::Page { param, size_param, .. } => {
+            (param, size_param.as_ref().map(|name| ("pagination.size_param", name)))
+        }
         Pagination::Offset { param, limit_param, .. } => {
-            (param, limit_param.as_ref().map(|name| ("limit_param", name)))
+            (param, limit_param.as_ref().map(|name| ("pagination.limit_param", name)))
         }
         Pagination::Cursor { param, .. } | Pagination::Keyset { param, .. } => (param, None),
         Pagination::None | Pagination::LinkHeader | Pagination::NextUrl { .. } => return Vec::new(),
     };
     let size = size.map(|(key, name)| (key, name.as_str()));
-    [("param", param.as_str())].into_iter().chain(size).collect()
+    [("pagination.param", param.as_str())].into_iter().chain(size).collect()
 }
 
 /// Reads the pagination, and whether `page_size` has a meaning beside it. Without the setting: one request.

@@ -51,13 +51,15 @@ pub struct LimitSettings {
     pub bytes: Option<u64>,
 }
 
-/// How long undo sets are kept: whichever is less.
+/// How long undo sets are kept: whichever is least. That of the newest published run stays whatever its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UndoSettings {
     /// Default 10; 0 keeps none.
     pub keep_runs: u32,
     /// Default 7.
     pub keep_days: u32,
+    /// Of undo sets, as they are stored; default no limit.
+    pub keep_bytes: Option<u64>,
 }
 
 pub(super) fn commit_every(given: &Object<'_>) -> Result<CommitEvery, ConfigError> {
@@ -122,5 +124,9 @@ pub(super) fn undo(given: &Object<'_>) -> Result<UndoSettings, ConfigError> {
     Ok(UndoSettings {
         keep_runs: part.count("keep_runs", 0..=10_000)?.unwrap_or(10),
         keep_days: part.count("keep_days", 0..=3_660)?.unwrap_or(7),
+        keep_bytes: part
+            .get("keep_bytes")
+            .map(|field| field.size(0..=i64::MAX as u64))
+            .transpose()?,
     })
 }

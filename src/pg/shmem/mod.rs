@@ -93,6 +93,10 @@ pub enum Phase {
     Writing,
     Publishing,
     RollingBack,
+    /// The target is copied.
+    Copying,
+    /// A copy of the target is put back.
+    Restoring,
 }
 
 impl Phase {
@@ -104,6 +108,8 @@ impl Phase {
             Phase::Writing => "writing",
             Phase::Publishing => "publishing",
             Phase::RollingBack => "rolling_back",
+            Phase::Copying => "copying",
+            Phase::Restoring => "restoring",
         }
     }
 }

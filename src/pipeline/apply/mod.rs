@@ -11,14 +11,16 @@
 //! transactions. The target's shape is looked at again, under the writer's lock, before each batch.
 
 mod append;
+mod copies;
 mod dropped;
 mod mark;
 mod shape;
 mod undo;
 mod write;
 
+pub use copies::{Copied, OwnKeys, Restorer, copied_columns, read_all};
 pub use dropped::{SentKeys, dropped_message};
-pub use undo::{Reverted, UndoText, preview_revert, revert};
+pub use undo::{Reverted, UndoText, Values, inserted_keys, preview_revert, revert};
 
 use crate::pg::copy::copy_rows;
 use crate::pg::relation::Target;
@@ -193,14 +195,18 @@ impl Applier {
             let incoming = self.settle(session, self.incoming(session, pages, kept)?);
             let filter = || self.statements.filter.get(session, &self.text);
             let changed = incoming.named(session, INCOMING, || filter().rowset(session));
-            let mut outcome = changed.named(session, CHANGED, || match keep {
-                _ if changed.is_empty() => Ok(Outcome::default()),
-                KeepUndo::Yes => self.write_keeping(session),
-                KeepUndo::No => Ok(self.write(session)),
-            })?;
+            let mut outcome = self.write_changed(session, &changed, keep)?;
             outcome.unchanged = incoming.len() - changed.len();
             outcome.duplicates = count_records(pages) - incoming.len();
             Ok(outcome)
+        })
+    }
+
+    fn write_changed(&self, session: &Session, changed: &Rowset, keep: KeepUndo) -> Result<Outcome> {
+        changed.named(session, CHANGED, || match keep {
+            _ if changed.is_empty() => Ok(Outcome::default()),
+            KeepUndo::Yes => self.write_keeping(session),
+            KeepUndo::No => Ok(self.write(session)),
         })
     }
 

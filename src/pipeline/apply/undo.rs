@@ -35,7 +35,8 @@ pub(super) struct Payload {
     pub rows: Vec<Entry>,
 }
 
-pub(super) type Values = Vec<Option<String>>;
+/// Values as texts.
+pub type Values = Vec<Option<String>>;
 
 /// Operation, key, fingerprint of what we wrote, former values.
 #[derive(Serialize, Deserialize)]
@@ -159,6 +160,22 @@ pub fn preview_revert(target: &Target, newest_first: &[UndoText]) -> Result<Reve
     Ok(reverted)
 }
 
+/// The keys of the rows that a batch inserted, in the key's order; none where it was found by another key.
+pub fn inserted_keys(undo: &UndoText, key: &[String], table: &str) -> Result<Vec<Values>> {
+    let payload = parse(undo, table)?;
+    let inserted = payload.rows.into_iter().filter(|entry| entry.0 == UndoOp::Inserted);
+    let keys = inserted.map(|Entry(_, key, ..)| key);
+    Ok(if payload.key == key { keys.collect() } else { Vec::new() })
+}
+
+fn parse(undo: &UndoText, table: &str) -> Result<Payload> {
+    let malformed = |e: serde_json::Error| TargetError::MalformedUndo {
+        table: table.into(),
+        reason: e.to_string(),
+    };
+    Ok(serde_json::from_str(&undo.payload).map_err(malformed)?)
+}
+
 /// How the row of an undo entry stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
@@ -214,12 +231,7 @@ struct RevertPlan<'a> {
 
 impl<'a> RevertPlan<'a> {
     fn new(target: &'a Target, undo: &UndoText) -> Result<Self> {
-        let table = target.full_name();
-        let malformed = |e: serde_json::Error| TargetError::MalformedUndo {
-            table,
-            reason: e.to_string(),
-        };
-        let payload: Payload = serde_json::from_str(&undo.payload).map_err(malformed)?;
+        let payload = parse(undo, &target.full_name())?;
         let time_zone = payload.time_zone.clone();
         let fitted = fit(target, payload, &undo.columns)?;
         Ok(RevertPlan {

@@ -49,6 +49,11 @@ pub fn records(question: &Question, wanted: &Wanted) -> Result<Vec<Previewed>> {
     let settings = question.settings();
     let response = probe::first_page(question)?;
     let body = probe::opened(&response, settings)?;
+    // Columns are made from what all records have.
+    let body = match wanted.target {
+        Some(_) => body,
+        None => body.without_ragged()?,
+    };
     let text = body.locate(&settings.records, &[])?.text;
     let shown = match wanted.target {
         Some(target) => of_target(target, settings, text)?,
@@ -61,7 +66,10 @@ pub fn records(question: &Question, wanted: &Wanted) -> Result<Vec<Previewed>> {
     records
         .map(|(number, record)| {
             latch::check_interrupts();
-            preview(number, record, &mapping, &shown)
+            match body.ragged_at(number) {
+                Some(error) => Ok(refused(number, told(error.into()))),
+                None => preview(number, record, &mapping, &shown),
+            }
         })
         .collect()
 }
@@ -143,12 +151,16 @@ fn positions(shown: &[Shown], key: &[String]) -> Result<Vec<usize>> {
     key.iter().map(position).collect()
 }
 
-fn preview(number: u64, record: &str, mapping: &Mapping, shown: &[Shown]) -> Result<Previewed> {
-    let refused = |problem| Previewed {
+fn refused(number: u64, problem: String) -> Previewed {
+    Previewed {
         number,
         row: None,
         problem: Some(problem),
-    };
+    }
+}
+
+fn preview(number: u64, record: &str, mapping: &Mapping, shown: &[Shown]) -> Result<Previewed> {
+    let refused = |problem| refused(number, problem);
     let page = match data::decode(&format!("[{record}]"), mapping) {
         Ok(page) => page,
         Err(error) => return Ok(refused(told(error.of_record(number).into()))),

@@ -48,14 +48,15 @@ fn records_of(body: &[u8], format: Format, csv: Csv) -> Result<String, DataError
         given: Some(format),
         csv,
     };
-    let opened = formats.open(body, None)?;
+    let opened = formats.open(body, None)?.without_ragged()?;
     assert!(opened.is_rows());
     Ok(opened.locate(&SingularQuery::root(), &[])?.text.to_owned())
 }
 
 type Row = BTreeMap<String, String>;
 
-/// The rows as the csv crate reads them; None where a column has no name of its own or a row another length.
+/// The rows as the csv crate reads them; None where a column has no name of its own, a row another length, or a quoted
+/// field no end.
 fn expected(body: &[u8], csv: &Csv) -> Option<Vec<Row>> {
     let (text, has_errors) = match csv.encoding == encoding_rs::UTF_8 {
         true => (
@@ -68,12 +69,19 @@ fn expected(body: &[u8], csv: &Csv) -> Option<Vec<Row>> {
     if has_errors || content.is_empty() || content.starts_with(['<', '{', '[']) {
         return None;
     }
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(csv.delimiter)
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(text.as_bytes());
-    let mut lines = reader.records().collect::<Result<Vec<_>, _>>().ok()?;
+    let read = |text: &str| {
+        let mut reader = csv::ReaderBuilder::new();
+        let mut reader = reader
+            .delimiter(csv.delimiter)
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(text.as_bytes());
+        reader.records().collect::<Result<Vec<_>, _>>().ok()
+    };
+    let mut lines = read(&text)?;
+    if read(&format!("{text}\nx"))?.len() == lines.len() {
+        return None;
+    }
     let header = if csv.header { Some(lines.remove(0)) } else { None };
     let in_header = || header.iter().flatten().map(|name| name.trim().to_owned()).collect();
     let names: Vec<String> = csv.columns.clone().unwrap_or_else(in_header);

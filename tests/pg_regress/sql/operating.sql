@@ -35,6 +35,35 @@ ROLLBACK;
 BEGIN;
 CALL sluice.approve(1);
 ROLLBACK;
+BEGIN;
+CALL sluice.create_snapshot('products', 'a copy');
+ROLLBACK;
+BEGIN;
+CALL sluice.restore_snapshot(1);
+ROLLBACK;
+BEGIN;
+CALL sluice.replay(1);
+ROLLBACK;
+-- Nothing to copy from, nothing to put back.
+CALL sluice.create_snapshot('product', 'a copy');
+CALL sluice.create_snapshot('products', NULL);
+CALL sluice.restore_snapshot(1);
+CALL sluice.restore_snapshot(NULL);
+SELECT sluice.drop_snapshot(1);
+SELECT sluice.drop_snapshot(NULL);
+CALL sluice.replay(1);
+CALL sluice.replay(NULL);
+SELECT * FROM sluice.sync_snapshots;
+-- A run that published nothing, and a snapshot of a column that has another type by now.
+INSERT INTO sluice._run (id, job_id, source, requested_by, status) OVERRIDING SYSTEM VALUE
+SELECT 900, id, 'manual', 'app', 'failed' FROM sluice._job WHERE name = 'products';
+INSERT INTO sluice._snapshot (id, job_id, label, made_by, columns, types, mapped, key, position, created_by)
+SELECT 900, id, 'a copy', 900, '{id}', '{text}', '{id}', '{id}', '{}', 'app' FROM sluice._job WHERE name = 'products';
+CALL sluice.replay(900);
+CALL sluice.restore_snapshot(900);
+SELECT id, data_type, label, restorable, obstacle FROM sluice.sync_snapshots;
+SELECT sluice.drop_snapshot(900);
+DELETE FROM sluice._run WHERE id = 900;
 -- Nothing to decide, nothing to undo.
 CALL sluice.approve(1);
 CALL sluice.approve(NULL);

@@ -90,6 +90,7 @@ proptest! {
     }
 }
 
+/// F-R9
 #[test]
 fn the_last_of_equal_members_counts_with_all_below_it() {
     let query = super::query("$.a.b");

@@ -78,6 +78,7 @@ fn a_page_without_records_is_a_page() {
     assert_eq!((page.records, page.rows.len(), page.keys.len()), (0, 0, 0));
 }
 
+/// F-R9, in a key as well.
 #[test]
 fn members_come_in_any_order_and_the_last_of_equal_names_counts() {
     let mapping = mapping(&[("a", Text), ("b", Text), ("c", Text)], &[]);
@@ -86,6 +87,11 @@ fn members_come_in_any_order_and_the_last_of_equal_names_counts() {
         rows(text, &mapping),
         [[some("1"), some("2"), some("3")], [some("new"), None, None]]
     );
+    let keyed = super::mapping(&[("id", Int8), ("doc", Jsonb)], &[0]);
+    let page = decode(r#"[{"id":1,"doc":{},"id":2,"doc":{"x":1,"x":2}}]"#, &keyed).expect("a page");
+    assert_eq!(page.keys, [8i32.to_be_bytes().as_slice(), &2i64.to_be_bytes()].concat());
+    // Within a value PostgreSQL decides: its jsonb keeps the last as well.
+    assert!(page.rows.ends_with(br#"{"x":1,"x":2}"#));
 }
 
 #[test]

@@ -1,0 +1,463 @@
+//! A read below each row of a query: one parent after another, all pages in one order.
+//!
+//! ```text
+//! query (read-only, as the run-as role) ─► parents kept ─► several are read ahead ─► pages of the first one ─► batch
+//!                                                          └ by one pace            │ its end: done, the next one
+//!                                                                                   └ absent, unusable: failed
+//! ```
+//!
+//! Pages are numbered through; the checkpoint is the number of the next page, and the parents' states say below which
+//! one it lies. Both move in the commit that writes the rows, so a crash goes on at the exact page of the exact parent.
+//! Size: one loop over its two ends; what a parent is, fills and means is in `sluice_core::foreach`.
+//! A parent that failed keeps what it had: in a read of the whole collection its former pages stand for it.
+
+use super::batch::{Writer, signed};
+use super::collect::Batch;
+use super::decode::{Arrived, BelowParent, Decoder};
+use super::pages::{Fetched, check_end, lost_token, note_page, spec, wait};
+use super::plan::Plan;
+use super::read::ReadState;
+use super::{Work, bgworker};
+use crate::pg::{clock, latch, query, shmem, signals, transaction};
+use crate::store::parent::{self, Mark, Pending};
+use crate::store::{page, run, state};
+use sluice_core::Result;
+use sluice_core::call::CallError;
+use sluice_core::data::PageHash;
+use sluice_core::error::{DatabaseError, Error, InternalError};
+use sluice_core::foreach::{Absent, Foreach, Parent, ParentState, Template, Unusable, covers};
+use sluice_core::http::HttpError;
+use sluice_core::job::JobFault;
+use sluice_core::pagination::{PageToken, Position};
+use sluice_fetch::{self as fetch, Failure, FetchedPage, Poll, Read, ReadSpec, Transport, UreqTransport};
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+/// Parents of one read.
+const MOST_PARENTS: u64 = 100_000;
+/// Parents that are looked up at a time.
+const LOOKED_UP: i64 = 500;
+const QUERY_CANCELLED: &str = "57014";
+
+/// Reads below all parents from the checkpoint on. On success the read is complete and everything is committed.
+pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState, foreach: &Foreach) -> Result<()> {
+    list(work, plan, read, foreach)?;
+    let spec = transaction::run(|| spec(plan, read, None))?;
+    let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
+    let decoder = Arc::new(Decoder::new(plan, read));
+    let (bell, rope) = latch::bell().map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
+    let mut parents = Parents {
+        work,
+        plan,
+        foreach,
+        template: Templates::of(plan, &spec)?,
+        next_number: read.next_page,
+        generation: read.generation,
+        wake: Arc::new(move || rope.pull()),
+        bell,
+        transport: Arc::clone(&transport),
+        decoder: Arc::clone(&decoder),
+        spec,
+        looked_up: VecDeque::new(),
+        last: 0,
+        is_all_looked_up: false,
+        window: VecDeque::new(),
+        batch: Batch::new(),
+    };
+    let mut writer = Writer::new(work, plan, decoder);
+    let result = parents.take_pages(read, &mut writer);
+    parents.window.clear();
+    transport.close();
+    result
+}
+
+/// Keeps the parents of a new read.
+fn list(work: &Work, plan: &Plan, read: &ReadState, foreach: &Foreach) -> Result<()> {
+    if read.next_page > 1 || transaction::run(|| parent::count(work.job, read.generation))? > 0 {
+        return Ok(());
+    }
+    bgworker::report_activity("looking for parents");
+    let wanted: Vec<String> = wanted(plan)?;
+    let outcome = transaction::run(|| {
+        let columns = query::columns(&foreach.query).map_err(CallError::Parents)?;
+        covers(&columns, wanted.iter().cloned()).map_err(CallError::Parents)?;
+        query::rows_as_json(&foreach.query, MOST_PARENTS, foreach.timeout)
+    });
+    let rows = match outcome {
+        Err(Error::Database(DatabaseError { sqlstate, .. }))
+            if sqlstate == QUERY_CANCELLED && !shmem::stop_asked(work.slot) =>
+        {
+            let limit = foreach.timeout;
+            return Err(CallError::ParentsTimeout { limit }.into());
+        }
+        other => other?,
+    };
+    if rows.len() as u64 > MOST_PARENTS {
+        return Err(CallError::TooManyParents { limit: MOST_PARENTS }.into());
+    }
+    let mut known = HashSet::new();
+    let parents = rows.iter().filter_map(|row| Parent::parse(row));
+    let parents: Vec<Parent> = parents.filter(|parent| known.insert(parent.identity())).collect();
+    transaction::run(|| parent::keep(work.job, read.generation, &parents))
+}
+
+/// The names that a job's path, parameters and columns take from its parents.
+pub fn wanted(plan: &Plan) -> Result<Vec<String>> {
+    let columns = plan.candidates.iter().map(|(_, query, _)| query);
+    Ok(sluice_core::foreach::wanted(
+        &plan.job.path,
+        &plan.settings.params,
+        columns,
+    )?)
+}
+
+/// Where a parent's values go.
+struct Templates {
+    path: Template,
+    params: Vec<(String, Template)>,
+}
+
+impl Templates {
+    fn of(plan: &Plan, spec: &ReadSpec) -> Result<Templates> {
+        let parse = |text: &str| -> Result<Template> {
+            let braces = || JobFault::Braces { text: text.to_owned() };
+            Ok(Template::parse(text).ok_or_else(braces)?)
+        };
+        let params = spec
+            .params
+            .iter()
+            .map(|(name, value)| Ok((name.clone(), parse(value)?)));
+        Ok(Templates {
+            path: parse(&plan.job.path)?,
+            params: params.collect::<Result<_>>()?,
+        })
+    }
+
+    fn fill(&self, parent: &Parent) -> std::result::Result<(String, Vec<(String, String)>), Unusable> {
+        let params = self
+            .params
+            .iter()
+            .map(|(name, value)| Ok((name.clone(), value.value(parent)?)));
+        Ok((
+            self.path.path(parent)?,
+            params.collect::<std::result::Result<_, Unusable>>()?,
+        ))
+    }
+}
+
+/// A parent whose pages are being asked for, or that cannot be asked for.
+struct Below {
+    ordinal: i64,
+    parent: Parent,
+    remote: std::result::Result<Read<Arrived>, Unusable>,
+    /// The number of its first page, once it has one.
+    first_page: Option<i64>,
+    pages: i64,
+    records: i64,
+}
+
+impl Below {
+    fn mark(&self, state: ParentState) -> Mark {
+        Mark {
+            ordinal: self.ordinal,
+            state,
+            first_page: self.first_page.unwrap_or(0),
+            pages: self.pages,
+            records: self.records,
+            kept: false,
+            error: None,
+        }
+    }
+}
+
+/// What the first parent of the window has to give.
+enum Step {
+    Page(Box<FetchedPage<Arrived>>),
+    End,
+    Failed(String),
+    Error(Error),
+    Nothing,
+}
+
+struct Parents<'a> {
+    work: &'a Work,
+    plan: &'a Plan,
+    foreach: &'a Foreach,
+    template: Templates,
+    generation: i64,
+    /// The number of the next page of the whole read.
+    next_number: i64,
+    wake: Arc<dyn Fn() + Send + Sync>,
+    bell: latch::Bell,
+    transport: Arc<dyn Transport>,
+    decoder: Arc<Decoder>,
+    spec: ReadSpec,
+    looked_up: VecDeque<Pending>,
+    /// The last parent that was looked up, and whether there are no more.
+    last: i64,
+    is_all_looked_up: bool,
+    /// Parents that are read at the same time; pages are taken of the first one.
+    window: VecDeque<Below>,
+    batch: Batch,
+}
+
+impl Parents<'_> {
+    fn take_pages(&mut self, read: &mut ReadState, writer: &mut Writer) -> Result<()> {
+        let limit = self.plan.settings.timeouts.run;
+        let deadline = limit.map(|limit| (read.began + limit, limit));
+        let commit_every = &self.plan.settings.commit_every;
+        loop {
+            check_end(self.work, deadline)?;
+            self.fill_window(read)?;
+            if self.window.is_empty() {
+                self.commit(read, writer)?;
+                self.judge()?;
+                return writer.finish(read, self.batch.take());
+            }
+            match self.step() {
+                Step::Page(page) => self.take(*page)?,
+                Step::End => self.leave(ParentState::Done, None)?,
+                Step::Failed(reason) => self.leave(ParentState::Failed, Some(reason))?,
+                Step::Error(error) => {
+                    // What came in order before the failure is good, and the checkpoint belongs behind it.
+                    self.commit(read, writer)?;
+                    return Err(error);
+                }
+                Step::Nothing if self.batch.is_due(commit_every) => self.commit(read, writer)?,
+                Step::Nothing => self.wait()?,
+            }
+            if self.batch.is_full(commit_every) {
+                self.commit(read, writer)?;
+            }
+        }
+    }
+
+    /// A read in which no parent could be read says nothing of any; one in which some could not says so.
+    fn judge(&self) -> Result<()> {
+        let (job, generation) = (self.work.job, self.generation);
+        transaction::run(|| {
+            let parents = parent::count(job, generation)?;
+            let (failed, _) = parent::failed(job, generation)?;
+            if failed > 0 && failed < parents {
+                let told = format!("{failed} of {parents} parents could not be read: see sync_parents");
+                run::note(self.work.run, &told, None)?;
+            }
+            Ok(failed > 0 && failed == parents)
+        })
+        .and_then(|all| match all {
+            false => Ok(()),
+            true => {
+                // The next run asks for all of them again.
+                transaction::run(|| state::give_up_read(job))?;
+                Err(CallError::NoParentRead.into())
+            }
+        })
+    }
+
+    fn commit(&mut self, read: &mut ReadState, writer: &mut Writer) -> Result<()> {
+        let mut batch = self.batch.take();
+        if let Some(first) = self.window.front().filter(|first| first.pages > 0) {
+            batch.mark(first.mark(ParentState::Reading));
+        }
+        writer.commit(read, batch)
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        match self.window.front().map(|first| &first.remote) {
+            Some(Ok(remote)) => wait(self.work, remote, &mut self.bell),
+            _ => Ok(()),
+        }
+    }
+
+    fn step(&mut self) -> Step {
+        let absent = self.foreach.absent;
+        let Some(first) = self.window.front() else {
+            return Step::Nothing;
+        };
+        let remote = match &first.remote {
+            Ok(remote) => remote,
+            Err(unusable) => return Step::Failed(unusable.to_string()),
+        };
+        match remote.poll() {
+            Poll::Page(page) => Step::Page(Box::new(page)),
+            Poll::Finished => Step::End,
+            Poll::Pending => Step::Nothing,
+            Poll::Failed(failure) if first.pages == 0 && is_absent(&failure) => match absent {
+                Absent::Skip => Step::Failed(failure.error.to_string()),
+                Absent::Empty => Step::End,
+                Absent::Fail => Step::Error(failure.error),
+            },
+            Poll::Failed(failure) => Step::Error(match lost_token(self.plan, &failure) {
+                // The next run begins anew.
+                Some(Fetched::TokenLost { page, remote, status }) => {
+                    let restarts = 0;
+                    HttpError::TokenLost {
+                        remote,
+                        page,
+                        status,
+                        restarts,
+                    }
+                    .into()
+                }
+                _ => failure.error,
+            }),
+        }
+    }
+
+    fn take(&mut self, mut page: FetchedPage<Arrived>) -> Result<()> {
+        let number = self.next_number;
+        if let Some(limit) = self.plan.settings.limits.pages.filter(|limit| signed(*limit) < number) {
+            return Err(CallError::RunLimit { what: "pages", limit }.into());
+        }
+        page.number = u64::try_from(number).unwrap_or(0);
+        // A parent's total says nothing of the others'.
+        (page.total, page.total_pages, page.last) = (None, None, false);
+        self.next_number += 1;
+        if let Some(first) = self.window.front_mut() {
+            first.first_page.get_or_insert(number);
+            first.pages += 1;
+            first.records += signed(page.records);
+        }
+        note_page(self.work, &page);
+        self.batch.add(page)
+    }
+
+    /// The first parent of the window is through.
+    fn leave(&mut self, state: ParentState, reason: Option<String>) -> Result<()> {
+        let Some(first) = self.window.pop_front() else {
+            return Ok(());
+        };
+        let mut mark = first.mark(state);
+        if state == ParentState::Failed {
+            mark.kept = self.keep_former(&first.parent)?;
+            mark.error = reason;
+        }
+        self.batch.mark(mark);
+        Ok(())
+    }
+
+    /// The pages that a failed parent had in the published read stand for it. False where they cannot: then nothing is
+    /// removed by this read.
+    fn keep_former(&mut self, parent: &Parent) -> Result<bool> {
+        let former = transaction::run(|| self.former(parent))?;
+        let Some(pages) = former else { return Ok(false) };
+        for (hash, records) in pages {
+            let arrived = Arrived {
+                hash,
+                records,
+                bytes: 0,
+                fresh: None,
+                parent: Some(parent.identity()),
+            };
+            let number = u64::try_from(self.next_number).unwrap_or(0);
+            self.next_number += 1;
+            self.batch.add(FetchedPage {
+                number,
+                token: PageToken("kept".into()),
+                next: None,
+                last: true,
+                page: Some(arrived),
+                records,
+                total: None,
+                total_pages: None,
+                bytes: 0,
+                etag: None,
+                last_modified: None,
+                requests: 0,
+            })?;
+        }
+        Ok(true)
+    }
+
+    fn former(&self, parent: &Parent) -> Result<Option<Vec<(PageHash, u64)>>> {
+        let job = self.work.job;
+        let state = state::load(job, clock::now())?;
+        let same_mapping = self.decoder.mapping().map(|m| m.version().0.to_vec()) == state.published_version;
+        let Some(whole) = state
+            .whole_generation
+            .filter(|whole| !state.direct && same_mapping && state.published_generation == Some(*whole))
+        else {
+            // Before the first read of the whole collection a parent has had nothing.
+            let has_nothing = state.direct || state.whole_generation.is_none();
+            return Ok(has_nothing.then(Vec::new));
+        };
+        let pages = page::of_parent(job, whole, &parent.identity())?;
+        let page = |(_, hash, records): (i64, Vec<u8>, i64)| {
+            let hash = <[u8; 32]>::try_from(hash).ok()?;
+            Some((PageHash(hash), u64::try_from(records).unwrap_or(0)))
+        };
+        Ok(pages.into_iter().map(page).collect())
+    }
+
+    fn fill_window(&mut self, read: &ReadState) -> Result<()> {
+        let most = self.spec.concurrency.max(1);
+        while self.window.len() < most {
+            if self.looked_up.is_empty() && !self.is_all_looked_up {
+                let (job, generation) = (self.work.job, self.generation);
+                let last = self.last;
+                self.looked_up = transaction::run(|| parent::pending(job, generation, last, LOOKED_UP))?.into();
+                self.is_all_looked_up = self.looked_up.is_empty();
+            }
+            let Some(next) = self.looked_up.pop_front() else {
+                return Ok(());
+            };
+            self.last = next.ordinal;
+            let below = self.begin(next, read)?;
+            self.window.push_back(below);
+        }
+        Ok(())
+    }
+
+    fn begin(&self, next: Pending, read: &ReadState) -> Result<Below> {
+        let start = match next.first_page {
+            Some(first) => Some(transaction::run(|| self.position(first, read))?),
+            None => None,
+        };
+        let (pages, records) = start
+            .as_ref()
+            .map_or((0, 0), |s| (signed(s.number) - 1, signed(s.records)));
+        let remote = self.template.fill(&next.parent).map(|(path, params)| {
+            let abreast = self.spec.concurrency.min(self.looked_up.len() + 1).max(1);
+            let mut spec = ReadSpec {
+                path,
+                params,
+                start,
+                concurrency: (self.spec.concurrency / abreast).max(1),
+                ..self.spec.clone()
+            };
+            spec.limits.ahead /= abreast as u64;
+            let below = BelowParent {
+                decoder: Arc::clone(&self.decoder),
+                parent: next.parent.clone(),
+            };
+            let (transport, wake) = (Arc::clone(&self.transport), Arc::clone(&self.wake));
+            signals::with_all_blocked(|| fetch::start(spec, transport, Arc::new(below), wake))
+        });
+        Ok(Below {
+            ordinal: next.ordinal,
+            parent: next.parent,
+            remote,
+            first_page: next.first_page,
+            pages,
+            records,
+        })
+    }
+
+    /// Where the parent goes on whose first pages are committed.
+    fn position(&self, first: i64, read: &ReadState) -> Result<Position> {
+        let before = page::seen(self.work.job, self.generation, first)?;
+        Ok(Position {
+            number: u64::try_from(read.next_page - first + 1).unwrap_or(1),
+            token: read.next_token.clone().map(PageToken),
+            total_seen: None,
+            pages_seen: None,
+            records: before.iter().map(|page| page.records).sum(),
+            before,
+        })
+    }
+}
+
+/// Whether the remote says that there is nothing of this name.
+fn is_absent(failure: &Failure) -> bool {
+    matches!(&failure.error, Error::Http(HttpError::Status { status: 404 | 410, .. }))
+}

@@ -1,0 +1,148 @@
+//! Makes a target equal to a snapshot of it: rows and position, in one transaction, which rollback_to can take back.
+//!
+//! Everything the snapshot holds wins, over later runs and over local edits: that is what it is called for. What it
+//! does not hold is left: columns that the job does not fill, and rows that the job has not brought. Which rows it has
+//! brought is told by the pages of its last whole read, by the keys that were missing from it, and by the undo sets of
+//! the runs since.
+
+use super::apply::{Copied, Outcome, OwnKeys, Restorer, Values, dropped_message, inserted_keys};
+use super::batch::{current_target, keep_undo_set, signed};
+use super::plan::Plan;
+use super::publish::tidy;
+use super::sweep::keep_undo;
+use super::{Ended, Work, gone, rollback, snapshot as copy};
+use crate::pg::shmem::{self, Phase};
+use crate::pg::{clock, failpoint, latch, spi, transaction};
+use crate::pipeline::apply::Applier;
+use crate::store::run::{self, Counts};
+use crate::store::snapshot::{self, Snapshot};
+use crate::store::{job, state, undo};
+use sluice_core::Result;
+use sluice_core::call::CallError;
+use sluice_core::data::page_of_texts;
+use sluice_core::run::RunStatus;
+
+/// Puts a snapshot back.
+pub(super) fn run(work: &Work, plan: &Plan, snapshot: i64) -> Result<Ended> {
+    work.phase(Phase::Restoring);
+    transaction::run(|| once(work, plan, snapshot))?;
+    transaction::run(|| tidy(work, plan))?;
+    Ok(Ended::Done)
+}
+
+fn once(work: &Work, plan: &Plan, id: i64) -> Result<()> {
+    let snapshot = snapshot::lock(id)?.ok_or(CallError::UnknownSnapshot { id })?;
+    let target = current_target(plan)?;
+    // Nobody writes between the look at what is there and the end.
+    let lock = format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", target.sql_name());
+    spi::execute(&lock, &[])?;
+    if let Some(obstacle) = snapshot::obstacle(id)? {
+        return Err(CallError::NotRestorable { id, obstacle }.into());
+    }
+    let copied = Copied {
+        columns: &snapshot.columns,
+        mapped: &snapshot.mapped,
+        key: &snapshot.key,
+    };
+    let restorer = Restorer::new(&target, &copied)?;
+    let mut total = Outcome::default();
+    let left = remove(work, plan, &snapshot, &restorer, &mut total)?;
+    put_back(work, plan, &snapshot, &restorer, &mut total)?;
+    failpoint::hit("restore.applied");
+    settle(work, &snapshot, &total)?;
+    let told = [
+        left_message(left),
+        dropped_message(&restorer.dropped.into_iter().collect()),
+    ];
+    let told: Vec<String> = told.into_iter().flatten().collect();
+    if !told.is_empty() {
+        run::note(work.run, &told.join("; "), None)?;
+    }
+    run::finish(work.run, RunStatus::Succeeded, clock::now())?;
+    failpoint::hit("restore.before_commit");
+    Ok(())
+}
+
+/// Removes what the job has brought since; how many rows are left that the snapshot does not have.
+fn remove(work: &Work, plan: &Plan, snapshot: &Snapshot, restorer: &Restorer, total: &mut Outcome) -> Result<u64> {
+    let of_copy = |take: &mut dyn FnMut(&[u8]) -> Result<()>| {
+        (1..=snapshot.chunks).try_for_each(|number| restorer.each_key(&copy::rows(snapshot.id, number)?, take))
+    };
+    let mapping = rollback::mapping(plan)?;
+    let of_reads = |take: &mut dyn FnMut(&[u8]) -> Result<()>| gone::own_keys(plan, &mapping, take);
+    let since = |take: &mut dyn FnMut(&[u8]) -> Result<()>| inserted_since(work, snapshot, take);
+    let reader = Applier::new(&current_target(plan)?, &mapping)?;
+    // Keys of the job's reads are those of its key now; the snapshot may have been made under another one.
+    let mut own = vec![OwnKeys {
+        writer: restorer.key_writer(),
+        keys: &since,
+    }];
+    if snapshot.key == plan.job.key {
+        own.push(OwnKeys {
+            writer: &reader,
+            keys: &of_reads,
+        });
+    }
+    let mut take = |outcome: Outcome| {
+        latch::check_interrupts();
+        total.count(&outcome);
+        keep_undo_set(work, &outcome)
+    };
+    restorer.remove_extra(&of_copy, &own, &mut take, keep_undo(plan))
+}
+
+/// The keys of rows that runs since the snapshot have inserted, as their undo sets tell.
+fn inserted_since(work: &Work, snapshot: &Snapshot, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let places: Vec<usize> = (0..snapshot.key.len()).collect();
+    for batch in undo::after(work.job, snapshot.made_by)? {
+        if batch.first_load || batch.run == work.run {
+            continue;
+        }
+        let keys: Vec<Values> = inserted_keys(&rollback::text(&batch)?, &snapshot.key, "the target")?;
+        let page = page_of_texts(&keys, &[], &places);
+        sluice_core::data::split_keys(&page.keys, places.len()).try_for_each(&mut *take)?;
+    }
+    Ok(())
+}
+
+fn put_back(work: &Work, plan: &Plan, snapshot: &Snapshot, restorer: &Restorer, total: &mut Outcome) -> Result<()> {
+    shmem::update_progress(work.slot, |p| p.pages_total = snapshot.chunks.into());
+    for number in 1..=snapshot.chunks {
+        latch::check_interrupts();
+        let rows = copy::rows(snapshot.id, number)?;
+        for outcome in restorer.put_back(&rows, keep_undo(plan))? {
+            keep_undo_set(work, &outcome)?;
+            total.count(&outcome);
+        }
+        let records = signed(rows.len() as u64);
+        shmem::update_progress(work.slot, |p| {
+            p.pages_done += 1;
+            p.records_done += records;
+        });
+    }
+    Ok(())
+}
+
+/// The position as it was, the job at rest, and what a rollback of this puts back.
+fn settle(work: &Work, snapshot: &Snapshot, total: &Outcome) -> Result<()> {
+    run::keep_position(work.run, &state::position(work.job)?)?;
+    state::restore_position(work.job, &snapshot.position)?;
+    let counts = Counts {
+        records: snapshot.rows,
+        inserted: signed(total.inserted),
+        updated: signed(total.updated),
+        deleted: signed(total.deleted),
+        // Each row is looked at twice: whether it is there, and whether it differs.
+        unchanged: snapshot.rows - signed(total.inserted + total.updated),
+        ..Counts::default()
+    };
+    run::add_counts(work.run, &counts)?;
+    let Snapshot { id, label, .. } = snapshot;
+    let reason = format!("snapshot {id} ({label}) was restored by run {}", work.run);
+    job::pause(work.job, Some(&reason))?;
+    run::supersede_held(work.job, work.run)
+}
+
+fn left_message(left: u64) -> Option<String> {
+    (left > 0).then(|| format!("{left} rows that the snapshot does not have are left: the job did not bring them"))
+}

@@ -1,0 +1,40 @@
+-- Reading below each row of a query: what is refused when it is given. No run starts here.
+SET client_min_messages = warning;
+CREATE EXTENSION pg_sluice;
+SELECT sluice.create_connection('shop', 'http://127.0.0.1:1');
+CREATE TABLE orders (id bigint PRIMARY KEY, shop text);
+CREATE TABLE items (id bigint PRIMARY KEY, order_id bigint);
+CREATE FUNCTION make(path text, settings jsonb, target text DEFAULT 'items') RETURNS bigint LANGUAGE sql
+AS $$ SELECT sluice.create_job('items', 'shop', path, target => target, schedule => 'manual', key => '{id}', settings => settings) $$;
+-- The shape.
+SELECT make('/orders/{id}/items', '{"foreach": "SELECT 1"}');
+SELECT make('/orders/{id}/items', '{"foreach": {}}');
+SELECT make('/orders/{id}/items', '{"foreach": {"query": "SELECT id FROM orders"}}');
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"query": 7}}');
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"sql": "SELECT 1"}}');
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "SELECT id FROM orders", "absent": "ignore"}}');
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "SELECT id FROM orders", "timeout": 5}}');
+SELECT make('/items', '{"columns": {"id": "$.id", "order_id": {"parent": "id"}}}');
+SELECT make('/items', '{"columns": {"id": "$.id", "order_id": {"parent": "id", "path": "$.x"}}, "foreach": {"query": "SELECT id FROM orders"}}');
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "cursor": {"column": "id", "param": "since", "format": "text"}, "foreach": {"query": "SELECT id FROM orders"}}');
+-- Its places.
+SELECT make('/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "SELECT id FROM orders"}}');
+SELECT make('/orders/{id/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "SELECT id FROM orders"}}');
+SELECT make('/items', '{"columns": {"id": "$.id"}, "params": {"order": "{}"}, "foreach": {"query": "SELECT id FROM orders"}}');
+-- Its query.
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "SELECT id FROM orders; DROP TABLE orders"}}');
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "SELECT id FROM orders) AS q; DROP TABLE orders; --"}}');
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "DELETE FROM orders RETURNING id"}}');
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "SELECT id INTO copy FROM orders"}}');
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "SELECT id FROM orders FOR UPDATE"}}');
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "WITH gone AS (DELETE FROM orders RETURNING id) SELECT id FROM gone"}}');
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "SELECT id FROM order_s"}}');
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "SELECT shop FROM orders"}}');
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id", "order_id": {"parent": "number"}}, "foreach": {"query": "SELECT id, shop FROM orders"}}');
+-- Its table.
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "SELECT id FROM orders"}}', 'elsewhere');
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id", "order_id": {"parent": "id"}}, "foreach": {"query": "SELECT id FROM orders -- all"}}') > 0;
+SELECT sluice.alter_job('items', path => '/orders/{number}/items');
+SELECT sluice.alter_job('items', settings => '{"foreach": null}');
+SELECT * FROM sluice.sync_parents;
+SELECT count(*) FROM orders;
