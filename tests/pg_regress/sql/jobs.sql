@@ -51,6 +51,7 @@ SELECT sluice.create_job('p', 'shop', '/products', target => 'keyless', mode => 
 SELECT sluice.create_job('p', 'shop', '/products', target => 'keyless', mode => 'append', settings => '{"deleted_when": "@.gone == true"}');
 SELECT sluice.alter_job('log', settings => '{"reconcile_every": "1 day", "cursor": {"column": "sku", "param": "since", "format": "text"}}');
 SELECT sluice.alter_job('log', mode => 'upsert');
+CALL sluice.create_snapshot('log', 'a copy');
 SELECT sluice.alter_job('log3', mode => 'upsert');
 SELECT sluice.alter_job('log3', mode => 'append');
 SELECT sluice.drop_job('log');
