@@ -29,6 +29,7 @@ mod ingest;
 mod named;
 mod pages;
 mod parents;
+mod persist;
 mod plan;
 pub mod preview;
 pub mod probe;

@@ -8,6 +8,7 @@ use super::batch::{current_target, keep_undo_set, signed};
 use super::difference::{Difference, Part, Share};
 use super::gone::{self, Compared};
 use super::named;
+use super::persist::persist;
 use super::plan::Plan;
 use super::read::{self, MappingParts, ReadState};
 use super::refused::{Care, Origin, Sieve, Writing};
@@ -16,7 +17,7 @@ use super::sweep::{keep_undo, sweep};
 use super::{Ended, Work, brought, settle};
 use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
-use crate::pg::{bgworker, failpoint, latch, transaction};
+use crate::pg::{bgworker, failpoint, transaction};
 use crate::store::run::{self, Counts};
 use crate::store::{ingest, job, missing, page, parent, reject, retry, state, undo};
 use sluice_core::data::{self, DecodedPage, Mapping};
@@ -24,15 +25,12 @@ use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Reason, Removal
 use sluice_core::run::RunStatus;
 use sluice_core::settings::OnMissing;
 use sluice_core::target::TargetError;
-use sluice_core::{Class, Error, Result};
+use sluice_core::{Error, Result};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How often a publish is tried that a lock, a deadlock or a serialization failure threw back.
-const TRIES: u32 = 5;
 
 /// What a publishing transaction came to.
 enum Verdict {
@@ -114,25 +112,6 @@ pub fn publish<'a>(
     }
     transaction::run(|| tidy(work, plan))?;
     Ok(Ended::Published)
-}
-
-/// Runs a transaction, again where a lock, a deadlock or a serialization failure threw it back.
-pub fn persist<R>(body: impl Fn() -> Result<R>) -> Result<R> {
-    let mut delay = Duration::from_millis(250);
-    let mut attempt = 1;
-    loop {
-        match transaction::run(&body) {
-            Err(error) if error.class() == Class::Database && attempt < TRIES => {
-                attempt += 1;
-                transaction::guarded(|| {
-                    latch::wait(delay);
-                    Ok(())
-                })?;
-                delay *= 2;
-            }
-            outcome => return outcome,
-        }
-    }
 }
 
 /// What an attempt is doing, for the error that ends it.

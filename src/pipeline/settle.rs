@@ -6,8 +6,9 @@
 use super::apply::Applier;
 use super::batch::{current_target, signed};
 use super::brought::Sources;
+use super::persist::persist;
 use super::plan::Plan;
-use super::publish::{Occasion, Publication, finish_published, persist, tidy};
+use super::publish::{Occasion, Publication, finish_published, tidy};
 use super::read::{self, MappingParts, ReadState};
 use super::rejects::Rejects;
 use super::sweep::sweep;
