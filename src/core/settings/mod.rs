@@ -142,10 +142,7 @@ impl Settings {
     pub fn parse(document: &str) -> Result<Settings, ConfigError> {
         let given = Object::document(document, &keys::SETTINGS)?;
         fixed_words(&given)?;
-        let page_size = given
-            .get("page_size")
-            .map(|field| field.whole(1..=1_000_000))
-            .transpose()?;
+        let page_size = page_size(&given)?;
         let records = match given.get("records") {
             Some(field) => field.records_query()?,
             None => root(),
@@ -293,6 +290,11 @@ fn root() -> SingularQuery {
 fn fixed_words(given: &Object<'_>) -> Result<(), ConfigError> {
     given.choice("on_new_field", &[("ignore", ())], &["add_column", "fail"])?;
     Ok(())
+}
+
+fn page_size(given: &Object<'_>) -> Result<Option<u64>, ConfigError> {
+    let given = given.get("page_size");
+    given.map(|field| field.whole(1..=1_000_000)).transpose()
 }
 
 fn on_empty(given: &Object<'_>) -> Result<OnEmpty, ConfigError> {
