@@ -31,7 +31,8 @@ extension_sql_file!(
         api::connections::option,
     ]
 );
-extension_sql_file!("../sql/schema/65_rejects.sql", name = "rejects", requires = ["views"]);
+extension_sql_file!("../sql/schema/61_drift.sql", name = "drift", requires = ["views"]);
+extension_sql_file!("../sql/schema/65_rejects.sql", name = "rejects", requires = ["drift"]);
 extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["rejects"]);
 extension_sql_file!(
     "../sql/schema/75_look.sql",

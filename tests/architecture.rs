@@ -99,3 +99,8 @@ fn every_message_of_a_definition_or_a_call_is_shown_by_a_golden_file() {
 fn install_scripts_replace_nothing() {
     hold("replace", sql::replacing(&sql_files("sql/schema")));
 }
+
+#[test]
+fn the_install_script_can_be_read_in_any_encoding() {
+    hold("ascii", sql::not_ascii(&sql_files("sql/schema")));
+}

@@ -1,3 +1,15 @@
+-- Texts come in UTF-8 and are converted; what is to be converted to must be known.
+DO $$
+BEGIN
+    IF pg_catalog.getdatabaseencoding() = 'SQL_ASCII' THEN
+        RAISE EXCEPTION 'pg_sluice cannot work in a database with the encoding SQL_ASCII' USING
+            ERRCODE = 'feature_not_supported',
+            DETAIL = 'Such a database takes any bytes for text, so that nothing can be converted for it.',
+            HINT = 'CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0;';
+    END IF;
+END
+$$;
+
 -- The schema must be this extension's own: a schema of somebody else could hold objects that ours would call.
 
 DO $$

@@ -23,8 +23,8 @@ CREATE TABLE sluice._ingest (
 CREATE INDEX _ingest_by_job ON sluice._ingest (job_id, status, id);
 CREATE INDEX _ingest_by_run ON sluice._ingest (run_id) WHERE run_id IS NOT NULL;
 
--- Keys that payloads brought to a job in mode `replace`, with the number of the read that was the latest then. Their rows
--- are the job's own, beside those of its pages: a read that began later tells whether they are still there.
+-- Keys that payloads brought, with the number of the read that was the latest then. Their rows are the job's own, beside
+-- those of its pages: a read that began later, or a tombstone in it, tells whether they are still there.
 CREATE TABLE sluice._ingested (
     job_id           bigint NOT NULL REFERENCES sluice._job ON DELETE CASCADE,
     after_generation bigint NOT NULL,

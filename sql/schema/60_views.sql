@@ -278,7 +278,7 @@ SELECT s.name AS data_type,
        CASE
            WHEN s.status = 'not_armed' THEN 'SELECT sluice.arm();'
            WHEN s.unconnected THEN pg_catalog.format(
-               'SELECT sluice.alter_job(%1$L, connection => ''…''); SELECT sluice.resume_job(%1$L);', s.name)
+               'SELECT sluice.alter_job(%1$L, connection => ''...''); SELECT sluice.resume_job(%1$L);', s.name)
            WHEN s.status IN ('disabled', 'paused') THEN pg_catalog.format('SELECT sluice.resume_job(%L);', s.name)
            WHEN s.status = 'held' THEN pg_catalog.format('CALL sluice.approve(%1$s); or SELECT sluice.discard(%1$s);', s.run_id)
            WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker') THEN NULL

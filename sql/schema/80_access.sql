@@ -12,7 +12,7 @@ INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'view', v.name
 FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
      unnest(ARRAY['sync_jobs', 'sync_runs', 'sync_held', 'sync_ingest', 'sync_parents', 'sync_progress', 'sync_status', 'sync_connection_health',
-                  'sync_connections', 'sync_metadata', 'sync_undo', 'sync_snapshots', 'sync_secrets', 'sync_retry_queue',
+                  'sync_connections', 'sync_metadata', 'sync_undo', 'sync_snapshots', 'sync_drift', 'sync_secrets', 'sync_retry_queue',
                   'sync_rejects']) AS v (name);
 
 INSERT INTO sluice._access (level, kind, name)

@@ -8,11 +8,12 @@ use crate::pg::report::or_raise;
 use crate::pg::{catalog, identity, query, relation, shmem, spi};
 use crate::store::connection::{self, Server};
 use crate::store::job::{self, Job};
-use crate::store::{function, role, run, state};
+use crate::store::{drift, function, role, run, state};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
+use sluice_core::drift::{Shape, columns_hash};
 use sluice_core::foreach;
 use sluice_core::job::{JobName, JobPath, Mode, Priority};
 use sluice_core::schedule::Schedule;
@@ -110,6 +111,11 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
     };
     check_function(&settings, &found.target)?;
     let id = job::insert(&new, &caller_name()?)?;
+    if found.created {
+        // Every member of the first page has a column: what comes later is new.
+        let columns = Settings::parse(&found.settings)?.columns;
+        drift::keep_shape(id, &columns_hash(&columns), &Shape::default())?;
+    }
     wake();
     tell(&new, &found)?;
     tell_of_repeats(&new, &settings);

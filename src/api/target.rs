@@ -2,7 +2,7 @@
 
 use super::connections::question;
 use crate::pg::Oid;
-use crate::pg::relation::{self, RelationKind, Target};
+use crate::pg::relation::{self, Target};
 use crate::pg::{identity, report, spi};
 use crate::pipeline::preview::columns::{PlannedColumn, planned};
 use crate::pipeline::probe;
@@ -14,7 +14,7 @@ use sluice_core::data::{SingularQuery, unique_members};
 use sluice_core::job::{JobFault, Mode, TargetName};
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::sql_text::quote;
-use sluice_core::target::{DELETED_AT, TargetError};
+use sluice_core::target::{DELETED_AT, MOST_COLUMNS, TargetError};
 
 /// Where a job's rows go, and what was found out on the way.
 pub struct Found {
@@ -62,13 +62,7 @@ fn is_temporary(oid: Oid) -> Result<bool> {
 
 fn existing(wish: &Wish, settings: &Settings, oid: Oid) -> Result<Found> {
     let target = relation::read_target(oid).ok_or(TargetError::Missing { oid: oid.to_u32() })?;
-    if let RelationKind::Other(kind) = target.kind {
-        return Err(TargetError::NotATable {
-            table: target.full_name(),
-            kind,
-        }
-        .into());
-    }
+    target.expect_table()?;
     if is_temporary(oid)? {
         return Err(TargetError::Temporary {
             table: target.full_name(),
@@ -193,6 +187,7 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
         }
         .into());
     }
+    let columns = fitting(columns, &key, name);
     let oid = create_table(name, &columns, &key, settings)?;
     let target = relation::read_target(oid).ok_or(TargetError::Missing { oid: oid.to_u32() })?;
     may_become_owner(&target)?;
@@ -202,6 +197,26 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
         settings: with_columns(wish.document, &columns),
         created: true,
     })
+}
+
+/// As many columns as a table can have, the key's among them; a warning of the others.
+fn fitting(mut columns: Vec<PlannedColumn>, key: &[String], name: &TargetName) -> Vec<PlannedColumn> {
+    let found = columns.len();
+    let mut room = MOST_COLUMNS.saturating_sub(key.len());
+    columns.retain(|column| {
+        let is_key = key.contains(&column.name);
+        let fits = is_key || room > 0;
+        room = room.saturating_sub(usize::from(!is_key));
+        fits
+    });
+    if columns.len() < found {
+        report::warn(
+            format!("table {name} gets {} of {found} columns", columns.len()),
+            "PostgreSQL has no room for more; what is left out is told in sync_drift.".into(),
+            "Choose the members that matter with the setting \"columns\".".into(),
+        );
+    }
+    columns
 }
 
 /// The columns of those members that are unique in the first page: a column's name may differ from the member's.

@@ -301,7 +301,7 @@ impl Explain for CallError {
 }
 
 /// A name as an SQL literal, so that a hint can be run as it stands.
-fn literal(name: &str) -> String {
+pub(crate) fn literal(name: &str) -> String {
     format!("'{}'", name.replace('\'', "''"))
 }
 

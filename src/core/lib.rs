@@ -9,6 +9,7 @@ pub mod connection;
 pub mod cursor;
 pub mod data;
 pub mod discover;
+pub mod drift;
 pub mod error;
 pub mod foreach;
 pub mod guard;

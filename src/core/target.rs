@@ -1,10 +1,15 @@
 //! What pg_sluice itself refuses of a target table, before PostgreSQL would.
 
+use crate::call::literal;
 use crate::class::Class;
+use crate::data::{InferredType, JsonKind};
 use crate::error::Explain;
 use crate::guard::KeptBack;
 use crate::job::FunctionFault;
 use crate::sql_text::quote;
+
+/// The columns that a table can have, dropped ones included (MaxHeapAttributeNumber).
+pub const MOST_COLUMNS: usize = 1600;
 
 /// The column that says since when a row is gone, with the setting `on_missing` mark.
 pub const DELETED_AT: &str = "_deleted_at";
@@ -41,6 +46,8 @@ pub enum TargetError {
     Missing { oid: u32 },
     #[error("\"{table}\" cannot be a target: it is not a table")]
     NotATable { table: String, kind: char },
+    #[error("\"{table}\" cannot be a target: it has rules")]
+    HasRules { table: String },
     #[error("target \"{table}\" has no unique index on its key")]
     NoUniqueIndex { table: String, key: Vec<String> },
     #[error("target \"{table}\" has no column \"{column}\"")]
@@ -67,6 +74,19 @@ pub enum TargetError {
     TruncatedBatch { table: String, records: u64, found: usize },
     #[error("target \"{table}\" has lost column \"{column}\", by which a run's rows are found")]
     UndoKeyDropped { table: String, column: String },
+    /// Refused by "on_new_field".
+    #[error("records have a member \"{field}\" for which target \"{table}\" has no column")]
+    NewField {
+        job: String,
+        table: String,
+        field: String,
+        /// As the type of the value that came is called.
+        sample: JsonKind,
+        /// The column that it could have, for statements.
+        column: String,
+        /// The column's type; None where only nulls came.
+        ty: Option<InferredType>,
+    },
     #[error("an undo set for target \"{table}\" is not well formed")]
     MalformedUndo { table: String, reason: String },
 }
@@ -120,11 +140,12 @@ impl Explain for TargetError {
             TargetError::Missing { .. } | TargetError::Gone { .. } | TargetError::Dropped { .. } => "42P01",
             TargetError::SuperuserJobsOff { .. } | TargetError::ForeignCode { .. } => "42501",
             TargetError::NothingToMakeItFrom { .. } => "22032",
-            TargetError::NotATable { .. } | TargetError::Temporary { .. } => "42809",
+            TargetError::NotATable { .. } | TargetError::HasRules { .. } | TargetError::Temporary { .. } => "42809",
             TargetError::NoUniqueIndex { .. } => "42P10",
             TargetError::UnknownColumn { .. }
             | TargetError::UndoKeyDropped { .. }
-            | TargetError::NoMarkColumn { .. } => "42703",
+            | TargetError::NoMarkColumn { .. }
+            | TargetError::NewField { .. } => "42703",
             TargetError::GeneratedColumn { .. } | TargetError::IdentityColumn { .. } => "428C9",
             TargetError::RowSecurity { .. } | TargetError::NoInsertPrivilege { .. } => "42501",
             TargetError::ShapeChanged { .. } | TargetError::KeyAltered { .. } => "55000",
@@ -147,6 +168,10 @@ impl Explain for TargetError {
                 "Code that an ordinary role can add or change would run as superuser: {kind} {name}."
             )),
             TargetError::Temporary { .. } => Some("A worker has a session of its own and would not see it.".into()),
+            TargetError::HasRules { .. } => Some(
+                "Rules do something else with what is written, and INSERT … ON CONFLICT does not work with them."
+                    .into(),
+            ),
             TargetError::NotATable { kind, .. } => Some(format!("It is {}.", relation_kind(*kind))),
             TargetError::NoUniqueIndex { key, .. } => Some(format!("The key is ({}).", key.join(", "))),
             TargetError::NoMarkColumn { .. } => {
@@ -164,6 +189,9 @@ impl Explain for TargetError {
                 Some(format!("It says {records} records, and {found} could be read."))
             }
             TargetError::UndoKeyDropped { .. } => Some("It was in the key when the run wrote them.".into()),
+            TargetError::NewField { sample, .. } => Some(format!(
+                "It is {sample}, and \"on_new_field\" is fail. What came before it is kept."
+            )),
             TargetError::MalformedUndo { reason, .. } => Some(format!("{reason}.")),
             _ => None,
         }
@@ -186,6 +214,9 @@ impl Explain for TargetError {
             }
             TargetError::Missing { .. } => "Create the table again, or drop the job.".into(),
             TargetError::Dropped { .. } => "Drop the job, and make it again with a target that is there.".into(),
+            TargetError::HasRules { table } => {
+                format!("Drop them (\\d {table} shows them): a trigger can do the same.")
+            }
             TargetError::NotATable { .. } | TargetError::Temporary { .. } => {
                 "Use an ordinary or a partitioned table.".into()
             }
@@ -199,6 +230,14 @@ impl Explain for TargetError {
             TargetError::UndoKeyDropped { .. } => {
                 "Add the column again with its values and a unique index, or roll back to a later run.".into()
             }
+            TargetError::NewField {
+                job, table, column, ty, ..
+            } => format!(
+                "ALTER TABLE {table} ADD COLUMN {column} {}; where the job names its \"columns\", add it there; \
+                 or leave it out: SELECT sluice.alter_job({}, settings => '{{\"on_new_field\": \"ignore\"}}').",
+                ty.unwrap_or(InferredType::Text).sql(),
+                literal(job)
+            ),
             TargetError::GeneratedColumn { .. } => "Take the column out of the job's \"columns\".".into(),
             TargetError::IdentityColumn { table, column } => format!(
                 "Take the column out of the job's \"columns\", or let it be set: \

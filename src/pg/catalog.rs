@@ -77,6 +77,25 @@ pub fn system_identifier() -> i64 {
     unsafe { pg_sys::GetSystemIdentifier() as i64 }
 }
 
+/// A text that this database can hold whatever its encoding: as it is in UTF8; elsewhere with escapes for all but ASCII,
+/// since what cannot be converted would be an error in place of what was to be told.
+pub fn storable(text: String) -> String {
+    // SAFETY: reads a global of the session.
+    let encoding = unsafe { pg_sys::GetDatabaseEncoding() };
+    if encoding == pg_sys::pg_enc::PG_UTF8 as i32 || text.is_ascii() {
+        return text;
+    }
+    let escaped = |c: char| match c.is_ascii() {
+        true => c.to_string(),
+        false => c
+            .encode_utf16(&mut [0; 2])
+            .iter()
+            .map(|unit| format!("\\u{unit:04x}"))
+            .collect(),
+    };
+    text.chars().map(escaped).collect()
+}
+
 /// Refuses what writes where nothing can be written.
 pub fn require_primary() -> Result<()> {
     if in_recovery() {

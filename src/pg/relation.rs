@@ -3,6 +3,7 @@
 //! Nothing here runs SQL, so that a role's `search_path` has no say in what is seen.
 
 use pgrx::{PgRelation, pg_sys};
+use sluice_core::data::ColumnType;
 use sluice_core::error::{Result, TargetError};
 use sluice_core::sql_text::{KeyColumn, quote};
 use sluice_core::target::DELETED_AT;
@@ -21,6 +22,7 @@ pub struct Target {
     /// The primary key's columns in the key's order; empty without one.
     pub primary_key: Vec<String>,
     unique_indexes: Vec<Vec<KeyColumn>>,
+    has_rules: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +55,18 @@ pub struct TargetColumn {
     pub identity_always: bool,
     /// Whether two values that are equal to PostgreSQL always have the same bytes.
     pub equal_is_identical: bool,
+    pub is_array: bool,
     pub attnum: i16,
+}
+
+impl TargetColumn {
+    /// How values are encoded for it.
+    pub fn encoding(&self) -> ColumnType {
+        match self.is_array {
+            true => ColumnType::Array,
+            false => ColumnType::from_type_oid(self.type_oid.to_u32()),
+        }
+    }
 }
 
 /// Looks at a relation; `None` when there is none with this OID. The lock is held for the look only.
@@ -105,8 +118,20 @@ fn read_open(relation: &PgRelation) -> Target {
             .map(|i| i.key.iter().map(|k| k.name.clone()).collect())
             .unwrap_or_default(),
         unique_indexes: indexes.into_iter().filter(|i| i.immediate).map(|i| i.key).collect(),
+        has_rules: has_rules(relation),
         columns,
     }
+}
+
+/// Whether rewrite rules would do something else with what is written.
+fn has_rules(relation: &PgRelation) -> bool {
+    // SAFETY: rd_rules of an open relation is NULL or points to its rules. A disabled one counts: ON CONFLICT minds it.
+    unsafe { relation.rd_rules.as_ref() }.is_some_and(|rules| rules.numLocks > 0)
+}
+
+fn is_array(attribute: &pg_sys::FormData_pg_attribute) -> bool {
+    // SAFETY: a column's type exists as long as the relation is open.
+    unsafe { pg_sys::get_element_type(pg_sys::getBaseType(attribute.atttypid)) != pg_sys::InvalidOid }
 }
 
 fn read_column(attribute: &pg_sys::FormData_pg_attribute) -> TargetColumn {
@@ -119,6 +144,7 @@ fn read_column(attribute: &pg_sys::FormData_pg_attribute) -> TargetColumn {
         generated: attribute.attgenerated != 0,
         identity_always: attribute.attidentity as u8 == b'a',
         equal_is_identical: equal_is_identical(attribute),
+        is_array: is_array(attribute),
         attnum: attribute.attnum,
     }
 }
@@ -228,6 +254,16 @@ impl Target {
             column: name.into(),
         };
         Ok(self.column(name).ok_or_else(missing)?)
+    }
+
+    /// Refuses what rows cannot be written to as they are.
+    pub fn expect_table(&self) -> Result<()> {
+        let table = || self.full_name();
+        match self.kind {
+            RelationKind::Other(kind) => Err(TargetError::NotATable { table: table(), kind }.into()),
+            _ if self.has_rules => Err(TargetError::HasRules { table: table() }.into()),
+            RelationKind::Table | RelationKind::Partitioned => Ok(()),
+        }
     }
 
     /// The column that says since when a row is gone, or the error that names the statement that adds it.

@@ -1,5 +1,6 @@
 //! Our errors as PostgreSQL reports, and PostgreSQL's reports as our errors.
 
+use super::catalog::storable;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::prelude::*;
@@ -9,12 +10,12 @@ use std::cell::{Cell, UnsafeCell};
 /// The report that raises `error`: its SQLSTATE, detail and hint included.
 pub fn report(error: &Error) -> ErrorReport {
     let code = PgSqlErrorCode::from(sqlstate_code(error.sqlstate()));
-    let mut report = ErrorReport::new(code, error.to_string(), "pg_sluice");
+    let mut report = ErrorReport::new(code, storable(error.to_string()), "pg_sluice");
     if let Some(detail) = error.detail() {
-        report = report.set_detail(detail);
+        report = report.set_detail(storable(detail));
     }
     if let Some(hint) = error.hint() {
-        report = report.set_hint(hint);
+        report = report.set_hint(storable(hint));
     }
     report
 }
@@ -76,16 +77,20 @@ unsafe extern "C-unwind" fn set_sqlstate(_arg: *mut core::ffi::c_void) {
 
 /// Tells the session something good: a NOTICE with the next step as its hint.
 pub fn tell(message: String, hint: String) {
-    ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, "pg_sluice")
-        .set_hint(hint)
-        .report(PgLogLevel::NOTICE);
+    ErrorReport::new(
+        PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+        storable(message),
+        "pg_sluice",
+    )
+    .set_hint(storable(hint))
+    .report(PgLogLevel::NOTICE);
 }
 
 /// Warns the session of something that works otherwise than one might think.
 pub fn warn(message: String, detail: String, hint: String) {
-    ErrorReport::new(PgSqlErrorCode::ERRCODE_WARNING, message, "pg_sluice")
-        .set_detail(detail)
-        .set_hint(hint)
+    ErrorReport::new(PgSqlErrorCode::ERRCODE_WARNING, storable(message), "pg_sluice")
+        .set_detail(storable(detail))
+        .set_hint(storable(hint))
         .report(PgLogLevel::WARNING);
 }
 

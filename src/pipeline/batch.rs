@@ -2,11 +2,16 @@
 //!
 //! One transaction holds the rows, their former images, the ledger, the page store, the counters and the checkpoint.
 //! Only [`Applied`] leads to a checkpoint, and only writing rows makes one.
+//!
+//! Size: what one transaction holds, and in which order, is read in one place.
 
 use super::apply::{Applier, KeepUndo, Outcome};
-use super::collect::{Batch, body, entry};
+use super::collect::{self, Batch, body, counts, duplicates, entry, next_of, tombstones};
 use super::decode::Decoder;
+use super::drift::Known;
+use super::evolve::{self, Evolved};
 use super::named;
+use super::new_fields::Wanted;
 use super::plan::Plan;
 use super::read::ReadState;
 use super::refused::{Care, Origin, Refused, Sieve, Writing};
@@ -14,18 +19,17 @@ use super::rejects::{self, Rejects};
 use super::{Work, brought};
 use crate::pg::clock;
 use crate::pg::{failpoint, relation, transaction};
-use crate::store::run::Counts;
 use crate::store::undo::{self, UndoBatch};
 use crate::store::{page, parent, run, state};
 use sluice_core::call::CallError;
 use sluice_core::cursor::Reach;
-use sluice_core::data::{self, DecodedPage, Sifted};
-use sluice_core::error::{DatabaseError, Error, InternalError};
-use sluice_core::job::Mode;
+use sluice_core::data::{self, DecodedPage, Mapping, Sifted};
+use sluice_core::error::{DatabaseError, Error};
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Result};
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,12 +46,31 @@ struct Applied {
     refused: Vec<Refused>,
 }
 
+/// What a committed batch has changed for those that follow.
+struct Step {
+    known: Known,
+    evolved: Option<(Evolved, Applier)>,
+}
+
+/// What a batch is written with.
+struct Shape<'w> {
+    plan: &'w Plan,
+    /// None until the first page with records has come.
+    mapping: Option<Arc<Mapping>>,
+    applier: Option<&'w Applier>,
+}
+
 /// Writes the batches of one read.
 pub struct Writer<'a> {
     work: &'a Work,
     plan: &'a Plan,
+    /// The plan with the columns that this read has added.
+    evolved: Option<Plan>,
     decoder: Arc<Decoder>,
     applier: Option<Applier>,
+    known: Option<Known>,
+    /// Members that were to have a column and cannot.
+    without_column: HashSet<String>,
     rejects: Option<Rejects<'a>>,
     /// What the open transaction is doing.
     at: Cell<Origin>,
@@ -60,8 +83,11 @@ impl<'a> Writer<'a> {
         Writer {
             work,
             plan,
+            evolved: None,
             decoder,
             applier: None,
+            known: None,
+            without_column: HashSet::new(),
             rejects: None,
             at: Cell::default(),
             rows: 0,
@@ -83,8 +109,43 @@ impl<'a> Writer<'a> {
         self.write(read, batch, true)
     }
 
-    fn write(&mut self, read: &mut ReadState, batch: Batch, last: bool) -> Result<()> {
+    fn plan(&self) -> &Plan {
+        self.evolved.as_ref().unwrap_or(self.plan)
+    }
+
+    fn write(&mut self, read: &mut ReadState, mut batch: Batch, last: bool) -> Result<()> {
         self.count(&batch)?;
+        self.prepare(read)?;
+        let (mut delay, mut care) = (FIRST_DELAY, Care::Whole);
+        for attempt in 1.. {
+            self.decode_stale(&mut batch)?;
+            match transaction::run(|| self.write_once(read, &mut batch, last, care)) {
+                Ok(step) => {
+                    self.take_step(read, &batch, step);
+                    break;
+                }
+                Err(error) if read.copy && is_unique_violation(&error) => read.copy = false,
+                Err(error) if error.class() == Class::Database && attempt < BATCH_TRIES => {
+                    pause(delay)?;
+                    delay *= 2;
+                }
+                Err(error) if !Rejects::are_kept(self.plan) => {
+                    self.decode_stale(&mut batch)?;
+                    return Err(self.name_record(error, read, &batch));
+                }
+                Err(error) => care = care.after(&error, self.at.get()).ok_or(error)?,
+            }
+        }
+        self.advance(read, &batch, last);
+        Ok(())
+    }
+
+    /// What all batches of a read need; the mapping may be known only once its first page has come.
+    fn prepare(&mut self, read: &ReadState) -> Result<()> {
+        self.rejects = Some(Rejects::new(self.work, self.plan, read.generation));
+        if self.known.is_none() {
+            self.known = Some(transaction::run(|| Known::load(self.plan, read.generation))?);
+        }
         if self.applier.is_none()
             && read.direct
             && let Some(mapping) = self.decoder.mapping()
@@ -92,22 +153,37 @@ impl<'a> Writer<'a> {
             let target = transaction::run(|| current_target(self.plan))?;
             self.applier = Some(Applier::new(&target, &mapping)?);
         }
-        self.rejects = Some(Rejects::new(self.work, self.plan, read.generation));
-        let (mut delay, mut care) = (FIRST_DELAY, Care::Whole);
-        for attempt in 1.. {
-            match transaction::run(|| self.write_once(read, &batch, last, care)) {
-                Ok(()) => break,
-                Err(error) if read.copy && is_unique_violation(&error) => read.copy = false,
-                Err(error) if error.class() == Class::Database && attempt < BATCH_TRIES => {
-                    pause(delay)?;
-                    delay *= 2;
-                }
-                Err(error) if !Rejects::are_kept(self.plan) => return Err(self.name_record(error, read, &batch)),
-                Err(error) => care = care.after(&error, self.at.get()).ok_or(error)?,
-            }
-        }
-        self.advance(read, &batch, last);
         Ok(())
+    }
+
+    /// Pages that came before the target got columns, and those of a batch that was to bring them and could not.
+    fn decode_stale(&self, batch: &mut Batch) -> Result<()> {
+        match self.decoder.mapping() {
+            Some(mapping) => batch.decode_anew(&self.decoder, &mapping),
+            None => Ok(()),
+        }
+    }
+
+    /// Committed: what follows is decoded and written with the columns that there are now.
+    fn take_step(&mut self, read: &mut ReadState, batch: &Batch, step: Step) {
+        self.known = Some(step.known);
+        if let Some((evolved, applier)) = step.evolved {
+            self.decoder.set_mapping(&evolved.mapping);
+            read.mapping = Some(evolved.mapping);
+            self.applier = Some(applier);
+            self.evolved = Some(evolved.plan);
+        }
+        let left = self.wanted(read, batch).into_iter().map(|wanted| wanted.member);
+        let left: Vec<String> = left.collect();
+        self.without_column.extend(left);
+    }
+
+    /// The members that are to have a column before this batch can be written.
+    fn wanted(&self, read: &ReadState, batch: &Batch) -> Vec<Wanted> {
+        match read.direct {
+            true => batch.wanted(&self.without_column),
+            false => Vec::new(),
+        }
     }
 
     /// The error with the record that it is about, where PostgreSQL refused one.
@@ -120,7 +196,7 @@ impl<'a> Writer<'a> {
             false => applier.put(self.plan.mode, &[page], KeepUndo::No),
         };
         let writing = Writing {
-            target: &self.plan.target,
+            target: &self.plan().target,
             mapping: &mapping,
             write: &write,
         };
@@ -142,43 +218,89 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn write_once(&self, read: &ReadState, batch: &Batch, last: bool, care: Care) -> Result<()> {
+    fn write_once(&self, read: &ReadState, batch: &mut Batch, last: bool, care: Care) -> Result<Step> {
         self.at.set(Origin::Rows);
         care.begin()?;
-        let applied = self.apply(read, batch, care)?;
+        self.at.set(Origin::Ours);
+        let fresh = batch.fresh().map(|(_, fresh)| fresh);
+        let known = self.known.as_ref().expect("prepare() has loaded it");
+        let known = known.record(fresh, self.decoder.new_fields())?;
+        let evolved = self.evolve(read, batch)?;
+        let shape = self.shape(evolved.as_ref());
+        self.at.set(Origin::Rows);
+        let applied = self.apply(&shape, read, batch, care)?;
         self.at.set(Origin::Ours);
         failpoint::hit("batch.applied");
         self.keep_pages(read, batch)?;
-        self.keep_rejects(read, batch, &applied)?;
+        if evolved.is_none() {
+            self.keep_mapped(read)?;
+        }
+        self.keep_rejects(&shape, read, batch, &applied)?;
         self.keep_keys(read, batch)?;
         self.checkpoint(read, batch, last, applied)?;
         failpoint::hit("batch.before_commit");
         self.at.set(Origin::Rows);
-        Ok(())
+        Ok(Step { known, evolved })
+    }
+
+    /// Adds the columns that the batch needs, and decodes its pages for them.
+    fn evolve(&self, read: &ReadState, batch: &mut Batch) -> Result<Option<(Evolved, Applier)>> {
+        let wanted = self.wanted(read, batch);
+        let Some(mapping) = self.decoder.mapping().filter(|_| !wanted.is_empty()) else {
+            return Ok(None);
+        };
+        let Some(evolved) = evolve::evolve(self.plan(), &mapping, &wanted, self.work.run)? else {
+            return Ok(None);
+        };
+        batch.decode_anew(&self.decoder, &evolved.mapping)?;
+        let applier = Applier::new(&evolved.plan.target, &evolved.mapping)?;
+        Ok(Some((evolved, applier)))
+    }
+
+    fn shape<'w>(&'w self, evolved: Option<&'w (Evolved, Applier)>) -> Shape<'w> {
+        match evolved {
+            Some((evolved, applier)) => Shape {
+                plan: &evolved.plan,
+                mapping: Some(Arc::clone(&evolved.mapping)),
+                applier: Some(applier),
+            },
+            None => Shape {
+                plan: self.plan(),
+                mapping: self.decoder.mapping(),
+                applier: self.applier.as_ref(),
+            },
+        }
     }
 
     /// Writes the rows, as the run-as role.
-    fn apply(&self, read: &ReadState, batch: &Batch, care: Care) -> Result<Applied> {
+    fn apply(&self, shape: &Shape, read: &ReadState, batch: &Batch, care: Care) -> Result<Applied> {
         let (mut outcomes, mut refused) = (Vec::new(), Vec::new());
         let pages: Vec<&DecodedPage> = batch.fresh().map(|(_, fresh)| &fresh.sifted.page).collect();
-        if let Some(applier) = self.applier.as_ref().filter(|_| read.direct && !pages.is_empty()) {
-            let keep = self.keep_undo(read);
+        if let Some(applier) = shape.applier.filter(|_| read.direct && !pages.is_empty()) {
+            let (keep, mode) = (self.keep_undo(read), self.plan.mode);
             match care {
                 Care::Whole if read.copy => outcomes.push(applier.copy(&pages)?),
-                Care::Whole => outcomes.push(applier.put(self.plan.mode, &pages, keep)?),
-                _ => (outcomes, refused) = self.sieve(applier, batch, keep)?,
+                Care::Whole => outcomes.push(applier.put(mode, &pages, keep)?),
+                _ => {
+                    let write = |page: &DecodedPage| applier.put(mode, &[page], keep);
+                    (outcomes, refused) = self.sieve(shape, batch, &write)?;
+                }
             }
         }
         Ok(Applied { outcomes, refused })
     }
 
     /// Writes the rows in parts, without those that PostgreSQL refuses.
-    fn sieve(&self, applier: &Applier, batch: &Batch, keep: KeepUndo) -> Result<(Vec<Outcome>, Vec<Refused>)> {
-        let mapping = self.decoder.mapping().ok_or(data::DataError::NoColumns)?;
+    fn sieve(
+        &self,
+        shape: &Shape,
+        batch: &Batch,
+        write: &dyn Fn(&DecodedPage) -> Result<Outcome>,
+    ) -> Result<(Vec<Outcome>, Vec<Refused>)> {
         let writing = Writing {
-            target: &self.plan.target,
-            mapping: &mapping,
-            write: &|page| applier.put(self.plan.mode, &[page], keep),
+            target: &shape.plan.target,
+            mapping: shape.mapping.as_ref().ok_or(data::DataError::NoColumns)?,
+            write,
         };
         let mut sieve = Sieve::new(writing, self.rejects().room()?);
         let mut outcomes = sieve.take(&batch.suspects())?;
@@ -192,21 +314,13 @@ impl<'a> Writer<'a> {
     }
 
     /// Keeps aside what could not become rows, and settles what has come in a later version.
-    fn keep_rejects(&self, read: &ReadState, batch: &Batch, applied: &Applied) -> Result<()> {
-        let Some(mapping) = self.decoder.mapping() else {
+    fn keep_rejects(&self, shape: &Shape, read: &ReadState, batch: &Batch, applied: &Applied) -> Result<()> {
+        let Some(mapping) = &shape.mapping else {
             return Ok(());
         };
-        let mut kept = Vec::new();
-        for (number, fresh) in batch.fresh().filter(|(_, fresh)| !fresh.sifted.rejects.is_empty()) {
-            let text = fresh.content.text().ok_or_else(lost)?;
-            let records = data::split_records(&text)?;
-            for reject in &fresh.sifted.rejects {
-                let record = records.get(reject.record as usize - 1).copied().unwrap_or_default();
-                kept.push(rejects::of_decoding(number, reject.record, reject, record, &mapping));
-            }
-        }
-        let text = |number| Ok(batch.text(number).ok_or_else(lost)?.into_owned());
-        kept.extend(rejects::of_refusals(&applied.refused, &mapping, text)?);
+        let mut kept = batch.undecoded(mapping)?;
+        let text = |number| Ok(batch.text(number).ok_or_else(collect::lost)?.into_owned());
+        kept.extend(rejects::of_refusals(&applied.refused, mapping, text)?);
         self.rejects().keep(&kept)?;
         match read.direct {
             true => self.rejects().note_versions(|| batch.suspects()),
@@ -235,6 +349,17 @@ impl<'a> Writer<'a> {
         }
         if !batch.marks.is_empty() {
             parent::mark(self.work.job, read.generation, &batch.marks)?;
+        }
+        Ok(())
+    }
+
+    /// The first page decides which columns this read and later ones fill.
+    fn keep_mapped(&self, read: &ReadState) -> Result<()> {
+        if read.mapping.is_none()
+            && let Some(mapping) = self.decoder.mapping()
+        {
+            let names: Vec<String> = mapping.columns.iter().map(|c| c.name.clone()).collect();
+            state::set_mapped(self.work.job, &names, &self.plan().target.fingerprint())?;
         }
         Ok(())
     }
@@ -273,12 +398,6 @@ impl<'a> Writer<'a> {
             outcome.count(part);
         }
         run::add_counts(self.work.run, &counts(batch, &outcome))?;
-        if read.mapping.is_none()
-            && let Some(mapping) = self.decoder.mapping()
-        {
-            let names: Vec<String> = mapping.columns.iter().map(|c| c.name.clone()).collect();
-            state::set_mapped(self.work.job, &names, &self.plan.target.fingerprint())?;
-        }
         let (next_page, next_token) = next_of(read, batch);
         state::advance(&state::Advance {
             job: self.work.job,
@@ -289,7 +408,7 @@ impl<'a> Writer<'a> {
             complete: last,
             total: batch.pages.iter().rev().find_map(|(p, _)| p.total).map(signed),
             total_pages: batch.pages.iter().rev().find_map(|(p, _)| p.total_pages).map(signed),
-            duplicates: duplicates(self.plan, read, &outcome),
+            duplicates: duplicates(self.plan.mode, read, &outcome),
             tombstones: tombstones(batch),
             reach: self.reach_with(read, batch),
             now: clock::now(),
@@ -303,27 +422,6 @@ impl<'a> Writer<'a> {
         if read.mapping.is_none() {
             read.mapping = self.decoder.mapping();
         }
-    }
-}
-
-/// In a first load, a row that is there already came earlier in the same read; where rows are only added it came once.
-fn duplicates(plan: &Plan, read: &ReadState, outcome: &Outcome) -> i64 {
-    let again = if read.first_load || plan.mode == Mode::Append {
-        outcome.updated + outcome.unchanged
-    } else {
-        0
-    };
-    signed(outcome.duplicates + again)
-}
-
-fn tombstones(batch: &Batch) -> i64 {
-    signed(batch.fresh().map(|(_, fresh)| fresh.sifted.buried.len() as u64).sum())
-}
-
-fn next_of(read: &ReadState, batch: &Batch) -> (i64, Option<String>) {
-    match batch.pages.last() {
-        Some((page, _)) => (signed(page.number) + 1, page.next.as_ref().map(|token| token.0.clone())),
-        None => (read.next_page, read.next_token.clone()),
     }
 }
 
@@ -341,25 +439,6 @@ pub fn keep_undo_set(work: &Work, outcome: &Outcome) -> Result<()> {
             payload: Some(data::compress(images.payload.as_bytes())),
         },
     )
-}
-
-fn lost() -> Error {
-    Error::Internal(InternalError::Corrupt {
-        what: "the text of a page".into(),
-    })
-}
-
-fn counts(batch: &Batch, outcome: &Outcome) -> Counts {
-    Counts {
-        pages: signed(batch.pages.len() as u64),
-        records: signed(batch.pages.iter().map(|(p, _)| p.records).sum()),
-        inserted: signed(outcome.inserted),
-        updated: signed(outcome.updated),
-        deleted: signed(outcome.deleted),
-        unchanged: signed(outcome.unchanged),
-        bytes: signed(batch.pages.iter().map(|(p, _)| p.bytes).sum()),
-        rejected: 0,
-    }
 }
 
 /// Counters are bigint in PostgreSQL.

@@ -1,14 +1,14 @@
 //! The keys of what upserts brought: an upsert's pages are not stored, and its rows are the job's own all the same.
 //!
-//! A job's own rows are those of its last read of the whole collection, and what upserts brought since, without the rows
-//! whose tombstones were applied.
+//! A job's own rows are those of its last read of the whole collection, and what upserts and payloads brought since,
+//! without the rows whose tombstones were applied.
 
 use super::gone::{self, KeyReader, Page};
 use super::plan::Plan;
 use crate::pg::latch;
 use crate::store::brought::{self, Entry};
 use crate::store::state::State;
-use crate::store::{missing, page};
+use crate::store::{ingest, missing, page};
 use sluice_core::Result;
 use sluice_core::data::{self, DecodedPage, Mapping, Sifted};
 use sluice_core::keys::{Own, Pass, passes};
@@ -17,6 +17,8 @@ use std::collections::{HashMap, HashSet};
 
 /// From so many keys more than were made into few batches before, they are made so again.
 const WORTH_MERGING: i64 = 100_000;
+/// No page of a read has such a number.
+const AFTER_ALL_PAGES: i64 = 1 << 40;
 /// Keys of one batch that was made of several.
 const KEYS_PER_BATCH: usize = 100_000;
 
@@ -103,8 +105,11 @@ pub struct Sources<'a> {
     keys: KeyReader<'a>,
     /// Keys that the last whole read did not have, and whose rows are still there.
     waiting: Vec<Vec<u8>>,
+    whole_generation: i64,
     whole: Vec<Page>,
     batches: Vec<Entry>,
+    /// Payloads count up to the read of this generation: what was sent after it began is not its to judge.
+    sent_before: i64,
 }
 
 /// What a source says of a key.
@@ -125,15 +130,17 @@ impl<'a> Sources<'a> {
         Ok(Sources {
             plan,
             keys: KeyReader::new(job, mapping, state),
+            whole_generation: whole.unwrap_or(0),
             waiting: whole.map_or(Ok(Vec::new()), |whole| missing::of_generation(job, whole, &form))?,
             whole: whole.map_or(Ok(Vec::new()), |whole| page::of_generation(job, whole))?,
             batches: brought::after(job, whole.unwrap_or(0), &form)?,
+            sent_before: i64::MAX,
         })
     }
 
-    /// With the keys that were sent to us since the last whole read.
-    pub fn with(mut self, sent: &[Vec<u8>]) -> Sources<'a> {
-        self.waiting.extend_from_slice(sent);
+    /// Without what was sent to us after the read of a generation began.
+    pub fn sent_before(mut self, generation: i64) -> Sources<'a> {
+        self.sent_before = generation;
         self
     }
 
@@ -142,13 +149,20 @@ impl<'a> Sources<'a> {
         !self.batches.is_empty()
     }
 
-    fn count(&self) -> u64 {
-        gone::records_of(&self.whole) + records_of(&self.batches) + self.waiting.len() as u64
+    fn count(&self) -> Result<u64> {
+        let sent = self.sent().count()?;
+        Ok(gone::records_of(&self.whole) + records_of(&self.batches) + self.waiting.len() as u64 + sent)
     }
 
     /// The passes that comparing these with so many others takes.
-    pub fn passes(&self, others: u64) -> u64 {
-        passes(self.count() + others)
+    pub fn passes(&self, others: u64) -> Result<u64> {
+        Ok(passes(self.count()? + others))
+    }
+
+    /// What payloads brought since the last whole read.
+    fn sent(&self) -> ingest::Sent {
+        let form = gone::key_form(self.plan);
+        ingest::Sent::new(self.plan.job.id, form, self.whole_generation, self.sent_before)
     }
 
     /// Every key in the order of its coming, with the generation that says the word (0: a whole read).
@@ -158,13 +172,16 @@ impl<'a> Sources<'a> {
             self.keys.each(hash, false, *records, |key| take(0, Word::Comes, key))?;
         }
         let columns = self.plan.job.key.len();
+        let mut sent = self.sent();
         for batch in &self.batches {
+            // What was sent after a read began comes after all that the read says.
+            sent.each_before(batch.generation, |from, key| take(from, Word::Comes, key))?;
             let (keys, gone) = unpacked(self.plan, batch)?;
             data::split_keys(&keys, columns).for_each(|key| take(batch.generation, Word::Comes, key));
             let word = if batch.applied { Word::Goes } else { Word::Announced };
             data::split_keys(&gone, columns).for_each(|key| take(batch.generation, word, key));
         }
-        Ok(())
+        sent.each_before(i64::MAX, |from, key| take(from, Word::Comes, key))
     }
 
     /// The job's own keys of one pass.
@@ -193,7 +210,7 @@ impl<'a> Sources<'a> {
         if !self.batches.iter().any(|b| b.generation == generation && b.has_gone) {
             return Ok((rows, announced));
         }
-        let of = self.passes(0);
+        let of = self.passes(0)?;
         for number in 0..of {
             let (mut own, mut before) = (Own::new(number, of), None);
             let mut pending: HashSet<Vec<u8>> = HashSet::new();
@@ -216,6 +233,37 @@ impl<'a> Sources<'a> {
         }
         Ok((rows, announced))
     }
+}
+
+/// Which keys had their tombstones applied since the last whole read, and have not come again, each once.
+pub fn buried(sources: &Sources) -> Result<Vec<Vec<u8>>> {
+    let mut buried: HashSet<Vec<u8>> = HashSet::new();
+    if sources.batches.iter().any(|batch| batch.applied) {
+        sources.each(|_, word, key| match word {
+            Word::Comes => drop(buried.remove(key)),
+            Word::Goes => drop(buried.insert(key.to_vec())),
+            Word::Announced => {}
+        })?;
+    }
+    Ok(buried.into_iter().collect())
+}
+
+/// Counts rows as the job's own again after all that its reads have said: they were put back.
+pub fn recall(plan: &Plan, run: i64, generation: i64, keys: &[Vec<u8>]) -> Result<()> {
+    for (number, chunk) in (AFTER_ALL_PAGES..).zip(keys.chunks(KEYS_PER_BATCH)) {
+        brought::keep(brought::Batch {
+            job: plan.job.id,
+            generation,
+            number: number + run * 1_000,
+            run,
+            form: &gone::key_form(plan),
+            records: i64::try_from(chunk.len()).unwrap_or(i64::MAX),
+            keys: data::compress(&chunk.concat()),
+            gone: None,
+            merged: false,
+        })?;
+    }
+    Ok(())
 }
 
 /// Forgets what is not needed any more, and makes many small batches into few.

@@ -1,16 +1,26 @@
 //! Pages that wait for the commit that makes them durable, and what is kept of each.
 
+use super::apply::Outcome;
 use super::batch::signed;
-use super::decode::{Arrived, Content, Fresh};
+use super::decode::{Arrived, Content, Decoder, Fresh};
+use super::new_fields::Wanted;
+use super::read::ReadState;
 use super::refused::Suspect;
+use super::rejects;
 use crate::pg::clock::{self, Timestamp};
 use crate::store::page;
 use crate::store::parent::Mark;
+use crate::store::reject::Rejected;
+use crate::store::run::Counts;
 use sluice_core::Result;
-use sluice_core::data::content_hash_bytes;
+use sluice_core::data::{self, Mapping, content_hash_bytes};
+use sluice_core::error::{Error, InternalError};
+use sluice_core::job::Mode;
 use sluice_core::settings::CommitEvery;
 use sluice_fetch::FetchedPage;
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Pages that wait for their commit.
@@ -82,6 +92,53 @@ impl Batch {
     pub fn text(&self, number: i64) -> Option<Cow<'_, str>> {
         self.fresh().find(|(other, _)| *other == number)?.1.content.text()
     }
+
+    /// The members that are to have a column, without these: each with a type for all its values.
+    pub fn wanted(&self, without: &HashSet<String>) -> Vec<Wanted> {
+        let mut all: Vec<Wanted> = Vec::new();
+        let of_pages = self.fresh().flat_map(|(_, fresh)| &fresh.wanted);
+        for wanted in of_pages.filter(|wanted| !without.contains(&wanted.member)) {
+            match all.iter_mut().find(|w| w.member == wanted.member) {
+                Some(known) => known.ty = known.ty.join(wanted.ty),
+                None => all.push(wanted.clone()),
+            }
+        }
+        all
+    }
+
+    /// The records that could not be decoded, as they are kept aside.
+    pub fn undecoded(&self, mapping: &Mapping) -> Result<Vec<Rejected>> {
+        let mut kept = Vec::new();
+        for (number, fresh) in self.fresh().filter(|(_, fresh)| !fresh.sifted.rejects.is_empty()) {
+            let text = fresh.content.text().ok_or_else(lost)?;
+            let records = data::split_records(&text)?;
+            for reject in &fresh.sifted.rejects {
+                let record = records.get(reject.record as usize - 1).copied().unwrap_or_default();
+                kept.push(rejects::of_decoding(number, reject.record, reject, record, mapping));
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Decodes those pages again that were decoded with another mapping.
+    pub fn decode_anew(&mut self, decoder: &Decoder, mapping: &Arc<Mapping>) -> Result<()> {
+        for (fetched, _) in &mut self.pages {
+            if let Some(arrived) = &mut fetched.page
+                && let Some(anew) = decoder.decode_anew(arrived, mapping)?
+            {
+                *arrived = anew;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the checkpoint stands behind a batch.
+pub fn next_of(read: &ReadState, batch: &Batch) -> (i64, Option<String>) {
+    match batch.pages.last() {
+        Some((page, _)) => (signed(page.number) + 1, page.next.as_ref().map(|token| token.0.clone())),
+        None => (read.next_page, read.next_token.clone()),
+    }
 }
 
 /// What the page store keeps of a page; None where it has that already.
@@ -119,4 +176,40 @@ pub fn entry(fetched: &FetchedPage<Arrived>, at: Timestamp) -> page::Entry {
         received_at: at,
         parent: fetched.page.as_ref().and_then(|page| page.parent).map(|id| id.to_vec()),
     }
+}
+
+/// What the batch adds to its run.
+pub fn counts(batch: &Batch, outcome: &Outcome) -> Counts {
+    Counts {
+        pages: signed(batch.pages.len() as u64),
+        records: signed(batch.pages.iter().map(|(p, _)| p.records).sum()),
+        inserted: signed(outcome.inserted),
+        updated: signed(outcome.updated),
+        deleted: signed(outcome.deleted),
+        unchanged: signed(outcome.unchanged),
+        bytes: signed(batch.pages.iter().map(|(p, _)| p.bytes).sum()),
+        rejected: 0,
+    }
+}
+
+/// In a first load, a row that is there already came earlier in the same read; where rows are only added it came once.
+pub fn duplicates(mode: Mode, read: &ReadState, outcome: &Outcome) -> i64 {
+    let again = if read.first_load || mode == Mode::Append {
+        outcome.updated + outcome.unchanged
+    } else {
+        0
+    };
+    signed(outcome.duplicates + again)
+}
+
+/// Records of the batch that are no rows, but say that one is gone.
+pub fn tombstones(batch: &Batch) -> i64 {
+    signed(batch.fresh().map(|(_, fresh)| fresh.sifted.buried.len() as u64).sum())
+}
+
+/// For texts that were in memory and are not whole any more.
+pub fn lost() -> Error {
+    Error::Internal(InternalError::Corrupt {
+        what: "the text of a page".into(),
+    })
 }

@@ -1,9 +1,11 @@
 //! From a response to a page, on the fetch threads: find the records, recognise the page, decode what is new.
 
+use super::collect;
+use super::new_fields::{NewFields, Wanted};
 use super::plan::Plan;
 use super::read::{MappingParts, ReadState};
 use sluice_core::Result;
-use sluice_core::data::{self, Mapping, PageHash, Sifted};
+use sluice_core::data::{self, Mapping, Noted, PageHash, Sifted};
 use sluice_core::foreach::Parent;
 use sluice_core::http::Response;
 use sluice_core::pagination::{KnownPage, Pagination, Source};
@@ -11,7 +13,7 @@ use sluice_core::settings::OnBadRecord;
 use sluice_fetch::{Decode, PageFacts};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// A page as it comes off a fetch thread.
 pub struct Arrived {
@@ -29,6 +31,11 @@ pub struct Arrived {
 pub struct Fresh {
     pub sifted: Sifted,
     pub content: Content,
+    /// What the page was decoded with.
+    pub mapping: Arc<Mapping>,
+    pub noted: Noted,
+    /// Members that are to have a column.
+    pub wanted: Vec<Wanted>,
 }
 
 /// The text of a page's records.
@@ -61,7 +68,9 @@ pub struct Decoder {
     pagination: Pagination,
     formats: data::Formats,
     records: data::SingularQuery,
-    mapping: OnceLock<Arc<Mapping>>,
+    /// None until the first page has decided; another one when the target gets columns.
+    mapping: RwLock<Option<Arc<Mapping>>>,
+    new_fields: NewFields,
     /// What the first page chooses its mapping from; None where the mapping is certain.
     parts: Option<MappingParts>,
     known: HashMap<Vec<u8>, u64>,
@@ -72,27 +81,33 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    pub fn new(plan: &Plan, read: &ReadState) -> Decoder {
-        let cell = OnceLock::new();
-        if let Some(mapping) = &read.mapping {
-            let _ = cell.set(Arc::clone(mapping));
-        }
-        Decoder {
+    pub fn new(plan: &Plan, read: &ReadState) -> Result<Decoder> {
+        Ok(Decoder {
             pagination: plan.settings.pagination.clone(),
             formats: plan.settings.formats.clone(),
             records: plan.settings.records.clone(),
-            mapping: cell,
+            mapping: RwLock::new(read.mapping.clone()),
+            new_fields: NewFields::new(plan, read)?,
             parts: read.mapping.is_none().then(|| MappingParts::of(plan)),
             known: read.known.clone(),
             store: read.whole,
             on_bad_record: plan.settings.on_bad_record,
             takes_parent: plan.takes_parent(),
-        }
+        })
     }
 
     /// The mapping that is in use; None until the first page has decided.
     pub fn mapping(&self) -> Option<Arc<Mapping>> {
-        self.mapping.get().cloned()
+        self.mapping.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on pages are decoded with this one.
+    pub fn set_mapping(&self, mapping: &Arc<Mapping>) {
+        *self.mapping.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(mapping));
+    }
+
+    pub fn new_fields(&self) -> &NewFields {
+        &self.new_fields
     }
 
     /// Whether the next page is asked for by the last record of an array that is the whole document.
@@ -101,8 +116,8 @@ impl Decoder {
     }
 
     fn mapping_for(&self, records_text: &str) -> Result<Arc<Mapping>> {
-        if let Some(mapping) = self.mapping.get() {
-            return Ok(Arc::clone(mapping));
+        if let Some(mapping) = self.mapping() {
+            return Ok(mapping);
         }
         let members = data::members(records_text)?;
         let parts = self.parts.as_ref();
@@ -110,11 +125,12 @@ impl Decoder {
             parts.mapping(|name| members.is_empty() && parts.is_keyless() || members.iter().any(|m| m == name))
         });
         let mapping = Arc::new(chosen.ok_or(data::DataError::NoColumns)?);
-        // The first page alone is asked for before any other, so nothing races for an empty cell but an empty page.
-        if !members.is_empty() {
-            let _ = self.mapping.set(Arc::clone(&mapping));
+        if members.is_empty() {
+            return Ok(mapping);
         }
-        Ok(mapping)
+        // The first pages below several parents may come at the same moment: one of them decides.
+        let mut cell = self.mapping.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(cell.get_or_insert(mapping)))
     }
 }
 
@@ -188,7 +204,7 @@ impl Decoder {
                 fresh: None,
                 parent: None,
             },
-            None => self.fresh(&body, text, hash, &mapping)?,
+            None => self.fresh(text, hash, &mapping, &|sifted| body.name_ragged(sifted))?,
         };
         arrived.parent = parent.map(Parent::identity);
         let mut picked = located.picked.into_iter();
@@ -205,12 +221,30 @@ impl Decoder {
         Ok((arrived, facts))
     }
 
-    fn fresh(&self, body: &data::Opened<'_>, text: &str, hash: PageHash, mapping: &Mapping) -> Result<Arrived> {
-        let mut sifted = data::sift(text, mapping)?;
-        body.name_ragged(&mut sifted);
+    /// Decodes a page again, whose mapping is no longer the one in use.
+    pub fn decode_anew(&self, arrived: &Arrived, mapping: &Arc<Mapping>) -> Result<Option<Arrived>> {
+        let stale = arrived
+            .fresh
+            .as_ref()
+            .filter(|f| f.mapping.version() != mapping.version());
+        let Some(fresh) = stale else { return Ok(None) };
+        let text = fresh.content.text().ok_or_else(collect::lost)?;
+        // What is no record at all was told apart when the page came.
+        let name = |sifted: &mut Sifted| sifted.keep_unreadable(&fresh.sifted);
+        let anew = self.fresh(&text, data::hash(&text, mapping.version()), mapping, &name)?;
+        Ok(Some(Arrived {
+            parent: arrived.parent,
+            ..anew
+        }))
+    }
+
+    fn fresh(&self, text: &str, hash: PageHash, mapping: &Arc<Mapping>, name: &dyn Fn(&mut Sifted)) -> Result<Arrived> {
+        let (mut sifted, noted) = data::sift_noting(text, mapping, self.new_fields.inferring())?;
+        name(&mut sifted);
         if self.on_bad_record == OnBadRecord::Fail && !sifted.rejects.is_empty() {
             return Err(sifted.rejects.swap_remove(0).error.into());
         }
+        let wanted = self.new_fields.look(&noted)?;
         let content = match self.store {
             true => Content::Stored {
                 body: data::compress(text.as_bytes()),
@@ -225,7 +259,13 @@ impl Decoder {
             hash,
             records,
             bytes: text.len() as u64,
-            fresh: Some(Fresh { sifted, content }),
+            fresh: Some(Fresh {
+                sifted,
+                content,
+                mapping: Arc::clone(mapping),
+                noted,
+                wanted,
+            }),
             parent: None,
         })
     }

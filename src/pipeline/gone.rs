@@ -100,7 +100,7 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
     };
     let sent = Sent::load(job, &form, read.state.whole_generation.unwrap_or(0), generation)?;
     let keys = KeyReader::new(job, mapping, &read.state);
-    let sources = Sources::new(plan, &read.state, mapping)?.with(&sent.before);
+    let sources = Sources::new(plan, &read.state, mapping)?.sent_before(generation);
     let rejected_before = match read.state.whole_generation {
         Some(whole) => reject::places(job, whole)?,
         None => HashMap::new(),
@@ -271,7 +271,7 @@ fn compare_keys(keys: &KeyReader, now: &[Page], before: &[Page], more: (&[Vec<u8
 /// The same where upserts have brought rows since the last whole read: all keys are looked at.
 fn compare_own(keys: &KeyReader, now: &[Page], sources: &Sources, missing: &[Vec<u8>]) -> Result<Compared> {
     let mut compared = Compared::default();
-    let of = sources.passes(records_of(now));
+    let of = sources.passes(records_of(now))?;
     let confirmed: HashSet<&[u8]> = missing.iter().map(Vec::as_slice).collect();
     for number in 0..of {
         let mut pass = compared.see(keys, now, (number, of))?;

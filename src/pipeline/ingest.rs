@@ -191,9 +191,7 @@ impl Intake<'_> {
         failpoint::hit("ingest.applied");
         keep_undo_set(self.work, &outcome)?;
         run::add_counts(self.work.run, &counts(share, &outcome))?;
-        if self.plan.mode == Mode::Replace || self.plan.settings.reconcile_every.is_some() {
-            self.keep_keys(share)?;
-        }
+        self.keep_keys(share)?;
         // What was sent is later than whatever a read has rejected.
         Rejects::later_than_all(self.work, self.plan).note_versions(|| share.suspects())?;
         state::note_ingest(self.work.job)?;
@@ -202,9 +200,13 @@ impl Intake<'_> {
         Ok(())
     }
 
+    /// The rows are the job's own from now on: for tombstones, and for whatever reads the whole collection one day.
     fn keep_keys(&self, share: &Share) -> Result<()> {
         let job = self.work.job;
         let width = share.mapping.key.len();
+        if width == 0 {
+            return Ok(());
+        }
         let keys = share.pages.iter().flat_map(|page| data::split_keys(&page.keys, width));
         let keys: Vec<Vec<u8>> = keys.map(<[u8]>::to_vec).collect();
         let generation = state::load(job, clock::now())?.generation;

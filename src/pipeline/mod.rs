@@ -7,13 +7,14 @@
 //! ```
 //!
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
-//! `decode` turns responses into pages on the fetch threads; `pages` drives the read, `parents` one below each row of a query;
-//! `collect` holds pages until `batch` writes and commits them; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run,
-//! `rejects` keeps them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished,
-//! `sweep` removes it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already,
-//! `settle` ends one whose rows are there, `brought` keeps what it brought; `after_publish` calls the owner's function when
-//! that is done; `ingest` writes what others sent us; `rollback`
-//! takes runs back; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
+//! `decode` turns responses into pages on the fetch threads; `pages` drives the read, `parents` one below each row of a
+//! query; `collect` holds pages until `batch` writes and commits them; `new_fields` sees members that no column takes,
+//! `drift` writes them down, `evolve` gives them columns; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
+//! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `sweep` removes
+//! it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already, `settle` ends
+//! one whose rows are there, `brought` keeps what it brought; `after_publish` calls the owner's function when that is
+//! done; `persist` tries a transaction again; `ingest` writes what others sent us; `rollback` takes runs
+//! back; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod after_publish;
@@ -23,10 +24,13 @@ mod brought;
 mod collect;
 mod decode;
 mod difference;
+mod drift;
+mod evolve;
 mod finish;
 mod gone;
 mod ingest;
 mod named;
+mod new_fields;
 mod pages;
 mod parents;
 mod persist;

@@ -3,6 +3,7 @@
 use super::batch::Writer;
 use super::collect::Batch;
 use super::decode::{Arrived, Decoder};
+use super::drift;
 use super::plan::{Plan, spacing};
 use super::read::{self, ReadState};
 use super::{Work, bgworker, parents};
@@ -40,9 +41,15 @@ pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<Fetch
     if let Some(foreach) = &plan.settings.foreach {
         return parents::fetch_all(work, plan, read, foreach).map(|()| Fetched::Whole);
     }
-    let spec = transaction::run(|| spec(plan, read, read.position(plan.job.id)?))?;
+    let begin = || {
+        Ok((
+            spec(plan, read, read.position(plan.job.id)?)?,
+            Decoder::new(plan, read)?,
+        ))
+    };
+    let (spec, decoder) = transaction::run(begin)?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
-    let decoder = Arc::new(Decoder::new(plan, read));
+    let decoder = Arc::new(decoder);
     let (mut bell, rope) = latch::bell().map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
     let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || rope.pull());
     let remote = signals::with_all_blocked(|| fetch::start(spec, Arc::clone(&transport), Arc::clone(&decoder), wake));
@@ -82,6 +89,7 @@ fn take_pages(
             Poll::Failed(failure) => {
                 // What came in order before the failure is good, and the checkpoint belongs behind it.
                 writer.commit(read, batch.take())?;
+                transaction::run(|| drift::record_refused(plan, read.generation, &failure.error))?;
                 return lost_token(plan, &failure).ok_or(failure.error);
             }
             Poll::Pending if batch.is_due(&plan.settings.commit_every) => writer.commit(read, batch.take())?,

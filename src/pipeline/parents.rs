@@ -14,6 +14,7 @@
 use super::batch::{Writer, signed};
 use super::collect::Batch;
 use super::decode::{Arrived, BelowParent, Decoder};
+use super::drift;
 use super::pages::{Fetched, check_end, lost_token, note_page, spec, wait};
 use super::plan::Plan;
 use super::read::ReadState;
@@ -44,7 +45,7 @@ pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState, foreach: &Forea
     list(work, plan, read, foreach)?;
     let spec = transaction::run(|| spec(plan, read, None))?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
-    let decoder = Arc::new(Decoder::new(plan, read));
+    let decoder = Arc::new(transaction::run(|| Decoder::new(plan, read))?);
     let (bell, rope) = latch::bell().map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
     let mut parents = Parents {
         work,
@@ -221,6 +222,7 @@ impl Parents<'_> {
                 Step::Error(error) => {
                     // What came in order before the failure is good, and the checkpoint belongs behind it.
                     self.commit(read, writer)?;
+                    transaction::run(|| drift::record_refused(self.plan, self.generation, &error))?;
                     return Err(error);
                 }
                 Step::Nothing if self.batch.is_due(commit_every) => self.commit(read, writer)?,

@@ -3,9 +3,10 @@
 //! A definition is checked anew at each run: owners, grants and tables change between two of them.
 
 use super::{Work, secrets};
-use crate::pg::relation::{self, RelationKind, Target};
+use crate::pg::relation::{self, Target, TargetColumn};
 use crate::pg::{identity, settings};
 use crate::store::connection::{self, Server};
+use crate::store::drift;
 use crate::store::job::Job;
 use crate::store::run::Run;
 use crate::store::{self, function, retry, role, run};
@@ -13,6 +14,7 @@ use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::data::SingularQuery;
+use sluice_core::drift::{columns_hash, field};
 use sluice_core::foreach::parent_column;
 use sluice_core::http::{Auth, Method};
 use sluice_core::job::Mode;
@@ -32,7 +34,7 @@ pub struct Plan {
     pub policy: AddressPolicy,
     pub target: Target,
     /// The target's columns that a mapping may use, with where their values are in a record.
-    pub candidates: Vec<(String, SingularQuery, Option<String>)>,
+    pub candidates: Vec<Candidate>,
     /// Whether the job names its columns; otherwise the first page decides which of the candidates are used.
     pub columns_given: bool,
 }
@@ -139,7 +141,8 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
         function::callable(name, target.owner)?;
     }
     let (options, auth, policy) = connection_parts(&server, settings.method)?;
-    let (candidates, columns_given) = candidates(&target, &settings, task)?;
+    let (mut candidates, columns_given) = candidates(&target, &settings, task, &job.key)?;
+    add_columns_of_runs(job_id, &target, &settings, &mut candidates)?;
     Ok(Plan {
         job,
         mode,
@@ -231,13 +234,7 @@ fn check_superuser(target: &Target) -> Result<()> {
 }
 
 fn check_target(target: &Target, key: &[String]) -> Result<()> {
-    if let RelationKind::Other(kind) = target.kind {
-        return Err(TargetError::NotATable {
-            table: target.full_name(),
-            kind,
-        }
-        .into());
-    }
+    target.expect_table()?;
     for column in key {
         target.expect_column(column)?;
     }
@@ -249,6 +246,36 @@ fn check_target(target: &Target, key: &[String]) -> Result<()> {
         .into());
     }
     relation::refuse_row_security(target)
+}
+
+/// A column that the mapping may use, where its values are in a record, and what stands in for a missing one.
+type Candidate = (String, SingularQuery, Option<String>);
+
+/// The columns that runs made or found for new members, as far as the target still has them. Where the job names its
+/// columns, it may by now name them too, or leave them out.
+fn add_columns_of_runs(job: i64, target: &Target, settings: &Settings, candidates: &mut Vec<Candidate>) -> Result<()> {
+    let given = settings.columns.is_some();
+    let added = drift::with_columns(job)?;
+    let shape = match given && !added.is_empty() {
+        true => drift::shape(job, &columns_hash(&settings.columns))?,
+        false => None,
+    };
+    for (place, column) in added {
+        let is_there = target.column(&column).is_some();
+        let is_named = given
+            && candidates
+                .iter()
+                .any(|(name, query, _)| *name == column || *query == place);
+        let is_left_out = given
+            && shape
+                .as_ref()
+                .is_none_or(|shape| shape.left_out.contains(&field(&place)));
+        if is_there && !is_named && !is_left_out {
+            candidates.retain(|(name, ..)| *name != column);
+            candidates.push((column, place, None));
+        }
+    }
+    Ok(())
 }
 
 /// What copies the target, or takes something back, works with the columns that are left.
@@ -270,12 +297,12 @@ fn check_mark(target: &Target, settings: &Settings, task: &Task) -> Result<()> {
 
 /// The columns that the job names, or every column that can be written with the member of its name.
 /// What copies the target or puts it back works with those that are left.
-#[allow(clippy::type_complexity)] // name, where its value is, what stands in for a missing one
 pub(super) fn candidates(
     target: &Target,
     settings: &Settings,
     task: &Task,
-) -> Result<(Vec<(String, SingularQuery, Option<String>)>, bool)> {
+    key: &[String],
+) -> Result<(Vec<Candidate>, bool)> {
     let takes_what_is_there = takes_what_is_there(task);
     let marks = settings.on_missing == OnMissing::Mark && target.column(DELETED_AT).is_some();
     // Whatever comes is not gone: the mark is taken off by filling it with nothing.
@@ -291,7 +318,9 @@ pub(super) fn candidates(
         let named: Vec<_> = named.collect::<Result<_>>()?;
         return Ok((named.into_iter().chain(unmark).collect(), true));
     }
-    let writable = target.columns.iter().filter(|c| !c.generated && !c.identity_always);
+    // A key is only ever inserted, and an INSERT may override an identity.
+    let is_writable = |c: &&TargetColumn| !c.generated && (!c.identity_always || key.contains(&c.name));
+    let writable = target.columns.iter().filter(is_writable);
     let members = writable
         .filter(|c| !marks || c.name != DELETED_AT)
         .map(|c| (c.name.clone(), SingularQuery::member(&c.name), None));

@@ -1,11 +1,15 @@
 //! Makes a read visible, in one transaction: what differs is written, what is proven gone is removed.
 //!
 //! The guards decide inside that transaction, before its first write. Readers see the old rows or the new ones.
+//!
+//! Size: what one transaction decides and does, and in which order, is read in one place.
 
 use super::after_publish;
 use super::apply::{Applier, Outcome};
 use super::batch::{current_target, keep_undo_set, signed};
 use super::difference::{Difference, Part, Share};
+use super::drift;
+use super::evolve;
 use super::gone::{self, Compared};
 use super::named;
 use super::persist::persist;
@@ -220,6 +224,13 @@ impl Publishing<'_> {
     }
 
     fn apply(&self, mapping: &Arc<Mapping>, compared: &mut Compared, removals: (Removals, Reason)) -> Result<()> {
+        self.doing.at.set(Origin::Ours);
+        let evolved = evolve::evolve_stored(self.plan, mapping, self.read.generation, self.work.run)?;
+        let mapping = evolved.as_ref().map_or(mapping, |evolved| &evolved.mapping);
+        if evolved.is_some() {
+            compared.apply_all(page::of_generation(self.work.job, self.read.generation)?);
+        }
+        self.doing.at.set(Origin::Rows);
         let applier = Applier::new(&current_target(self.plan)?, mapping)?;
         let was_empty = read::is_empty(self.plan)?;
         let mut total = Outcome::default();
@@ -394,6 +405,9 @@ pub fn finish_published(
 ) -> Result<()> {
     after_publish::call(work, plan)?;
     let now = clock::now();
+    if read.whole {
+        drift::record_missing(plan, generation, &read.state, publication.mapping)?;
+    }
     let removals = publication.removals.map(Reason::as_str);
     run::note_published(work.run, &state::position(work.job)?, publication.unconfirmed, removals)?;
     state::publish(&state::Published {

@@ -7,12 +7,12 @@ use crate::store::state::{self, State};
 use crate::store::{brought, page, run, undo};
 use sluice_core::Result;
 use sluice_core::cursor::Watch;
-use sluice_core::data::{Aside, Column, ColumnType, Mapping, SingularQuery, content_hash};
+use sluice_core::data::{Aside, Column, Mapping, SingularQuery, content_hash};
 use sluice_core::error::{Error, HttpError, InternalError};
 use sluice_core::http::Method;
 use sluice_core::job::Mode;
 use sluice_core::pagination::{KnownPage, PageToken, Position};
-use sluice_core::settings::{OnMissing, Verify};
+use sluice_core::settings::{OnMissing, OnNewField, Verify};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -337,7 +337,7 @@ pub struct MappingParts {
 impl MappingParts {
     pub fn of(plan: &Plan) -> MappingParts {
         let columns = plan.candidates.iter().filter_map(|(name, query, default)| {
-            let ty = ColumnType::from_type_oid(plan.target.column(name)?.type_oid.to_u32());
+            let ty = plan.target.column(name)?.encoding();
             Some(Column {
                 name: name.clone(),
                 query: query.clone(),
@@ -349,7 +349,7 @@ impl MappingParts {
             records: plan.settings.records.clone(),
             columns: columns.collect(),
             key: plan.job.key.clone(),
-            fingerprint: plan.target.fingerprint(),
+            fingerprint: fingerprint(plan),
             aside: Aside {
                 watch: plan
                     .settings
@@ -386,8 +386,16 @@ impl MappingParts {
     }
 }
 
+/// The target's shape; and what is done with new members, since a page is skipped only where nothing would become of it.
+fn fingerprint(plan: &Plan) -> String {
+    match plan.settings.on_new_field {
+        OnNewField::Ignore => plan.target.fingerprint(),
+        other => format!("{}|{other:?}", plan.target.fingerprint()),
+    }
+}
+
 /// Identifies everything that decides what a read is: a read is never continued under another definition.
-fn definition(plan: &Plan) -> String {
+pub fn definition(plan: &Plan) -> String {
     let text = format!(
         "{}|{}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
         plan.options.base_url,

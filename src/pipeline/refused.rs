@@ -94,6 +94,15 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// The same, where its record came from another place than the page it was tried in.
+    pub fn at(&self, page: i64, record: u64) -> Refused {
+        Refused {
+            page,
+            record,
+            ..self.clone()
+        }
+    }
+
     /// What a person is told of it; `text` is the record.
     pub fn told(&self, text: &str, mapping: &Mapping) -> RefusedRecord {
         let shown = |at: &usize| data::value_shown(text, &mapping.columns[*at].query);

@@ -113,7 +113,12 @@ impl Replay<'_> {
         let texts: Vec<&str> = whole.iter().filter_map(|one| one.raw.as_deref()).collect();
         let sifted = data::sift(&format!("[{}]", texts.join(",")), self.mapping)?;
         for bad in &sifted.rejects {
-            reject::explain(whole[bad.record as usize - 1].id, &reason_of(&bad.error))?;
+            let one = whole[bad.record as usize - 1];
+            let (_, _, position) = one.version;
+            reject::explain(
+                one.id,
+                &reason_of(&bad.error.clone().of_record(position.unsigned_abs())),
+            )?;
         }
         let (page, places, outdated) = self.current(&sifted, &whole)?;
         reject::settle(&outdated, Settled::Superseded, self.work.run)?;
@@ -137,7 +142,9 @@ impl Replay<'_> {
         outcomes.extend(more);
         for one in &refused {
             let at = one.record as usize - 1;
-            reject::explain(whole[at].id, &reason_of_refusal(one, texts[at], self.mapping))?;
+            let (_, page, position) = whole[at].version;
+            let came = one.at(page, position.unsigned_abs());
+            reject::explain(whole[at].id, &reason_of_refusal(&came, texts[at], self.mapping))?;
         }
         let written = places.iter().filter(|at| !refused.iter().any(|one| one.record == **at));
         let ids: Vec<i64> = written.map(|at| whole[*at as usize - 1].id).collect();

@@ -13,7 +13,7 @@ use crate::pg::clock;
 use crate::pg::latch;
 use crate::pg::{failpoint, shmem};
 use crate::pipeline::plan::Plan;
-use crate::store::{page, run, state};
+use crate::store::{drift, page, run, state};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::data::{self, Mapping, Reject};
@@ -86,7 +86,12 @@ fn mapping(plan: &Plan, pages: &[gone::Page]) -> Result<Arc<Mapping>> {
         Some((_, hash, _)) if !plan.columns_given => data::members(&gone::body_text(plan.job.id, hash)?)?,
         _ => Vec::new(),
     };
-    let used = |name: &str| plan.columns_given || members.iter().any(|member| member == name);
+    // Runs have given columns to members that the first record may lack.
+    let added = drift::with_columns(plan.job.id)?;
+    let used = |name: &str| {
+        let is_added = added.iter().any(|(_, column)| column == name);
+        plan.columns_given || is_added || members.iter().any(|member| member == name)
+    };
     Ok(Arc::new(parts.mapping(used).ok_or(data::DataError::NoColumns)?))
 }
 

@@ -7,10 +7,11 @@
 
 use super::apply::{Copied, Outcome, OwnKeys, Restorer, Values, dropped_message, inserted_keys};
 use super::batch::{current_target, keep_undo_set, signed};
+use super::brought::Sources;
 use super::plan::Plan;
 use super::publish::tidy;
 use super::sweep::keep_undo;
-use super::{Ended, Work, gone, rollback, snapshot as copy};
+use super::{Ended, Work, brought, gone, rollback, snapshot as copy};
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{clock, failpoint, latch, spi, transaction};
 use crate::pipeline::apply::Applier;
@@ -19,8 +20,11 @@ use crate::store::snapshot::{self, Snapshot};
 use crate::store::{job, state, undo};
 use sluice_core::Result;
 use sluice_core::call::CallError;
-use sluice_core::data::page_of_texts;
+use sluice_core::data::{Mapping, page_of_texts};
 use sluice_core::run::RunStatus;
+
+/// Keys whose rows are looked for by one statement.
+const LOOKED_UP_AT_ONCE: usize = 10_000;
 
 /// Puts a snapshot back.
 pub(super) fn run(work: &Work, plan: &Plan, snapshot: i64) -> Result<Ended> {
@@ -46,8 +50,14 @@ fn once(work: &Work, plan: &Plan, id: i64) -> Result<()> {
     };
     let restorer = Restorer::new(&target, &copied)?;
     let mut total = Outcome::default();
+    let mapping = rollback::mapping(plan)?;
+    let reader = Applier::new(&target, &mapping)?;
+    let generation = state::load(work.job, clock::now())?.generation;
+    let absent = buried(work, plan, &mapping, &reader)?;
     let left = remove(work, plan, &snapshot, &restorer, &mut total)?;
     put_back(work, plan, &snapshot, &restorer, &mut total)?;
+    let back = among(&reader, &absent, true)?;
+    brought::recall(plan, work.run, generation, &back)?;
     failpoint::hit("restore.applied");
     settle(work, &snapshot, &total)?;
     let told = [
@@ -61,6 +71,44 @@ fn once(work: &Work, plan: &Plan, id: i64) -> Result<()> {
     run::finish(work.run, RunStatus::Succeeded, clock::now())?;
     failpoint::hit("restore.before_commit");
     Ok(())
+}
+
+/// Keys of rows that are not there, because their tombstones were applied since: what is put back of them is the job's
+/// own again, for the tombstones come again.
+fn buried(work: &Work, plan: &Plan, mapping: &Mapping, reader: &Applier) -> Result<Vec<Vec<u8>>> {
+    let mut state = state::load(work.job, clock::now())?;
+    // Whichever read the position goes back to.
+    state.whole_generation = None;
+    let sources = Sources::new(plan, &state, mapping)?;
+    among(reader, &brought::buried(&sources)?, false)
+}
+
+/// Those keys whose rows are there, or those whose rows are not.
+fn among(reader: &Applier, keys: &[Vec<u8>], there: bool) -> Result<Vec<Vec<u8>>> {
+    latch::check_interrupts();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = match keys.len() > LOOKED_UP_AT_ONCE {
+        true => None,
+        false => Some(
+            reader
+                .present(&keys.iter().map(Vec::as_slice).collect::<Vec<_>>())?
+                .len(),
+        ),
+    };
+    match found {
+        Some(0) if there => Ok(Vec::new()),
+        Some(0) => Ok(keys.to_vec()),
+        Some(n) if n == keys.len() && !there => Ok(Vec::new()),
+        Some(n) if n == keys.len() => Ok(keys.to_vec()),
+        _ => {
+            let (one, other) = keys.split_at(keys.len() / 2);
+            let mut both = among(reader, one, there)?;
+            both.extend(among(reader, other, there)?);
+            Ok(both)
+        }
+    }
 }
 
 /// Removes what the job has brought since; how many rows are left that the snapshot does not have.

@@ -6,6 +6,7 @@ use crate::pg::jsonb::Jsonb;
 use pgrx::datum::TimestampWithTimeZone;
 use sluice_core::error::{Error, InternalError};
 use sluice_core::{Result, ingest};
+use std::collections::VecDeque;
 
 /// A payload as a worker takes it.
 pub struct Payload {
@@ -152,7 +153,75 @@ pub fn keys_between(job: i64, form: &str, from: i64, to: Option<i64>) -> Result<
     rows(sql, &[job.into(), form.into(), from.into(), to.into()], |r| r.need(1))
 }
 
-/// Forgets the keys that every kept read has judged.
+/// The keys that payloads brought, in the order of the reads that were the latest then; a portion at a time.
+pub struct Sent {
+    job: i64,
+    form: String,
+    from: i64,
+    to: i64,
+    portion: VecDeque<(i64, Vec<u8>)>,
+    /// After which read and key the next portion begins; None: all of them are read.
+    last: Option<(i64, Vec<u8>)>,
+}
+
+impl Sent {
+    /// Those after read `from` began and before read `to` did.
+    pub fn new(job: i64, form: String, from: i64, to: i64) -> Sent {
+        let (portion, last) = (VecDeque::new(), Some((from - 1, Vec::new())));
+        Sent {
+            job,
+            form,
+            from,
+            to,
+            portion,
+            last,
+        }
+    }
+
+    pub fn count(&self) -> Result<u64> {
+        let sql = "SELECT count(*) FROM sluice._ingested \
+                   WHERE job_id = $1 AND key_form = $2 AND after_generation >= $3 AND after_generation < $4";
+        let args = [
+            self.job.into(),
+            self.form.as_str().into(),
+            self.from.into(),
+            self.to.into(),
+        ];
+        Ok(value::<i64>(sql, &args)?.unwrap_or(0).unsigned_abs())
+    }
+
+    /// Hands out those that came before the read of a generation began, as far as they were not handed out yet.
+    pub fn each_before(&mut self, generation: i64, mut take: impl FnMut(i64, &[u8])) -> Result<()> {
+        loop {
+            while let Some((from, key)) = self.portion.front() {
+                if *from >= generation {
+                    return Ok(());
+                }
+                take(*from, key);
+                self.portion.pop_front();
+            }
+            let Some(last) = self.last.take() else { return Ok(()) };
+            self.portion = self.after(&last)?.into();
+            self.last = self.portion.back().cloned();
+        }
+    }
+
+    fn after(&self, last: &(i64, Vec<u8>)) -> Result<Vec<(i64, Vec<u8>)>> {
+        let sql = "SELECT after_generation, key FROM sluice._ingested \
+                   WHERE job_id = $1 AND key_form = $2 AND (after_generation, key) > ($3, $4) AND after_generation < $5 \
+                   ORDER BY after_generation, key LIMIT 10000";
+        let args = [
+            self.job.into(),
+            self.form.as_str().into(),
+            last.0.into(),
+            last.1.clone().into(),
+            self.to.into(),
+        ];
+        rows(sql, &args, |r| Ok((r.need(1)?, r.need(2)?)))
+    }
+}
+
+/// Forgets the keys that every kept read has judged, and those that came again in a run that is not taken back.
 pub fn forget_keys(job: i64) -> Result<()> {
     execute(include_str!("../../sql/query/forget_ingested.sql"), &[job.into()]).map(drop)
 }

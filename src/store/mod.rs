@@ -5,6 +5,7 @@
 
 pub mod brought;
 pub mod connection;
+pub mod drift;
 pub mod function;
 pub mod ingest;
 pub mod job;

@@ -232,3 +232,10 @@ pub fn of_first_load(job: i64, run: i64) -> Result<Vec<Vec<u8>>> {
         |r| r.need(1),
     )
 }
+
+/// Whether two reads have a page with the same records.
+pub fn share_content(job: i64, one: i64, other: i64) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM sluice._page AS p JOIN sluice._page AS q ON q.job_id = p.job_id AND q.hash = p.hash \
+               WHERE p.job_id = $1 AND p.generation = $2 AND q.generation = $3 AND p.records > 0)";
+    Ok(value::<bool>(sql, &[job.into(), one.into(), other.into()])?.unwrap_or(false))
+}

@@ -7,6 +7,7 @@
 //! A rollback of the run that settled one makes it `rejected` again.
 
 use super::{execute, row, rows};
+use crate::pg::catalog::storable;
 use sluice_core::Result;
 use std::collections::HashMap;
 
@@ -46,7 +47,9 @@ pub struct Of<'a> {
 
 /// Keeps records aside, each unless it is there already.
 pub fn keep(of: Of, rejects: &[Rejected]) -> Result<()> {
-    let each = |text: fn(&Rejected) -> Option<String>| rejects.iter().map(text).collect::<Vec<_>>();
+    // Escapes of JSON where the encoding is not UTF8: a record says the same with them.
+    let each =
+        |text: fn(&Rejected) -> Option<String>| rejects.iter().map(|r| text(r).map(storable)).collect::<Vec<_>>();
     let args = [
         of.job.into(),
         of.run.into(),
@@ -201,9 +204,9 @@ pub fn explain(id: i64, reason: &Reason) -> Result<()> {
         id.into(),
         reason.column.clone().into(),
         reason.sqlstate.as_str().into(),
-        reason.message.as_str().into(),
-        reason.detail.clone().into(),
-        reason.hint.clone().into(),
+        storable(reason.message.clone()).into(),
+        reason.detail.clone().map(storable).into(),
+        reason.hint.clone().map(storable).into(),
     ];
     execute(sql, &args).map(drop)
 }

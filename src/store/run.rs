@@ -2,6 +2,7 @@
 
 use super::{execute, returning, row, rows, value};
 use crate::pg::Oid;
+use crate::pg::catalog::storable;
 use crate::pg::clock::Timestamp;
 use crate::pg::spi::Row;
 use pgrx::datum::TimestampWithTimeZone;
@@ -256,9 +257,9 @@ pub fn fail(id: i64, status: RunStatus, error: &Error, now: Timestamp) -> Result
         TimestampWithTimeZone::from(now).into(),
         error.class().as_str().into(),
         error.sqlstate().into(),
-        error.to_string().into(),
-        error.detail().into(),
-        error.hint().into(),
+        storable(error.to_string()).into(),
+        error.detail().map(storable).into(),
+        error.hint().map(storable).into(),
     ];
     execute(sql, &args).map(drop)
 }

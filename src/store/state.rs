@@ -144,6 +144,12 @@ pub fn set_mapped(job: i64, columns: &[String], target: &str) -> Result<()> {
     execute(sql, &[job.into(), columns.to_vec().into(), target.into()]).map(drop)
 }
 
+/// The read in progress goes on under another definition.
+pub fn set_definition(job: i64, definition: &str) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET definition = $2 WHERE job_id = $1";
+    execute(sql, &[job.into(), definition.into()]).map(drop)
+}
+
 /// A first load that is given up: what it wrote is the job's own, and the next read is compared with its pages.
 pub fn adopt_half_load(job: i64) -> Result<()> {
     let sql = "UPDATE sluice._job_state SET published_generation = generation, whole_generation = generation, \

@@ -132,6 +132,17 @@ fn exported(file: &Source) -> Vec<String> {
     names.collect()
 }
 
+/// Lines with a character that a database of another encoding may not have: CREATE EXTENSION would fail there.
+pub fn not_ascii(files: &[Source]) -> Vec<String> {
+    let lines = |file: &Source| -> Vec<String> {
+        let numbered = (1..).zip(file.text.lines()).filter(|(_, line)| !line.is_ascii());
+        numbered
+            .map(|(number, _)| format!("{}:{number}: not ASCII", file.path))
+            .collect()
+    };
+    files.iter().flat_map(lines).collect()
+}
+
 /// CREATE OR REPLACE in an install script, which could take over an object of someone else.
 pub fn replacing(schema: &[Source]) -> Vec<String> {
     let bad = schema

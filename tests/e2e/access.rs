@@ -4,7 +4,7 @@ use crate::scene::{SOON, Scene, create_job, make_role};
 use sluice_e2e::{Cluster, Db};
 
 const LEVELS: [&str; 4] = ["monitor", "writer", "operator", "admin"];
-const VIEWS: [&str; 13] = [
+const VIEWS: [&str; 14] = [
     "sync_status",
     "sync_jobs",
     "sync_runs",
@@ -16,6 +16,7 @@ const VIEWS: [&str; 13] = [
     "sync_connections",
     "sync_metadata",
     "sync_undo",
+    "sync_drift",
     "sync_secrets",
     "sync_rejects",
 ];
@@ -196,14 +197,15 @@ fn writers_see_their_own_rows_and_monitors_and_operators_see_all() {
             "sync_connections" => continue,
             _ => "data_type",
         };
-        let filled = ![
+        let empty = [
             "sync_held",
             "sync_ingest",
             "sync_parents",
             "sync_progress",
+            "sync_drift",
             "sync_rejects",
-        ]
-        .contains(&view);
+        ];
+        let filled = !empty.contains(&view);
         let names = |role: &str| seen(&mut cluster.db_as(role, &scene.database), view, column);
         let of = |name: &str| {
             if view == "sync_secrets" {

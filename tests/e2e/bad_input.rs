@@ -96,7 +96,7 @@ fn a_remote_that_never_answers() {
             sqlstate: "08006",
             message: "{remote} did not answer in time",
             detail: "The time limit passed while waiting for the response.",
-            hint: "The setting timeouts.request allows more time; a smaller page_size needs less.",
+            hint: "The setting timeouts.request (timeouts.probe in a first look) allows more time; a smaller page_size needs less.",
             requests: 1,
         },
     );
@@ -158,7 +158,7 @@ fn a_server_error_is_told_when_its_attempts_are_used_up() {
             sqlstate: "08006",
             message: "{remote} answered with status 500",
             detail: "The request was for /page/products. The remote said: {\"error\":\"status 500\"}",
-            hint: "The fault is the remote's: it is tried again by itself, and whoever runs the remote can mend it.",
+            hint: "The fault is the remote's: a job tries again by itself, and whoever runs the remote can mend it.",
             requests: 1,
         },
     );

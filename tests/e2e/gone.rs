@@ -1,5 +1,6 @@
 //! What counts as gone, by pagination and settings.
 
+use crate::rejects::{GOODS, bad};
 use crate::shop::{PAGES, PAGES_WITHOUT_TOTAL, Shop};
 use sample_api::{Fault, Rule, Total};
 
@@ -87,6 +88,26 @@ fn a_key_that_comes_twice_suppresses_removals_however_often_a_row_is_missing() {
     shop.api.clear_faults();
     shop.sync();
     shop.assert_equal();
+}
+
+/// F-R10: a number is one key, whatever zeros are written after its point.
+#[test]
+fn a_key_in_another_spelling_is_no_other_row() {
+    let mut shop = Shop::open(300);
+    shop.app
+        .exec(&format!("CREATE TABLE products (id numeric PRIMARY KEY, {GOODS})"));
+    shop.create_job("products", "/page/products", PAGES);
+    bad(&shop, 117, "id", Some("117.0"));
+    shop.sync();
+    shop.app
+        .exec("ALTER TABLE products ADD note text; UPDATE products SET note = 'ours'");
+    shop.api.clear_faults();
+    bad(&shop, 118, "id", Some("118.0"));
+    bad(&shop, 117, "stock", Some("\"many\""));
+    shop.sync();
+    assert_eq!(shop.run("concat_ws(' ', inserted, deleted, rejected)"), "0 0 1");
+    let kept = "SELECT count(*) FROM app.products WHERE note = 'ours'";
+    assert_eq!((count(&mut shop), shop.db.number(kept)), (300, 300));
 }
 
 /// F-R14.

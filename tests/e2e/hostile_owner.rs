@@ -79,6 +79,7 @@ fn operators_and_functions_of_the_owners_search_path_are_never_called_as_superus
         "sync_runs",
         "sync_connection_health",
         "sync_undo",
+        "sync_drift",
         "sync_secrets",
     ] {
         scene.app.exec(&format!("SELECT * FROM sluice.{view}"));

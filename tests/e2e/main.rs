@@ -21,6 +21,7 @@ mod cron; // pg_cron, which processes retries where a DBA wants it to
 mod definitions; // reads under a definition, a table or a moment that is not the usual one
 mod discover; // what a collection looks like, and the job that is proposed for it
 mod documentation; // the SQL of README and guide, as it stands
+mod drift; // fields that come, go or change, and the columns that a target gets
 mod dropped_columns; // a rollback of runs that wrote a column which is gone since
 mod dropping; // databases and the extension, in mid-run
 mod first_load; // the first load, and what people see of it
@@ -49,6 +50,7 @@ mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
+mod targets; // tables of every kind, databases of other encodings
 mod tombstones; // rows that are gone: removed, marked, kept; reads of everything now and then
 mod unchanged; // pages that the remote says are unchanged
 mod undo; // taking published runs back

@@ -26,11 +26,15 @@ pub struct Scene {
 impl Scene {
     /// A new database on this cluster, with the extension, the connection `shop`, and an empty table `product` of `app`.
     pub fn on(cluster: &Cluster) -> Scene {
+        Scene::in_database(cluster, cluster.new_database())
+    }
+
+    /// The same in a database that is there; `admin` is a superuser's session in it.
+    pub fn in_database(cluster: &Cluster, mut admin: Db) -> Scene {
         let api = SampleApi::start(Options {
             products: 6 * PAGE,
             ..Options::default()
         });
-        let mut admin = cluster.new_database();
         let database = admin.text("SELECT current_database()");
         make_role(&mut admin, "app");
         admin.exec("CREATE EXTENSION pg_sluice; CREATE SCHEMA app AUTHORIZATION app");

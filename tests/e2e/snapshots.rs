@@ -1,5 +1,6 @@
 //! Full copies of a target: what they hold, what a restoration brings back, and what it leaves.
 
+use crate::incremental::{follower, following};
 use crate::shop::{PAGES, Shop};
 
 const STATE: &str =
@@ -145,6 +146,35 @@ fn rows_that_an_upsert_has_brought_since_are_removed_again() {
     assert_eq!(shop.run("concat_ws(' ', inserted, updated, deleted)"), "0 20 20");
     shop.db.exec("DELETE FROM app.products WHERE id = 9000");
     assert_eq!(shop.db.text(STATE), state);
+}
+
+#[test]
+fn a_tombstone_that_comes_again_removes_the_row_that_a_restoration_brought_back() {
+    let settings = following(r#""params": {"tombstones": 1}, "deleted_when": "@.deleted == true", "#);
+    let mut shop = follower(300, &settings);
+    // Rows of others that a restoration brings back are theirs.
+    shop.db.exec("INSERT INTO app.products (id) VALUES (9000)");
+    shop.app.exec("CALL sluice.create_snapshot('products', 'before')");
+    shop.db.exec("DELETE FROM app.products WHERE id = 9000");
+    shop.api.remove_ids(&[4, 5]);
+    shop.api.add(1);
+    shop.sync();
+    assert_eq!(shop.run("concat_ws(' ', inserted, deleted)"), "1 2");
+    for _ in 0..2 {
+        shop.app.exec("CALL sluice.restore_snapshot(1)");
+        assert_eq!(shop.run("concat_ws(' ', inserted, deleted)"), "3 1");
+        shop.app.exec("SELECT sluice.resume_job('products')");
+        shop.sync();
+        assert_eq!(shop.run("concat_ws(' ', inserted, deleted)"), "1 2");
+        shop.db.exec("DELETE FROM app.products WHERE id = 9000");
+        shop.assert_equal();
+    }
+    // The rows that a restoration brought back, and no more, are taken back with it.
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    shop.app.exec("SELECT sluice.resume_job('products')");
+    shop.sync();
+    shop.assert_equal();
 }
 
 #[test]

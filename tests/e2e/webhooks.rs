@@ -1,5 +1,6 @@
 //! Payloads that others send us: written once, in order, through the job's own mapping, and judged by the next read.
 
+use crate::incremental::{follower, following};
 use crate::shop::{PAGES, SOON, Shop};
 use sluice_e2e::{Db, wait_until};
 
@@ -196,6 +197,37 @@ fn a_row_that_is_sent_in_mid_read_is_left_by_that_read_and_judged_by_the_next() 
         }
         shop.assert_equal();
     }
+}
+
+#[test]
+fn a_tombstone_removes_a_row_that_no_read_but_a_payload_has_brought() {
+    let settings = following(r#""params": {"tombstones": 1}, "deleted_when": "@.deleted == true", "#);
+    let mut shop = follower(300, &settings);
+    let sent = r#"[{"id": 301, "name": "new"}, {"id": 302, "name": "newer"}]"#;
+    shop.api.add(2);
+    send(&mut shop, sent);
+    written(&mut shop);
+    shop.api.remove_ids(&[301, 302]);
+    shop.sync();
+    assert_eq!(shop.run("deleted"), "2");
+    shop.assert_equal();
+    // What is sent again is there again, until the latest tombstone comes once more, for the bound includes.
+    send(&mut shop, r#"{"id": 302, "name": "newer"}"#);
+    written(&mut shop);
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products WHERE id > 300"), 1);
+    shop.sync();
+    shop.assert_equal();
+}
+
+#[test]
+fn a_job_that_is_altered_to_replace_removes_what_was_sent_to_the_upsert() {
+    let mut shop = follower(300, PAGES);
+    send(&mut shop, r#"{"id": 9999, "name": "new"}"#);
+    written(&mut shop);
+    shop.app.exec("SELECT sluice.alter_job('products', mode => 'replace')");
+    shop.sync();
+    shop.sync();
+    shop.assert_equal();
 }
 
 /// P4: what was sent is as safe from an empty answer as what was read.

@@ -23,6 +23,8 @@ pub enum ColumnType {
     Timestamp,
     Date,
     Uuid,
+    /// Of whatever elements; written as text.
+    Array,
     Other,
 }
 
@@ -59,7 +61,7 @@ impl ColumnType {
 
     pub fn format(self) -> FieldFormat {
         match self {
-            ColumnType::Other => FieldFormat::Text,
+            ColumnType::Array | ColumnType::Other => FieldFormat::Text,
             _ => FieldFormat::Binary,
         }
     }
@@ -81,6 +83,7 @@ impl ColumnType {
             ColumnType::Timestamp => "timestamp without time zone",
             ColumnType::Date => "date",
             ColumnType::Uuid => "uuid",
+            ColumnType::Array => "an array",
             ColumnType::Other => "another kind",
         }
     }
@@ -123,7 +126,7 @@ pub struct Aside {
 pub struct MappingVersion(pub [u8; 32]);
 
 /// Raised whenever the bytes that this crate makes of the same records change.
-const ENCODING: &str = "pg_sluice rows 1";
+const ENCODING: &str = "pg_sluice rows 2";
 
 impl Mapping {
     /// `target_fingerprint` stands for the target's shape: types that are not known here, constraints on them.
@@ -160,6 +163,11 @@ impl Mapping {
     /// How many values of a record are looked up: the columns', the cursor's, the whole record's.
     pub(crate) fn slots(&self) -> usize {
         self.columns.len() + usize::from(self.aside.watch.is_some()) + usize::from(self.aside.deleted_when.is_some())
+    }
+
+    /// Whether a column takes the whole record, so that nothing of it is left over.
+    pub(crate) fn has_whole_column(&self) -> bool {
+        self.columns.iter().any(|column| column.query.steps.is_empty())
     }
 
     pub fn version(&self) -> &MappingVersion {

@@ -3,9 +3,10 @@
 //! A record that does not fit is passed over and told; what is not an array of records in valid JSON is no page.
 
 use super::column::{Column, Mapping};
-use super::encode::encode;
+use super::encode::{encode, make_key};
 use super::error::{DataError, excerpt};
 use super::kind::{JsonKind, trim};
+use super::noted::{Inferring, Noted, Notes};
 use super::tree::Members;
 use crate::cursor::{Reach, Watcher};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
@@ -59,6 +60,24 @@ impl Sifted {
         }
     }
 
+    /// Takes over what the same page's rejects were that are no objects, whatever the mapping.
+    pub fn keep_unreadable(&mut self, before: &Sifted) {
+        let is_unreadable = |error: &DataError| {
+            matches!(
+                error,
+                DataError::NotAnObject { .. } | DataError::UnreadableRecord { .. }
+            )
+        };
+        for reject in self.rejects.iter_mut().filter(|reject| is_unreadable(&reject.error)) {
+            if let Ok(at) = before
+                .rejects
+                .binary_search_by_key(&reject.record, |former| former.record)
+            {
+                reject.error = before.rejects[at].error.clone();
+            }
+        }
+    }
+
     /// How many records have a readable key.
     pub fn with_key(&self) -> u64 {
         let rejected = self.rejects.iter().filter(|reject| reject.key.is_some()).count();
@@ -90,19 +109,29 @@ pub fn decode(records_text: &str, mapping: &Mapping) -> Result<DecodedPage, Data
 
 /// Makes rows of those records of the array that fit. An error is about the page as a whole.
 pub fn sift(records_text: &str, mapping: &Mapping) -> Result<Sifted, DataError> {
+    sift_noting(records_text, mapping, Inferring::No).map(|(sifted, _)| sifted)
+}
+
+/// The same, and what the records look like besides: those that fit, and the others.
+pub fn sift_noting(records_text: &str, mapping: &Mapping, inferring: Inferring) -> Result<(Sifted, Noted), DataError> {
     let text = trim(records_text);
-    let mut writer = Writer::new(mapping, text.len());
+    let mut writer = Writer::new(mapping, text.len(), inferring);
     let mut parser = serde_json::Deserializer::from_str(text);
     let outcome = parser.deserialize_seq(Records(&mut writer)).and_then(|()| parser.end());
     match outcome {
         Ok(()) => Ok(writer.finish()),
-        Err(error) => sift_each(text, mapping, &error),
+        Err(error) => sift_each(text, mapping, inferring, &error),
     }
 }
 
 /// The parser stumbled: over the syntax, or over a record that is valid JSON and no object that can be walked.
 #[cold]
-fn sift_each(text: &str, mapping: &Mapping, error: &serde_json::Error) -> Result<Sifted, DataError> {
+fn sift_each(
+    text: &str,
+    mapping: &Mapping,
+    inferring: Inferring,
+    error: &serde_json::Error,
+) -> Result<(Sifted, Noted), DataError> {
     if serde_json::from_str::<&RawValue>(text).is_err() {
         return Err(DataError::from_json(text, error));
     }
@@ -112,17 +141,14 @@ fn sift_each(text: &str, mapping: &Mapping, error: &serde_json::Error) -> Result
             found: JsonKind::of(text),
         });
     };
-    let mut writer = Writer::new(mapping, text.len());
+    let mut writer = Writer::new(mapping, text.len(), inferring);
     for raw in records.into_iter().map(RawValue::get) {
         let record = writer.place + 1;
         let walked = match JsonKind::of(raw) {
-            JsonKind::Object => mapping
-                .tree()
-                .walk(raw, &mut writer.slots)
-                .map_err(|_| DataError::UnreadableRecord {
-                    record,
-                    excerpt: excerpt(raw),
-                }),
+            JsonKind::Object => writer.walk(raw).map_err(|_| DataError::UnreadableRecord {
+                record,
+                excerpt: excerpt(raw),
+            }),
             found => Err(DataError::NotAnObject { record, found }),
         };
         match walked {
@@ -143,10 +169,11 @@ struct Writer<'m, 'a> {
     /// The record that was looked at last, counted from 1.
     place: u64,
     sifted: Sifted,
+    notes: Notes,
 }
 
 impl<'m, 'a> Writer<'m, 'a> {
-    fn new(mapping: &'m Mapping, text_bytes: usize) -> Self {
+    fn new(mapping: &'m Mapping, text_bytes: usize, inferring: Inferring) -> Self {
         let columns = mapping.columns.len();
         let page = DecodedPage {
             rows: Vec::with_capacity(text_bytes),
@@ -163,6 +190,7 @@ impl<'m, 'a> Writer<'m, 'a> {
                 rejects: Vec::new(),
                 buried: Vec::new(),
             },
+            notes: Notes::new(columns, inferring),
         }
     }
 
@@ -172,7 +200,10 @@ impl<'m, 'a> Writer<'m, 'a> {
         let (rows, keys, gone) = (page.rows.len(), page.keys.len(), page.gone.len());
         let written = match self.is_tombstone() {
             true => self.write_tombstone(),
-            false => self.write_record(),
+            false => {
+                self.note_kinds();
+                self.write_record()
+            }
         };
         match written {
             Ok(()) => {
@@ -187,6 +218,24 @@ impl<'m, 'a> Writer<'m, 'a> {
             }
         }
         self.slots.fill(None);
+    }
+
+    #[inline]
+    fn note_kinds(&mut self) {
+        for (slot, tally) in self.slots.iter().zip(&mut self.notes.noted.columns) {
+            if let Some(raw) = slot {
+                tally.add(JsonKind::of(raw));
+            }
+        }
+    }
+
+    /// Fills the slots from the text of a record.
+    fn walk(&mut self, record: &'a str) -> serde_json::Result<()> {
+        let tree = self.mapping.tree();
+        match self.mapping.has_whole_column() {
+            true => tree.walk(record, &mut self.slots),
+            false => tree.walk_noting(record, &mut self.slots, &mut self.notes),
+        }
     }
 
     fn is_tombstone(&self) -> bool {
@@ -207,7 +256,9 @@ impl<'m, 'a> Writer<'m, 'a> {
                 let column = column.name.clone();
                 return Err(DataError::KeyMissing { record, column });
             }
+            let key = page.gone.len();
             write_field(column, raw, &mut page.gone).map_err(|reason| misfit(record, column, raw, reason))?;
+            make_key(column.ty, &mut page.gone[key..]);
         }
         page.gone_after.push(page.records);
         self.sifted.buried.push(record);
@@ -261,7 +312,9 @@ impl<'m, 'a> Writer<'m, 'a> {
                 let column = self.mapping.columns[at].name.clone();
                 return Err(DataError::KeyMissing { record, column });
             }
+            let key = page.keys.len();
             page.keys.extend_from_slice(field);
+            make_key(self.mapping.columns[at].ty, &mut page.keys[key..]);
         }
         Ok(())
     }
@@ -273,20 +326,19 @@ impl<'m, 'a> Writer<'m, 'a> {
         }
     }
 
-    fn finish(self) -> Sifted {
+    fn finish(self) -> (Sifted, Noted) {
         let mut sifted = self.sifted;
         sifted.page.reach = self.watcher.map(Watcher::finish).unwrap_or_default();
-        sifted
+        (sifted, self.notes.noted)
     }
 
     /// The key of the record that the slots hold, where all of it can be read.
     fn key_of_slots(&self) -> Option<Vec<u8>> {
         let mut key = Vec::new();
         for &at in &self.mapping.key {
-            let raw = self.raw(at);
-            encode(self.mapping.columns[at].ty, raw, &mut key)
-                .ok()
-                .filter(|()| raw != "null")?;
+            let (raw, ty, start) = (self.raw(at), self.mapping.columns[at].ty, key.len());
+            encode(ty, raw, &mut key).ok().filter(|()| raw != "null")?;
+            make_key(ty, &mut key[start..]);
         }
         (!key.is_empty()).then_some(key)
     }
@@ -340,12 +392,12 @@ impl<'a> DeserializeSeed<'a> for Record<'_, '_, 'a> {
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
         let tree = self.0.mapping.tree();
         if !tree.wants_whole() {
-            return deserializer.deserialize_map(Members::new(tree, &mut self.0.slots));
+            return deserializer.deserialize_map(Members::noting(tree, &mut self.0.slots, &mut self.0.notes));
         }
         let raw = <&'a RawValue>::deserialize(deserializer)?.get();
         if JsonKind::of(raw) != JsonKind::Object {
             return Err(D::Error::custom("the record is not an object"));
         }
-        tree.walk(raw, &mut self.0.slots).map_err(D::Error::custom)
+        self.0.walk(raw).map_err(D::Error::custom)
     }
 }

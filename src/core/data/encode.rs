@@ -4,6 +4,7 @@
 //! A string that holds a number, a boolean or a uuid is taken as such. Any value goes into text: strings as their
 //! content, others as their raw text.
 
+use super::array::array_text;
 use super::column::ColumnType;
 use super::decimal::Decimal;
 use super::depth::{MAX_DEPTH, is_deeper};
@@ -30,12 +31,22 @@ pub(crate) fn encode(ty: ColumnType, raw: &str, out: &mut Vec<u8>) -> Result<(),
         ColumnType::Float8 => put(out, &float8(&number_text(raw)?)?.to_be_bytes()),
         ColumnType::Numeric => sized(out, |out| numeric::write(&number_text(raw)?, out)),
         ColumnType::Text | ColumnType::Other => put(out, text(raw)?.as_bytes()),
+        ColumnType::Array => put(out, array_text(raw)?.as_bytes()),
         ColumnType::Json => json(raw, out),
         ColumnType::Jsonb => jsonb(raw, out),
         ColumnType::Timestamptz => put(out, &time::timestamptz(&time_text(raw)?)?.to_be_bytes()),
         ColumnType::Timestamp => put(out, &time::timestamp(&time_text(raw)?)?.to_be_bytes()),
         ColumnType::Date => put(out, &time::date(&time_text(raw)?)?.to_be_bytes()),
         ColumnType::Uuid => put(out, uuid(raw)?.as_bytes()),
+    }
+}
+
+/// Gives a field that [`encode`] made the form that all spellings of its value share, so that keys can be compared by
+/// their bytes.
+#[inline]
+pub(crate) fn make_key(ty: ColumnType, field: &mut [u8]) {
+    if ty == ColumnType::Numeric && field.len() > 4 {
+        numeric::shorten(&mut field[4..]);
     }
 }
 

@@ -125,7 +125,8 @@ impl Explain for DataError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            DataError::EmptyBody | DataError::Truncated { .. } | DataError::NotUtf8 { .. } => {
+            DataError::EmptyBody => "The remote must answer with records, or with an empty list of them.".into(),
+            DataError::Truncated { .. } | DataError::NotUtf8 { .. } => {
                 "The remote must answer with one whole JSON document in UTF-8.".into()
             }
             DataError::Html { .. } => {

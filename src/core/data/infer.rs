@@ -25,6 +25,22 @@ pub enum InferredType {
 }
 
 impl InferredType {
+    const ALL: [InferredType; 8] = [
+        InferredType::Int8,
+        InferredType::Numeric,
+        InferredType::Bool,
+        InferredType::Timestamptz,
+        InferredType::Date,
+        InferredType::Uuid,
+        InferredType::Text,
+        InferredType::Jsonb,
+    ];
+
+    /// The type of that SQL name.
+    pub fn of_sql(name: &str) -> Option<InferredType> {
+        InferredType::ALL.into_iter().find(|ty| ty.sql() == name)
+    }
+
     /// As it is written in CREATE TABLE.
     pub fn sql(self) -> &'static str {
         match self {
@@ -40,7 +56,7 @@ impl InferredType {
     }
 
     /// The type of one value that is not null.
-    fn of(raw: &str) -> InferredType {
+    pub(super) fn of(raw: &str) -> InferredType {
         match JsonKind::of(raw) {
             JsonKind::Boolean => InferredType::Bool,
             JsonKind::Number => InferredType::of_number(raw),
@@ -74,7 +90,7 @@ impl InferredType {
     }
 
     /// The type that takes the values of both.
-    fn join(self, other: InferredType) -> InferredType {
+    pub fn join(self, other: InferredType) -> InferredType {
         match (self, other) {
             (one, two) if one == two => one,
             (InferredType::Jsonb, _) | (_, InferredType::Jsonb) => InferredType::Jsonb,

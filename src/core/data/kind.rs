@@ -14,6 +14,27 @@ pub enum JsonKind {
 }
 
 impl JsonKind {
+    pub const ALL: [JsonKind; 6] = [
+        JsonKind::Null,
+        JsonKind::Boolean,
+        JsonKind::Number,
+        JsonKind::String,
+        JsonKind::Array,
+        JsonKind::Object,
+    ];
+
+    /// The word used in tables and views.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JsonKind::Null => "null",
+            JsonKind::Boolean => "boolean",
+            JsonKind::Number => "number",
+            JsonKind::String => "string",
+            JsonKind::Array => "array",
+            JsonKind::Object => "object",
+        }
+    }
+
     /// The kind of a value's raw text, which must be valid JSON without blanks before it.
     pub fn of(raw: &str) -> JsonKind {
         match raw.as_bytes().first() {

@@ -44,9 +44,8 @@ impl Misfit {
     /// The next step for the person who reads it.
     pub fn hint(self) -> &'static str {
         match self {
-            Misfit::Syntax | Misfit::LoneSurrogate => {
-                "Give the column a type that takes the value (text takes any), or map another member."
-            }
+            Misfit::Syntax => "Give the column a type that takes the value (text takes any), or map another member.",
+            Misfit::LoneSurrogate => "Give the column the type json, or mend the value at the remote.",
             Misfit::TimeSyntax => {
                 "Dates are read as YYYY-MM-DD and times as in RFC 3339, such as 2026-01-31T12:00:00Z; text takes any other form."
             }

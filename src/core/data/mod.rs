@@ -11,6 +11,7 @@
 //! [`Mapping`], runs on any thread, and answers hostile text with a [`DataError`], never with a panic, recursion without
 //! bound, or an allocation larger than the text asks for.
 
+mod array;
 mod body;
 mod column;
 mod decimal;
@@ -26,6 +27,7 @@ mod infer;
 mod kind;
 mod misfit;
 mod names;
+mod noted;
 mod numeric;
 mod page;
 pub mod path;
@@ -42,7 +44,7 @@ mod tests;
 pub use body::{compress, decompress, decompress_text};
 pub use column::{Aside, Column, ColumnType, FieldFormat, Mapping, MappingVersion};
 pub(crate) use decimal::Decimal;
-pub use decode::{DecodedPage, Reject, Sifted, decode, sift};
+pub use decode::{DecodedPage, Reject, Sifted, decode, sift, sift_noting};
 pub use deleted::DeletedWhen;
 pub use depth::MAX_DEPTH;
 pub use error::{DataError, StoredPageFault, excerpt};
@@ -53,7 +55,9 @@ pub use infer::{Inferred, InferredColumn, InferredType, infer, infer_at, members
 pub use kind::JsonKind;
 pub(crate) use kind::trim;
 pub use misfit::Misfit;
+pub use names::column_name;
 pub(crate) use names::column_names;
+pub use noted::{Inferring, Noted, Tally, Unmapped};
 pub(crate) use page::text_of;
 pub use page::{Located, PageHash, content_hash, content_hash_bytes, hash, locate, locate_with};
 pub use path::{PathError, SingularQuery, Step};

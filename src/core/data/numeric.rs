@@ -68,6 +68,21 @@ fn write_decimal(decimal: &Decimal, out: &mut Vec<u8>) -> Result<(), Misfit> {
     Ok(())
 }
 
+/// Writes the same number with no more digits after the point than it needs: `1.0` and `1` are one key.
+pub(crate) fn shorten(number: &mut [u8]) {
+    let word = |at: usize| i16::from_be_bytes([number[at], number[at + 1]]);
+    let (count, weight) = (i64::from(word(0) as u16), i64::from(word(2)));
+    let scale = match number.len() {
+        8 => 0,
+        length => {
+            let last = word(length - 2);
+            let zeros = (1..4).take_while(|power| last % 10i16.pow(*power) == 0).count() as i64;
+            ((count - weight - 1) * DIGITS_PER_GROUP - zeros).max(0)
+        }
+    };
+    number[6..8].copy_from_slice(&(scale as u16).to_be_bytes());
+}
+
 /// Appends the digits in groups of four, the first one of `first` digits and the last one filled up with zeros.
 fn write_groups(decimal: &Decimal, first: usize, out: &mut Vec<u8>) -> usize {
     let mut groups = 0;

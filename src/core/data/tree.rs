@@ -4,6 +4,7 @@
 //! is checked for syntax and skipped. Where a member name occurs twice the last one counts, as in jsonb.
 
 use super::kind::trim;
+use super::noted::Notes;
 use super::path::{SingularQuery, Step};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -58,6 +59,20 @@ impl Tree {
         Ok(())
     }
 
+    /// The same for a record, whose members that no query goes into are noted: what takes it whole is no column.
+    pub(super) fn walk_noting<'a>(
+        &self,
+        record: &'a str,
+        slots: &mut [Option<&'a str>],
+        notes: &mut Notes,
+    ) -> serde_json::Result<()> {
+        let mut parser = serde_json::Deserializer::from_str(record);
+        parser.deserialize_map(Members::noting(self, slots, notes))?;
+        parser.end()?;
+        self.put(record, slots);
+        Ok(())
+    }
+
     /// Takes the raw text of a value that a step led to, and goes on into it.
     #[inline]
     fn take<'a>(&self, raw: &'a str, slots: &mut [Option<&'a str>]) -> serde_json::Result<()> {
@@ -99,11 +114,26 @@ fn entry<'t, K: Clone + PartialEq>(children: &'t mut Vec<(K, Tree)>, key: &K) ->
 pub(crate) struct Members<'t, 's, 'a> {
     tree: &'t Tree,
     slots: &'s mut [Option<&'a str>],
+    /// Where the members that no query goes into are noted.
+    notes: Option<&'s mut Notes>,
 }
 
 impl<'t, 's, 'a> Members<'t, 's, 'a> {
-    pub(crate) fn new(tree: &'t Tree, slots: &'s mut [Option<&'a str>]) -> Self {
-        Members { tree, slots }
+    fn new(tree: &'t Tree, slots: &'s mut [Option<&'a str>]) -> Self {
+        Members {
+            tree,
+            slots,
+            notes: None,
+        }
+    }
+
+    pub(crate) fn noting(tree: &'t Tree, slots: &'s mut [Option<&'a str>], notes: &'s mut Notes) -> Self {
+        notes.begin_record();
+        Members {
+            tree,
+            slots,
+            notes: Some(notes),
+        }
     }
 }
 
@@ -114,15 +144,20 @@ impl<'a> Visitor<'a> for Members<'_, '_, 'a> {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<(), A::Error> {
         let mut expected = 0;
-        while let Some(child) = map.next_key_seed(MemberName {
+        while let Some(found) = map.next_key_seed(MemberName {
             tree: self.tree,
             expected: &mut expected,
+            notes: self.notes.as_deref_mut(),
         })? {
-            match child {
-                None => map.next_value::<IgnoredAny>().map(|_| ())?,
-                Some(child) => {
+            match (found, &mut self.notes) {
+                (Found::Unmapped(place), Some(notes)) => {
+                    let raw: &'a RawValue = map.next_value()?;
+                    notes.add(place, raw.get());
+                }
+                (Found::Unmapped(_) | Found::Nothing, _) => map.next_value::<IgnoredAny>().map(|_| ())?,
+                (Found::Child(child), _) => {
                     let raw: &'a RawValue = map.next_value()?;
                     child.take(raw.get(), self.slots).map_err(A::Error::custom)?;
                 }
@@ -137,23 +172,43 @@ impl<'a> Visitor<'a> for Members<'_, '_, 'a> {
 struct MemberName<'t, 'e> {
     tree: &'t Tree,
     expected: &'e mut usize,
+    notes: Option<&'e mut Notes>,
+}
+
+/// What a member's name leads to.
+enum Found<'t> {
+    Child(&'t Tree),
+    /// The place among the unmapped members.
+    Unmapped(usize),
+    Nothing,
 }
 
 impl<'t> MemberName<'t, '_> {
     #[inline]
-    fn find(self, name: &str) -> Option<&'t Tree> {
-        let members = &self.tree.members;
+    fn find(self, name: &str) -> Found<'t> {
+        let unmapped = |notes: &mut Notes| notes.place(name).map_or(Found::Nothing, Found::Unmapped);
+        match self.tree.child_after(name, self.expected) {
+            Some(child) => Found::Child(child),
+            None => self.notes.map_or(Found::Nothing, unmapped),
+        }
+    }
+}
+
+impl Tree {
+    #[inline]
+    fn child_after(&self, name: &str, expected: &mut usize) -> Option<&Tree> {
+        let members = &self.members;
         let is_named = |at: &usize| members.get(*at).is_some_and(|(known, _)| known == name);
-        let at = Some(*self.expected)
+        let at = Some(*expected)
             .filter(is_named)
             .or_else(|| (0..members.len()).find(|at| is_named(at)))?;
-        *self.expected = at + 1;
+        *expected = at + 1;
         Some(&members[at].1)
     }
 }
 
 impl<'t, 'a> DeserializeSeed<'a> for MemberName<'t, '_> {
-    type Value = Option<&'t Tree>;
+    type Value = Found<'t>;
 
     #[inline]
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -162,7 +217,7 @@ impl<'t, 'a> DeserializeSeed<'a> for MemberName<'t, '_> {
 }
 
 impl<'t> Visitor<'_> for MemberName<'t, '_> {
-    type Value = Option<&'t Tree>;
+    type Value = Found<'t>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member name")

@@ -102,7 +102,9 @@ pub(super) fn hint(error: &HttpError) -> Option<&'static str> {
             ..
         } => "Check that the remote speaks TLS 1.2 or 1.3 on this port.",
         Tls { .. } => "The remote's certificate must be mended; verification cannot be turned off.",
-        Timeout { .. } => "The setting timeouts.request allows more time; a smaller page_size needs less.",
+        Timeout { .. } => {
+            "The setting timeouts.request (timeouts.probe in a first look) allows more time; a smaller page_size needs less."
+        }
         Status { status, .. } => return super::status::hint(*status),
         NotAPage { .. } => "Check path and params: a page is answered with status 200.",
         Redirected { .. } => {
@@ -142,7 +144,7 @@ pub(super) fn hint(error: &HttpError) -> Option<&'static str> {
         TooManyPages { .. } => "Raise limits.pages, or make page_size larger.",
         BadHeader { .. } => "Header names are tokens, and values are printable ASCII without line breaks.",
         NoThread => "The operating system's limit on threads or memory was reached.",
-        Broken { .. } => "It is tried again by itself; where it lasts, look at the remote and what lies between.",
+        Broken { .. } => "A job tries again by itself; where it lasts, look at the remote and what lies between.",
         Panicked { .. } => return None,
     };
     Some(text)

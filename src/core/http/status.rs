@@ -63,7 +63,7 @@ pub(super) fn hint(status: u16) -> Option<&'static str> {
             "Check path, params and pagination against the API's documentation."
         }
         408 | 425 | 500..=599 => {
-            "The fault is the remote's: it is tried again by itself, and whoever runs the remote can mend it."
+            "The fault is the remote's: a job tries again by itself, and whoever runs the remote can mend it."
         }
         429 => "Lower requests_per_second or max_concurrency of the connection.",
         _ => return None,

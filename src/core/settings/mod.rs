@@ -78,6 +78,7 @@ pub struct Settings {
     pub on_missing_is_given: bool,
     /// Rows are removed only when their absence is confirmed; default true.
     pub confirm_deletes: bool,
+    pub on_new_field: OnNewField,
     pub on_bad_record: OnBadRecord,
     /// Rejects of one read; one more ends the run. Default 1000.
     pub max_rejects: u64,
@@ -119,6 +120,17 @@ pub enum OnMissing {
     Keep,
 }
 
+/// What becomes of a member that no column takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnNewField {
+    /// It is told in sync_drift and left out.
+    Ignore,
+    /// The target gets a column for it.
+    AddColumn,
+    /// The run ends before the page that has it.
+    Fail,
+}
+
 /// What becomes of a record that cannot become a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnBadRecord {
@@ -141,7 +153,6 @@ impl Settings {
     /// Reads a settings document: the text of a JSON object.
     pub fn parse(document: &str) -> Result<Settings, ConfigError> {
         let given = Object::document(document, &keys::SETTINGS)?;
-        fixed_words(&given)?;
         let page_size = page_size(&given)?;
         let records = match given.get("records") {
             Some(field) => field.records_query()?,
@@ -194,6 +205,7 @@ impl Settings {
             on_missing,
             on_missing_is_given: given.get("on_missing").is_some(),
             confirm_deletes: given.get("confirm_deletes").map_or(Ok(true), |field| field.truth())?,
+            on_new_field: on_new_field(&given)?,
             on_bad_record: on_bad_record(&given)?,
             max_rejects: match given.get("max_rejects") {
                 Some(field) => field.whole(0..=MOST_REJECTS)?,
@@ -286,12 +298,6 @@ fn root() -> SingularQuery {
     SingularQuery { steps: Vec::new() }
 }
 
-/// Settings of which this release knows one word only: checked, not kept.
-fn fixed_words(given: &Object<'_>) -> Result<(), ConfigError> {
-    given.choice("on_new_field", &[("ignore", ())], &["add_column", "fail"])?;
-    Ok(())
-}
-
 fn page_size(given: &Object<'_>) -> Result<Option<u64>, ConfigError> {
     let given = given.get("page_size");
     given.map(|field| field.whole(1..=1_000_000)).transpose()
@@ -304,6 +310,15 @@ fn on_empty(given: &Object<'_>) -> Result<OnEmpty, ConfigError> {
         ("accept", OnEmpty::Accept),
     ];
     Ok(given.choice("on_empty", &words, &[])?.unwrap_or(OnEmpty::RollBack))
+}
+
+fn on_new_field(given: &Object<'_>) -> Result<OnNewField, ConfigError> {
+    let words = [
+        ("ignore", OnNewField::Ignore),
+        ("add_column", OnNewField::AddColumn),
+        ("fail", OnNewField::Fail),
+    ];
+    Ok(given.choice("on_new_field", &words, &[])?.unwrap_or(OnNewField::Ignore))
 }
 
 fn on_missing(given: &Object<'_>) -> Result<OnMissing, ConfigError> {

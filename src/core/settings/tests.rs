@@ -36,6 +36,7 @@ fn an_empty_document_has_the_defaults_of_the_design() {
     assert_eq!(defaults.on_empty, OnEmpty::RollBack);
     assert_eq!(defaults.max_shrink, 0.5);
     assert_eq!(defaults.on_missing, OnMissing::Delete);
+    assert_eq!(defaults.on_new_field, OnNewField::Ignore);
     assert!(defaults.confirm_deletes);
     assert_eq!(defaults.retry.request_attempts, 12);
     assert_eq!(defaults.retry.request_cap, Duration::from_secs(5));
@@ -156,7 +157,6 @@ fn what_the_design_has_and_this_release_has_not_is_named() {
         r#"{"turn": {"pages": 1}}"#,
         r#"{"depends_on": ["x"]}"#,
         r#"{"run_when": "x"}"#,
-        r#"{"on_new_field": "add_column"}"#,
     ] {
         let error = refused(document);
         assert_eq!(error.sqlstate(), "0A000", "{document}: {error}");
@@ -588,6 +588,17 @@ proptest! {
             prop_assert!(error.hint().is_some(), "{}", error);
         }
     }
+}
+
+#[test]
+fn a_new_field_is_ignored_added_or_an_error() {
+    let read = |word: &str| settings(&format!(r#"{{"on_new_field": "{word}"}}"#)).on_new_field;
+    assert_eq!(read("ignore"), OnNewField::Ignore);
+    assert_eq!(read("add_column"), OnNewField::AddColumn);
+    assert_eq!(read("fail"), OnNewField::Fail);
+    let error = refused(r#"{"on_new_field": "add"}"#);
+    assert_eq!(error.sqlstate(), "22023");
+    assert!(told(&error).contains("add_column"), "{}", told(&error));
 }
 
 #[test]

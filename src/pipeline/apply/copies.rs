@@ -4,7 +4,7 @@
 //! columns. Rows that the copy does not have are removed only where the job has brought them. What is written here has
 //! undo sets as any other batch has.
 
-use super::shape::{lock_same, refuse_kind, target_text};
+use super::shape::{lock_same, target_text};
 use super::{Applier, KeepUndo, Outcome, Statements, Values};
 use crate::pg::relation::Target;
 use crate::pg::rowset::{Field, Rowset, RowsetWriter};
@@ -151,7 +151,7 @@ pub struct OwnKeys<'a> {
 impl Applier {
     /// An applier of rows whose fields are texts. What an INSERT may be given is not refused here.
     fn of_texts(target: &Target, columns: Vec<String>, key: &[String]) -> Result<Applier> {
-        refuse_kind(target)?;
+        target.expect_table()?;
         let text = target_text(target, columns, key)?;
         let field = |(i, name): (usize, &String), prefix: &str| {
             let column = target.expect_column(name)?;

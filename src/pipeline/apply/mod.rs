@@ -26,7 +26,7 @@ use crate::pg::copy::copy_rows;
 use crate::pg::relation::Target;
 use crate::pg::rowset::{Field, Rowset, RowsetWriter};
 use crate::pg::statement::{Pinned, Planning, Session, Statement, session};
-use shape::{lock_same, refuse_columns, refuse_kind, target_text};
+use shape::{lock_same, refuse_columns, target_text};
 use sluice_core::data::{DecodedPage, Mapping, fields, key_fields, split_keys, split_rows};
 use sluice_core::error::{Result, TargetError};
 use sluice_core::sql_text::{CHANGED, FOUND, GONE, INCOMING, Locking, TargetText};
@@ -137,7 +137,7 @@ impl Applier {
     /// Fails where the target cannot take what the mapping gives: not a table, unknown, generated or always-identity
     /// columns, no unique index on a key that is not empty.
     pub fn new(target: &Target, mapping: &Mapping) -> Result<Applier> {
-        refuse_kind(target)?;
+        target.expect_table()?;
         let mapped: Vec<String> = mapping.columns.iter().map(|c| c.name.clone()).collect();
         let key: Vec<String> = mapping.key.iter().map(|&i| mapped[i].clone()).collect();
         refuse_columns(target, &mapped, &key)?;

@@ -18,17 +18,6 @@ pub(super) fn lock_same(target: &Target, fingerprint: &str) -> Result<()> {
     refuse_row_security(&now)
 }
 
-pub(super) fn refuse_kind(target: &Target) -> Result<()> {
-    match target.kind {
-        RelationKind::Table | RelationKind::Partitioned => Ok(()),
-        RelationKind::Other(kind) => Err(TargetError::NotATable {
-            table: target.full_name(),
-            kind,
-        }
-        .into()),
-    }
-}
-
 pub(super) fn refuse_columns(target: &Target, mapped: &[String], key: &[String]) -> Result<()> {
     for name in mapped {
         let column = target.expect_column(name)?;

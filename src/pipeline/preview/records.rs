@@ -56,7 +56,7 @@ pub fn records(question: &Question, wanted: &Wanted) -> Result<Vec<Previewed>> {
     };
     let text = body.locate(&settings.records, &[])?.text;
     let shown = match wanted.target {
-        Some(target) => of_target(target, settings, text)?,
+        Some(target) => of_target(target, settings, wanted.key, text)?,
         None => columns::planned(settings, text)?.into_iter().map(of_planned).collect(),
     };
     let key = positions(&shown, wanted.key)?;
@@ -94,8 +94,8 @@ impl Shown {
 }
 
 /// The target's columns that a job would fill.
-fn of_target(target: &Target, settings: &Settings, text: &str) -> Result<Vec<Shown>> {
-    let (candidates, given) = plan::candidates(target, settings, &Task::Sync)?;
+fn of_target(target: &Target, settings: &Settings, key: &[String], text: &str) -> Result<Vec<Shown>> {
+    let (candidates, given) = plan::candidates(target, settings, &Task::Sync, key)?;
     let members = if given { Vec::new() } else { data::members(text)? };
     let used = candidates
         .into_iter()
@@ -110,7 +110,7 @@ fn of_target(target: &Target, settings: &Settings, text: &str) -> Result<Vec<Sho
             column: Column {
                 name,
                 query,
-                ty: ColumnType::from_type_oid(column.type_oid.to_u32()),
+                ty: column.encoding(),
                 default,
             },
             ty: type_name::base(declared),

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use sluice_core::data::{self, Column, ColumnType, DataError, Mapping, Misfit, SingularQuery, Step};
 use std::collections::BTreeMap;
 
-const TYPES: [ColumnType; 15] = [
+const TYPES: [ColumnType; 16] = [
     ColumnType::Bool,
     ColumnType::Int2,
     ColumnType::Int4,
@@ -24,6 +24,7 @@ const TYPES: [ColumnType; 15] = [
     ColumnType::Timestamp,
     ColumnType::Date,
     ColumnType::Uuid,
+    ColumnType::Array,
     ColumnType::Other,
 ];
 
@@ -92,6 +93,8 @@ pub fn check_field(ty: ColumnType, raw: Option<&str>, field: Option<&[u8]>) {
         ColumnType::Float8 => check_float(f64::from_be_bytes(sized(bytes)), number(), raw),
         ColumnType::Numeric => check_numeric(bytes, number(), raw),
         ColumnType::Text | ColumnType::Other => assert_eq!(bytes, text.as_bytes()),
+        ColumnType::Array if raw.starts_with('[') => check_array(raw, bytes),
+        ColumnType::Array => assert_eq!(bytes, text.as_bytes()),
         ColumnType::Json => assert_eq!(bytes, raw.as_bytes()),
         ColumnType::Jsonb => assert_eq!((bytes[0], &bytes[1..]), (1, raw.as_bytes())),
         ColumnType::Timestamptz | ColumnType::Timestamp => times::check_micros(&text, i64::from_be_bytes(sized(bytes))),
@@ -102,6 +105,12 @@ pub fn check_field(ty: ColumnType, raw: Option<&str>, field: Option<&[u8]>) {
             assert!(digits.to_ascii_lowercase().ends_with(&shown), "{raw}");
         }
     }
+}
+
+/// An array stands in braces.
+fn check_array(raw: &str, bytes: &[u8]) {
+    let (first, last) = (bytes.first().copied(), bytes.last().copied());
+    assert_eq!((first, last), (Some(0x7b), Some(0x7d)), "{raw}");
 }
 
 /// What may on no account be refused.

@@ -2,7 +2,7 @@
 //! shifting of the decimal point.
 
 use crate::data::Misfit;
-use crate::data::numeric::write;
+use crate::data::numeric::{shorten, write};
 use proptest::prelude::*;
 
 /// Reads the binary form into a plain text such as `-12.50`.
@@ -81,6 +81,17 @@ proptest! {
         let text = format!("{sign}{whole}{point}{fraction}{power}");
         let expected = expected(negative, &whole, &fraction, exponent.unwrap_or(0));
         prop_assert_eq!(decoded(&encoded(&text)), expected, "{}", text);
+    }
+
+    #[test]
+    fn the_short_form_is_the_same_number_without_zeros_at_its_end(whole in "0|[1-9][0-9]{0,11}", fraction in "[0-9]{0,9}0{0,9}") {
+        let point = if fraction.is_empty() { "" } else { "." };
+        let text = format!("{whole}{point}{fraction}");
+        let mut number = encoded(&text);
+        shorten(&mut number);
+        let kept = if fraction.is_empty() { &text } else { text.trim_end_matches('0').trim_end_matches('.') };
+        prop_assert_eq!(decoded(&number), kept);
+        prop_assert_eq!(number, encoded(kept));
     }
 
     #[test]

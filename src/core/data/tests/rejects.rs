@@ -4,6 +4,7 @@ use super::documents::string;
 use super::mapping;
 use crate::data::ColumnType::*;
 use crate::data::{DataError, JsonKind, Mapping, Misfit, decode, sift, split_keys, split_rows};
+use crate::error::Explain;
 use proptest::prelude::*;
 
 /// Key `id`, a number; `stock`, a small number; `name`, a text.
@@ -89,6 +90,48 @@ fn numbers_out_of_range_reject_their_records() {
         rejects.iter().map(|r| (r.0, r.1.clone())).collect::<Vec<_>>(),
         [(1, key(1)), (2, None), (3, key(3))]
     );
+}
+
+/// F-R10: however a number is written, it is one key: of a row, of a rejected record and of a tombstone.
+#[test]
+fn a_numeric_key_is_the_same_in_every_spelling() {
+    let mapping = mapping(&[("id", Numeric), ("stock", Int2)], &[0]);
+    let keys = |text: &str| sift(text, &mapping).expect("a page").all_keys().into_owned();
+    for (plain, others) in [
+        ("1", ["1.0", "1.000000", "10e-1", "\"1.00\""]),
+        ("120.5", ["120.50", "1205e-1", "1.205e2", "120.50000000"]),
+        ("0", ["0.0", "-0", "0e5", "0.00000"]),
+    ] {
+        let expected = keys(&format!("[{{\"id\": {plain}}}]"));
+        for other in others {
+            assert_eq!(keys(&format!("[{{\"id\": {other}}}]")), expected, "{other}");
+            assert_eq!(
+                keys(&format!("[{{\"id\": {other}, \"stock\": \"many\"}}]")),
+                expected,
+                "{other}, rejected"
+            );
+        }
+    }
+    assert_ne!(keys(r#"[{"id": 1.5}]"#), keys(r#"[{"id": 1.05}]"#));
+}
+
+/// A hint names a type that takes the value.
+#[test]
+fn what_no_text_can_hold_is_sent_to_a_column_that_can() {
+    for value in ["a\\u0000b", "a\\ud800b"] {
+        let text = format!("[{{\"id\": 1, \"name\": \"{value}\"}}]");
+        let hint = sift(&text, &goods()).expect("a page").rejects[0]
+            .error
+            .hint()
+            .expect("a hint");
+        assert!(hint.contains("type json") && !hint.contains("text takes any"), "{hint}");
+        assert!(
+            sift(&text, &mapping(&[("id", Int8), ("name", Json)], &[0]))
+                .expect("a page")
+                .rejects
+                .is_empty()
+        );
+    }
 }
 
 #[test]

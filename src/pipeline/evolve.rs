@@ -1,0 +1,147 @@
+//! Columns for members that had none: found in the target or added to it, in the transaction of the first row that needs
+//! them. Columns are only ever added, and may be NULL.
+
+use super::batch::current_target;
+use super::new_fields::Wanted;
+use super::plan::{self, Plan, Task};
+use super::read::{self, MappingParts};
+use crate::pg::relation::Target;
+use crate::pg::{failpoint, spi};
+use crate::store::{drift, state};
+use sluice_core::Result;
+use sluice_core::data::{self, InferredType, Mapping, SingularQuery, Step, column_name};
+use sluice_core::drift::field;
+use sluice_core::settings::OnNewField;
+use sluice_core::sql_text::quote;
+use sluice_core::target::MOST_COLUMNS;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// The job as it is with the new columns.
+pub struct Evolved {
+    pub plan: Plan,
+    pub mapping: Arc<Mapping>,
+}
+
+/// Gives members their columns, as the run-as role. What is told of them must be written down already. None: none of
+/// them can have one.
+pub fn evolve(plan: &Plan, mapping: &Mapping, wanted: &[Wanted], run: i64) -> Result<Option<Evolved>> {
+    let target = current_target(plan)?;
+    let mut found = Found::new(plan, &target, mapping, wanted);
+    found.keep_to_the_limit(room(&target)?);
+    found.alter(&target)?;
+    failpoint::hit("evolve.altered");
+    let job = plan.job.id;
+    for (member, _, column, note) in &found.columns {
+        let note = note.replace("{run}", &run.to_string());
+        drift::set_column(job, &field(&SingularQuery::member(member)), column.as_deref(), &note)?;
+    }
+    let columns: Vec<&String> = found
+        .columns
+        .iter()
+        .filter_map(|(_, _, column, _)| column.as_ref())
+        .collect();
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let plan = plan::load(job, &Task::Sync)?;
+    let is_used = |name: &str| mapping.columns.iter().any(|c| c.name == name) || columns.iter().any(|c| *c == name);
+    let mapping = MappingParts::of(&plan)
+        .mapping(is_used)
+        .ok_or(data::DataError::NoColumns)?;
+    if !plan.columns_given {
+        let names: Vec<String> = mapping.columns.iter().map(|c| c.name.clone()).collect();
+        state::set_mapped(job, &names, &plan.target.fingerprint())?;
+    }
+    // The read goes on under the definition that it has now.
+    state::set_definition(job, &read::definition(&plan))?;
+    let mapping = Arc::new(mapping);
+    Ok(Some(Evolved { plan, mapping }))
+}
+
+/// Gives the members that wait for it their columns, where a stored read is published.
+pub fn evolve_stored(plan: &Plan, mapping: &Mapping, generation: i64, run: i64) -> Result<Option<Evolved>> {
+    let member = |query: SingularQuery| match query.steps.into_iter().next() {
+        Some(Step::Member(name)) => Some(name),
+        _ => None,
+    };
+    let waiting = drift::waiting(plan.job.id, generation)?.into_iter();
+    let wanted: Vec<Wanted> = waiting
+        .filter_map(|(place, ty)| {
+            Some(Wanted {
+                member: member(place)?,
+                ty,
+            })
+        })
+        .collect();
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    evolve(plan, mapping, &wanted, run)
+}
+
+/// The columns that the target can still get.
+fn room(target: &Target) -> Result<usize> {
+    let sql = "SELECT count(*) FROM pg_catalog.pg_attribute AS a \
+               WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.>) 0";
+    let used = spi::value::<i64>(sql, &[target.oid.into()])?.unwrap_or(0);
+    Ok(MOST_COLUMNS.saturating_sub(usize::try_from(used).unwrap_or(0)))
+}
+
+/// What each member gets: the type of a column that is to be added (None: it is there), its name, and what is noted.
+struct Found {
+    columns: Vec<(String, Option<InferredType>, Option<String>, &'static str)>,
+}
+
+impl Found {
+    fn new(plan: &Plan, target: &Target, mapping: &Mapping, wanted: &[Wanted]) -> Found {
+        let mut taken: HashSet<String> = target.columns.iter().map(|c| c.name.clone()).collect();
+        let is_mapped = |name: &str| mapping.columns.iter().any(|c| c.name == name);
+        let mut columns = Vec::new();
+        for Wanted { member, ty } in wanted {
+            let own = target.column(member).filter(|c| !c.generated && !c.identity_always);
+            if !plan.columns_given && own.is_some() && !is_mapped(member) {
+                columns.push((
+                    member.clone(),
+                    None,
+                    Some(member.clone()),
+                    "goes into the column of its name since run {run}",
+                ));
+                continue;
+            }
+            if plan.settings.on_new_field != OnNewField::AddColumn {
+                columns.push((member.clone(), None, None, "left out: its column is no longer there"));
+                continue;
+            }
+            let name = column_name(member, |name| taken.contains(name));
+            taken.insert(name.clone());
+            columns.push((member.clone(), Some(*ty), Some(name), "column added by run {run}"));
+        }
+        Found { columns }
+    }
+
+    /// Those for which the target has no room are told of, and left out.
+    fn keep_to_the_limit(&mut self, room: usize) {
+        let added = self.columns.iter_mut().filter(|(_, ty, ..)| ty.is_some());
+        for (_, ty, name, note) in added.skip(room) {
+            (*ty, *name) = (None, None);
+            *note = "left out: the target has no room for another column";
+        }
+    }
+
+    fn alter(&self, target: &Target) -> Result<()> {
+        let added = self
+            .columns
+            .iter()
+            .filter_map(|(_, ty, name, _)| Some((name.as_ref()?, (*ty)?)));
+        // Another session may have added it by now, of whatever type: it is filled, or the batch is refused, as any column.
+        let clause =
+            |(name, ty): (&String, InferredType)| format!("ADD COLUMN IF NOT EXISTS {} {}", quote(name), ty.sql());
+        let clauses: Vec<String> = added.map(clause).collect();
+        if clauses.is_empty() {
+            return Ok(());
+        }
+        let sql = format!("ALTER TABLE {} {}", target.sql_name(), clauses.join(", "));
+        spi::execute(&sql, &[]).map(drop)
+    }
+}

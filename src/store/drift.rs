@@ -1,0 +1,107 @@
+//! `sluice._shape` and `sluice._drift`: what a job's records have looked like, and what has changed.
+
+use super::{execute, row, rows};
+use crate::pg::catalog::storable;
+use crate::pg::clock::Timestamp;
+use pgrx::datum::TimestampWithTimeZone;
+use sluice_core::Result;
+use sluice_core::data::{InferredType, SingularQuery};
+use sluice_core::drift::{Drift, DriftKind, Shape};
+
+/// What is told of one field, as it is written.
+pub struct Entry {
+    pub told: Drift,
+    pub place: String,
+    /// The type of the column that it is to have.
+    pub ty: Option<InferredType>,
+}
+
+/// The shape that was taken under this setting "columns"; None where there is none.
+pub fn shape(job: i64, columns: &str) -> Result<Option<Shape>> {
+    let sql = "SELECT shape::text FROM sluice._shape WHERE job_id = $1 AND columns = $2";
+    let text = row(sql, &[job.into(), columns.into()], |r| r.need::<String>(1))?;
+    // A shape of another release is taken anew.
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+pub fn keep_shape(job: i64, columns: &str, shape: &Shape) -> Result<()> {
+    let sql = "INSERT INTO sluice._shape (job_id, columns, shape) VALUES ($1, $2, $3::jsonb) \
+               ON CONFLICT (job_id) DO UPDATE SET columns = excluded.columns, shape = excluded.shape";
+    let text = serde_json::to_string(shape).expect("a shape is names and numbers");
+    // Escapes of JSON where the encoding is not UTF8.
+    let text = storable(text);
+    execute(sql, &[job.into(), columns.into(), text.into()]).map(drop)
+}
+
+/// What has been told so far: kind, field, and the type of the column that it waits for in this read.
+pub fn told(job: i64, generation: i64) -> Result<Vec<(String, String, Option<InferredType>)>> {
+    let sql = "SELECT kind, field, CASE WHEN generation = $2 THEN column_type END FROM sluice._drift WHERE job_id = $1";
+    rows(sql, &[job.into(), generation.into()], |r| {
+        Ok((r.need(1)?, r.need(2)?, type_of(r.get(3)?)))
+    })
+}
+
+fn type_of(name: Option<String>) -> Option<InferredType> {
+    name.as_deref().and_then(InferredType::of_sql)
+}
+
+/// Tells, or counts on. Each kind and field at most once in `entries`.
+pub fn record(job: i64, generation: i64, now: Timestamp, entries: &[Entry]) -> Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let sql = include_str!("../../sql/query/record_drift.sql");
+    let text = |of: fn(&Entry) -> String| -> Vec<String> { entries.iter().map(of).collect() };
+    let option = |of: fn(&Entry) -> Option<String>| -> Vec<Option<String>> { entries.iter().map(of).collect() };
+    let counts: Vec<i64> = entries
+        .iter()
+        .map(|e| i64::try_from(e.told.count).unwrap_or(i64::MAX))
+        .collect();
+    let args = [
+        job.into(),
+        generation.into(),
+        TimestampWithTimeZone::from(now).into(),
+        text(|e| storable(e.told.field.clone())).into(),
+        text(|e| e.told.kind.as_str().into()).into(),
+        text(|e| storable(e.place.clone())).into(),
+        text(|e| e.told.sample.as_str().into()).into(),
+        counts.into(),
+        option(|e| e.ty.map(|ty| ty.sql().into())).into(),
+        option(|e| e.told.note.clone()).into(),
+    ];
+    execute(sql, &args).map(drop)
+}
+
+/// The members that runs gave a column: where each is in a record, and the column.
+pub fn with_columns(job: i64) -> Result<Vec<(SingularQuery, String)>> {
+    let sql = "SELECT place, column_name FROM sluice._drift \
+               WHERE job_id = $1 AND column_name IS NOT NULL ORDER BY first_seen_at, field";
+    let found = rows(sql, &[job.into()], |r| Ok((r.need::<String>(1)?, r.need::<String>(2)?)))?;
+    let parsed = found
+        .into_iter()
+        .map(|(place, column)| (SingularQuery::parse(&place), column));
+    Ok(parsed
+        .filter_map(|(place, column)| Some((place.ok()?, column)))
+        .collect())
+}
+
+/// The members of a read that wait for a column, with the type that takes its values.
+pub fn waiting(job: i64, generation: i64) -> Result<Vec<(SingularQuery, InferredType)>> {
+    let sql = "SELECT place, column_type FROM sluice._drift WHERE job_id = $1 AND generation = $2 \
+               AND column_name IS NULL AND column_type IS NOT NULL ORDER BY first_seen_at, field";
+    let found = rows(sql, &[job.into(), generation.into()], |r| {
+        Ok((r.need::<String>(1)?, type_of(r.get(2)?)))
+    })?;
+    let parsed = found.into_iter().map(|(place, ty)| (SingularQuery::parse(&place), ty));
+    Ok(parsed.filter_map(|(place, ty)| Some((place.ok()?, ty?))).collect())
+}
+
+/// The member has a column now; None: it cannot have one, which the note says.
+pub fn set_column(job: i64, field: &str, column: Option<&str>, note: &str) -> Result<()> {
+    let sql = "UPDATE sluice._drift SET column_name = $4, note = $5, column_type = CASE WHEN $4 IS NOT NULL THEN column_type END \
+               WHERE job_id = $1 AND field = $2 AND kind = $3";
+    let kind = DriftKind::NewField.as_str();
+    let field = storable(field.into());
+    let args = [job.into(), field.into(), kind.into(), column.into(), note.into()];
+    execute(sql, &args).map(drop)
+}
