@@ -31,6 +31,20 @@ fn each_page_is_asked_for_once_and_none_past_a_declared_total() {
     }
 }
 
+/// F-R23: pages of one record each are committed by time and bytes, not page by page.
+#[test]
+fn a_thousand_tiny_pages_are_committed_in_a_few_transactions() {
+    let settings = r#"{"records": "$.data", "page_size": 1, "concurrency": 32,
+        "pagination": {"type": "page", "size_param": "per_page", "total": "$.meta.total"}}"#;
+    let mut shop = Shop::with_job(1_000, settings);
+    shop.sync();
+    shop.assert_equal();
+    assert_eq!(shop.run("pages"), "1000");
+    // Rows of the ledger that came in one commit have one transaction id.
+    let commits = shop.db.number("SELECT count(DISTINCT xmin::text) FROM sluice._page");
+    assert!(commits <= 50, "{commits} commits");
+}
+
 #[test]
 fn one_request_is_sent_until_the_first_answer_and_many_after_it() {
     let mut shop = Shop::with_job(3_000, PAGES_WITHOUT_TOTAL);
