@@ -12,8 +12,9 @@ CREATE TABLE sluice._job (
     target_oid      oid NOT NULL,
     target_schema   text NOT NULL,
     target_table    text NOT NULL,
-    mode            text NOT NULL CHECK (mode IN ('replace', 'upsert')),
-    key             text[] NOT NULL,
+    mode            text NOT NULL CHECK (mode IN ('replace', 'upsert', 'append')),
+    -- Empty: rows are appended without a look for those that are there.
+    key             text[] NOT NULL CHECK (key <> '{}' OR mode = 'append'),
     schedule        text NOT NULL,
     -- NULL: manual.
     run_every       interval CHECK (run_every > interval '0'),

@@ -1,13 +1,14 @@
 //! Defining jobs: create, alter, drop, pause, resume.
 
 use super::connections::no_usage;
-use super::target::{Found, Wish, check_key, find_or_create, may_become_owner, warn_of_others};
+use super::target::{Found, Wish, check_key, find_or_create, may_become_owner, usual_key, warn_of_others};
 use super::{caller_name, given, here, operable_job, own_job, require_server, wake};
+use crate::pg::relation::Target;
 use crate::pg::report::or_raise;
 use crate::pg::{catalog, identity, query, relation, shmem, spi};
 use crate::store::connection::{self, Server};
 use crate::store::job::{self, Job};
-use crate::store::{drift, role, run, state};
+use crate::store::{drift, function, role, run, state};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
@@ -40,12 +41,12 @@ fn create_job(
             job: given("name", name)?,
             connection: given("connection", connection)?,
             path: given("path", path)?,
+            mode: Mode::parse(given("mode", mode)?)?,
             target,
             key: key.map(named_columns).transpose()?,
             document: &document,
         };
         let words = Words {
-            mode: given("mode", mode)?,
             schedule: given("schedule", schedule)?,
             priority: given("priority", priority)?,
         };
@@ -61,7 +62,6 @@ fn named_columns(key: Vec<Option<String>>) -> Result<Vec<String>> {
 
 /// The arguments that are words of a fixed list.
 struct Words<'a> {
-    mode: &'a str,
     schedule: &'a str,
     priority: &'a str,
 }
@@ -70,12 +70,11 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
     require_server()?;
     JobName::parse(wish.job)?;
     JobPath::parse(wish.path)?;
-    let mode = Mode::parse(words.mode)?;
     let priority = Priority::parse(words.priority)?;
     let schedule = Schedule::parse(words.schedule)?;
     let settings = Settings::parse(wish.document)?;
     check_parents(wish.path, &settings)?;
-    settings.check_mode(mode)?;
+    settings.check_mode(wish.mode)?;
     if job::exists(wish.job)? {
         return Err(CallError::JobExists { name: wish.job.into() }.into());
     }
@@ -98,7 +97,7 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
         target: found.target.oid,
         target_schema: found.target.schema.clone(),
         target_table: found.target.name.clone(),
-        mode: mode.as_str().into(),
+        mode: wish.mode.as_str().into(),
         key: found.key.clone(),
         schedule: words.schedule.trim().into(),
         every: seconds(schedule),
@@ -110,6 +109,7 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
         pause_reason: None,
         armed: Some(here()),
     };
+    check_function(&settings, &found.target)?;
     let id = job::insert(&new, &caller_name()?)?;
     if found.created {
         // Every member of the first page has a column: what comes later is new.
@@ -118,8 +118,17 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
     }
     wake();
     tell(&new, &found)?;
+    tell_of_repeats(&new, &settings);
     warn_of_others(&new, &found.target)?;
     Ok(id)
+}
+
+/// Refuses an `after_publish` that the target's owner cannot call.
+fn check_function(settings: &Settings, target: &Target) -> Result<()> {
+    match &settings.after_publish {
+        Some(name) => function::callable(name, target.owner).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// Checks that the query of parents is one SELECT that gives what path, parameters and columns take from it.
@@ -168,6 +177,17 @@ fn tell(job: &Job, found: &Found) -> Result<()> {
         ),
     );
     Ok(())
+}
+
+/// Tells where each run will append what is there already.
+fn tell_of_repeats(job: &Job, settings: &Settings) {
+    if job.mode == Mode::Append.as_str() && job.key.is_empty() && settings.cursor.is_none() {
+        crate::pg::report::tell(
+            format!("each run of job \"{}\" appends the whole collection again", job.name),
+            "Give a key, so that rows which are there are skipped, or a cursor, so that only what is new is asked for."
+                .into(),
+        );
+    }
 }
 
 /// Changes a job; NULL leaves a part as it is. A change of what is read begins a new read.
@@ -232,6 +252,8 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     if let Some(key) = &change.key {
         check_key(&target, key)?;
         job.key.clone_from(key);
+    } else if job.key.is_empty() && job.mode != Mode::Append.as_str() {
+        job.key = usual_key(&target, Mode::parse(&job.mode)?)?;
     }
     if let Some(priority) = change.priority {
         job.priority = Priority::parse(priority)?.as_str().to_string();
@@ -249,6 +271,9 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     if parsed.on_missing == OnMissing::Mark {
         target.expect_mark()?;
     }
+    if change.settings.is_some() {
+        check_function(&parsed, &target)?;
+    }
     if (change.settings.is_some() || change.connection.is_some())
         && let Some(server) = connection::by_oid(job.server)?
     {
@@ -262,6 +287,7 @@ fn alter(name: &str, change: &Change) -> Result<()> {
         state::forget_cursor(job.id)?;
     }
     if change.mode.is_some() {
+        tell_of_repeats(&job, &parsed);
         warn_of_others(&job, &target)?;
     }
     state::void_skip(job.id)?;

@@ -11,6 +11,7 @@ use crate::store::snapshot::{self, Snapshot};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::{CallError, counted};
+use sluice_core::job::JobFault;
 use sluice_core::run::RunTask;
 
 /// Copies a job's target, with the job's position.
@@ -21,6 +22,7 @@ fn create_snapshot(name: Option<&str>, label: Option<&str>, call: FunctionCallIn
     or_raise(procedure::run(call, "sluice.create_snapshot", |procedure| {
         require_server()?;
         let job = operable_job(given("job", name)?)?;
+        require_key(&job)?;
         let mut wanted = Wanted::new(RunTask::Snapshot, None);
         wanted.label = Some(given("label", label)?.to_owned());
         // A run that is under way comes to its end first: what is copied is whole.
@@ -35,6 +37,17 @@ fn create_snapshot(name: Option<&str>, label: Option<&str>, call: FunctionCallIn
         }
         Ok(())
     }));
+}
+
+/// What is appended without a key cannot be told apart, and so not be put back.
+fn require_key(job: &Job) -> Result<()> {
+    match job.key.is_empty() {
+        true => Err(JobFault::TableWithoutKey {
+            table: format!("{}.{}", job.target_schema, job.target_table),
+        }
+        .into()),
+        false => Ok(()),
+    }
 }
 
 /// Makes a job's target equal to a snapshot of it, and pauses the job.

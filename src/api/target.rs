@@ -30,6 +30,7 @@ pub struct Wish<'a> {
     pub job: &'a str,
     pub connection: &'a str,
     pub path: &'a str,
+    pub mode: Mode,
     pub target: Option<&'a str>,
     pub key: Option<Vec<String>>,
     pub document: &'a str,
@@ -73,22 +74,39 @@ fn existing(wish: &Wish, settings: &Settings, oid: Oid) -> Result<Found> {
     }
     let key = match &wish.key {
         Some(key) => key.clone(),
-        None if target.primary_key.is_empty() => {
-            return Err(JobFault::TableWithoutKey {
-                table: target.full_name(),
-            }
-            .into());
-        }
-        None => target.primary_key.clone(),
+        None => usual_key(&target, wish.mode)?,
     };
     may_become_owner(&target)?;
-    check_key(&target, &key)?;
+    if wish.key.is_some() || !key.is_empty() {
+        check_key(&target, &key)?;
+    }
     Ok(Found {
         target,
         key,
         settings: wish.document.to_string(),
         created: false,
     })
+}
+
+/// The key of a job that names none: the table's primary key. Rows that are appended need none, and have none where the
+/// table gives its values itself.
+pub fn usual_key(target: &Target, mode: Mode) -> Result<Vec<String>> {
+    match mode {
+        Mode::Append if gives_key(target)? => Ok(Vec::new()),
+        Mode::Replace | Mode::Upsert if target.primary_key.is_empty() => Err(JobFault::TableWithoutKey {
+            table: target.full_name(),
+        }
+        .into()),
+        _ => Ok(target.primary_key.clone()),
+    }
+}
+
+fn gives_key(target: &Target) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a \
+               WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attname OPERATOR(pg_catalog.=) ANY ($2) \
+               AND (a.atthasdef OR a.attidentity OPERATOR(pg_catalog.<>) ''))";
+    let args = [target.oid.into(), target.primary_key.clone().into()];
+    Ok(spi::value::<bool>(sql, &args)?.unwrap_or(false))
 }
 
 /// Checks that a job of the caller may write to this target.
@@ -148,14 +166,20 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
         }
         .into());
     }
-    let Some(key) = wish.key.clone() else {
-        return Err(JobFault::KeyNeeded {
-            name: wish.job.into(),
-            proposed: proposed_key(located.text, &columns)?,
+    let key = match &wish.key {
+        Some(key) => key.clone(),
+        None if wish.mode == Mode::Append => Vec::new(),
+        None => {
+            return Err(JobFault::KeyNeeded {
+                name: wish.job.into(),
+                proposed: proposed_key(located.text, &columns)?,
+            }
+            .into());
         }
-        .into());
     };
-    sluice_core::job::check_key(&key)?;
+    if wish.key.is_some() {
+        sluice_core::job::check_key(&key)?;
+    }
     if let Some(column) = key.iter().find(|k| !columns.iter().any(|c| c.name == **k)) {
         return Err(JobFault::KeyNotInRecords {
             column: column.clone(),
@@ -262,14 +286,9 @@ fn create_table(name: &TargetName, columns: &[PlannedColumn], key: &[String], se
     let mark = (settings.on_missing == OnMissing::Mark).then(|| format!("{} timestamptz", quote(DELETED_AT)));
     let list: Vec<String> = columns.iter().map(column).chain(mark).collect();
     let keys: Vec<String> = key.iter().map(|k| quote(k)).collect();
-    spi::execute(
-        &format!(
-            "CREATE TABLE {name} ({}, PRIMARY KEY ({}))",
-            list.join(", "),
-            keys.join(", ")
-        ),
-        &[],
-    )?;
+    let primary = (!keys.is_empty()).then(|| format!("PRIMARY KEY ({})", keys.join(", ")));
+    let list: Vec<String> = list.into_iter().chain(primary).collect();
+    spi::execute(&format!("CREATE TABLE {name} ({})", list.join(", ")), &[])?;
     if let Some(owner) = &settings.owner {
         spi::execute(&format!("ALTER TABLE {name} OWNER TO {}", quote(owner)), &[])?;
     }

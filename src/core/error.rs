@@ -11,7 +11,7 @@ use crate::connection::ConnectionFault;
 pub use crate::data::DataError;
 use crate::data::excerpt;
 pub use crate::http::HttpError;
-use crate::job::JobFault;
+use crate::job::{FunctionFault, JobFault};
 use crate::openapi::OpenApiFault;
 pub use crate::target::TargetError;
 use std::fmt;
@@ -55,6 +55,12 @@ pub enum Error {
 impl From<ConnectionFault> for Error {
     fn from(fault: ConnectionFault) -> Error {
         Error::Config(fault.into())
+    }
+}
+
+impl From<FunctionFault> for Error {
+    fn from(fault: FunctionFault) -> Error {
+        Error::Target(fault.into())
     }
 }
 
@@ -216,6 +222,7 @@ impl Error {
         match self {
             Error::Database(e) => &e.sqlstate,
             Error::Call(e) => e.carried_sqlstate().unwrap_or_else(|| e.sqlstate()),
+            Error::Target(e) => e.carried_sqlstate().unwrap_or_else(|| e.sqlstate()),
             other => other.explain().map_or("XX000", Explain::sqlstate),
         }
     }

@@ -301,6 +301,21 @@ impl TargetText {
         format!("{} RETURNING {keys}, {returned}", self.upsert())
     }
 
+    /// Inserts incoming rows whose key no row has, the first of each key.
+    pub fn append(&self) -> String {
+        let keys = columns("", &self.key_names());
+        format!(
+            "{} ORDER BY s.ordinal ON CONFLICT ({keys}) DO NOTHING",
+            self.insert_from(INCOMING)
+        )
+    }
+
+    /// The same; returns the key and the fingerprint of the whole row.
+    pub fn append_returning(&self) -> String {
+        let keys = columns("t.", &self.key_names());
+        format!("{} RETURNING {keys}, {}", self.append(), Self::row_hash("t", &self.all))
+    }
+
     /// Address, key and all columns of the rows about to be deleted, locked.
     pub fn find_gone(&self) -> String {
         let what = format!("o.ctid AS row_id, o.tableoid AS part, {}", self.key_and(&self.all));
@@ -463,6 +478,16 @@ mod tests {
         let filter = target(&["id", "name", "note"], &["id"]).filter();
         let compared = "ROW(o.v1, o.v2)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(s.c2, s.c3)::pg_catalog.record";
         assert!(filter.ends_with(compared), "{filter}");
+    }
+
+    #[test]
+    fn appending_changes_no_row_that_is_there() {
+        let text = target(&["id", "name"], &["id"]);
+        assert!(
+            text.append()
+                .ends_with(r#"AS s ORDER BY s.ordinal ON CONFLICT ("id") DO NOTHING"#)
+        );
+        assert!(text.append_returning().contains(r#"DO NOTHING RETURNING t."id", "#));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::class::Class;
 use crate::data::{InferredType, JsonKind};
 use crate::error::Explain;
 use crate::guard::KeptBack;
+use crate::job::FunctionFault;
 use crate::sql_text::quote;
 
 /// The columns that a table can have, dropped ones included (MaxHeapAttributeNumber).
@@ -34,6 +35,8 @@ pub enum TargetError {
     NothingToMakeItFrom { table: String },
     #[error(transparent)]
     KeptBack(#[from] KeptBack),
+    #[error(transparent)]
+    Function(#[from] FunctionFault),
     #[error("the run would have left target \"{table}\" empty")]
     Emptied { table: String },
     /// The target went away under a run.
@@ -101,10 +104,21 @@ fn relation_kind(kind: char) -> &'static str {
     }
 }
 
+impl TargetError {
+    /// The SQLSTATE that a function of the owner's ended with.
+    pub fn carried_sqlstate(&self) -> Option<&str> {
+        match self {
+            TargetError::Function(fault) => fault.carried_sqlstate(),
+            _ => None,
+        }
+    }
+}
+
 impl Explain for TargetError {
     fn class(&self) -> Class {
         match self {
             TargetError::KeptBack(kept) => kept.class(),
+            TargetError::Function(fault) => fault.class(),
             TargetError::Emptied { .. } => Class::Empty,
             TargetError::RowSecurity { .. }
             | TargetError::NoInsertPrivilege { .. }
@@ -121,6 +135,7 @@ impl Explain for TargetError {
     fn sqlstate(&self) -> &'static str {
         match self {
             TargetError::KeptBack(kept) => kept.sqlstate(),
+            TargetError::Function(fault) => fault.sqlstate(),
             TargetError::Emptied { .. } => "SY003",
             TargetError::Missing { .. } | TargetError::Gone { .. } | TargetError::Dropped { .. } => "42P01",
             TargetError::SuperuserJobsOff { .. } | TargetError::ForeignCode { .. } => "42501",
@@ -144,6 +159,7 @@ impl Explain for TargetError {
     fn detail(&self) -> Option<String> {
         match self {
             TargetError::KeptBack(kept) => kept.detail(),
+            TargetError::Function(fault) => fault.detail(),
             TargetError::Emptied { .. } => {
                 Some("Records came and were written, and no row was left; the rows from before are there again.".into())
             }
@@ -184,6 +200,7 @@ impl Explain for TargetError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             TargetError::KeptBack(kept) => return kept.hint(),
+            TargetError::Function(fault) => return fault.hint(),
             TargetError::Emptied { .. } => "Look at the target's triggers and rules.".into(),
             TargetError::Gone { job, .. } => {
                 format!("Drop the job, SELECT sluice.drop_job('{job}'), and make it again with a target that is there.")

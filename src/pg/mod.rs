@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod clock;
 pub mod copy;
 pub mod failpoint;
+pub mod function;
 pub mod hooks;
 pub mod identity;
 pub mod jsonb;

@@ -193,7 +193,7 @@ impl<'a> Writer<'a> {
         };
         let write = |page: &DecodedPage| match read.copy {
             true => applier.copy(&[page]),
-            false => applier.merge(&[page], KeepUndo::No),
+            false => applier.put(self.plan.mode, &[page], KeepUndo::No),
         };
         let writing = Writing {
             target: &self.plan().target,
@@ -277,12 +277,12 @@ impl<'a> Writer<'a> {
         let (mut outcomes, mut refused) = (Vec::new(), Vec::new());
         let pages: Vec<&DecodedPage> = batch.fresh().map(|(_, fresh)| &fresh.sifted.page).collect();
         if let Some(applier) = shape.applier.filter(|_| read.direct && !pages.is_empty()) {
-            let keep = self.keep_undo(read);
+            let (keep, mode) = (self.keep_undo(read), self.plan.mode);
             match care {
                 Care::Whole if read.copy => outcomes.push(applier.copy(&pages)?),
-                Care::Whole => outcomes.push(applier.merge(&pages, keep)?),
+                Care::Whole => outcomes.push(applier.put(mode, &pages, keep)?),
                 _ => {
-                    let write = |page: &DecodedPage| applier.merge(&[page], keep);
+                    let write = |page: &DecodedPage| applier.put(mode, &[page], keep);
                     (outcomes, refused) = self.sieve(shape, batch, &write)?;
                 }
             }
@@ -368,7 +368,7 @@ impl<'a> Writer<'a> {
     /// a key is among them, since its row may be there.
     fn keep_keys(&self, read: &ReadState, batch: &Batch) -> Result<()> {
         match batch.pages.first() {
-            Some((first, _)) if !read.whole => {
+            Some((first, _)) if !read.whole && !self.plan.job.key.is_empty() => {
                 let at = (read.generation, signed(first.number), self.work.run);
                 let pages: Vec<&Sifted> = batch.fresh().map(|(_, fresh)| &fresh.sifted).collect();
                 brought::keep(self.plan, at, &pages)
@@ -408,7 +408,7 @@ impl<'a> Writer<'a> {
             complete: last,
             total: batch.pages.iter().rev().find_map(|(p, _)| p.total).map(signed),
             total_pages: batch.pages.iter().rev().find_map(|(p, _)| p.total_pages).map(signed),
-            duplicates: duplicates(read, &outcome),
+            duplicates: duplicates(self.plan.mode, read, &outcome),
             tombstones: tombstones(batch),
             reach: self.reach_with(read, batch),
             now: clock::now(),

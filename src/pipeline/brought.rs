@@ -195,6 +195,21 @@ impl<'a> Sources<'a> {
         Ok(own)
     }
 
+    /// Hands out each of the job's own keys, maybe more than once.
+    pub fn each_own(&self, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let of = self.passes(0)?;
+        for number in 0..of {
+            let (own, mut done) = (self.own(number, of)?, Ok(()));
+            self.each(|_, word, key| {
+                if done.is_ok() && word == Word::Comes && own.has(key) {
+                    done = take(key);
+                }
+            })?;
+            done?;
+        }
+        Ok(())
+    }
+
     /// Own keys that a read does not have, each once.
     pub fn gone(&self, own: &Own, pass: &mut Pass, mut take: impl FnMut(&[u8])) -> Result<()> {
         self.each(|_, word, key| {

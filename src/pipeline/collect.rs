@@ -15,6 +15,7 @@ use crate::store::run::Counts;
 use sluice_core::Result;
 use sluice_core::data::{self, Mapping, content_hash_bytes};
 use sluice_core::error::{Error, InternalError};
+use sluice_core::job::Mode;
 use sluice_core::settings::CommitEvery;
 use sluice_fetch::FetchedPage;
 use std::borrow::Cow;
@@ -191,9 +192,9 @@ pub fn counts(batch: &Batch, outcome: &Outcome) -> Counts {
     }
 }
 
-/// In a first load, a row that is there already came earlier in the same read.
-pub fn duplicates(read: &ReadState, outcome: &Outcome) -> i64 {
-    let again = if read.first_load {
+/// In a first load, a row that is there already came earlier in the same read; where rows are only added it came once.
+pub fn duplicates(mode: Mode, read: &ReadState, outcome: &Outcome) -> i64 {
+    let again = if read.first_load || mode == Mode::Append {
         outcome.updated + outcome.unchanged
     } else {
         0

@@ -121,7 +121,9 @@ impl Decoder {
         }
         let members = data::members(records_text)?;
         let parts = self.parts.as_ref();
-        let chosen = parts.and_then(|parts| parts.mapping(|name| members.iter().any(|m| m == name)));
+        let chosen = parts.and_then(|parts| {
+            parts.mapping(|name| members.is_empty() && parts.is_keyless() || members.iter().any(|m| m == name))
+        });
         let mapping = Arc::new(chosen.ok_or(data::DataError::NoColumns)?);
         if members.is_empty() {
             return Ok(mapping);

@@ -12,6 +12,7 @@ use sluice_core::retry::SplitMix64;
 use sluice_core::retry_queue::{Failed, Next};
 use sluice_core::run::RunStatus;
 use sluice_core::settings::Settings;
+use sluice_core::target::TargetError;
 use sluice_core::{Class, Error, Result};
 
 /// Writes how the run ended. A published run and a rollback have done so already, in their own transaction.
@@ -100,6 +101,8 @@ fn plan_after(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<(
 fn leads_nowhere(work: &Work, error: &Error, now: Timestamp) -> Result<bool> {
     Ok(match error.class() {
         Class::PaginationLoop => true,
+        // What was read is good: it was the owner's function that failed.
+        _ if matches!(error, Error::Target(TargetError::Function(_))) => false,
         // Its rejects would count again, mended or not.
         _ if rejects::ends_read(error) => true,
         _ if matches!(error, Error::Http(HttpError::TokenLost { .. })) => true,

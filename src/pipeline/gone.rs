@@ -148,33 +148,6 @@ pub fn spare_sent(plan: &Plan, read: &ReadState, compared: &mut Compared) -> Res
     Ok(())
 }
 
-/// The keys of the rows that the job's whole reads have brought, as this mapping writes them: those of the last one,
-/// and those that were missing from it without proof that they are gone.
-pub fn own_keys(plan: &Plan, mapping: &Mapping, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-    let job = plan.job.id;
-    let state = crate::store::state::load(job, crate::pg::clock::now())?;
-    let Some(whole) = state.whole_generation else {
-        return Ok(());
-    };
-    let keys = KeyReader {
-        job,
-        mapping,
-        same_mapping: state.whole_version.as_deref() == Some(mapping.version().0.as_slice()),
-    };
-    for (_, hash, records) in page::of_generation(job, whole)? {
-        let mut done = Ok(());
-        keys.each(&hash, false, records, |key| {
-            if done.is_ok() {
-                done = take(key);
-            }
-        })?;
-        done?;
-    }
-    missing::of_generation(job, whole, &key_form(plan))?
-        .iter()
-        .try_for_each(|key| take(key))
-}
-
 /// The pages that must be applied, and those of before whose records need not be looked at again. A page with a rejected
 /// record is applied although it is the same: all but that record are known.
 fn differing(now: &[Page], before: &[Page], rejected: &HashMap<i64, Vec<u64>>) -> (Vec<Page>, Vec<Page>) {

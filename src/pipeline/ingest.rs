@@ -26,6 +26,7 @@ use crate::store::run::{self, Counts};
 use crate::store::{state, undo};
 use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::ingest::BATCH_PAYLOADS;
+use sluice_core::job::Mode;
 use sluice_core::run::RunStatus;
 use sluice_core::{Class, Error, Result};
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub(super) fn run(work: &Work, plan: &Plan) -> Result<Ended> {
             false => read::known_mapping(plan, &state::load(work.job, clock::now())?),
         };
         // The next read would not see any more that somebody has emptied the target.
-        if read::is_empty(plan)? {
+        if plan.mode != Mode::Append && read::is_empty(plan)? {
             state::read_all_anew(work.job)?;
         }
         Ok((ingest::latest(work.job)?, known))
@@ -182,7 +183,11 @@ impl Intake<'_> {
     }
 
     fn write_once(&self, applier: &Applier, share: &Share) -> Result<()> {
-        let outcome = applier.merge(&share.pages.iter().collect::<Vec<_>>(), self.keep_undo())?;
+        let outcome = applier.put(
+            self.plan.mode,
+            &share.pages.iter().collect::<Vec<_>>(),
+            self.keep_undo(),
+        )?;
         failpoint::hit("ingest.applied");
         keep_undo_set(self.work, &outcome)?;
         run::add_counts(self.work.run, &counts(share, &outcome))?;
@@ -220,7 +225,7 @@ impl Intake<'_> {
         let writing = Writing {
             target: &self.plan.target,
             mapping: &share.mapping,
-            write: &|page| applier.merge(&[page], KeepUndo::No),
+            write: &|page| applier.put(self.plan.mode, &[page], KeepUndo::No),
         };
         let text = |number: i64| share.texts.get(usize::try_from(number - 1).ok()?).cloned();
         named::named(error, &suspects, writing, &text)

@@ -12,10 +12,12 @@
 //! `drift` writes them down, `evolve` gives them columns; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
 //! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `sweep` removes
 //! it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already, `settle` ends
-//! one whose rows are there, `brought` keeps what it brought; `ingest` writes what others sent us; `rollback` takes runs
+//! one whose rows are there, `brought` keeps what it brought; `after_publish` calls the owner's function when that is
+//! done; `persist` tries a transaction again; `ingest` writes what others sent us; `rollback` takes runs
 //! back; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
+mod after_publish;
 mod apply;
 mod batch;
 mod brought;
@@ -31,6 +33,7 @@ mod named;
 mod new_fields;
 mod pages;
 mod parents;
+mod persist;
 mod plan;
 pub mod preview;
 pub mod probe;

@@ -9,7 +9,7 @@ use crate::store::connection::{self, Server};
 use crate::store::drift;
 use crate::store::job::Job;
 use crate::store::run::Run;
-use crate::store::{self, retry, role, run};
+use crate::store::{self, function, retry, role, run};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
@@ -137,6 +137,9 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     check_rights(&job, &server, &target, &settings)?;
     check_target(&target, &job.key)?;
     check_mark(&target, &settings, task)?;
+    if let (Some(name), Task::Sync | Task::Approve { .. } | Task::Replay { .. }) = (&settings.after_publish, task) {
+        function::callable(name, target.owner)?;
+    }
     let (options, auth, policy) = connection_parts(&server, settings.method)?;
     let (mut candidates, columns_given) = candidates(&target, &settings, task, &job.key)?;
     add_columns_of_runs(job_id, &target, &settings, &mut candidates)?;
@@ -188,7 +191,10 @@ fn check_rights(job: &Job, server: &Server, target: &Target, settings: &Settings
         }
         .into());
     }
-    let mut needed = vec!["SELECT", "INSERT", "UPDATE"];
+    let mut needed = vec!["SELECT", "INSERT"];
+    if job.mode != Mode::Append.as_str() {
+        needed.push("UPDATE");
+    }
     let removes = job.mode == "replace" || settings.deleted_when.is_some() || settings.reconcile_every.is_some();
     if settings.on_missing == OnMissing::Delete && removes {
         needed.push("DELETE");
@@ -232,7 +238,7 @@ fn check_target(target: &Target, key: &[String]) -> Result<()> {
     for column in key {
         target.expect_column(column)?;
     }
-    if !target.has_unique_index_on(key) {
+    if !key.is_empty() && !target.has_unique_index_on(key) {
         return Err(TargetError::NoUniqueIndex {
             table: target.full_name(),
             key: key.to_vec(),

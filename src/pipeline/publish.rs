@@ -4,6 +4,7 @@
 //!
 //! Size: what one transaction decides and does, and in which order, is read in one place.
 
+use super::after_publish;
 use super::apply::{Applier, Outcome};
 use super::batch::{current_target, keep_undo_set, signed};
 use super::difference::{Difference, Part, Share};
@@ -11,6 +12,7 @@ use super::drift;
 use super::evolve;
 use super::gone::{self, Compared};
 use super::named;
+use super::persist::persist;
 use super::plan::Plan;
 use super::read::{self, MappingParts, ReadState};
 use super::refused::{Care, Origin, Sieve, Writing};
@@ -19,7 +21,7 @@ use super::sweep::{keep_undo, sweep};
 use super::{Ended, Work, brought, settle};
 use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
-use crate::pg::{bgworker, failpoint, latch, transaction};
+use crate::pg::{bgworker, failpoint, transaction};
 use crate::store::run::{self, Counts};
 use crate::store::{ingest, job, missing, page, parent, reject, retry, state, undo};
 use sluice_core::data::{self, DecodedPage, Mapping};
@@ -27,15 +29,12 @@ use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Reason, Removal
 use sluice_core::run::RunStatus;
 use sluice_core::settings::OnMissing;
 use sluice_core::target::TargetError;
-use sluice_core::{Class, Error, Result};
+use sluice_core::{Error, Result};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How often a publish is tried that a lock, a deadlock or a serialization failure threw back.
-const TRIES: u32 = 5;
 
 /// What a publishing transaction came to.
 enum Verdict {
@@ -88,11 +87,11 @@ pub fn publish<'a>(
     work.phase(Phase::Publishing);
     bgworker::report_activity("publishing");
     transaction::run(|| run::set_status(work.run, RunStatus::Publishing))?;
-    let mut delay = Duration::from_millis(250);
-    let (mut attempt, mut care) = (1, Care::Whole);
+    let mut care = Care::Whole;
     loop {
         let doing = Doing::default();
         let once = || {
+            doing.at.set(Origin::default());
             care.begin()?;
             let read = prepare()?;
             let publishing = Publishing {
@@ -106,19 +105,11 @@ pub fn publish<'a>(
             };
             publishing.once()
         };
-        match transaction::run(once) {
+        // The pages are in the store: trying again costs no request.
+        match persist(once) {
             Ok(Verdict::Published) => break,
             Ok(Verdict::Held(reason)) => return Ok(Ended::Held(reason)),
             Ok(Verdict::KeptBack(error)) => return Ok(Ended::KeptBack(error)),
-            // The pages are in the store: trying again costs no request.
-            Err(error) if error.class() == Class::Database && attempt < TRIES => {
-                attempt += 1;
-                transaction::guarded(|| {
-                    latch::wait(delay);
-                    Ok(())
-                })?;
-                delay *= 2;
-            }
             Err(error) if !Rejects::are_kept(plan) => return Err(doing.name_record(error, plan)),
             Err(error) => care = care.after(&error, doing.at.get()).ok_or(error)?,
         }
@@ -140,8 +131,10 @@ impl Doing {
     /// The error with the record that it is about, where PostgreSQL refused one.
     fn name_record(&self, error: Error, plan: &Plan) -> Error {
         match &*self.mapping.borrow() {
-            Some(mapping) => named::named_in_store(error, plan, mapping, &self.writing.borrow()),
-            None => error,
+            Some(mapping) if self.at.get() == Origin::Rows => {
+                named::named_in_store(error, plan, mapping, &self.writing.borrow())
+            }
+            _ => error,
         }
     }
 }
@@ -402,7 +395,7 @@ pub struct Publication<'a> {
     pub cursor: Option<String>,
 }
 
-/// The last writes of a publishing transaction: position, run, held runs that are out of date, the next run.
+/// The end of a publishing transaction: the owner's function, and the last writes: position, run, held runs that are out of date, the next run.
 pub fn finish_published(
     work: &Work,
     plan: &Plan,
@@ -410,6 +403,7 @@ pub fn finish_published(
     generation: i64,
     publication: &Publication,
 ) -> Result<()> {
+    after_publish::call(work, plan)?;
     let now = clock::now();
     if read.whole {
         drift::record_missing(plan, generation, &read.state, publication.mapping)?;

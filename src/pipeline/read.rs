@@ -103,10 +103,14 @@ pub fn resume_or_begin(work: &Work, plan: &Plan) -> Result<ReadState> {
         .is_none_or(|idle| idle <= plan.settings.max_pause.as_secs_f64());
     let same = state.definition.as_deref() == Some(definition.as_str());
     // Whoever emptied the target took away what the published pages, or the first half of this load, are taken for.
-    let emptied =
-        (state.published_rows > 0 || state.reading && state.direct && state.page_number > 1) && is_empty(plan)?;
+    // What is appended may be taken away by whoever works on it.
+    let appends = plan.mode == Mode::Append;
+    let emptied = !appends
+        && (state.published_rows > 0 || state.reading && state.direct && state.page_number > 1)
+        && is_empty(plan)?;
     let lost_half = emptied && state.direct;
-    let resumed = state.reading && same && (fresh || state.complete) && !lost_half;
+    // To begin a log anew would append its first pages again.
+    let resumed = state.reading && same && (fresh || state.complete || appends) && !lost_half;
     let state = if resumed {
         state
     } else {
@@ -128,7 +132,7 @@ pub fn resume_or_begin(work: &Work, plan: &Plan) -> Result<ReadState> {
             None => HashMap::new(),
         },
         // A page that is not decoded does not tell how far it reaches.
-        _ if plan.settings.cursor.is_some() => HashMap::new(),
+        _ if plan.settings.cursor.is_some() || appends => HashMap::new(),
         (Some(published), Some(_)) if !verifying => page::known(work.job, published)?,
         _ => HashMap::new(),
     };
@@ -275,14 +279,15 @@ fn is_reconciliation_due(plan: &Plan, state: &State) -> bool {
     every.is_some_and(|every| state.whole_ago.is_none_or(|ago| ago >= every.as_secs_f64()))
 }
 
-/// From where on a new read asks. An empty target is filled from the beginning, whatever was read into it before.
+/// From where on a new read asks. An empty target is filled from the beginning, whatever was read into it before, unless
+/// rows are only added to it.
 fn bound(plan: &Plan, former: &State) -> Result<Option<String>> {
     let bound = match (&plan.settings.cursor, &former.cursor) {
         (Some(cursor), Some(watermark)) => cursor.bound(watermark),
         _ => None,
     };
     Ok(match bound {
-        Some(bound) if !is_empty(plan)? => Some(bound),
+        Some(bound) if plan.mode == Mode::Append || !is_empty(plan)? => Some(bound),
         _ => None,
     })
 }
@@ -356,6 +361,11 @@ impl MappingParts {
         }
     }
 
+    /// Whether no column would be left where a page tells of none.
+    pub fn is_keyless(&self) -> bool {
+        self.key.is_empty()
+    }
+
     /// The mapping of those columns that `used` accepts; key columns are always in it.
     pub fn mapping(&self, used: impl Fn(&str) -> bool) -> Option<Mapping> {
         let chosen = self
@@ -368,6 +378,9 @@ impl MappingParts {
             .iter()
             .map(|k| columns.iter().position(|c| c.name == *k))
             .collect::<Option<Vec<_>>>()?;
+        if columns.is_empty() {
+            return None;
+        }
         let mapping = Mapping::new(self.records.clone(), columns, key, &self.fingerprint);
         Some(mapping.with_aside(self.aside.clone()))
     }

@@ -132,7 +132,7 @@ fn rows_of<'a>(pages: &'a [Suspect], mapping: &Mapping) -> Vec<Row<'a>> {
     let (columns, keys) = (mapping.columns.len(), mapping.key.len());
     let of_page = |suspect: &'a Suspect| {
         let rows = data::split_rows(&suspect.page.rows, columns);
-        let both = rows.zip(data::split_keys(&suspect.page.keys, keys));
+        let both = rows.zip(data::keys_of_rows(&suspect.page.keys, keys));
         suspect.places.iter().zip(both).map(|(record, (row, key))| Row {
             page: suspect.number,
             record: *record,
@@ -206,7 +206,7 @@ impl<'a> Sieve<'a> {
         }
         let latest: HashMap<&[u8], (i64, u64)> = rows.iter().map(|row| (row.key, (row.page, row.record))).collect();
         for refused in &mut self.refused {
-            let later = latest.get(refused.key.as_slice());
+            let later = latest.get(refused.key.as_slice()).filter(|_| !refused.key.is_empty());
             refused.overtaken |= later.is_some_and(|at| *at > (refused.page, refused.record));
         }
     }

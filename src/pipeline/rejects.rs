@@ -179,7 +179,7 @@ pub fn of_refusal(refused: &Refused, text: &str, mapping: &Mapping) -> Rejected 
     kept(
         refused.page,
         refused.record,
-        Some(refused.key.clone()),
+        Some(refused.key.clone()).filter(|key| !key.is_empty()),
         reason,
         (text, mapping),
     )

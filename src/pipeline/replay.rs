@@ -17,7 +17,7 @@ use crate::pg::{clock, failpoint, latch, transaction};
 use crate::store::reject::{self, Settled, Version, Waiting};
 use crate::store::run::{self, Counts};
 use crate::store::state;
-use sluice_core::data::{self, DecodedPage, Mapping, split_keys, split_rows};
+use sluice_core::data::{self, DecodedPage, Mapping, keys_of_rows, split_rows};
 use sluice_core::run::RunStatus;
 use sluice_core::{Class, Result};
 use std::collections::HashMap;
@@ -129,7 +129,7 @@ impl Replay<'_> {
         let writing = Writing {
             target: &self.plan.target,
             mapping: self.mapping,
-            write: &|page| self.applier.merge(&[page], keep),
+            write: &|page| self.applier.put(self.plan.mode, &[page], keep),
         };
         let mut sieve = Sieve::new(writing, u64::MAX);
         let suspect = Suspect {
@@ -166,11 +166,13 @@ impl Replay<'_> {
     fn current(&self, sifted: &data::Sifted, whole: &[&Waiting]) -> Result<(DecodedPage, Vec<u64>, Vec<i64>)> {
         let (mut page, mut places, mut outdated) = (DecodedPage::default(), Vec::new(), Vec::new());
         let rows = split_rows(&sifted.page.rows, self.mapping.columns.len());
-        let keys = split_keys(&sifted.page.keys, self.mapping.key.len());
+        let keys = keys_of_rows(&sifted.page.keys, self.mapping.key.len());
         for (at, (row, key)) in sifted.places().zip(rows.zip(keys)) {
             let one = whole[at as usize - 1];
-            let is_newest = self.newest.get(key) == Some(&one.id);
-            if !is_newest || (self.may_be_older(one) && !self.applier.present(&[key])?.is_empty()) {
+            // Without a key no record is a version of another.
+            let is_newest = key.is_empty() || self.newest.get(key) == Some(&one.id);
+            let may_be_older = !key.is_empty() && self.may_be_older(one);
+            if !is_newest || (may_be_older && !self.applier.present(&[key])?.is_empty()) {
                 outdated.push(one.id);
                 continue;
             }

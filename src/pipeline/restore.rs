@@ -2,8 +2,7 @@
 //!
 //! Everything the snapshot holds wins, over later runs and over local edits: that is what it is called for. What it
 //! does not hold is left: columns that the job does not fill, and rows that the job has not brought. Which rows it has
-//! brought is told by the pages of its last whole read, by the keys that were missing from it, and by the undo sets of
-//! the runs since.
+//! brought is told by the keys that are kept of its reads and of payloads, and by the undo sets of the runs since.
 
 use super::apply::{Copied, Outcome, OwnKeys, Restorer, Values, dropped_message, inserted_keys};
 use super::batch::{current_target, keep_undo_set, signed};
@@ -11,7 +10,7 @@ use super::brought::Sources;
 use super::plan::Plan;
 use super::publish::tidy;
 use super::sweep::keep_undo;
-use super::{Ended, Work, brought, gone, rollback, snapshot as copy};
+use super::{Ended, Work, brought, rollback, snapshot as copy};
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{clock, failpoint, latch, spi, transaction};
 use crate::pipeline::apply::Applier;
@@ -117,7 +116,9 @@ fn remove(work: &Work, plan: &Plan, snapshot: &Snapshot, restorer: &Restorer, to
         (1..=snapshot.chunks).try_for_each(|number| restorer.each_key(&copy::rows(snapshot.id, number)?, take))
     };
     let mapping = rollback::mapping(plan)?;
-    let of_reads = |take: &mut dyn FnMut(&[u8]) -> Result<()>| gone::own_keys(plan, &mapping, take);
+    let state = state::load(work.job, clock::now())?;
+    let sources = Sources::new(plan, &state, &mapping)?;
+    let of_reads = |take: &mut dyn FnMut(&[u8]) -> Result<()>| sources.each_own(take);
     let since = |take: &mut dyn FnMut(&[u8]) -> Result<()>| inserted_since(work, snapshot, take);
     let reader = Applier::new(&current_target(plan)?, &mapping)?;
     // Keys of the job's reads are those of its key now; the snapshot may have been made under another one.

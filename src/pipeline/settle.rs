@@ -6,12 +6,13 @@
 use super::apply::Applier;
 use super::batch::{current_target, signed};
 use super::brought::Sources;
+use super::persist::persist;
 use super::plan::Plan;
 use super::publish::{Occasion, Publication, finish_published, tidy};
 use super::read::{self, MappingParts, ReadState};
 use super::rejects::Rejects;
 use super::sweep::sweep;
-use super::{Ended, Work, brought};
+use super::{Ended, Work, after_publish, brought};
 use crate::pg::relation::Target;
 use crate::pg::{clock, failpoint, shmem, transaction};
 use crate::store::run::Counts;
@@ -28,7 +29,7 @@ use sluice_core::{Error, Result, data};
 use std::sync::Arc;
 
 pub fn settle_direct(work: &Work, plan: &Plan, read: &ReadState) -> Result<Ended> {
-    let verdict = transaction::run(|| settle_once(work, plan, read))?;
+    let verdict = persist(|| settle_once(work, plan, read))?;
     match verdict {
         Verdict::Held(reason) => return Ok(Ended::Held(reason)),
         Verdict::KeptBack(error) => return Ok(Ended::KeptBack(error)),
@@ -51,6 +52,9 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
     rejects.refuse_all(records.unsigned_abs())?;
     if state.bound.is_none() {
         state::note_read(work.job, records)?;
+    }
+    // Where rows are only added, an answer without records says nothing of those that are there.
+    if state.bound.is_none() && plan.mode != Mode::Append {
         let decision = guard::decide(&facts(records), &live(&state), &plan.settings);
         run::note_answer(work.run, decision.state())?;
         if read.whole {
@@ -62,15 +66,20 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
             Decision::RollBack(kept) => return Ok(Verdict::KeptBack(TargetError::from(kept).into())),
         }
     }
-    let fallback = || MappingParts::of(plan).mapping(|_| false).map(Arc::new);
+    let fallback = || {
+        let keyless = plan.job.key.is_empty();
+        MappingParts::of(plan).mapping(|_| keyless).map(Arc::new)
+    };
     let mapping = read
         .mapping
         .clone()
         .or_else(fallback)
         .ok_or(data::DataError::NoColumns)?;
     // An answer to a request for changes says nothing of how many records there are.
+    let came = (records - state.duplicates - state.tombstones - signed(rejects.count()?.all)).max(0);
     let rows = match state.bound {
-        None => (records - state.duplicates - state.tombstones - signed(rejects.count()?.all)).max(0),
+        _ if plan.mode == Mode::Append => state.published_rows + came,
+        None => came,
         Some(_) => state.published_rows,
     };
     let target = current_target(plan)?;
@@ -139,12 +148,13 @@ fn remove_announced(
 /// Removes what a person has approved: the rows of the tombstones that a held run brought. Its other rows were there when
 /// it was held, and the watermark moves with the next run, which reads the same again.
 pub fn approved(work: &Work, plan: &Plan, generation: i64) -> Result<Ended> {
-    transaction::run(|| {
+    persist(|| {
         let state = state::load(work.job, clock::now())?;
         let mapping = read::known_mapping(plan, &state).ok_or(data::DataError::NoColumns)?;
         run::note_published(work.run, &state::position(work.job)?, 0, None)?;
         let target = current_target(plan)?;
         remove_announced(work, plan, (&target, &mapping), generation, Occasion::Approved)?;
+        after_publish::call(work, plan)?;
         let now = clock::now();
         run::finish(work.run, RunStatus::Succeeded, now)?;
         job::plan_after_success(&plan.job, shmem::started_at(work.slot), now)
@@ -204,6 +214,7 @@ fn evidence(work: &Work, plan: &Plan, read: &ReadState, state: &State) -> Result
         proof,
         duplicate_keys: match proof {
             true => 0,
+            false if plan.job.key.is_empty() => 0,
             false => brought::duplicates(plan, read.generation)?,
         },
         records: u64::try_from(records).unwrap_or(0),

@@ -6,6 +6,7 @@
 pub mod brought;
 pub mod connection;
 pub mod drift;
+pub mod function;
 pub mod ingest;
 pub mod job;
 pub mod missing;

@@ -103,6 +103,9 @@ pub fn rollback_target(job: &Job, to: Option<i64>) -> Result<i64> {
         }
         None => published.get(1).copied().unwrap_or(0),
     };
+    if job.key.is_empty() {
+        return Err(nothing("It appends without a key, so that its rows cannot be told from others.").into());
+    }
     let undone: Vec<i64> = published.iter().copied().filter(|run| *run > after).collect();
     if undone.is_empty() {
         return Err(nothing("It stands at this run already.").into());

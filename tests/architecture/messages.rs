@@ -6,9 +6,10 @@
 use crate::source::Source;
 
 /// Where the messages of definitions and calls are written.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "src/core/settings/fault.rs",
     "src/core/job/fault.rs",
+    "src/core/job/function.rs",
     "src/core/job/path.rs",
     "src/core/connection/error.rs",
     "src/core/connection/fault.rs",
@@ -41,6 +42,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("run {run} cannot be rolled back to", "runs"),
     ("run {run} of job \"{job}\" ended as {status}", "a run"),
     ("the run was stopped", "a run"),
+    ("function {name} failed: {}", "a run"),
+    ("function {name} took longer than {limit:?}", "a run"),
     ("the run took longer than {limit:?}", "a run"),
     ("no parent could be read", "a run"),
     ("setting \"foreach.query\" took longer than {limit:?}", "a run"),

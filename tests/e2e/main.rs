@@ -8,6 +8,8 @@ mod scene; // a database of its own on a server, a role that owns the target, a 
 mod shop; // a server of its own, an API, a role, a connection
 
 mod access; // who may do what
+mod after_publish; // the owner's function in the publishing transaction
+mod append; // rows that are only added
 mod arming; // restored and copied databases
 mod auth; // credentials: sent where they belong, and nowhere else
 mod bad_input; // what the remote gets wrong

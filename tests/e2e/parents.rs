@@ -142,6 +142,18 @@ fn an_absent_parent_keeps_its_rows_and_the_others_lose_theirs() {
 }
 
 #[test]
+fn a_read_that_is_held_says_why_also_where_a_parent_is_absent() {
+    let mut shop = grouped(100, 12, "replace", SETTINGS);
+    shop.sync();
+    let absent = "INSERT INTO groups VALUES ('/'); DELETE FROM groups WHERE number BETWEEN '00002' AND '00009'";
+    shop.app.exec(absent);
+    let error = shop.failing_sync();
+    let detail = error.detail.unwrap_or_default();
+    assert!(detail.contains("Of 100 rows, 80 are missing"), "{detail}");
+    assert!(detail.contains("1 of 5 parents could not be read"), "{detail}");
+}
+
+#[test]
 fn a_killed_run_goes_on_at_the_exact_page_of_the_exact_parent() {
     for mode in ["replace", "upsert"] {
         let mut shop = grouped(100, 10, mode, &SETTINGS.replacen('{', "{\"concurrency\": 1, ", 1));

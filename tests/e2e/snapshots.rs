@@ -149,6 +149,23 @@ fn rows_that_an_upsert_has_brought_since_are_removed_again() {
 }
 
 #[test]
+fn rows_that_came_since_are_removed_also_where_their_undo_sets_are_forgotten() {
+    let forgetful = PAGES.replacen('{', r#"{"undo": {"keep_runs": 1}, "#, 1);
+    let mut shop = follower(200, &forgetful);
+    let state = shop.db.text(STATE);
+    shop.app.exec("CALL sluice.create_snapshot('products', 'before')");
+    shop.api.add(20);
+    shop.sync();
+    for seed in 1..=2 {
+        shop.api.change(10.0, seed);
+        shop.sync();
+    }
+    assert_eq!(shop.db.number("SELECT count(*) FROM sluice.sync_undo"), 1);
+    shop.app.exec("CALL sluice.restore_snapshot(1)");
+    assert_eq!(shop.db.text(STATE), state);
+}
+
+#[test]
 fn a_tombstone_that_comes_again_removes_the_row_that_a_restoration_brought_back() {
     let settings = following(r#""params": {"tombstones": 1}, "deleted_when": "@.deleted == true", "#);
     let mut shop = follower(300, &settings);

@@ -52,7 +52,7 @@ fn shared() -> Vec<ConfigError> {
             supported: vec![],
         },
         ConfigError::NotSupportedYet {
-            what: "mode \"append\"".into(),
+            what: "mode \"merge\"".into(),
             supported: vec!["replace", "upsert"],
         },
     ];

@@ -65,4 +65,4 @@ pub use payload::payload_records;
 pub use pick::pick;
 pub(crate) use records::members_of;
 pub use records::{key_shown, split_records, value_shown};
-pub use tuple::{fields, key_fields, page_of_texts, split_keys, split_rows};
+pub use tuple::{fields, key_fields, keys_of_rows, page_of_texts, split_keys, split_rows};

@@ -38,6 +38,12 @@ pub fn split_keys(keys: &[u8], key_columns: usize) -> impl Iterator<Item = &[u8]
     split(if key_columns == 0 { &[] } else { keys }, 0, key_columns)
 }
 
+/// One slice for each record's key, to go beside rows; empty ones where there are no key columns.
+pub fn keys_of_rows(keys: &[u8], key_columns: usize) -> impl Iterator<Item = &[u8]> {
+    let none = (key_columns == 0).then(|| std::iter::repeat(&[][..]));
+    split_keys(keys, key_columns).chain(none.into_iter().flatten())
+}
+
 /// The fields of one row, `None` for NULL.
 pub fn fields(row: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     key_fields(row.get(size_of::<i16>()..).unwrap_or_default())

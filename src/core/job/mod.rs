@@ -4,6 +4,7 @@
 //! the caller, which raises the other faults of [`JobFault`].
 
 mod fault;
+mod function;
 mod path;
 mod target_name;
 
@@ -12,6 +13,7 @@ use std::fmt;
 use crate::connection::{ConfigError, Subject, found, nearest};
 
 pub use fault::JobFault;
+pub use function::{FunctionFault, FunctionName};
 pub use path::{JobPath, PathFault};
 pub use target_name::TargetName;
 
@@ -25,26 +27,23 @@ pub enum Mode {
     Replace,
     /// Each read is some of the collection: rows are merged by key as they arrive.
     Upsert,
+    /// Each read is some of a log: rows are added as they arrive, and none is changed or removed.
+    Append,
 }
 
 impl Mode {
-    pub const ALL: [Mode; 2] = [Mode::Replace, Mode::Upsert];
+    pub const ALL: [Mode; 3] = [Mode::Replace, Mode::Upsert, Mode::Append];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Mode::Replace => "replace",
             Mode::Upsert => "upsert",
+            Mode::Append => "append",
         }
     }
 
     pub fn parse(text: &str) -> Result<Mode, ConfigError> {
-        const WORDS: [&str; 2] = ["replace", "upsert"];
-        if text == "append" {
-            return Err(ConfigError::NotSupportedYet {
-                what: "mode \"append\"".to_owned(),
-                supported: WORDS.to_vec(),
-            });
-        }
+        const WORDS: [&str; 3] = ["replace", "upsert", "append"];
         let mode = Mode::ALL.into_iter().find(|mode| mode.as_str() == text);
         mode.ok_or_else(|| unknown_word("mode", text, &WORDS))
     }
@@ -160,11 +159,6 @@ mod tests {
             assert_eq!(Priority::parse(priority.as_str()).unwrap(), priority);
         }
         assert!(Priority::High > Priority::Normal && Priority::Normal > Priority::Low);
-    }
-
-    #[test]
-    fn append_is_known_and_not_supported_yet() {
-        assert_eq!(Mode::parse("append").unwrap_err().sqlstate(), "0A000");
     }
 
     #[test]

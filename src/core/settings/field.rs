@@ -14,7 +14,7 @@ use super::size::{format_size, parse_size};
 use crate::connection::{ConfigError, Subject, found, nearest};
 use crate::data::DeletedWhen;
 use crate::data::path::SingularQuery;
-use crate::job::LONGEST_NAME;
+use crate::job::{FunctionName, LONGEST_NAME};
 use crate::schedule::{format_interval, parse_interval};
 
 /// A value of the document and its place.
@@ -199,6 +199,16 @@ impl<'a> Field<'a> {
             }
             _ => Err(self.wrong("a name of 1 to 63 bytes", "\"app\"")),
         }
+    }
+
+    /// The name of a function.
+    pub fn function(&self) -> Result<FunctionName, ConfigError> {
+        let (expected, example) = (
+            "the name of a function, without its arguments",
+            "\"app.refresh_totals\"",
+        );
+        let text = self.text(expected, example)?;
+        FunctionName::parse(&text).ok_or_else(|| self.wrong(expected, example))
     }
 
     pub fn query(&self) -> Result<SingularQuery, ConfigError> {

@@ -42,8 +42,9 @@ pub(super) const SETTINGS: Keys = Keys {
         "cursor",
         "reconcile_every",
         "deleted_when",
+        "after_publish",
     ],
-    later: &["turn", "depends_on", "run_when", "after_publish"],
+    later: &["turn", "depends_on", "run_when"],
 };
 
 pub(super) const FOREACH: Keys = Keys {
@@ -63,7 +64,7 @@ pub(super) const RETRY: Keys = Keys {
     later: &[],
 };
 pub(super) const TIMEOUTS: Keys = Keys {
-    known: &["connect", "request", "probe", "run"],
+    known: &["connect", "request", "probe", "run", "after_publish"],
     later: &[],
 };
 pub(super) const LIMITS: Keys = Keys {

@@ -27,7 +27,7 @@ use crate::data::path::SingularQuery;
 use crate::data::{DeletedWhen, Formats};
 use crate::foreach::Foreach;
 use crate::http::Method;
-use crate::job::Mode;
+use crate::job::{FunctionName, Mode};
 use crate::pagination::{Pagination, ParamPlace};
 use crate::target::DELETED_AT;
 use object::Object;
@@ -74,6 +74,8 @@ pub struct Settings {
     /// The share of the live rows from which on a read is held: above 0, at most 1; default 0.5.
     pub max_shrink: f64,
     pub on_missing: OnMissing,
+    /// Whether the document says so.
+    pub on_missing_is_given: bool,
     /// Rows are removed only when their absence is confirmed; default true.
     pub confirm_deletes: bool,
     pub on_new_field: OnNewField,
@@ -97,6 +99,8 @@ pub struct Settings {
     pub reconcile_every: Option<Duration>,
     /// Which records say that their row is gone.
     pub deleted_when: Option<DeletedWhen>,
+    /// Called with the job's name and the run's id in the transaction that makes a read visible.
+    pub after_publish: Option<FunctionName>,
 }
 
 /// What becomes of a read without records.
@@ -149,10 +153,7 @@ impl Settings {
     /// Reads a settings document: the text of a JSON object.
     pub fn parse(document: &str) -> Result<Settings, ConfigError> {
         let given = Object::document(document, &keys::SETTINGS)?;
-        let page_size = given
-            .get("page_size")
-            .map(|field| field.whole(1..=1_000_000))
-            .transpose()?;
+        let page_size = page_size(&given)?;
         let records = match given.get("records") {
             Some(field) => field.records_query()?,
             None => root(),
@@ -202,6 +203,7 @@ impl Settings {
             on_empty: on_empty(&given)?,
             max_shrink: given.get("max_shrink").map_or(Ok(0.5), |field| field.share())?,
             on_missing,
+            on_missing_is_given: given.get("on_missing").is_some(),
             confirm_deletes: given.get("confirm_deletes").map_or(Ok(true), |field| field.truth())?,
             on_new_field: on_new_field(&given)?,
             on_bad_record: on_bad_record(&given)?,
@@ -224,6 +226,7 @@ impl Settings {
             reconcile_every: reconcile_every(&given, cursor.is_some())?,
             cursor,
             deleted_when: given.get("deleted_when").map(|field| field.expression()).transpose()?,
+            after_publish: given.get("after_publish").map(|field| field.function()).transpose()?,
         })
     }
 
@@ -237,7 +240,20 @@ impl Settings {
             }
             .into());
         }
-        Ok(())
+        let removing = [
+            ("on_missing", self.on_missing_is_given),
+            ("deleted_when", self.deleted_when.is_some()),
+            ("reconcile_every", self.reconcile_every.is_some()),
+        ];
+        match removing.into_iter().find(|(_, given)| *given && mode == Mode::Append) {
+            None => Ok(()),
+            Some((name, _)) => Err(SettingsFault::NoEffect {
+                subject: Subject::setting(name),
+                because: "Mode \"append\" adds rows, and never changes or removes one.",
+                instead: "Use mode \"upsert\" or \"replace\", or leave the setting out.",
+            }
+            .into()),
+        }
     }
 
     /// Whether a watermark of `self` holds for `other`: the same records, of which the same becomes rows.
@@ -280,6 +296,11 @@ impl Default for Settings {
 
 fn root() -> SingularQuery {
     SingularQuery { steps: Vec::new() }
+}
+
+fn page_size(given: &Object<'_>) -> Result<Option<u64>, ConfigError> {
+    let given = given.get("page_size");
+    given.map(|field| field.whole(1..=1_000_000)).transpose()
 }
 
 fn on_empty(given: &Object<'_>) -> Result<OnEmpty, ConfigError> {

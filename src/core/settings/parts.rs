@@ -39,6 +39,8 @@ pub struct TimeoutSettings {
     /// Of `discover`, `preview` and `test_connection`; default 15 s.
     pub probe: Duration,
     pub run: Option<Duration>,
+    /// Of the function that is called when a read becomes visible; default 60 s.
+    pub after_publish: Duration,
 }
 
 /// Limits of one run; none where not given.
@@ -97,11 +99,13 @@ pub(super) fn timeouts(given: &Object<'_>) -> Result<TimeoutSettings, ConfigErro
     let connect = part.interval("connect", shortest..=HOUR)?;
     let request = part.interval("request", shortest..=24 * HOUR)?;
     let probe = part.interval("probe", shortest..=HOUR)?;
+    let after_publish = part.interval("after_publish", shortest..=HOUR)?;
     Ok(TimeoutSettings {
         connect: connect.unwrap_or(Duration::from_secs(10)),
         request: request.unwrap_or(Duration::from_secs(45)),
         probe: probe.unwrap_or(Duration::from_secs(15)),
         run: part.interval("run", Duration::from_secs(1)..=30 * DAY)?,
+        after_publish: after_publish.unwrap_or(Duration::from_secs(60)),
     })
 }
 

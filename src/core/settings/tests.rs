@@ -157,7 +157,6 @@ fn what_the_design_has_and_this_release_has_not_is_named() {
         r#"{"turn": {"pages": 1}}"#,
         r#"{"depends_on": ["x"]}"#,
         r#"{"run_when": "x"}"#,
-        r#"{"after_publish": "f"}"#,
     ] {
         let error = refused(document);
         assert_eq!(error.sqlstate(), "0A000", "{document}: {error}");

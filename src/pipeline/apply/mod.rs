@@ -10,6 +10,7 @@
 //! it; everything here belongs to that transaction. Statements are prepared once an [`Applier`] and outlive
 //! transactions. The target's shape is looked at again, under the writer's lock, before each batch.
 
+mod append;
 mod copies;
 mod dropped;
 mod mark;
@@ -106,6 +107,8 @@ struct Statements {
     count_existing: Lazy,
     former_of_changed: Lazy,
     insert: Lazy,
+    append: Lazy,
+    append_returning: Lazy,
     upsert: Lazy,
     upsert_returning: Lazy,
     find_gone: Lazy,
@@ -120,6 +123,8 @@ impl Statements {
             count_existing: Lazy::new(TargetText::count_existing, Planning::Ordinary),
             former_of_changed: Lazy::new(TargetText::former_of_changed, Planning::Probe),
             insert: Lazy::new(TargetText::insert, Planning::Ordinary),
+            append: Lazy::new(TargetText::append, Planning::Ordinary),
+            append_returning: Lazy::new(TargetText::append_returning, Planning::Ordinary),
             upsert: Lazy::new(TargetText::upsert, Planning::Ordinary),
             upsert_returning: Lazy::new(TargetText::upsert_returning, Planning::Ordinary),
             find_gone: Lazy::new(TargetText::find_gone, Planning::Probe),

@@ -1,0 +1,104 @@
+//! Calling a function of the user's, known by its OID: what was checked is what is called, whatever a name means by then.
+
+use crate::pg::transaction;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use sluice_core::Result;
+use std::time::Duration;
+
+unsafe extern "C-unwind" {
+    // Exported by the server (utils/timeout.h), not bound by pgrx 0.18.1.
+    fn enable_timeout_after(id: core::ffi::c_int, delay_ms: core::ffi::c_int);
+    fn disable_timeout(id: core::ffi::c_int, keep_indicator: bool);
+}
+
+/// `STATEMENT_TIMEOUT` of the server's `TimeoutId`, the same in every release that we build for. A background worker arms
+/// it for no statement of its own.
+const STATEMENT_TIMEOUT: core::ffi::c_int = 3;
+
+/// Calls `function(text, number)` as the current user and drops what it returns. What it sets (settings, role) ends with
+/// the call, and after `limit` it is cancelled. An ERROR is a value; nothing of the call remains then.
+pub fn call(function: pg_sys::Oid, text: &str, number: i64, limit: Duration) -> Result<()> {
+    transaction::attempt(|| {
+        let nested = Nested::new();
+        {
+            let _limited = Limited::new(limit);
+            let arguments = [text.into_datum(), number.into_datum()];
+            invoke(function, arguments.map(|value| value.expect("neither is NULL")));
+        }
+        // A cancellation that came with the last moment is this call's.
+        pgrx::check_for_interrupts!();
+        nested.end();
+        Ok(())
+    })
+}
+
+fn invoke(function: pg_sys::Oid, arguments: [pg_sys::Datum; 2]) {
+    // SAFETY: inside a transaction; the snapshot sees what this transaction has written, and an ERROR pops it with the
+    // subtransaction. The call has room for its two arguments, as SizeForFunctionCallInfo gives it.
+    unsafe {
+        pg_sys::CommandCounterIncrement();
+        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        let mut found = pg_sys::FmgrInfo::default();
+        pg_sys::fmgr_info(function, &mut found);
+        let size = size_of::<pg_sys::FunctionCallInfoBaseData>() + arguments.len() * size_of::<pg_sys::NullableDatum>();
+        let call = pg_sys::palloc0(size).cast::<pg_sys::FunctionCallInfoBaseData>();
+        (*call).flinfo = &mut found;
+        (*call).fncollation = pg_sys::DEFAULT_COLLATION_OID;
+        (*call).nargs = 2;
+        let places = (*call).args.as_mut_slice(arguments.len());
+        for (place, value) in places.iter_mut().zip(arguments) {
+            place.value = value;
+        }
+        let address = found.fn_addr.expect("fmgr_info sets it");
+        pg_sys::ffi::pg_guard_ffi_boundary(|| address(call));
+        pg_sys::PopActiveSnapshot();
+    }
+}
+
+/// A nest level for settings, and the identity to go back to.
+struct Nested {
+    level: i32,
+    user: pg_sys::Oid,
+    context: i32,
+}
+
+impl Nested {
+    fn new() -> Nested {
+        let (mut user, mut context) = (pg_sys::InvalidOid, 0);
+        // SAFETY: the level ends with `end`, or with the subtransaction.
+        unsafe {
+            pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
+            let level = pg_sys::NewGUCNestLevel();
+            Nested { level, user, context }
+        }
+    }
+
+    /// Takes back what was set, SET as well as SET LOCAL.
+    fn end(self) {
+        // SAFETY: the level was opened by `new`, and levels opened since have ended.
+        unsafe {
+            pg_sys::AtEOXact_GUC(false, self.level);
+            pg_sys::SetUserIdAndSecContext(self.user, self.context);
+        }
+    }
+}
+
+/// A limit that holds until the value is dropped.
+struct Limited;
+
+impl Limited {
+    fn new(limit: Duration) -> Limited {
+        let millis = core::ffi::c_int::try_from(limit.as_millis()).unwrap_or(core::ffi::c_int::MAX);
+        // SAFETY: the server has registered this timeout for every process that is connected to a database.
+        unsafe { enable_timeout_after(STATEMENT_TIMEOUT, millis) };
+        Limited
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        // SAFETY: raises nothing. What has come stays known, so that the error says what it was.
+        unsafe { disable_timeout(STATEMENT_TIMEOUT, true) };
+    }
+}
