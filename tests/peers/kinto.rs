@@ -1,4 +1,4 @@
-//! Kinto: the next page's address in the header `Next-Page`, credentials by Basic.
+//! Kinto: the next page's address in the header `Next-Page`, credentials by Basic, changes and tombstones since a time.
 
 use crate::peer::{Peer, installed};
 use crate::stage::Stage;
@@ -43,13 +43,16 @@ fn serve(records: usize) -> Peer {
     peer.send("PUT", "/v1/accounts/ann", "", &json!({"data": {"password": "s3cret"}}));
     peer.send("PUT", "/v1/buckets/shop", ANN, &json!({}));
     peer.send("PUT", "/v1/buckets/shop/collections/tasks", ANN, &json!({}));
-    for first in (0..records).step_by(25) {
-        let requests: Vec<Value> = (first..records.min(first + 25))
-            .map(|n| json!({"method": "PUT", "path": format!("{RECORDS}/task-{n:04}"), "body": {"data": task(n)}}))
-            .collect();
+    let put = |n: usize| json!({"method": "PUT", "path": format!("{RECORDS}/task-{n:04}"), "body": {"data": task(n)}});
+    batch(&peer, (0..records).map(put).collect());
+    peer
+}
+
+/// Sends requests, so many at once as the server takes.
+fn batch(peer: &Peer, requests: Vec<Value>) {
+    for requests in requests.chunks(25) {
         peer.send("POST", "/v1/batch", ANN, &json!({ "requests": requests }));
     }
-    peer
 }
 
 fn task(n: usize) -> Value {
@@ -71,7 +74,8 @@ fn truth(peer: &Peer) -> Vec<Value> {
         let page = answer["data"].as_array().expect("records");
         let Some(last) = page.last() else { return records };
         before = format!("&_before={}", last["last_modified"]);
-        records.extend(page.iter().cloned());
+        // A read of a part of time has tombstones too.
+        records.extend(page.iter().filter(|record| record["deleted"] != true).cloned());
     }
 }
 
@@ -96,13 +100,79 @@ fn open(peer: &Peer) -> Stage {
     stage
 }
 
+/// The path below the connection's base.
+fn path() -> &'static str {
+    RECORDS.strip_prefix("/v1").expect("it is below the base")
+}
+
+/// Reads of what changed: oldest first, by the time that Kinto gives each change, and no two of them the same.
+fn following(lookback: &str) -> Value {
+    json!({"records": "$.data", "params": {"_sort": "last_modified"}, "deleted_when": "@.deleted == true",
+           "cursor": {"column": "last_modified", "param": "_since", "format": "epoch_ms", "lookback": lookback},
+           "pagination": {"type": "next_url", "next": "header:Next-Page"}})
+}
+
+const DONE: &str = "records || ' ' || inserted || ' ' || updated || ' ' || deleted";
+
+#[test]
+fn only_changes_and_tombstones_are_sent_after_the_first_load() {
+    let peer = serve(230);
+    let mut stage = open(&peer);
+    stage.job(path(), "upsert", &following("0 s"));
+    stage.sync();
+    assert_eq!(stage.run(DONE), "230 230 0 0");
+    stage.assert_equal(&truth(&peer));
+
+    change(&peer);
+    stage.sync();
+    assert_eq!(stage.run(DONE), "7 1 3 3");
+    stage.assert_equal(&truth(&peer));
+
+    // More tombstones than a page has, and a record that comes back after its own.
+    let delete = |n: usize| json!({"method": "DELETE", "path": format!("{RECORDS}/task-{n:04}")});
+    batch(&peer, (100..180).filter(|n| *n != 120).map(delete).collect());
+    stage.sync();
+    assert_eq!((stage.run(DONE), stage.run("pages")), ("79 0 0 79".into(), "2".into()));
+    stage.assert_equal(&truth(&peer));
+    peer.send("PUT", &format!("{RECORDS}/task-0001"), ANN, &json!({"data": task(1)}));
+    stage.sync();
+    assert_eq!(stage.run(DONE), "1 1 0 0");
+    stage.assert_equal(&truth(&peer));
+
+    stage.sync();
+    assert_eq!(stage.run(DONE), "0 0 0 0", "nothing has changed since");
+}
+
+#[test]
+fn what_a_lookback_brings_again_is_not_written_again() {
+    let peer = serve(120);
+    let mut stage = open(&peer);
+    stage.job(path(), "upsert", &following("1 day"));
+    stage.sync();
+    for n in [1, 60, 119] {
+        peer.send("DELETE", &format!("{RECORDS}/task-{n:04}"), ANN, &Value::Null);
+    }
+    peer.send(
+        "PATCH",
+        &format!("{RECORDS}/task-0002"),
+        ANN,
+        &json!({"data": {"title": "changed"}}),
+    );
+    stage.sync();
+    // All of today's, with its tombstones.
+    assert_eq!(stage.run(DONE), "120 0 1 3");
+    stage.assert_equal(&truth(&peer));
+    stage.sync();
+    assert_eq!(stage.run(DONE), "120 0 0 0");
+    stage.assert_equal(&truth(&peer));
+}
+
 #[test]
 fn the_next_page_in_a_header_is_followed_with_credentials() {
     let peer = serve(230);
     let mut stage = open(&peer);
     let settings = json!({"records": "$.data", "pagination": {"type": "next_url", "next": "header:Next-Page"}});
-    let path = RECORDS.strip_prefix("/v1").expect("it is below the base");
-    stage.job(path, "replace", &settings);
+    stage.job(path(), "replace", &settings);
     stage.sync();
     assert_eq!(stage.run("pages"), "5");
     stage.assert_equal(&truth(&peer));

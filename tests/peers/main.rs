@@ -3,7 +3,7 @@
 
 mod datasette; // Debian's package index: some 60,000 records, the next page by its address or a Link header
 mod httpbin; // what HTTP itself does: encodings, status codes, redirects, delays, credentials
-mod json_server; // numbered pages, totals in a header, records changed by other clients, reads of what changed
-mod kinto; // the next page in a header of its own, Basic, reads of what changed
+mod json_server; // numbered pages, totals in a header, records changed by other clients, reads of what changed, ETags
+mod kinto; // the next page in a header of its own, Basic, reads of what changed with tombstones
 mod peer; // their processes, and a client of theirs
 mod stage; // a server with a connection to one of them
