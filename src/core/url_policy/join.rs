@@ -4,6 +4,7 @@
 //! with the base's path at a segment's boundary. What could be read in two ways (an encoded slash or dot, a backslash,
 //! an empty segment, control characters) is refused instead of being interpreted.
 
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 /// Why a path is not usable.
@@ -66,9 +67,12 @@ fn check_text(path: &str) -> Result<(), PathError> {
 
 /// Whether a percent-encoding stands for `/`, `\`, `.` or a control character, once or twice encoded.
 pub(crate) fn holds_hidden_separator(path: &str) -> bool {
-    let once = path.replace("%25", "%");
-    let hides = |code: u8| code < 0x20 || matches!(code, b'/' | b'\\' | b'.' | 0x7f);
-    codes(&once).flatten().any(hides)
+    let hides = |text: &str| {
+        let separates = |code: u8| code < 0x20 || matches!(code, b'/' | b'\\' | b'.' | 0x7f);
+        codes(text).flatten().any(separates)
+    };
+    // A second decoding may see a code that the first has put together, as of `%0%35`.
+    hides(path) || hides(&percent_decode_str(path).decode_utf8_lossy())
 }
 
 /// Whether a `%` comes without two hexadecimal digits.
@@ -154,6 +158,8 @@ mod tests {
             ("/a%00", Encoded),
             ("/a%0d%0aHost:x", Encoded),
             ("/%252e%252e/admin", Encoded),
+            ("/%0%35", Encoded),
+            ("/%2%65%2%65/admin", Encoded),
             ("/a\tb", Control),
             ("/a\nb", Control),
             ("/a\u{7f}", Control),
