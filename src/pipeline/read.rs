@@ -24,22 +24,12 @@ pub fn of_generation(work: &Work, plan: &Plan, generation: i64) -> Result<ReadSt
     // The state speaks of the latest read.
     state.definition = None;
     let pages = page::of_generation(work.job, generation)?;
-    Ok(ReadState {
+    Ok(ReadState::stored(
         generation,
-        direct: false,
-        whole: true,
-        first_load: false,
-        copy: false,
-        complete: true,
-        next_page: i64::try_from(pages.len()).unwrap_or(i64::MAX).saturating_add(1),
-        next_token: None,
-        mapping: known_mapping(plan, &state),
-        known: HashMap::new(),
-        verifying: true,
-        records_before: 0,
-        began: Instant::now(),
+        pages.len(),
+        known_mapping(plan, &state),
         state,
-    })
+    ))
 }
 
 /// A read in progress: one generation, over all runs that continue it.
@@ -71,6 +61,26 @@ pub struct ReadState {
 }
 
 impl ReadState {
+    /// A whole read whose pages are all stored: what is missing is to publish them.
+    pub fn stored(generation: i64, pages: usize, mapping: Option<Arc<Mapping>>, state: State) -> ReadState {
+        ReadState {
+            generation,
+            direct: false,
+            whole: true,
+            first_load: false,
+            copy: false,
+            complete: true,
+            next_page: i64::try_from(pages).unwrap_or(i64::MAX).saturating_add(1),
+            next_token: None,
+            mapping,
+            known: HashMap::new(),
+            verifying: true,
+            records_before: 0,
+            began: Instant::now(),
+            state,
+        }
+    }
+
     /// Where the fetch threads begin, in the caller's transaction; None: at the first page.
     pub fn position(&self, job: i64) -> Result<Option<Position>> {
         if self.next_page <= 1 {

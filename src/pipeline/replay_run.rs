@@ -18,7 +18,6 @@ use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::data::{self, Mapping, Reject};
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Publishes the pages of run `of` again.
@@ -60,22 +59,7 @@ fn stage(work: &Work, plan: &Plan, of: i64) -> Result<ReadState> {
     // Validators are of what was asked for then.
     state.definition = None;
     state::note_declared(work.job, total_first, total_last, longest_pause)?;
-    Ok(ReadState {
-        generation,
-        direct: false,
-        whole: true,
-        first_load: false,
-        copy: false,
-        complete: true,
-        next_page: i64::try_from(pages.len()).unwrap_or(i64::MAX).saturating_add(1),
-        next_token: None,
-        mapping: Some(mapping),
-        known: HashMap::new(),
-        verifying: true,
-        records_before: 0,
-        began: std::time::Instant::now(),
-        state,
-    })
+    Ok(ReadState::stored(generation, pages.len(), Some(mapping), state))
 }
 
 /// The job's columns, or those that the first record has and the target, too: as a read would choose them.
