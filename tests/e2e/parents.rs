@@ -50,6 +50,25 @@ fn parents(shop: &mut Shop) -> String {
     )
 }
 
+/// The query may call what anybody has made.
+#[test]
+fn a_superusers_table_has_no_parents() {
+    let mut shop = grouped(10, 1, "replace", SETTINGS);
+    shop.app.exec("SELECT sluice.drop_job('products')");
+    shop.db.exec("ALTER TABLE app.products OWNER TO postgres");
+    let settings = SETTINGS.replace('\'', "''");
+    shop.db.exec(&format!(
+        "SELECT sluice.create_job('products', 'shop', '/page/groups/{{number}}/products', target => 'app.products',
+                                  schedule => 'manual', settings => '{settings}')"
+    ));
+    shop.api.clear_log();
+    let error = shop.db.error("CALL sluice.sync('products')");
+    assert_eq!(error.sqlstate, "42501");
+    let detail = error.detail.unwrap_or_default();
+    assert!(detail.contains("query of the setting foreach"), "{detail}");
+    assert_eq!(shop.api.requests().len(), 0);
+}
+
 #[test]
 fn every_parent_is_read_and_its_rows_know_it() {
     for mode in ["replace", "upsert"] {
