@@ -55,10 +55,12 @@ fn a_killed_postmaster_leaves_no_process_and_recovers() {
 #[test]
 fn a_killed_backend_restarts_the_server() {
     let cluster = Cluster::plain();
-    let mut db = cluster.db();
-    let pid = db.number("SELECT pg_backend_pid()");
+    let mut victim = cluster.db();
+    // A session of its own: it ends only when the postmaster has noticed, and takes no new sessions until it is up again.
+    let mut witness = cluster.db();
+    let pid = victim.number("SELECT pg_backend_pid()");
     kill9(u32::try_from(pid).expect("a pid is positive"));
-    assert!(eventually(SOON, || db.try_rows("SELECT 1").is_err()));
+    assert!(eventually(SOON, || witness.try_rows("SELECT 1").is_err()));
     cluster.wait_for_recovery();
     assert_eq!(cluster.db().number("SELECT 1"), 1);
 }
