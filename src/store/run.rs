@@ -377,11 +377,12 @@ pub fn ending(id: i64, reader: Oid) -> Result<Option<(String, EndedWith)>> {
     })
 }
 
-/// Forgets old runs of a job: those without undo set beyond the newest `keep`, but never the last success or failure.
-pub fn prune(job: i64, keep: i64) -> Result<u64> {
+/// Forgets old runs of a job: those without undo set beyond the newest `keep` or that ended before `since`, but never the
+/// last success or failure.
+pub fn prune(job: i64, keep: i64, since: Timestamp) -> Result<u64> {
     execute(
         include_str!("../../sql/query/prune_runs.sql"),
-        &[job.into(), keep.into()],
+        &[job.into(), keep.into(), TimestampWithTimeZone::from(since).into()],
     )
 }
 

@@ -11,6 +11,7 @@ mod access; // who may do what
 mod after_publish; // the owner's function in the publishing transaction
 mod append; // rows that are only added
 mod arming; // restored and copied databases
+mod audit; // who changed what, from where; rows that nobody changes
 mod auth; // credentials: sent where they belong, and nowhere else
 mod bad_input; // what the remote gets wrong
 mod bad_target; // that cannot be written, or changes in mid-run
@@ -24,11 +25,13 @@ mod documentation; // the SQL of README and guide, as it stands
 mod drift; // fields that come, go or change, and the columns that a target gets
 mod dropped_columns; // a rollback of runs that wrote a column which is gone since
 mod dropping; // databases and the extension, in mid-run
+mod events; // NOTIFY of state changes, in transactions of their own
 mod first_load; // the first load, and what people see of it
 mod formats; // answers in CSV and lines of JSON
 mod gone; // which missing rows are removed, and when
 mod guards; // answers that must never destroy data
 mod hard_weather; // broken transfers, limits, a collection that moves
+mod health; // from the age of the data and the ledger; figures; history that is forgotten
 mod histories; // random sequences of everything that undo has to do with
 mod hostile_owner; // whose code never runs with more rights than its own
 mod incremental; // reads of what changed, and their watermark
