@@ -40,7 +40,12 @@ extension_sql_file!(
     name = "health",
     requires = ["rejects", api::live::worker_limit]
 );
-extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["health"]);
+extension_sql_file!(
+    "../sql/schema/67_repair.sql",
+    name = "repair",
+    requires = ["health", api::repair::repair_sync]
+);
+extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["repair"]);
 extension_sql_file!(
     "../sql/schema/75_look.sql",
     name = "look",

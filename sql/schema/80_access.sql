@@ -30,7 +30,7 @@ FROM unnest(ARRAY['writer', 'admin']) AS l (level),
                   'preview_rollback', 'replay', 'replay_rejects', 'create_snapshot', 'restore_snapshot', 'drop_snapshot',
                   'test_connection', 'ingest', 'retry_ingest', 'drop_ingest', 'create_connection', 'drop_connection', 'set_secret',
                   'drop_secret', 'grant_secret',
-                  'discover', 'preview', '_preview', 'plan_from_openapi', '_plan_from_openapi',
+                  'repair_sync', 'discover', 'preview', '_preview', 'plan_from_openapi', '_plan_from_openapi',
                   '_writer_level']) AS f (name);
 
 INSERT INTO sluice._access (level, kind, name)
@@ -38,7 +38,7 @@ SELECT l.level, 'function', f.name
 FROM unnest(ARRAY['operator', 'admin']) AS l (level),
      unnest(ARRAY['start_sync', 'sync', 'stop_sync', 'force_sync_all', 'pause_job', 'resume_job', 'approve', 'discard',
                   'rollback_to', 'preview_rollback', 'create_snapshot', 'restore_snapshot', 'replay_rejects', 'retry_now',
-                  'redrive', 'clear_queue', 'process_sync_retries', 'cleanup', 'install_cron_jobs', 'remove_cron_jobs',
+                  'repair_sync', 'redrive', 'clear_queue', 'process_sync_retries', 'cleanup', 'install_cron_jobs', 'remove_cron_jobs',
                   '_cron_jobs', 'retry_ingest', 'drop_ingest', '_operator_level']) AS f (name)
 ON CONFLICT DO NOTHING;
 

@@ -15,6 +15,7 @@ mod openapi;
 mod operate;
 mod preview;
 mod rejects;
+mod repair;
 mod replay;
 mod retries;
 mod rollback;

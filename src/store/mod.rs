@@ -16,6 +16,7 @@ pub mod missing;
 pub mod page;
 pub mod parent;
 pub mod reject;
+pub mod repair;
 pub mod retry;
 pub mod role;
 pub mod run;

@@ -25,7 +25,7 @@ const VIEWS: [&str; 17] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 50] = [
+const FUNCTIONS: [(&str, &str); 51] = [
     ("alter_job", "wa"),
     ("approve", "woa"),
     ("arm", "a"),
@@ -60,6 +60,7 @@ const FUNCTIONS: [(&str, &str); 50] = [
     ("process_sync_retries", "oa"),
     ("redrive", "woa"),
     ("remove_cron_jobs", "oa"),
+    ("repair_sync", "woa"),
     ("replay", "wa"),
     ("replay_rejects", "woa"),
     ("restore_snapshot", "woa"),
