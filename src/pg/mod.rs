@@ -16,6 +16,7 @@ pub mod hooks;
 pub mod identity;
 pub mod jsonb;
 pub mod key_file;
+pub mod key_identity;
 pub mod latch;
 pub mod lock;
 pub mod procedure;

@@ -50,6 +50,7 @@ mod retries; // the retry queue: what waits, and when it is tried again
 mod roles; // who a run acts as, several databases, names of every kind
 mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back
+mod spellings; // keys that are equal and written in several ways
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
 mod targets; // tables of every kind, databases of other encodings
