@@ -54,6 +54,8 @@ mod spellings; // keys that are equal and written in several ways
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
 mod targets; // tables of every kind, databases of other encodings
+mod tls; // certificates: whom a connection trusts, and what it shows
+mod tls_front; // an API behind TLS, with certificates of every kind
 mod tombstones; // rows that are gone: removed, marked, kept; reads of everything now and then
 mod unchanged; // pages that the remote says are unchanged
 mod undo; // taking published runs back
