@@ -145,3 +145,6 @@ EXECUTE FUNCTION sluice._audit_dropped_connection();
 
 CREATE TRIGGER _audited AFTER DELETE ON sluice._snapshot
 FOR EACH ROW EXECUTE FUNCTION sluice._audit_row('snapshot', 'label', 'job_id,made_by,columns,types,mapped,key,position');
+
+COMMENT ON EVENT TRIGGER sluice_connection_changed IS 'Notes in the audit log what connections are made and changed.';
+COMMENT ON EVENT TRIGGER sluice_connection_dropped_audit IS 'Notes in the audit log what connections are dropped.';

@@ -13,6 +13,7 @@ pub mod history;
 pub mod ingest;
 pub mod job;
 pub mod missing;
+pub mod origin;
 pub mod page;
 pub mod parent;
 pub mod reject;
