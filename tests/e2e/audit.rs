@@ -8,6 +8,30 @@ fn log(shop: &mut Shop) -> Vec<String> {
     shop.db.rows(sql).rows.into_iter().flatten().flatten().collect()
 }
 
+/// What the operations of the test below come to.
+const EXPECTED: [&str; 20] = [
+    "app create secret token",
+    "app create secret grant postgres",
+    "app alter job products",
+    "app alter job products",
+    "app alter job products",
+    "app create_snapshot job products",
+    "app restore_snapshot job products",
+    "app alter job products",
+    "app drop snapshot first",
+    "app alter job products",
+    "app start_sync job products",
+    "app rollback_to job products",
+    "app alter job products",
+    "app drop secret token",
+    "app drop secret grant postgres",
+    "app drop job products",
+    "postgres alter connection shop",
+    "postgres alter connection store",
+    "postgres drop connection store",
+    "postgres revoke_access role app",
+];
+
 #[test]
 fn definitions_and_operations_are_noted_with_who_and_what() {
     let mut shop = Shop::loaded(300, PAGES);
@@ -47,29 +71,7 @@ fn definitions_and_operations_are_noted_with_who_and_what() {
     shop.db.exec("DROP SERVER store CASCADE");
     shop.db.exec("SELECT sluice.revoke_access('app')");
     let noted = log(&mut shop)[before..].to_vec();
-    let expected = [
-        "app create secret token",
-        "app create secret grant postgres",
-        "app alter job products",
-        "app alter job products",
-        "app alter job products",
-        "app create_snapshot job products",
-        "app restore_snapshot job products",
-        "app alter job products",
-        "app drop snapshot first",
-        "app alter job products",
-        "app start_sync job products",
-        "app rollback_to job products",
-        "app alter job products",
-        "app drop secret token",
-        "app drop secret grant postgres",
-        "app drop job products",
-        "postgres alter connection shop",
-        "postgres alter connection store",
-        "postgres drop connection store",
-        "postgres revoke_access role app",
-    ];
-    let mut missing: Vec<&str> = expected.to_vec();
+    let mut missing: Vec<&str> = EXPECTED.to_vec();
     missing.retain(|line| !noted.iter().any(|there| there == line));
     assert!(missing.is_empty(), "missing {missing:?} in {noted:#?}");
     // A change says what was and what is, and nothing else.
