@@ -20,7 +20,7 @@ SELECT l.level, 'function', f.name
 FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
      unnest(ARRAY['get_sync_status', 'get_retry_queue', 'get_connection_health', 'is_recoverable_error', '_workers',
                   '_waits_for_worker', '_launcher_is_running', '_origin', '_option', '_may_quote', '_told', '_hinted',
-                  '_snapshot_obstacle', '_column_types']) AS f (name);
+                  '_snapshot_obstacle', '_column_types', '_is_widening']) AS f (name);
 
 INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
