@@ -23,7 +23,7 @@ use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};
 use crate::store::run::{self, Counts};
-use crate::store::{ingest, job, missing, page, parent, reject, retry, state, undo};
+use crate::store::{history, ingest, job, missing, page, parent, reject, retry, state, undo};
 use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Reason, Removals};
 use sluice_core::run::RunStatus;
@@ -449,9 +449,6 @@ pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
     reject::keep_only(work.job, &kept)?;
     parent::keep_only(work.job, &kept)?;
     ingest::forget_keys(work.job)?;
-    run::prune(work.job, KEPT_RUNS)?;
+    history::prune_runs(work.job, clock::now())?;
     Ok(())
 }
-
-/// Runs whose rows are kept whatever became of them.
-pub const KEPT_RUNS: i64 = 1000;
