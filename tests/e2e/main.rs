@@ -66,3 +66,4 @@ mod unchanged; // pages that the remote says are unchanged
 mod undo; // taking published runs back
 mod waiting; // for the remote, holding nothing
 mod webhooks; // payloads that others send us
+mod widening; // wider types for columns that were made from the data
