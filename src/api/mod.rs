@@ -4,6 +4,7 @@
 //! exceptions are the probes of `create_job`, `test_connection`, `discover` and `preview`, which look at the remote in the session.
 
 mod access;
+mod alerts;
 mod connections;
 mod discover;
 #[cfg(feature = "failpoints")]

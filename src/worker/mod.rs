@@ -4,6 +4,7 @@
 //! workers and leaves; a worker (one per run) does a run and ends. Each file is one process: an entry point, a loop,
 //! a `run_once`.
 
+mod alerts;
 mod launcher;
 mod scheduler;
 mod sync;

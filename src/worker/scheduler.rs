@@ -8,14 +8,14 @@ use crate::pg::identity::RunAs;
 use crate::pg::{Datum, Oid, arm_file, bgworker, catalog, failpoint, settings, shmem, transaction};
 use crate::pipeline::events;
 use crate::store::{self, history, ingest, job::Job, retry, role, run, state};
-use crate::worker::log_error;
+use crate::worker::{alerts, log_error};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::run::{RunSource, RunStatus, RunTask};
 use std::time::Duration;
 
 /// How soon a scheduler looks again when something it wanted did not happen.
-const RETRY: Duration = Duration::from_secs(5);
+pub const RETRY: Duration = Duration::from_secs(5);
 /// How soon it looks again after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(30);
 /// The delay before the work goes on after the first and the second interruption in a row; the third disables the job.
@@ -86,6 +86,13 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
             smooth &= isolated("starting a worker", || start(database, run, job)).unwrap_or(false);
         }
     }
+    match alerts::run_once(database, now) {
+        Ok(at) => next = next.min(at),
+        Err(error) => {
+            log_error("calling for events", &error);
+            smooth = false;
+        }
+    }
     events::tell();
     if shmem::takes_pruning(database, now, PRUNE_EVERY) {
         prune(now);
@@ -100,6 +107,7 @@ fn prune(now: Timestamp) {
         isolated("forgetting old runs", || history::prune_runs(job.id, now));
     }
     isolated("forgetting old audit rows", history::prune_audit);
+    isolated("forgetting old calls", || history::prune_calls(now));
 }
 
 /// Work on one job that must not keep the others from theirs.

@@ -25,7 +25,7 @@ const VIEWS: [&str; 17] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 54] = [
+const FUNCTIONS: [(&str, &str); 56] = [
     ("allow_origin", "a"),
     ("alter_job", "wa"),
     ("approve", "woa"),
@@ -38,6 +38,7 @@ const FUNCTIONS: [(&str, &str); 54] = [
     ("discard", "woa"),
     ("discover", "wa"),
     ("drop_connection", "wa"),
+    ("drop_event_rule", "a"),
     ("drop_ingest", "woa"),
     ("drop_job", "wa"),
     ("drop_secret", "wa"),
@@ -54,6 +55,7 @@ const FUNCTIONS: [(&str, &str); 54] = [
     ("ingest", "wa"),
     ("install_cron_jobs", "oa"),
     ("is_recoverable_error", "mwoa"),
+    ("on_event", "a"),
     ("pause_job", "woa"),
     ("plan_from_openapi", "wa"),
     ("preview", "wa"),

@@ -35,6 +35,8 @@ const OF_A_SUPERUSER: &[&str] = &[
     "sluice.arm(",
     "cron_jobs",
     "health_status",
+    "on_event",
+    "event_rule",
     "CREATE SCHEMA",
 ];
 

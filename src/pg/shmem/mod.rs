@@ -186,6 +186,11 @@ pub fn is_ready() -> bool {
 }
 
 impl Slot {
+    /// A worker that makes the calls of an event rule: `job` is minus the rule's id, and `run` a call's.
+    pub fn is_caller(&self) -> bool {
+        self.job < 0
+    }
+
     pub fn name(&self) -> String {
         let end = self.name.iter().position(|byte| *byte == 0).unwrap_or(NAME_LEN);
         String::from_utf8_lossy(&self.name[..end]).into_owned()

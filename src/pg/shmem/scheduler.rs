@@ -1,6 +1,6 @@
 //! The scheduler's side: its database, and slots for workers.
 
-use super::{FREE_SLOT, NAME_LEN, SHARED, Slot, SlotState};
+use super::{FREE_SLOT, NAME_LEN, SHARED, Shared, Slot, SlotState};
 use crate::pg::clock::{self, Timestamp};
 use std::time::Duration;
 
@@ -55,7 +55,11 @@ pub fn leave_scheduler(oid: u32) {
 /// Takes a free slot for a worker of this job; None where `limit` workers are busy or the job has one already.
 pub fn reserve(wanted: Slot, name: &str, limit: usize) -> Option<usize> {
     let mut shared = SHARED.exclusive();
-    let busy = shared.slots.iter().filter(|s| s.state != SlotState::Free).count();
+    let busy = shared
+        .slots
+        .iter()
+        .filter(|s| s.state != SlotState::Free && !s.is_caller())
+        .count();
     let same = shared
         .slots
         .iter()
@@ -64,6 +68,30 @@ pub fn reserve(wanted: Slot, name: &str, limit: usize) -> Option<usize> {
     if busy >= limit || same || blocked {
         return None;
     }
+    take_free(&mut shared, wanted, name)
+}
+
+/// Takes a free slot for the calls of an event rule, beside those of runs; None where this database has one already.
+pub fn reserve_caller(wanted: Slot, name: &str) -> Option<usize> {
+    let mut shared = SHARED.exclusive();
+    let same = shared.slots.iter().any(|s| is_caller_in(s, wanted.database));
+    let blocked = shared.database(wanted.database).is_none_or(|d| d.blocked_by != 0);
+    if same || blocked {
+        return None;
+    }
+    take_free(&mut shared, wanted, name)
+}
+
+/// Whether a worker makes calls of event rules in this database.
+pub fn has_caller(database: u32) -> bool {
+    SHARED.share().slots.iter().any(|s| is_caller_in(s, database))
+}
+
+fn is_caller_in(slot: &Slot, database: u32) -> bool {
+    slot.state != SlotState::Free && slot.is_caller() && slot.database == database
+}
+
+fn take_free(shared: &mut Shared, wanted: Slot, name: &str) -> Option<usize> {
     let at = shared.slots.iter().position(|s| s.state == SlotState::Free)?;
     let mut stored = [0u8; NAME_LEN];
     let fits = (0..=name.len().min(NAME_LEN - 1))
