@@ -25,14 +25,14 @@ pub fn planned(settings: &Settings, records_text: &str) -> Result<Vec<PlannedCol
             name: column.name,
             query: column.query,
             default: None,
-            type_sql: column.ty.sql().to_owned(),
+            type_sql: column.ty.qualified().to_owned(),
         });
         return Ok(planned.collect());
     };
     let declared = |column: &ColumnSetting| {
         let type_sql = match &column.type_name {
             Some(name) => type_name::sql(type_name::parse(name)),
-            None => data::infer_at(records_text, &column.query)?.sql().to_owned(),
+            None => data::infer_at(records_text, &column.query)?.qualified().to_owned(),
         };
         Ok(PlannedColumn {
             name: column.name.clone(),
