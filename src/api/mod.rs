@@ -16,10 +16,12 @@ mod operate;
 mod origins;
 mod preview;
 mod rejects;
+mod repair;
 mod replay;
 mod retries;
 mod rollback;
 mod secrets;
+mod self_test;
 mod snapshots;
 mod target;
 
