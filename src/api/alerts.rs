@@ -132,11 +132,18 @@ fn own_function(text: &str) -> Result<(Callee, Option<String>)> {
         return Err(CallError::Denied {
             what: format!("function {name}"),
             detail: format!("It is called as its owner \"{owner}\", and you cannot become that role."),
-            hint: format!(
-                "GRANT {} TO {}; or let the owner make the rule.",
-                quote(&owner),
-                quote(&caller_name()?)
-            ),
+            hint: match identity::is_superuser(found.owner) {
+                // Nobody becomes a superuser for the sake of a rule.
+                true => format!(
+                    "ALTER FUNCTION {name}(jsonb) OWNER TO {}; or let a superuser make the rule.",
+                    quote(&caller_name()?)
+                ),
+                false => format!(
+                    "GRANT {} TO {}; or let the owner make the rule.",
+                    quote(&owner),
+                    quote(&caller_name()?)
+                ),
+            },
         }
         .into());
     }
