@@ -14,10 +14,11 @@ extension_sql_file!(
     requires = ["reject"]
 );
 extension_sql_file!("../sql/schema/30_secret.sql", name = "secret", requires = ["snapshot"]);
+extension_sql_file!("../sql/schema/31_oauth.sql", name = "oauth", requires = ["secret"]);
 extension_sql_file!(
     "../sql/schema/40_wrapper.sql",
     name = "wrapper",
-    requires = ["secret", api::connections::validate_options]
+    requires = ["oauth", api::connections::validate_options]
 );
 extension_sql_file!(
     "../sql/schema/60_views.sql",

@@ -3,6 +3,7 @@
 //! A definition is checked anew at each run: owners, grants and tables change between two of them.
 
 use super::{Work, secrets};
+use crate::pg::clock::Timestamp;
 use crate::pg::relation::{self, Target, TargetColumn};
 use crate::pg::{identity, settings};
 use crate::store::connection::{self, Server};
@@ -29,8 +30,11 @@ pub struct Plan {
     pub job: Job,
     pub mode: Mode,
     pub settings: Settings,
+    pub server: Server,
     pub options: ConnectionOptions,
     pub auth: Auth,
+    /// When another token is to be asked for; see [`super::tokens`].
+    pub renew_at: Option<Timestamp>,
     pub policy: AddressPolicy,
     pub target: Target,
     /// The target's columns that a mapping may use, with where their values are in a record.
@@ -140,15 +144,17 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     if let (Some(name), Task::Sync | Task::Approve { .. } | Task::Replay { .. }) = (&settings.after_publish, task) {
         function::callable(name, target.owner)?;
     }
-    let (options, auth, policy) = connection_parts(&server, settings.method)?;
+    let (options, auth, policy) = connection_parts(&server, settings.method, task)?;
     let (mut candidates, columns_given) = candidates(&target, &settings, task, &job.key)?;
     add_columns_of_runs(job_id, &target, &settings, &mut candidates)?;
     Ok(Plan {
         job,
         mode,
         settings,
+        server,
         options,
         auth,
+        renew_at: None,
         policy,
         target,
         candidates,
@@ -156,11 +162,15 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     })
 }
 
-/// A connection's options, its opened credential, and where it may go; refused where it does not allow the method.
-fn connection_parts(server: &Server, method: Method) -> Result<(ConnectionOptions, Auth, AddressPolicy)> {
+/// A connection's options, its opened credential, and where it may go; refused where it does not allow the method. Only
+/// what asks the remote has a credential.
+fn connection_parts(server: &Server, method: Method, task: &Task) -> Result<(ConnectionOptions, Auth, AddressPolicy)> {
     let options = ConnectionOptions::parse(&server.options)?;
     options.check_method(&server.name, method)?;
-    let auth = secrets::auth(server, &options)?;
+    let auth = match task {
+        Task::Sync => secrets::auth(server, &options)?,
+        _ => Auth::None,
+    };
     let policy = address_policy(&options);
     Ok((options, auth, policy))
 }

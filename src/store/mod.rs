@@ -10,6 +10,8 @@ pub mod function;
 pub mod ingest;
 pub mod job;
 pub mod missing;
+pub mod oauth;
+pub mod oauth_flow;
 pub mod page;
 pub mod parent;
 pub mod reject;

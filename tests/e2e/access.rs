@@ -22,7 +22,7 @@ const VIEWS: [&str; 14] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 46] = [
+const FUNCTIONS: [(&str, &str); 48] = [
     ("alter_job", "wa"),
     ("approve", "woa"),
     ("arm", "a"),
@@ -44,6 +44,8 @@ const FUNCTIONS: [(&str, &str); 46] = [
     ("get_sync_status", "mwoa"),
     ("grant_access", "a"),
     ("grant_secret", "wa"),
+    ("begin_oauth", "wa"),
+    ("finish_oauth", "wa"),
     ("ingest", "wa"),
     ("install_cron_jobs", "oa"),
     ("is_recoverable_error", "mwoa"),

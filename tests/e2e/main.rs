@@ -34,6 +34,8 @@ mod hostile_owner; // whose code never runs with more rights than its own
 mod incremental; // reads of what changed, and their watermark
 mod lost_tokens; // tokens that the remote forgets in mid-read
 mod modes; // upsert, keys of several columns, targets that were there before
+mod oauth; // connections that a person, or a client, connects
+mod oauth_renewal; // tokens that expire, are refused, or are lost with a process
 mod owner_settings; // which change nothing about the rows
 mod paging; // the other paginations, and what servers do at the last page
 mod parents; // collections below each row of a query

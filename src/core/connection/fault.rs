@@ -143,6 +143,11 @@ fn option_example(option: &str) -> &'static str {
         "username" => "username 'alice'",
         "api_key_name" => "api_key_name 'X-API-Key'",
         "auth" => "auth 'bearer'",
+        "token_url" => "token_url 'https://auth.example.com/oauth/token'",
+        "authorization_url" => "authorization_url 'https://auth.example.com/oauth/authorize'",
+        "device_url" => "device_url 'https://auth.example.com/oauth/device'",
+        "client_id" => "client_id 'pg_sluice', as the remote has registered it",
+        "client_secret" => "client_secret 'shop_client', a name given to sluice.set_secret",
         _ => "secret 'shop_token', a name given to sluice.set_secret",
     }
 }
