@@ -10,7 +10,7 @@ use crate::store::connection::{self, Server};
 use crate::store::drift;
 use crate::store::job::Job;
 use crate::store::run::Run;
-use crate::store::{self, function, retry, role, run};
+use crate::store::{self, function, origin, retry, role, run};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
@@ -23,6 +23,7 @@ use sluice_core::run::{RunSource, RunTask};
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::target::{DELETED_AT, TargetError};
 use sluice_core::url_policy::address::AddressPolicy;
+use sluice_fetch::Tls;
 use std::time::Duration;
 
 /// Everything about a job that its runs use.
@@ -35,6 +36,7 @@ pub struct Plan {
     pub auth: Auth,
     /// When another token is to be asked for; see [`super::tokens`].
     pub renew_at: Option<Timestamp>,
+    pub tls: Tls,
     pub policy: AddressPolicy,
     pub target: Target,
     /// The target's columns that a mapping may use, with where their values are in a record.
@@ -144,35 +146,50 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     if let (Some(name), Task::Sync | Task::Approve { .. } | Task::Replay { .. }) = (&settings.after_publish, task) {
         function::callable(name, target.owner)?;
     }
-    let (options, auth, policy) = connection_parts(&server, settings.method, task)?;
+    let options = connection_options(&server, settings.method)?;
+    let (auth, tls) = credentials(&server, &options, task)?;
     let (mut candidates, columns_given) = candidates(&target, &settings, task, &job.key)?;
     add_columns_of_runs(job_id, &target, &settings, &mut candidates)?;
     Ok(Plan {
         job,
         mode,
         settings,
+        policy: address_policy(&options),
         server,
         options,
         auth,
         renew_at: None,
-        policy,
+        tls,
         target,
         candidates,
         columns_given,
     })
 }
 
-/// A connection's options, its opened credential, and where it may go; refused where it does not allow the method. Only
-/// what asks the remote has a credential.
-fn connection_parts(server: &Server, method: Method, task: &Task) -> Result<(ConnectionOptions, Auth, AddressPolicy)> {
+/// A connection's options; refused where it does not allow the method.
+fn connection_options(server: &Server, method: Method) -> Result<ConnectionOptions> {
     let options = ConnectionOptions::parse(&server.options)?;
     options.check_method(&server.name, method)?;
-    let auth = match task {
-        Task::Sync => secrets::auth(server, &options)?,
-        _ => Auth::None,
-    };
-    let policy = address_policy(&options);
-    Ok((options, auth, policy))
+    Ok(options)
+}
+
+/// What proves who asks. Only a read asks the remote: what is stored is published and taken back without it.
+fn credentials(server: &Server, options: &ConnectionOptions, task: &Task) -> Result<(Auth, Tls)> {
+    match task {
+        Task::Sync => {
+            check_origin(server, options)?;
+            Ok((secrets::auth(server, options)?, secrets::tls(server, options)?))
+        }
+        _ => Ok((Auth::None, Tls::default())),
+    }
+}
+
+/// Refuses a connection to an origin that its owner may not, or may no longer, connect to.
+pub fn check_origin(server: &Server, options: &ConnectionOptions) -> Result<()> {
+    match origin::refused(server.owner, options)? {
+        None => Ok(()),
+        Some(origin) => Err(connection::origin_denied(&origin, &server.owner_name)),
+    }
 }
 
 /// Where the requests of a connection may go.

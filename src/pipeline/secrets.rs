@@ -8,6 +8,7 @@ use sluice_core::connection::{ApiKeyIn, AuthKind, ConnectionOptions};
 use sluice_core::http::{Auth, KeyPlace, Secret};
 use sluice_core::secret::{SecretLabel, open};
 use sluice_core::{Error, Result};
+use sluice_fetch::Tls;
 
 /// What the connection sends to prove who it is, where that is a secret that somebody has set; tokens are got by
 /// [`super::tokens`].
@@ -32,6 +33,15 @@ pub fn auth(server: &Server, options: &ConnectionOptions) -> Result<Auth> {
         },
         _ => Auth::Bearer(value),
     })
+}
+
+/// Whom the connection trusts in TLS, and the certificate that it shows, with its key.
+pub fn tls(server: &Server, options: &ConnectionOptions) -> Result<Tls> {
+    let key = match &options.tls.client {
+        Some(certificate) => Some(named(server, &certificate.key, &options.origin())?),
+        None => None,
+    };
+    Ok(Tls::new(&options.tls, key.as_ref())?)
 }
 
 /// The secret that a connection names: its server's owner must own it or have been granted it, and it must be bound to

@@ -7,6 +7,7 @@ use super::credentials::{names_a_credential, option_smells_of_a_credential};
 use super::error::{ConfigError, Subject};
 use super::fault::ConnectionFault;
 use super::spelling::{found, nearest};
+use super::tls::TlsOptions;
 use crate::http::Method;
 use crate::oauth::OAuthOptions;
 use crate::url_policy;
@@ -17,7 +18,7 @@ pub const DEFAULT_MAX_CONCURRENCY: u32 = 8;
 const MOST_CONCURRENCY: u32 = 75;
 const FASTEST: f64 = 100_000.0;
 
-const OPTIONS: [&str; 21] = [
+const OPTIONS: [&str; 24] = [
     "base_url",
     "auth",
     "secret",
@@ -29,6 +30,9 @@ const OPTIONS: [&str; 21] = [
     "plain_http",
     "methods",
     "allow_push",
+    "ca",
+    "client_cert",
+    "client_key",
     "token_url",
     "authorization_url",
     "device_url",
@@ -55,6 +59,7 @@ pub struct ConnectionOptions {
     pub api_key_in: ApiKeyIn,
     /// Present exactly with `OAuth2`.
     pub oauth: Option<OAuthOptions>,
+    pub tls: TlsOptions,
     pub requests_per_second: Option<f64>,
     /// 1 to 75; [`DEFAULT_MAX_CONCURRENCY`] where it is none.
     pub max_concurrency: Option<u32>,
@@ -76,13 +81,14 @@ impl ConnectionOptions {
         given.check_uses(auth)?;
         given.check_push()?;
         Ok(ConnectionOptions {
-            base_url,
             auth,
             secret: given.secret(auth)?,
             username: given.username(auth)?,
             api_key_name: given.api_key_name(auth)?,
             api_key_in: given.api_key_in()?,
             oauth: given.oauth(auth)?,
+            tls: given.tls(base_url.scheme())?,
+            base_url,
             requests_per_second: given.requests_per_second()?,
             max_concurrency: given.max_concurrency()?,
             plain_http: given.switch("plain_http")?,
@@ -113,18 +119,14 @@ impl ConnectionOptions {
         url_policy::origin(&self.base_url)
     }
 
-    /// Every origin that the connection may send something to: its own, and those of its authorization server. The
-    /// address at which a person consents is not among them: only a browser goes there.
-    pub fn origins(&self) -> Vec<String> {
+    /// Every address that the connection sends something to: its own, and those of its authorization server. The address
+    /// at which a person consents is not among them: only a browser goes there.
+    pub fn endpoints(&self) -> Vec<&Url> {
         let oauth = self.oauth.as_ref();
-        let endpoints = oauth.map(|oauth| [Some(&oauth.token_url), oauth.device_url.as_ref()]);
-        let endpoints = endpoints.into_iter().flatten().flatten();
-        let mut origins: Vec<String> = std::iter::once(&self.base_url)
-            .chain(endpoints)
-            .map(url_policy::origin)
-            .collect();
-        origins.dedup();
-        origins
+        let of_oauth = oauth.map(|oauth| [Some(&oauth.token_url), oauth.device_url.as_ref()]);
+        std::iter::once(&self.base_url)
+            .chain(of_oauth.into_iter().flatten().flatten())
+            .collect()
     }
 }
 

@@ -144,7 +144,10 @@ fn each_kind_of_oauth_takes_its_own_options() {
         Some("prompt=consent")
     );
     let device = client(&[("auth", "oauth2_device"), ("device_url", "https://auth.example/device")]).unwrap();
-    assert_eq!(device.origins().last().unwrap(), "https://auth.example");
+    assert_eq!(
+        device.endpoints().last().unwrap().as_str(),
+        "https://auth.example/device"
+    );
 }
 
 #[test]

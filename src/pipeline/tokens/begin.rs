@@ -84,7 +84,12 @@ fn begin_device(client: &Client) -> Result<String> {
     let secret = client.secret()?;
     let request =
         device_request(client.oauth, secret.as_ref()).ok_or_else(|| client.not_connected("It has no device_url."))?;
-    let response = send(client, &request, &pause_in_session, DEVICE_LIMIT)?;
+    let response = send(
+        client,
+        (&request, client.tls(&request)?),
+        &pause_in_session,
+        DEVICE_LIMIT,
+    )?;
     let sent: Vec<_> = secret.into_iter().collect();
     let code = read_device_code(&request, &response, &sent)?;
     let id = clock::random_bytes();

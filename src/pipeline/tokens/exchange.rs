@@ -12,7 +12,7 @@ use sluice_core::Result;
 use sluice_core::error::HttpError;
 use sluice_core::http::{Auth, Request, Response, Secret, status};
 use sluice_core::oauth::{Answer, Asked, Grant as Kind, read_answer, token_request};
-use sluice_fetch::{AgentSettings, Limits, Timeouts, Transport, UreqTransport};
+use sluice_fetch::{AgentSettings, Limits, Timeouts, Tls, Transport, UreqTransport};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -77,9 +77,14 @@ fn ask_once(
     ask: &Ask,
     pause: &dyn Fn(Duration) -> Result<()>,
 ) -> std::result::Result<Came, Trouble> {
-    let (request, sent) = transaction::run(|| prepare(client, grant, ask)).map_err(Trouble::Unsent)?;
+    let prepared = transaction::run(|| {
+        let (request, sent) = prepare(client, grant, ask)?;
+        let tls = client.tls(&request)?;
+        Ok((request, sent, tls))
+    });
+    let (request, sent, tls) = prepared.map_err(Trouble::Unsent)?;
     failpoint::hit("token.before_send");
-    let response = send(client, &request, pause, REQUEST).map_err(Trouble::Failed)?;
+    let response = send(client, (&request, tls), pause, REQUEST).map_err(Trouble::Failed)?;
     failpoint::hit("token.response_received");
     let answer = read(client, &request, &response, &sent).map_err(Trouble::Failed)?;
     Ok(match answer {
@@ -131,12 +136,13 @@ fn prepare(client: &Client, grant: &Grant, ask: &Ask) -> Result<(Request, Vec<Se
 /// bounded.
 pub fn send(
     client: &Client,
-    request: &Request,
+    (request, tls): (&Request, Tls),
     pause: &dyn Fn(Duration) -> Result<()>,
     limit: Duration,
 ) -> Result<Response> {
     let settings = AgentSettings {
         policy: address_policy(client.options),
+        tls,
         timeouts: Timeouts {
             connect: CONNECT.min(limit),
             request: limit,

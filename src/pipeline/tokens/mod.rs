@@ -26,17 +26,19 @@ pub use keep::{keep, start_worker};
 pub use run::Access;
 pub use session::in_session;
 
+use super::plan::check_origin;
 use super::secrets;
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::{key_file, lock, transaction};
 use crate::store::connection::Server;
 use crate::store::oauth::{self, Grant};
 use crate::store::secret::seal_value;
-use sluice_core::connection::ConnectionOptions;
-use sluice_core::http::{Auth, Secret};
+use sluice_core::connection::{ConnectionOptions, TlsOptions};
+use sluice_core::http::{Auth, Request, Secret};
 use sluice_core::oauth::{Awaited, Grant as Kind, OAuthFault, OAuthOptions};
 use sluice_core::secret::{SecretLabel, open};
-use sluice_core::{Class, Error, Result};
+use sluice_core::{Class, Error, Result, url_policy};
+use sluice_fetch::Tls;
 use std::time::Duration;
 
 /// How long a token has to serve at least: its request is still on its way.
@@ -113,6 +115,19 @@ impl Client<'_> {
         let name = self.oauth.client_secret.as_deref();
         name.map(|name| secrets::named(self.server, name, &self.oauth.origin()))
             .transpose()
+    }
+
+    /// What TLS is agreed with. A certificate of the client's is for the API, and shown to nobody else.
+    fn tls(&self, request: &Request) -> Result<Tls> {
+        check_origin(self.server, self.options)?;
+        if url_policy::origin(&request.url) == self.options.origin() {
+            return secrets::tls(self.server, self.options);
+        }
+        let roots = TlsOptions {
+            client: None,
+            ..self.options.tls.clone()
+        };
+        Ok(Tls::new(&roots, None)?)
     }
 
     fn not_connected(&self, reason: &str) -> Error {

@@ -3,7 +3,7 @@
 
 use super::exchange::{read, send};
 use super::{Client, Stored, keep, secrets, stored};
-use crate::pg::{bgworker, clock, shmem};
+use crate::pg::{arm_file, bgworker, clock, shmem};
 use crate::pipeline::remote::pause_in_session;
 use crate::store::connection::Server;
 use crate::store::oauth::{self, Grant};
@@ -52,7 +52,7 @@ fn asked(client: &Client, deadline: Instant) -> Result<Auth> {
     let secret = client.secret()?;
     let request = token_request(client.oauth, secret.as_ref(), &Asked::ClientCredentials);
     let limit = deadline.saturating_duration_since(Instant::now());
-    let response = send(client, &request, &pause_in_session, limit)?;
+    let response = send(client, (&request, client.tls(&request)?), &pause_in_session, limit)?;
     let sent: Vec<_> = secret.into_iter().collect();
     match read(client, &request, &response, &sent)? {
         Answer::Tokens(tokens) => Ok(Auth::Bearer(tokens.access)),
@@ -64,6 +64,9 @@ fn asked(client: &Client, deadline: Instant) -> Result<Auth> {
 fn renewed(client: &Client, before: &Grant, deadline: Instant) -> Result<Auth> {
     if !shmem::is_ready() {
         return Err(CallError::NotPreloaded.into());
+    }
+    if arm_file::fault().is_some() {
+        return Err(client.not_connected("The arm file of this server is missing: it renews nothing."));
     }
     let database = bgworker::my_database();
     let mut started = false;
