@@ -16,7 +16,8 @@ pub fn protect(shop: &mut Shop, kind: &str, options: &str) {
     let url = shop.api.url();
     let options = options.replace("URL", &url);
     shop.db.exec(&format!(
-        "ALTER SERVER shop OWNER TO app;
+        "SELECT sluice.allow_origin('{url}', 'app');
+         ALTER SERVER shop OWNER TO app;
          ALTER SERVER shop OPTIONS (ADD auth '{kind}', ADD token_url '{url}/oauth/token', ADD client_id 'sluice',
                                     ADD client_secret 'client' {options})"
     ));
@@ -263,6 +264,8 @@ fn tokens_are_not_sent_to_another_api() {
         products: 300,
         ..Default::default()
     });
+    let url = other.url();
+    shop.db.exec(&format!("SELECT sluice.allow_origin('{url}', 'app')"));
     shop.db
         .exec(&format!("ALTER SERVER shop OPTIONS (SET base_url '{}')", other.url()));
     let error = shop.failing_sync();
@@ -277,6 +280,8 @@ fn the_clients_secret_is_not_sent_to_another_token_endpoint() {
     shop.create_job("products", "/page/products", PAGES);
     shop.sync();
     let other = sample_api::SampleApi::start(sample_api::Options::default());
+    let url = other.url();
+    shop.db.exec(&format!("SELECT sluice.allow_origin('{url}', 'app')"));
     shop.db.exec(&format!(
         "ALTER SERVER shop OPTIONS (SET token_url '{}/oauth/token')",
         other.url()
@@ -293,4 +298,22 @@ fn a_grant_ends_with_its_connection() {
     connect(&mut shop);
     shop.app.exec("SELECT sluice.drop_connection('shop')");
     assert_eq!(shop.db.number("SELECT count(*) FROM sluice._oauth"), 0);
+}
+
+/// An authorization server counts as much as the API: a role connects to neither unless an admin has allowed it.
+#[test]
+fn a_token_endpoint_elsewhere_has_to_be_allowed_too() {
+    let mut shop = with_code(10);
+    let other = sample_api::SampleApi::start(sample_api::Options::default());
+    let url = other.url();
+    shop.db.exec(&format!(
+        "ALTER SERVER shop OPTIONS (SET token_url '{url}/oauth/token')"
+    ));
+    let error = shop
+        .app
+        .error(&format!("SELECT sluice.begin_oauth('shop', '{REDIRECT}')"));
+    assert_eq!(error.sqlstate, "42501", "{error}");
+    assert!(error.to_string().contains(&url), "{error}");
+    let wanted = format!("ALTER SERVER shop OPTIONS (SET token_url '{url}/token')");
+    assert_eq!(shop.app.error(&wanted).sqlstate, "42501");
 }

@@ -7,6 +7,7 @@
 use super::exchange::send;
 use super::{CODE, Client, DEVICE, VERIFIER};
 use crate::pg::{clock, identity, xact};
+use crate::pipeline::plan::check_origin;
 use crate::pipeline::remote::pause_in_session;
 use crate::store::connection::Server;
 use crate::store::oauth;
@@ -46,7 +47,10 @@ pub fn begin(server: &Server, redirect_uri: Option<&str>) -> Result<String> {
 
 fn client<'a>(server: &'a Server, options: &'a ConnectionOptions) -> Result<Client<'a>> {
     match Client::of(server, options) {
-        Some(client) if client.oauth.grant.needs_a_person() => Ok(client),
+        Some(client) if client.oauth.grant.needs_a_person() => {
+            check_origin(server, options)?;
+            Ok(client)
+        }
         _ => Err(OAuthFault::NoConsent {
             connection: server.name.clone(),
             auth: options.auth.as_str(),
