@@ -20,6 +20,7 @@ use sluice_core::http::{Auth, Method};
 use sluice_core::job::Mode;
 use sluice_core::run::{RunSource, RunTask};
 use sluice_core::settings::{OnMissing, Settings};
+use sluice_core::sql_text::quote;
 use sluice_core::target::{DELETED_AT, TargetError};
 use sluice_core::url_policy::address::AddressPolicy;
 use sluice_fetch::Tls;
@@ -212,6 +213,7 @@ fn check_rights(job: &Job, server: &Server, target: &Target, settings: &Settings
         }
         .into());
     }
+    check_still_becomes(job, target)?;
     let mut needed = vec!["SELECT", "INSERT"];
     if job.mode != Mode::Append.as_str() {
         needed.push("UPDATE");
@@ -229,6 +231,27 @@ fn check_rights(job: &Job, server: &Server, target: &Target, settings: &Settings
         .into());
     }
     check_superuser(target, settings)
+}
+
+/// The table may have another owner by now, whom the job must not act as for somebody who could not.
+fn check_still_becomes(job: &Job, target: &Target) -> Result<()> {
+    if role::may_become(job.owner, target.owner)? {
+        return Ok(());
+    }
+    let (maker, owner) = (role::name_of(job.owner)?, role::name_of(target.owner)?);
+    Err(CallError::Denied {
+        what: format!("table \"{}\"", target.name),
+        detail: format!(
+            "Its owner is \"{owner}\", and the owner of job \"{}\", \"{maker}\", cannot become that role.",
+            job.name
+        ),
+        hint: format!(
+            "GRANT {} TO {}; or make the job again as the table's owner.",
+            quote(&owner),
+            quote(&maker)
+        ),
+    }
+    .into())
 }
 
 /// A superuser writes only where no code of an ordinary role would run with it.
