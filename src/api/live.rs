@@ -75,7 +75,8 @@ fn waits_for_worker(job: i64) -> bool {
     let busy = shmem::slots();
     let has_worker = busy.iter().any(|slot| slot.database == here && slot.job == job);
     !has_worker
-        && (shmem::is_starved(here) || busy.iter().filter(|slot| !slot.is_caller()).count() >= settings::max_workers())
+        && (shmem::is_starved(here)
+            || busy.iter().filter(|slot| slot.rule().is_none()).count() >= settings::max_workers())
 }
 
 /// How many runs may be under way at once.

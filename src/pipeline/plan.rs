@@ -3,6 +3,7 @@
 //! A definition is checked anew at each run: owners, grants and tables change between two of them.
 
 use super::{Work, secrets};
+use crate::pg::clock::Timestamp;
 use crate::pg::relation::{self, Target, TargetColumn};
 use crate::pg::{identity, settings};
 use crate::store::connection::{self, Server};
@@ -31,8 +32,11 @@ pub struct Plan {
     pub job: Job,
     pub mode: Mode,
     pub settings: Settings,
+    pub server: Server,
     pub options: ConnectionOptions,
     pub auth: Auth,
+    /// When another token is to be asked for; see [`super::tokens`].
+    pub renew_at: Option<Timestamp>,
     pub tls: Tls,
     pub policy: AddressPolicy,
     pub target: Target,
@@ -152,8 +156,10 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
         mode,
         settings,
         policy: address_policy(&options),
+        server,
         options,
         auth,
+        renew_at: None,
         tls,
         target,
         candidates,
@@ -181,9 +187,9 @@ fn credentials(server: &Server, options: &ConnectionOptions, task: &Task) -> Res
 
 /// Refuses a connection to an origin that its owner may not, or may no longer, connect to.
 pub fn check_origin(server: &Server, options: &ConnectionOptions) -> Result<()> {
-    match origin::is_allowed(server.owner, options)? {
-        true => Ok(()),
-        false => Err(connection::origin_denied(&options.origin(), &server.owner_name)),
+    match origin::refused(server.owner, options)? {
+        None => Ok(()),
+        Some(origin) => Err(connection::origin_denied(&origin, &server.owner_name)),
     }
 }
 

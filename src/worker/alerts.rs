@@ -74,8 +74,8 @@ fn run_as(call: &Call) -> Result<RunAs> {
 }
 
 fn start(database: u32, call: &Call, role: RunAs) -> bool {
-    let wanted = shmem::reservation(database, -call.alert, call.id, role);
-    let Some(slot) = shmem::reserve_caller(wanted, &call.rule) else {
+    let wanted = shmem::reservation(database, 0, call.id, role);
+    let Some(slot) = shmem::reserve_caller(call.alert, wanted, &call.rule) else {
         return false;
     };
     let started = bgworker::start_worker(slot, &call.rule);

@@ -186,9 +186,9 @@ pub fn is_ready() -> bool {
 }
 
 impl Slot {
-    /// A worker that makes the calls of an event rule: `job` is minus the rule's id, and `run` a call's.
-    pub fn is_caller(&self) -> bool {
-        self.job < 0
+    /// The event rule whose calls this worker makes; None: it does something else.
+    pub fn rule(&self) -> Option<i64> {
+        (self.job < i64::MIN / 2).then(|| self.job - i64::MIN)
     }
 
     pub fn name(&self) -> String {

@@ -58,7 +58,7 @@ pub fn reserve(wanted: Slot, name: &str, limit: usize) -> Option<usize> {
     let busy = shared
         .slots
         .iter()
-        .filter(|s| s.state != SlotState::Free && !s.is_caller())
+        .filter(|s| s.state != SlotState::Free && s.rule().is_none())
         .count();
     let same = shared
         .slots
@@ -72,7 +72,12 @@ pub fn reserve(wanted: Slot, name: &str, limit: usize) -> Option<usize> {
 }
 
 /// Takes a free slot for the calls of an event rule, beside those of runs; None where this database has one already.
-pub fn reserve_caller(wanted: Slot, name: &str) -> Option<usize> {
+pub fn reserve_caller(rule: i64, wanted: Slot, name: &str) -> Option<usize> {
+    // Ids of jobs and what other workers stand under are far from there.
+    let wanted = Slot {
+        job: i64::MIN + rule,
+        ..wanted
+    };
     let mut shared = SHARED.exclusive();
     let same = shared.slots.iter().any(|s| is_caller_in(s, wanted.database));
     let blocked = shared.database(wanted.database).is_none_or(|d| d.blocked_by != 0);
@@ -88,7 +93,7 @@ pub fn has_caller(database: u32) -> bool {
 }
 
 fn is_caller_in(slot: &Slot, database: u32) -> bool {
-    slot.state != SlotState::Free && slot.is_caller() && slot.database == database
+    slot.state != SlotState::Free && slot.rule().is_some() && slot.database == database
 }
 
 fn take_free(shared: &mut Shared, wanted: Slot, name: &str) -> Option<usize> {
