@@ -20,10 +20,20 @@ extension_sql_file!(
     requires = ["secret", api::connections::validate_options]
 );
 extension_sql_file!(
+    "../sql/schema/55_rate.sql",
+    name = "rate",
+    requires = [
+        "wrapper",
+        api::rates::rate_limit,
+        api::connections::origin,
+        api::connections::option
+    ]
+);
+extension_sql_file!(
     "../sql/schema/60_views.sql",
     name = "views",
     requires = [
-        "wrapper",
+        "rate",
         api::live::workers,
         api::live::waits_for_worker,
         api::live::launcher_is_running,
@@ -33,7 +43,8 @@ extension_sql_file!(
 );
 extension_sql_file!("../sql/schema/61_drift.sql", name = "drift", requires = ["views"]);
 extension_sql_file!("../sql/schema/65_rejects.sql", name = "rejects", requires = ["drift"]);
-extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["rejects"]);
+extension_sql_file!("../sql/schema/66_rates.sql", name = "rates", requires = ["rejects"]);
+extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["rates"]);
 extension_sql_file!(
     "../sql/schema/75_look.sql",
     name = "look",

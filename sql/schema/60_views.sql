@@ -202,7 +202,7 @@ WITH job AS MATERIALIZED (
     SELECT j.id, j.name, j.next_run_at, j.last_success_at, j.armed AND j.current_server IS NULL AS unconnected, j.server_name, j.paused_at, j.pause_reason, j.disabled_reason,
            r.id AS run_id, r.status AS run_status, r.records, r.pages, r.unconfirmed, r.started_at,
            r.finished_at, r.error_class, sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message,
-           sluice._hinted(r.error_hint, r.sqlstate, j.own) AS error_hint, r.held_reason, r.not_before,
+           sluice._hinted(r.error_hint, r.sqlstate, j.own) AS error_hint, r.held_reason, r.not_before, r.rate_wait,
            p.run_id IS NOT NULL AS live, p.phase, p.pages_done, p.pages_total, p.records_done, p.rate,
            p.last_progress_at, q.next_retry_at, coalesce(o.open, 0) AS open_rejects,
            CASE
@@ -212,6 +212,8 @@ WITH job AS MATERIALIZED (
                WHEN r.status = 'running' AND k.pid IS NOT NULL THEN 'running'
                WHEN j.paused_at IS NOT NULL AND (r.status IS NULL OR r.task = 'sync' OR r.status <> 'scheduled')
                    THEN 'paused'
+               WHEN r.status = 'scheduled' AND r.rate_wait IS NOT NULL AND r.not_before > pg_catalog.now()
+                   THEN 'waiting_for_rate'
                WHEN r.status IN ('scheduled', 'running', 'publishing') AND sluice._waits_for_worker(j.id)
                    THEN 'waiting_for_worker'
                WHEN r.status IN ('scheduled', 'running', 'publishing') THEN 'scheduled'
@@ -246,12 +248,14 @@ SELECT s.name AS data_type,
             THEN date_trunc('second', (s.last_progress_at - s.started_at) * (s.pages_total - s.pages_done) / s.pages_done)
        END AS eta,
        CASE WHEN s.status NOT IN ('not_armed', 'disabled', 'paused')
-            THEN date_trunc('second', coalesce(s.next_retry_at, s.next_run_at)) END AS next_run_at,
+            THEN date_trunc('second', CASE WHEN s.status = 'waiting_for_rate' THEN s.not_before
+                                           ELSE coalesce(s.next_retry_at, s.next_run_at) END) END AS next_run_at,
        CASE
            WHEN s.status = 'not_armed' THEN 'this database was restored, copied or upgraded'
            WHEN s.unconnected THEN pg_catalog.format('connection "%s" was dropped', s.server_name)
            WHEN s.status = 'disabled' THEN coalesce(s.disabled_reason, s.error_message)
            WHEN s.status = 'paused' THEN coalesce(s.error_message, s.pause_reason)
+           WHEN s.status = 'waiting_for_rate' THEN s.rate_wait
            WHEN s.run_status = 'held' THEN coalesce(s.held_reason, s.error_message)
            WHEN s.run_status IN ('superseded', 'discarded') THEN NULL
            ELSE s.error_message
@@ -261,7 +265,8 @@ SELECT s.name AS data_type,
            WHEN s.unconnected THEN 'you: alter_job()'
            WHEN s.status IN ('disabled', 'paused') THEN 'you: resume_job()'
            WHEN s.status = 'held' THEN 'you: approve or discard'
-           WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker', 'waiting_for_retry') THEN 'wait'
+           WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker', 'waiting_for_retry', 'waiting_for_rate')
+               THEN 'wait'
            WHEN s.error_class IN ('network', 'timeout', 'server', 'rate_limit', 'empty') THEN 'remote'
            WHEN s.error_class IN ('database', 'resource', 'cancelled') THEN 'wait'
            WHEN s.error_class IS NOT NULL THEN 'you: see hint'
@@ -282,6 +287,7 @@ SELECT s.name AS data_type,
            WHEN s.status IN ('disabled', 'paused') THEN pg_catalog.format('SELECT sluice.resume_job(%L);', s.name)
            WHEN s.status = 'held' THEN pg_catalog.format('CALL sluice.approve(%1$s); or SELECT sluice.discard(%1$s);', s.run_id)
            WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker') THEN NULL
+           WHEN s.status = 'waiting_for_rate' THEN 'SELECT * FROM sluice.sync_rate_limits;'
            WHEN s.status = 'waiting_for_retry' THEN pg_catalog.format('SELECT sluice.retry_now(%L); does not wait.', s.name)
            WHEN s.error_hint IS NULL AND s.open_rejects > 0 THEN pg_catalog.format(
                'SELECT * FROM sluice.sync_rejects WHERE data_type = %1$L; when they are mended: CALL sluice.replay_rejects(%1$L);', s.name)
@@ -431,7 +437,9 @@ SELECT s.srvname::text AS name,
        pg_catalog.pg_get_userbyid(s.srvowner)::text AS owner,
        sluice._origin(s.srvoptions) AS origin,
        coalesce(sluice._option(s.srvoptions, 'auth'), 'none') AS auth,
-       CASE WHEN last.error_class = 'auth' THEN 'reauth_required' WHEN last.answered THEN 'connected' END AS state,
+       CASE WHEN last.error_class = 'auth' THEN 'reauth_required'
+            WHEN coalesce(live.breaker, kept.breaker, 'closed') <> 'closed' THEN 'breaker_open'
+            WHEN last.answered THEN 'connected' END AS state,
        NULL::timestamptz AS token_expires_at,
        ok.at AS last_ok_at
 FROM pg_catalog.pg_foreign_server AS s
@@ -440,6 +448,8 @@ LEFT JOIN LATERAL (
     SELECT max(t.last_success_at) AS at FROM sluice._job AS j JOIN sluice._job_state AS t ON t.job_id = j.id
     WHERE j.server_oid = s.oid
 ) AS ok ON true
+LEFT JOIN sluice._rate AS kept ON kept.budget = sluice._budget(s.oid)
+LEFT JOIN LATERAL sluice._rate_limit(sluice._budget(s.oid)) AS live ON true
 -- What the last run that asked the remote says of the connection.
 LEFT JOIN LATERAL (
     SELECT r.error_class, coalesce(r.error_class, '') NOT IN ('network', 'timeout', 'server', 'config') AS answered

@@ -14,6 +14,7 @@ mod live;
 mod openapi;
 mod operate;
 mod preview;
+mod rates;
 mod rejects;
 mod replay;
 mod retries;

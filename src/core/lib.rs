@@ -19,6 +19,7 @@ pub mod job;
 pub mod keys;
 pub mod openapi;
 pub mod pagination;
+pub mod rate;
 pub mod retry;
 pub mod retry_queue;
 pub mod run;

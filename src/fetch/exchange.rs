@@ -1,23 +1,24 @@
 //! The work of one thread: take an ask, send its request until it is answered for good, decode, deliver.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
 
 use sluice_core::class::Class;
 use sluice_core::error::{Error, Explain};
 use sluice_core::http::status::{self, Meaning};
 use sluice_core::http::{HttpError, Request, Response};
 use sluice_core::pagination::{Answer, Ask, KnownPage, PageToken, Pagination, Source, declared_in, link_header, next};
-use sluice_core::retry::rate_wait;
+use sluice_core::rate::{Hold, Why};
 
 use crate::order::{Failed, Fetched};
+use crate::pace::Permit;
 use crate::pages::{Decode, PageFacts};
-use crate::pool::{Shared, Wait};
+use crate::pool::{Admission, Shared, Wait};
 use crate::transport::Transport;
 
-/// Longest time that one request may spend in rate-limit waits within a run. A remote that asks for more is asked
-/// again by a later run.
-const LONGEST_RATE_WAIT: Duration = Duration::from_secs(30 * 60);
+/// Longest time that one request may spend in short rate-limit waits: then the worker is given back all the same.
+const LONGEST_RATE_WAIT: Duration = Duration::from_secs(60);
 
 /// What a thread of the read does until no page is left for it.
 pub(crate) fn work<D: Decode>(shared: &Shared<D::Page>, transport: &dyn Transport, decode: &D) {
@@ -68,7 +69,7 @@ struct PageWork<'a, D: Decode> {
     requests: u32,
 }
 
-impl<D: Decode> PageWork<'_, D> {
+impl<'a, D: Decode> PageWork<'a, D> {
     /// None: the page is not wanted any more.
     fn run(&mut self) -> Result<Option<Fetched<D::Page>>, Error> {
         let spec = &self.shared.spec;
@@ -115,13 +116,17 @@ impl<D: Decode> PageWork<'_, D> {
         if let Some(known) = known {
             spec.condition(&mut request, known);
         }
-        let (mut failures, mut rate_waited, mut redirects) = (0, Duration::ZERO, 0);
+        let (mut failures, mut redirects) = (0, 0);
+        let mut refused = Refused::default();
+        let mut last = None;
         loop {
-            if !self.shared.admit(self.ask) {
-                return Ok(None);
-            }
+            let permit = match self.admit(&mut refused) {
+                Admission::Go(permit) => permit,
+                Admission::Unwanted => return Ok(None),
+                Admission::Later(hold) => return Err(put_off(&request, hold, last)),
+            };
             self.requests += 1;
-            let error = match self.send(&request, redirects) {
+            let error = match self.send(&request, redirects, permit) {
                 Ok(Sent::Answered(response, meaning)) => {
                     return Ok(Some(Exchanged {
                         request,
@@ -139,23 +144,42 @@ impl<D: Decode> PageWork<'_, D> {
                 }
                 Err(error) => error,
             };
-            let wait = match error.class() {
-                Class::RateLimit => rate_limited(&error, &mut rate_waited),
-                class => {
-                    failures += 1;
-                    self.backoff(&error, class, failures)
-                }
+            let class = error.class();
+            if class == Class::RateLimit {
+                // The budget knows how long: nobody who shares it sends before that.
+                self.shared.retries.fetch_add(1, Ordering::Relaxed);
+                refused.reason = Some(error.to_string());
+                continue;
+            }
+            failures += 1;
+            let Some((delay, wait)) = self.backoff(&error, class, failures) else {
+                return Err(error);
             };
-            let Some((delay, wait)) = wait else { return Err(error) };
             if !self.shared.pause(self.ask, delay, wait) {
                 return Ok(None);
             }
+            last = Some(error);
         }
     }
 
-    fn send(&self, request: &Request, redirects: u32) -> Result<Sent, HttpError> {
+    fn admit(&self, refused: &mut Refused) -> Admission<'a> {
+        let patience = match refused.waited < LONGEST_RATE_WAIT {
+            true => self.shared.spec.pace.patience,
+            false => Duration::ZERO,
+        };
+        let began = refused.reason.is_some().then(Instant::now);
+        let admission = self.shared.admit(self.ask, patience, refused.reason.as_deref());
+        refused.waited += began.map_or(Duration::ZERO, |began| began.elapsed());
+        admission
+    }
+
+    fn send(&self, request: &Request, redirects: u32, permit: Permit<'_>) -> Result<Sent, HttpError> {
         let spec = &self.shared.spec;
-        let response = self.transport.send(request)?;
+        let began = Instant::now();
+        let exchange = self.transport.send(request);
+        self.shared.leave(permit, &exchange);
+        let response = exchange?;
+        self.shared.latencies.add(began.elapsed());
         if redirects < MOST_REDIRECTS
             && let Some(elsewhere) = spec.redirected(request, &response)
         {
@@ -263,18 +287,20 @@ impl<D: Decode> PageWork<'_, D> {
     }
 }
 
-/// The wait after a 429; None where the request has waited long enough in this run.
-fn rate_limited(error: &HttpError, waited: &mut Duration) -> Option<(Duration, Wait)> {
-    let delay = rate_wait(retry_after(error));
-    *waited += delay;
-    (*waited <= LONGEST_RATE_WAIT).then(|| {
-        (
-            delay,
-            Wait::Rate {
-                reason: error.to_string(),
-            },
-        )
-    })
+/// What a request was told that came too early.
+#[derive(Default)]
+struct Refused {
+    reason: Option<String>,
+    /// How long it has waited for that.
+    waited: Duration,
+}
+
+/// A request that has to wait for longer than is waited out. Where the host is given up for now, its own failure says more.
+fn put_off(request: &Request, hold: Hold, last: Option<HttpError>) -> HttpError {
+    match last {
+        Some(error) if hold.why == Why::Breaker => error,
+        _ => HttpError::rate_wait(&request.remote(), hold),
+    }
 }
 
 fn retry_after(error: &HttpError) -> Option<Duration> {

@@ -6,13 +6,15 @@ use std::time::Duration;
 use sluice_core::http::status::redirect_target;
 use sluice_core::http::{Auth, HeaderValue, HttpError, Json, Method, Request, Response};
 use sluice_core::pagination::{Ask, Carrier, KnownPage, Pagination, ParamPlace, Position, with_param};
+use sluice_core::rate::Terms;
 use sluice_core::retry::RetryPolicy;
+use sluice_core::settings::MOST_CONCURRENCY;
 use sluice_core::url_policy::address::AddressPolicy;
 use sluice_core::url_policy::join;
 use url::Url;
 
 use crate::agent::AgentSettings;
-use crate::gate::Gate;
+use crate::pace::Pace;
 
 /// Time limits of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,10 +80,8 @@ pub struct ReadSpec {
     pub concurrency: usize,
     /// Whether taking the pages is much work too: then one processor is left to it.
     pub caller_computes: bool,
-    /// Least time between the starts of two requests.
-    pub min_delay: Duration,
-    /// Where that is kept; reads with the same gate keep to one pace.
-    pub gate: Gate,
+    /// The budget that requests are sent on.
+    pub pace: Pace,
     pub retry: RetryPolicy,
     pub timeouts: Timeouts,
     pub limits: Limits,
@@ -110,8 +110,7 @@ impl ReadSpec {
             page_size: None,
             concurrency: 8,
             caller_computes: true,
-            min_delay: Duration::ZERO,
-            gate: Gate::default(),
+            pace: Pace::alone(Terms::new(None, 1, Duration::ZERO, MOST_CONCURRENCY)),
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),

@@ -25,6 +25,8 @@ static ALLOW_SUPERUSER_JOBS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MAX_RESPONSE_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
 /// Text compresses 5 to 20 times; 100 is an attack.
 static MAX_RATIO: GucSetting<i32> = GucSetting::<i32>::new(100);
+/// More hosts and credentials than most clusters know; each takes less than a kilobyte.
+static MAX_RATE_BUDGETS: GucSetting<i32> = GucSetting::<i32>::new(1024);
 /// Waiting longer for a lock on a target would queue its readers behind us.
 static LOCK_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 #[cfg(feature = "failpoints")]
@@ -128,6 +130,16 @@ fn define_limits() {
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
+        c"sluice.max_rate_budgets",
+        c"How many hosts and credentials the server keeps rate budgets for.",
+        c"Idle ones make room for others; where none is idle, requests wait.",
+        &MAX_RATE_BUDGETS,
+        1,
+        65_536,
+        GucContext::Postmaster,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
         c"sluice.max_response_bytes",
         c"The largest response body, counted after decompression.",
         c"",
@@ -173,6 +185,10 @@ pub fn serves_database(name: &str) -> bool {
 
 pub fn max_workers() -> usize {
     usize::try_from(MAX_WORKERS.get()).unwrap_or(1)
+}
+
+pub fn max_rate_budgets() -> usize {
+    usize::try_from(MAX_RATE_BUDGETS.get()).unwrap_or(1)
 }
 
 pub fn allow_superuser_jobs() -> bool {

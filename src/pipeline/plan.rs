@@ -9,7 +9,7 @@ use crate::store::connection::{self, Server};
 use crate::store::drift;
 use crate::store::job::Job;
 use crate::store::run::Run;
-use crate::store::{self, function, retry, role, run};
+use crate::store::{self, function, rate, retry, role, run};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
@@ -22,7 +22,6 @@ use sluice_core::run::{RunSource, RunTask};
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::target::{DELETED_AT, TargetError};
 use sluice_core::url_policy::address::AddressPolicy;
-use std::time::Duration;
 
 /// Everything about a job that its runs use.
 pub struct Plan {
@@ -32,6 +31,8 @@ pub struct Plan {
     pub options: ConnectionOptions,
     pub auth: Auth,
     pub policy: AddressPolicy,
+    /// The rate budget of host and credential.
+    pub budget: Option<i64>,
     pub target: Target,
     /// The target's columns that a mapping may use, with where their values are in a record.
     pub candidates: Vec<Candidate>,
@@ -143,6 +144,7 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     let (options, auth, policy) = connection_parts(&server, settings.method)?;
     let (mut candidates, columns_given) = candidates(&target, &settings, task, &job.key)?;
     add_columns_of_runs(job_id, &target, &settings, &mut candidates)?;
+    let budget = rate::budget_of(server.oid)?;
     Ok(Plan {
         job,
         mode,
@@ -150,6 +152,7 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
         options,
         auth,
         policy,
+        budget,
         target,
         candidates,
         columns_given,
@@ -172,13 +175,6 @@ pub fn address_policy(options: &ConnectionOptions) -> AddressPolicy {
         allowed_hosts: settings::allowed_hosts(),
         plain_http: options.plain_http,
     }
-}
-
-/// Least time between the starts of two requests.
-pub fn spacing(options: &ConnectionOptions, settings: &Settings) -> Duration {
-    let per_second = options.requests_per_second.filter(|rate| *rate > 0.0);
-    let by_rate = per_second.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
-    settings.min_delay.max(by_rate)
 }
 
 /// USAGE on the server for the job's owner, and for the target's owner what the run will do to the target.

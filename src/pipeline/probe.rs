@@ -2,10 +2,11 @@
 //!
 //! The one stated exception to "no transaction while waiting for the network": the caller's own transaction is open.
 
-use super::plan::{address_policy, spacing};
-use super::secrets;
-use crate::pg::{clock, latch, settings, signals};
+use super::plan::address_policy;
+use super::{rates, secrets};
+use crate::pg::{clock, latch, settings, signals, transaction};
 use crate::store::connection::Server;
+use crate::store::rate;
 use sluice_core::Result;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::data;
@@ -13,10 +14,11 @@ use sluice_core::discover::{self, Finding, Remote, Subject};
 use sluice_core::error::{Error, HttpError, InternalError};
 use sluice_core::http::{Auth, Response};
 use sluice_core::job::JobPath;
+use sluice_core::rate::Asks;
 use sluice_core::retry::RetryPolicy;
 use sluice_core::settings::Settings;
 use sluice_fetch::probe::{self, Probed};
-use sluice_fetch::{Gate, Limits, ReadSpec, Timeouts};
+use sluice_fetch::{Limits, ReadSpec, Timeouts};
 use sluice_fetch::{Transport, UreqTransport};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -56,7 +58,7 @@ const SLICE: Duration = Duration::from_millis(50);
 /// # Errors
 /// A credential that cannot be opened, what the request met, or a time-out where nothing came in `timeouts.probe`.
 pub fn first_page(question: &Question) -> Result<Response> {
-    let spec = spec(question, secrets::auth(&question.server, &question.options)?);
+    let spec = spec(question, secrets::auth(&question.server, &question.options)?)?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     ask(question, deadline(question), &transport, move |transport| {
         probe::first_page(&spec, transport)
@@ -70,7 +72,7 @@ pub fn first_page(question: &Question) -> Result<Response> {
 /// Those of [`first_page`]; what later requests meet is told as a doubt.
 pub fn discover(question: &Question, document: &str, name: &str) -> Result<Vec<Finding>> {
     let deadline = deadline(question);
-    let spec = spec(question, secrets::auth(&question.server, &question.options)?);
+    let spec = spec(question, secrets::auth(&question.server, &question.options)?)?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     let remote = Remote {
         first: spec.first_url()?,
@@ -91,9 +93,7 @@ pub fn discover(question: &Question, document: &str, name: &str) -> Result<Vec<F
         settings: &question.settings,
         document,
     };
-    let pause = spacing(&question.options, &question.settings);
     let found = discover::discover(&subject, &first, &mut |url| {
-        wait(question, pause, deadline)?;
         let (spec, url) = (spec.clone(), url.clone());
         ask(question, deadline, &transport, move |transport| {
             probe::at(&spec, url, transport)
@@ -106,19 +106,16 @@ fn deadline(question: &Question) -> Instant {
     Instant::now() + question.settings.timeouts.probe
 }
 
-/// Waits between two requests, unless no time would be left for the next.
-fn wait(question: &Question, pause: Duration, deadline: Instant) -> Result<()> {
-    let end = Instant::now() + pause;
-    if end >= deadline {
-        return Err(HttpError::probe_timeout(&question.options.base_url).into());
-    }
-    while let Some(left) = end
-        .checked_duration_since(Instant::now())
-        .filter(|left| !left.is_zero())
-    {
-        latch::wait(left.min(SLICE));
-    }
-    Ok(())
+/// Asks once whether the remote works, in transactions of its own: none is open while it is waited for.
+///
+/// # Errors
+/// What the one request met, which the budget has learned.
+pub fn knock(question: &Question) -> Result<()> {
+    let spec = transaction::run(|| spec(question, secrets::auth(&question.server, &question.options)?))?;
+    let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
+    ask(question, deadline(question), &transport, move |transport| {
+        probe::first_page(&spec, transport).map(drop)
+    })
 }
 
 /// Each step on the way to the remote, as far as it went, with one request. Without a credential none is sent.
@@ -127,7 +124,7 @@ pub fn steps(question: &Question) -> Result<Vec<Probed>> {
         Ok(auth) => auth,
         Err(error) => return Ok(probe::without_credential(&error)),
     };
-    let spec = spec(question, auth);
+    let spec = spec(question, auth)?;
     let wanted = question.settings.clone();
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     ask(question, deadline(question), &transport, move |transport| {
@@ -162,7 +159,10 @@ fn ask<T: Send + 'static>(
     started.map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
     loop {
         match receiver.try_recv() {
-            Ok(result) => return result,
+            Ok(result) => {
+                rates::announce();
+                return result;
+            }
             Err(TryRecvError::Disconnected) => {
                 return Err(InternalError::Panic {
                     message: "the probing thread ended".into(),
@@ -174,16 +174,23 @@ fn ask<T: Send + 'static>(
                 return Err(HttpError::probe_timeout(&question.options.base_url).into());
             }
             Err(TryRecvError::Empty) => match receiver.recv_timeout(Duration::from_millis(1)) {
-                Ok(result) => return result,
+                Ok(result) => {
+                    rates::announce();
+                    return result;
+                }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => latch::wait(SLICE),
             },
         }
     }
 }
 
-fn spec(question: &Question, auth: Auth) -> ReadSpec {
+fn spec(question: &Question, auth: Auth) -> Result<ReadSpec> {
     let s = &question.settings;
-    ReadSpec {
+    let budget = rate::budget_of(question.server.oid)?;
+    // A person waits, or a breaker is probed; and no longer than the whole look may take.
+    let mut pace = rates::pace(budget, rates::terms(&question.options, s), Asks::Insisting)?;
+    pace.patience = s.timeouts.probe;
+    Ok(ReadSpec {
         base: question.options.base_url.clone(),
         path: question.path.clone(),
         method: s.method,
@@ -196,8 +203,7 @@ fn spec(question: &Question, auth: Auth) -> ReadSpec {
         page_size: s.page_size,
         concurrency: 1,
         caller_computes: false,
-        min_delay: Duration::ZERO,
-        gate: Gate::default(),
+        pace,
         retry: RetryPolicy {
             attempts: 1,
             ..RetryPolicy::default()
@@ -216,5 +222,5 @@ fn spec(question: &Question, auth: Auth) -> ReadSpec {
         start: None,
         known: HashMap::new(),
         seed: clock::random_seed(),
-    }
+    })
 }

@@ -12,6 +12,7 @@ pub mod job;
 pub mod missing;
 pub mod page;
 pub mod parent;
+pub mod rate;
 pub mod reject;
 pub mod retry;
 pub mod role;

@@ -7,7 +7,7 @@ use crate::pg::clock::{self, Timestamp};
 use crate::pg::identity::RunAs;
 use crate::pg::{Datum, Oid, bgworker, catalog, failpoint, settings, shmem, transaction};
 use crate::store::{self, ingest, job::Job, retry, role, run, state};
-use crate::worker::log_error;
+use crate::worker::{log_error, rates};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::run::{RunSource, RunStatus, RunTask};
@@ -64,6 +64,8 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
     for job in transaction::run(store::job::all)? {
         smooth &= isolated("planning a job", || plan(&job, now)).is_some();
     }
+    let rates_due = isolated("looking at rate budgets", || rates::look(database, here(), now));
+    smooth &= rates_due.is_some();
     let grace = match transaction::run(retry::is_processed_by_cron)? {
         true => CRON_GRACE,
         false => Duration::ZERO,
@@ -71,10 +73,13 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
     smooth &= isolated("processing retries", || process_retries(now.minus(grace), now)).is_some();
     let planned = transaction::run(|| next_planned(now))?;
     let mut next = planned.min(transaction::run(|| next_retry(now))?.plus(grace));
+    next = next.min(rates_due.unwrap_or(next));
     for (run, job, delay) in transaction::run(run::waiting)? {
         let at = now.plus(Duration::from_secs_f64(delay));
         if at > now {
             next = next.min(at);
+        } else if let Some(until) = isolated("looking at a budget", || rates::put_off(run, job, now)).flatten() {
+            next = next.min(until);
         } else if !has_worker(database, job) {
             smooth &= isolated("starting a worker", || start(database, run, job)).unwrap_or(false);
         }
@@ -231,13 +236,8 @@ fn start(database: u32, run_id: i64, job_id: i64) -> Result<bool> {
     if !is_armed(&job) || (job.paused && !asked_for) {
         return Ok(true);
     }
-    let Some(owner) = role::owner_of(job.target)? else {
+    let Some(run_as) = run_as(&job)? else {
         return fail_without_target(&job, run_id).map(|()| true);
-    };
-    let run_as = if owner.may_login || !bgworker::ASSUMES_NOLOGIN {
-        RunAs::Session(owner.oid)
-    } else {
-        RunAs::Assumed(owner.oid)
     };
     let wanted = shmem::reservation(database, job_id, run_id, run_as);
     let Some(slot) = shmem::reserve(wanted, &job.name, settings::max_workers()) else {
@@ -259,6 +259,15 @@ fn start(database: u32, run_id: i64, job_id: i64) -> Result<bool> {
     shmem::release(slot);
     shmem::set_starved(database);
     Ok(false)
+}
+
+/// Who a job's worker is: the owner of its target; None where that is gone.
+pub(super) fn run_as(job: &Job) -> Result<Option<RunAs>> {
+    let owner = role::owner_of(job.target)?;
+    Ok(owner.map(|owner| match owner.may_login || !bgworker::ASSUMES_NOLOGIN {
+        true => RunAs::Session(owner.oid),
+        false => RunAs::Assumed(owner.oid),
+    }))
 }
 
 /// Worker after worker ended before it could take the run: the reason is in the server's log.

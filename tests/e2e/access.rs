@@ -4,7 +4,7 @@ use crate::scene::{SOON, Scene, create_job, make_role};
 use sluice_e2e::{Cluster, Db};
 
 const LEVELS: [&str; 4] = ["monitor", "writer", "operator", "admin"];
-const VIEWS: [&str; 14] = [
+const VIEWS: [&str; 15] = [
     "sync_status",
     "sync_jobs",
     "sync_runs",
@@ -19,6 +19,7 @@ const VIEWS: [&str; 14] = [
     "sync_drift",
     "sync_secrets",
     "sync_rejects",
+    "sync_rate_limits",
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
