@@ -9,7 +9,7 @@ use sluice_core::error::{Error, Explain};
 use sluice_core::http::status::{self, Meaning};
 use sluice_core::http::{HttpError, Request, Response};
 use sluice_core::pagination::{Answer, Ask, KnownPage, PageToken, Pagination, Source, declared_in, link_header, next};
-use sluice_core::rate::{Hold, Why};
+use sluice_core::rate::{Asks, Hold, Why};
 
 use crate::order::{Failed, Fetched};
 use crate::pace::Permit;
@@ -120,7 +120,7 @@ impl<'a, D: Decode> PageWork<'a, D> {
         let mut refused = Refused::default();
         let mut last = None;
         loop {
-            let permit = match self.admit(&mut refused) {
+            let permit = match self.admit(&mut refused, last.is_some()) {
                 Admission::Go(permit) => permit,
                 Admission::Unwanted => return Ok(None),
                 Admission::Later(hold) => return Err(put_off(&request, hold, last)),
@@ -162,13 +162,17 @@ impl<'a, D: Decode> PageWork<'a, D> {
         }
     }
 
-    fn admit(&self, refused: &mut Refused) -> Admission<'a> {
+    fn admit(&self, refused: &mut Refused, has_failed: bool) -> Admission<'a> {
+        let asks = match has_failed {
+            true => Asks::Ordinary,
+            false => self.shared.spec.pace.asks,
+        };
         let patience = match refused.waited < LONGEST_RATE_WAIT {
             true => self.shared.spec.pace.patience,
             false => Duration::ZERO,
         };
         let began = refused.reason.is_some().then(Instant::now);
-        let admission = self.shared.admit(self.ask, patience, refused.reason.as_deref());
+        let admission = self.shared.admit(self.ask, patience, refused.reason.as_deref(), asks);
         refused.waited += began.map_or(Duration::ZERO, |began| began.elapsed());
         admission
     }

@@ -22,7 +22,7 @@ pub struct Pace {
     /// The process that holds what is granted.
     pid: u32,
     pub terms: Terms,
-    asks: Asks,
+    pub(crate) asks: Asks,
     /// The longest wait that is waited out.
     pub patience: Duration,
 }
@@ -51,11 +51,11 @@ impl Pace {
     }
 
     /// Whether a request may be sent now.
-    pub(crate) fn ask(&self) -> Result<Permit<'_>, Hold> {
+    pub(crate) fn ask(&self, asks: Asks) -> Result<Permit<'_>, Hold> {
         let asker = Asker {
             pid: self.pid,
             terms: &self.terms,
-            asks: self.asks,
+            asks,
         };
         let is_alive = |pid| self.place.is_alive(pid);
         let identity = (self.identity, &*self.near);
@@ -76,7 +76,7 @@ impl Pace {
         let until = Instant::now() + self.patience;
         let mut waiting = None;
         loop {
-            let hold = match self.ask() {
+            let hold = match self.ask(self.asks) {
                 Ok(permit) => return Ok(permit),
                 Err(hold) => hold,
             };
@@ -181,7 +181,11 @@ mod tests {
         let hour = Duration::from_secs(3600);
         let pace = Pace::alone(Terms::new(None, 1, hour, 8));
         let other = pace.clone();
-        drop(pace.ask().ok().expect("the first request waits for nothing"));
+        drop(
+            pace.ask(Asks::Ordinary)
+                .ok()
+                .expect("the first request waits for nothing"),
+        );
         let hold = other.ask().err().expect("the second one waits");
         assert!(hold.why == Why::Pace && hold.wait > hour / 2, "{hold:?}");
         let refused = other.wait("h:443").err().expect("an hour is too long");
@@ -192,8 +196,11 @@ mod tests {
     fn what_nobody_answered_is_given_back() {
         let pace = Pace::alone(Terms::new(None, 1, Duration::ZERO, 1));
         for _ in 0..3 {
-            let permit = pace.ask().ok().expect("it was given back");
-            assert_eq!(pace.ask().err().map(|hold| hold.why), Some(Why::Concurrency));
+            let permit = pace.ask(Asks::Ordinary).ok().expect("it was given back");
+            assert_eq!(
+                pace.ask(Asks::Ordinary).err().map(|hold| hold.why),
+                Some(Why::Concurrency)
+            );
             drop(permit);
         }
     }

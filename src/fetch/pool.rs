@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use sluice_core::http::{HttpError, Response};
 use sluice_core::pagination::{Ask, PageToken};
-use sluice_core::rate::{Hold, Why};
+use sluice_core::rate::{Asks, Hold, Why};
 use sluice_core::retry::SplitMix64;
 
 use crate::figures::Latencies;
@@ -127,13 +127,13 @@ impl<P: Send + 'static> Shared<P> {
     }
 
     /// Waits until a request for `ask` may be sent. `reason`: why an earlier one was refused. A wait that is not over soon is
-    /// not waited out when it is longer than `patience`.
-    pub fn admit(&self, ask: &Ask, patience: Duration, reason: Option<&str>) -> Admission<'_> {
+    /// not waited out when it is longer than `patience`. `asks`: an open breaker lets nobody insist twice.
+    pub fn admit(&self, ask: &Ask, patience: Duration, reason: Option<&str>, asks: Asks) -> Admission<'_> {
         let pace = &self.spec.pace;
         let mut waiting = None;
         let mut state = self.lock();
         while state.wants(ask) {
-            let hold = match pace.ask() {
+            let hold = match pace.ask(asks) {
                 Ok(permit) => {
                     state.waits.remove(&ask.number);
                     self.requests.fetch_add(1, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use crate::pg::{bgworker, failpoint, rates, shmem, transaction};
 use crate::store::{connection, job, rate, run};
 use sluice_core::Result;
 use sluice_core::connection::{ConnectionOptions, DEFAULT_MAX_CONCURRENCY};
-use sluice_core::rate::{Asks, Breaker, Budget, Terms};
+use sluice_core::rate::{Asks, Breaker, Budget, Terms, Why};
 use sluice_core::run::RunSource;
 use sluice_core::settings::Settings;
 use sluice_fetch::{Figures, Pace};
@@ -95,7 +95,7 @@ pub fn hold(run: &run::Run, job: &job::Job, now: Timestamp) -> Result<Option<(Ti
     };
     let told = kept.not_before.map(Timestamp).filter(|until| *until > now.plus(SHORT));
     if let Some(until) = told {
-        return Ok(Some((until, "the remote asked to wait".into())));
+        return Ok(Some((until, Why::Remote.as_str().into())));
     }
     let is_manual = run.source == RunSource::Manual.as_str();
     match kept.breaker {

@@ -160,9 +160,11 @@ pub fn give_back(id: i64, until: Timestamp, reason: &str) -> Result<()> {
 }
 
 /// Runs that wait for a worker, the most urgent first: (run, job, seconds until it may start).
-pub fn waiting() -> Result<Vec<(i64, i64, f64)>> {
+pub fn waiting(now: Timestamp) -> Result<Vec<(i64, i64, f64)>> {
     let sql = include_str!("../../sql/query/waiting_runs.sql");
-    rows(sql, &[], |r| Ok((r.need(1)?, r.need(2)?, r.need(3)?)))
+    rows(sql, &[TimestampWithTimeZone::from(now).into()], |r| {
+        Ok((r.need(1)?, r.need(2)?, r.need(3)?))
+    })
 }
 
 /// Runs that say a worker is on them.

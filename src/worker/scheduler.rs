@@ -74,7 +74,7 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
     let planned = transaction::run(|| next_planned(now))?;
     let mut next = planned.min(transaction::run(|| next_retry(now))?.plus(grace));
     next = next.min(rates_due.unwrap_or(next));
-    for (run, job, delay) in transaction::run(run::waiting)? {
+    for (run, job, delay) in transaction::run(|| run::waiting(now))? {
         let at = now.plus(Duration::from_secs_f64(delay));
         if at > now {
             next = next.min(at);
