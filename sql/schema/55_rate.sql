@@ -36,6 +36,7 @@ SELECT ('x' || left(encode(sha256(convert_to(pg_catalog.concat_ws(E'\n',
            coalesce(sluice._option(s.srvoptions, 'auth'), 'none'),
            sluice._option(s.srvoptions, 'username'),
            sluice._option(s.srvoptions, 'client_id'),
+           sluice._option(s.srvoptions, 'client_cert'),
            coalesce(x.id::text, sluice._option(s.srvoptions, 'secret'), sluice._option(s.srvoptions, 'client_secret'))),
        'UTF8')), 'hex'), 16))::bit(64)::bigint
 FROM pg_foreign_server AS s

@@ -13,6 +13,7 @@ mod jobs;
 mod live;
 mod openapi;
 mod operate;
+mod origins;
 mod preview;
 mod rates;
 mod rejects;

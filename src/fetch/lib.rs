@@ -29,6 +29,7 @@ mod pool;
 pub mod probe;
 mod resolver;
 mod spec;
+mod tls;
 pub mod transport;
 mod turns;
 
@@ -37,4 +38,5 @@ pub use memory::MemoryTransport;
 pub use pace::Pace;
 pub use pages::{Decode, Failure, FetchedPage, Figures, PageFacts, Poll, Read, start};
 pub use spec::{Limits, ReadSpec, Timeouts};
+pub use tls::Tls;
 pub use transport::{Transport, UreqTransport};

@@ -214,6 +214,7 @@ pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>, asks:
             ahead: s.commit_every.bytes.min(MOST_AHEAD),
         },
         policy: plan.policy.clone(),
+        tls: plan.tls.clone(),
         start,
         // By numbers of pages: below parents they mean something else.
         known: match s.foreach {

@@ -2,7 +2,7 @@
 //!
 //! The one stated exception to "no transaction while waiting for the network": the caller's own transaction is open.
 
-use super::plan::address_policy;
+use super::plan::{address_policy, check_origin};
 use super::{rates, secrets};
 use crate::pg::{clock, latch, settings, signals, transaction};
 use crate::store::connection::Server;
@@ -18,7 +18,7 @@ use sluice_core::rate::Asks;
 use sluice_core::retry::RetryPolicy;
 use sluice_core::settings::Settings;
 use sluice_fetch::probe::{self, Probed};
-use sluice_fetch::{Limits, ReadSpec, Timeouts};
+use sluice_fetch::{Limits, ReadSpec, Timeouts, Tls};
 use sluice_fetch::{Transport, UreqTransport};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,6 +38,7 @@ impl Question {
         JobPath::parse(path)?;
         let options = ConnectionOptions::parse(&server.options)?;
         options.check_method(&server.name, settings.method)?;
+        check_origin(&server, &options)?;
         Ok(Question {
             options,
             server,
@@ -58,7 +59,7 @@ const SLICE: Duration = Duration::from_millis(50);
 /// # Errors
 /// A credential that cannot be opened, what the request met, or a time-out where nothing came in `timeouts.probe`.
 pub fn first_page(question: &Question) -> Result<Response> {
-    let spec = spec(question, secrets::auth(&question.server, &question.options)?)?;
+    let spec = spec(question, credentials(question)?)?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     ask(question, deadline(question), &transport, move |transport| {
         probe::first_page(&spec, transport)
@@ -72,7 +73,7 @@ pub fn first_page(question: &Question) -> Result<Response> {
 /// Those of [`first_page`]; what later requests meet is told as a doubt.
 pub fn discover(question: &Question, document: &str, name: &str) -> Result<Vec<Finding>> {
     let deadline = deadline(question);
-    let spec = spec(question, secrets::auth(&question.server, &question.options)?)?;
+    let spec = spec(question, credentials(question)?)?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     let remote = Remote {
         first: spec.first_url()?,
@@ -111,7 +112,7 @@ fn deadline(question: &Question) -> Instant {
 /// # Errors
 /// What the one request met, which the budget has learned.
 pub fn knock(question: &Question) -> Result<()> {
-    let spec = transaction::run(|| spec(question, secrets::auth(&question.server, &question.options)?))?;
+    let spec = transaction::run(|| spec(question, credentials(question)?))?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     ask(question, deadline(question), &transport, move |transport| {
         probe::first_page(&spec, transport).map(drop)
@@ -120,7 +121,7 @@ pub fn knock(question: &Question) -> Result<()> {
 
 /// Each step on the way to the remote, as far as it went, with one request. Without a credential none is sent.
 pub fn steps(question: &Question) -> Result<Vec<Probed>> {
-    let auth = match secrets::auth(&question.server, &question.options) {
+    let auth = match credentials(question) {
         Ok(auth) => auth,
         Err(error) => return Ok(probe::without_credential(&error)),
     };
@@ -184,7 +185,13 @@ fn ask<T: Send + 'static>(
     }
 }
 
-fn spec(question: &Question, auth: Auth) -> Result<ReadSpec> {
+/// What proves who asks: what is sent, and what TLS shows.
+fn credentials(question: &Question) -> Result<(Auth, Tls)> {
+    let (server, options) = (&question.server, &question.options);
+    Ok((secrets::auth(server, options)?, secrets::tls(server, options)?))
+}
+
+fn spec(question: &Question, (auth, tls): (Auth, Tls)) -> Result<ReadSpec> {
     let s = &question.settings;
     let budget = rate::budget_of(question.server.oid)?;
     // A person waits, or a breaker is probed; and no longer than the whole look may take.
@@ -219,6 +226,7 @@ fn spec(question: &Question, auth: Auth) -> Result<ReadSpec> {
             ahead: 0,
         },
         policy: address_policy(&question.options),
+        tls,
         start: None,
         known: HashMap::new(),
         seed: clock::random_seed(),

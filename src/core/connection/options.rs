@@ -7,6 +7,7 @@ use super::credentials::{names_a_credential, option_smells_of_a_credential};
 use super::error::{ConfigError, Subject};
 use super::fault::ConnectionFault;
 use super::spelling::{found, nearest};
+use super::tls::TlsOptions;
 use crate::http::Method;
 use crate::url_policy;
 
@@ -17,7 +18,7 @@ const MOST_CONCURRENCY: u32 = 75;
 const FASTEST: f64 = 100_000.0;
 const MOST_BURST: u32 = 1_000;
 
-const OPTIONS: [&str; 12] = [
+const OPTIONS: [&str; 15] = [
     "base_url",
     "auth",
     "secret",
@@ -30,6 +31,9 @@ const OPTIONS: [&str; 12] = [
     "plain_http",
     "methods",
     "allow_push",
+    "ca",
+    "client_cert",
+    "client_key",
 ];
 
 /// Options of the design that this release recognises, and refuses.
@@ -58,6 +62,7 @@ pub struct ConnectionOptions {
     /// Present exactly with `ApiKey`.
     pub api_key_name: Option<String>,
     pub api_key_in: ApiKeyIn,
+    pub tls: TlsOptions,
     pub requests_per_second: Option<f64>,
     /// Requests that may be sent at once after a pause; 1 where it is not given.
     pub burst: u32,
@@ -81,12 +86,13 @@ impl ConnectionOptions {
         given.check_uses(auth)?;
         given.check_push()?;
         Ok(ConnectionOptions {
-            base_url,
             auth,
             secret: given.secret(auth)?,
             username: given.username(auth)?,
             api_key_name: given.api_key_name(auth)?,
             api_key_in: given.api_key_in()?,
+            tls: given.tls(base_url.scheme())?,
+            base_url,
             requests_per_second: given.requests_per_second()?,
             burst: given.burst()?,
             max_concurrency: given.max_concurrency()?,
