@@ -186,7 +186,7 @@ mod tests {
                 .ok()
                 .expect("the first request waits for nothing"),
         );
-        let hold = other.ask().err().expect("the second one waits");
+        let hold = other.ask(Asks::Ordinary).err().expect("the second one waits");
         assert!(hold.why == Why::Pace && hold.wait > hour / 2, "{hold:?}");
         let refused = other.wait("h:443").err().expect("an hour is too long");
         assert!(matches!(refused, HttpError::RateWait { .. }), "{refused:?}");

@@ -128,6 +128,11 @@ fn define_checked(
 }
 
 fn define_limits() {
+    // Where the library is loaded later there is no shared memory to be sized, and the server refuses such a setting.
+    let at_start = match crate::pg::is_preloading() {
+        true => GucContext::Postmaster,
+        false => GucContext::Sighup,
+    };
     GucRegistry::define_int_guc(
         c"sluice.max_workers",
         c"How many runs may be under way at once, in all databases together.",
@@ -145,7 +150,7 @@ fn define_limits() {
         &MAX_RATE_BUDGETS,
         1,
         65_536,
-        GucContext::Postmaster,
+        at_start,
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(

@@ -12,7 +12,7 @@ use crate::store::{connection, job, rate, run};
 use sluice_core::Result;
 use sluice_core::connection::{ConnectionOptions, DEFAULT_MAX_CONCURRENCY};
 use sluice_core::rate::{Asks, Breaker, Budget, Terms, Why};
-use sluice_core::run::RunSource;
+use sluice_core::run::{RunSource, RunTask};
 use sluice_core::settings::Settings;
 use sluice_fetch::{Figures, Pace};
 use std::cell::Cell;
@@ -86,7 +86,9 @@ pub fn announce() {
 
 /// Until when a run need not be started, and why: its host asked to be left alone, or has failed too often.
 pub fn hold(run: &run::Run, job: &job::Job, now: Timestamp) -> Result<Option<(Timestamp, String)>> {
-    if run.source == RunSource::Ingest.as_str() || !rates::is_any_troubled(now) {
+    let asks_remote =
+        run.task == RunTask::Sync && run.approved_by.is_none() && run.source != RunSource::Ingest.as_str();
+    if !asks_remote || !rates::is_any_troubled(now) {
         return Ok(None);
     }
     let budget = rate::budget_of(job.server)?.and_then(rates::find);

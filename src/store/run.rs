@@ -1,4 +1,5 @@
 //! `sluice._run`: one execution of a job. States and who moves them: `sluice_core::run`.
+//! Size: one table with many short statements.
 
 use super::{execute, returning, row, rows, value};
 use crate::pg::Oid;

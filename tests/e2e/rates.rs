@@ -278,13 +278,15 @@ fn a_host_that_fails_is_left_alone_probed_every_minute_and_retries_are_due_when_
     shop.api.misbehave(Fault::Close);
     shop.api.clear_log();
     shop.failing_sync();
-    wait_for_budget(&mut shop, "breaker = 'open' AND failures = 12");
+    // The first probe comes after some seconds.
+    assert!(shop.api.wait_for_requests(13, SOON));
+    wait_for_budget(&mut shop, "breaker = 'open' AND failures = 13");
     assert_eq!(
         shop.db.text("SELECT state FROM sluice.sync_connections"),
         "breaker_open"
     );
     assert_eq!(shop.db.text("SELECT status FROM sluice.sync_retry_queue"), "pending");
-    assert_eq!(shop.api.requests().len(), 12);
+    assert_eq!(shop.api.requests().len(), 13);
 
     shop.db.exec(
         "UPDATE sluice._job_state SET next_run_at = now() WHERE job_id = (SELECT id FROM sluice._job WHERE name = 'other')",
@@ -295,11 +297,11 @@ fn a_host_that_fails_is_left_alone_probed_every_minute_and_retries_are_due_when_
     shop.reconnect();
     assert_eq!(budget(&mut shop, "breaker"), "open");
     wait_for_status(&mut shop, "other", "waiting_for_rate");
-    assert_eq!(shop.api.requests().len(), 12);
+    assert_eq!(shop.api.requests().len(), 13);
 
     clock(&mut shop, 65);
-    assert!(shop.api.wait_for_requests(13, SOON));
-    wait_for_budget(&mut shop, "breaker = 'open' AND failures = 13");
+    assert!(shop.api.wait_for_requests(14, SOON));
+    wait_for_budget(&mut shop, "breaker = 'open' AND failures = 14");
     assert_eq!(shop.db.text("SELECT retry_count FROM sluice.sync_retry_queue"), "0");
 
     shop.api.clear_faults();

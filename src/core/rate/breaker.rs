@@ -1,13 +1,13 @@
 //! The circuit breaker of a budget.
 //!
 //! ```text
-//! closed ── so many failures in a row ──► open ── a minute, or somebody insists ──► half open
+//! closed ── so many failures in a row ──► open ── its time, or somebody insists ──► half open
 //!    ▲                                     ▲                                          │
 //!    └──────────── any answer ─────────────┴──────────── the probe fails ─────────────┘
 //! ```
 //!
 //! Failures are those of the network, time-outs and the remote's own (5xx); any other answer shows a remote that works. While
-//! it is open nobody sends but one probe a minute, or a person who asks. Packed into one cell: 2 bits of state, 14 of
+//! it is open nobody sends but one probe after five seconds and then one a minute, or a person who asks. Packed into one cell: 2 bits of state, 14 of
 //! failures, 48 of milliseconds (since when it is in that state). Zero: never used.
 
 use super::{Moment, duration};
@@ -16,6 +16,8 @@ use std::time::Duration;
 /// Failures in a row, over all who share the budget, that open it: as many as one request may have in a run, so that a run
 /// alone with a dead host opens it too.
 pub(super) const FAILURES: u64 = 12;
+/// Before the first probe: many outages are over by then.
+const FIRST_PROBE: Duration = Duration::from_secs(5);
 /// Between two probes of an open one.
 pub const PROBE_EVERY: Duration = Duration::from_secs(60);
 
@@ -31,7 +33,7 @@ const MOST_FAILURES: u64 = (1 << FAILURE_BITS) - 1;
 pub enum Breaker {
     #[default]
     Closed,
-    /// Since then, or since the last probe.
+    /// The last probe; before the first one a time that makes it due when it is.
     Open { since: Moment },
     /// A probe is under way.
     HalfOpen { since: Moment },
@@ -142,7 +144,7 @@ pub(super) fn failed(cell: u64, now: Moment, probe: bool) -> u64 {
     let count = failures(cell) + 1;
     match state(cell) {
         Breaker::Closed if count < FAILURES => pack(CLOSED, count, now),
-        Breaker::Closed => pack(OPEN, count, now),
+        Breaker::Closed => pack(OPEN, count, now - super::micros(PROBE_EVERY - FIRST_PROBE)),
         Breaker::HalfOpen { .. } if probe => pack(OPEN, count, now),
         // Requests that were under way when it opened.
         Breaker::Open { .. } | Breaker::HalfOpen { .. } => cell,

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use super::breaker::{Asks, Breaker, Way};
+use super::kept::Note;
 use super::outcome::{Answered, Outcome};
 use super::slots::Slots;
-use super::{Hold, LONGEST, Moment, Terms, Why, believed, breaker, duration, micros, pace, width, window};
+use super::{Hold, Kept, LONGEST, Moment, Shown, Terms, Why, believed, breaker, duration, micros, pace, width, window};
 
 /// How soon who waits for others looks again.
 const POLL: Duration = Duration::from_millis(10);
@@ -60,71 +61,6 @@ pub struct Budget {
     written: AtomicU64,
     pub(super) under_way: Slots,
     pub(super) waiting: Slots,
-}
-
-/// What has happened to a budget last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Note {
-    Nothing,
-    Refused,
-    Asked,
-    Opened,
-    Closed,
-    Eased,
-}
-
-impl Note {
-    const ALL: [Note; 6] = [
-        Note::Nothing,
-        Note::Refused,
-        Note::Asked,
-        Note::Opened,
-        Note::Closed,
-        Note::Eased,
-    ];
-
-    fn as_str(self) -> Option<&'static str> {
-        Some(match self {
-            Note::Nothing => return None,
-            Note::Refused => "the remote refused a request (status 429)",
-            Note::Asked => "the remote asked to wait (Retry-After)",
-            Note::Opened => "requests failed too often in a row",
-            Note::Closed => "the remote answers again",
-            Note::Eased => "the remote had too much to do",
-        })
-    }
-}
-
-/// What has to survive a crash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Kept {
-    pub not_before: Option<Moment>,
-    pub breaker: Breaker,
-    pub failures: u64,
-}
-
-impl Kept {
-    /// Whether it holds something up.
-    pub fn is_troubled(&self) -> bool {
-        self.not_before.is_some() || self.breaker != Breaker::Closed
-    }
-}
-
-/// What people see.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Shown {
-    pub kept: Kept,
-    /// By the rate or by the remote's window, whichever is less.
-    pub left: Option<u64>,
-    pub per_second: Option<f64>,
-    /// The remote's limit, and how long its window is in seconds.
-    pub declared: Option<(u64, u64)>,
-    pub under_way: u32,
-    pub waiting: u32,
-    pub concurrency: u32,
-    pub changed_at: Option<Moment>,
-    pub reason: Option<&'static str>,
 }
 
 /// Changes a cell by a step, or says why it cannot be.

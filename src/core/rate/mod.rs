@@ -16,6 +16,7 @@
 mod breaker;
 mod budget;
 mod headers;
+mod kept;
 mod outcome;
 mod pace;
 mod slots;
@@ -29,8 +30,9 @@ mod tests;
 use std::time::Duration;
 
 pub use breaker::{Asks, Breaker, PROBE_EVERY};
-pub use budget::{Asker, Budget, Granted, Kept, Shown};
+pub use budget::{Asker, Budget, Granted};
 pub use headers::{Told, told};
+pub use kept::{Kept, Shown};
 pub use outcome::{Answered, Outcome, outcome};
 pub use table::{Place, Table};
 
