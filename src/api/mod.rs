@@ -17,10 +17,12 @@ mod origins;
 mod preview;
 mod rates;
 mod rejects;
+mod repair;
 mod replay;
 mod retries;
 mod rollback;
 mod secrets;
+mod self_test;
 mod snapshots;
 mod target;
 
