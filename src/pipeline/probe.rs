@@ -3,15 +3,15 @@
 //! The one stated exception to "no transaction while waiting for the network": the caller's own transaction is open.
 
 use super::plan::{address_policy, check_origin};
-use super::{rates, secrets};
-use crate::pg::{clock, latch, settings, signals, transaction};
+use super::{rates, remote, secrets, tokens};
+use crate::pg::{clock, settings, transaction};
 use crate::store::connection::Server;
 use crate::store::rate;
 use sluice_core::Result;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::data;
 use sluice_core::discover::{self, Finding, Remote, Subject};
-use sluice_core::error::{Error, HttpError, InternalError};
+use sluice_core::error::HttpError;
 use sluice_core::http::{Auth, Response};
 use sluice_core::job::JobPath;
 use sluice_core::rate::Asks;
@@ -22,7 +22,6 @@ use sluice_fetch::{Limits, ReadSpec, Timeouts, Tls};
 use sluice_fetch::{Transport, UreqTransport};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
 /// What is asked, of whom.
@@ -51,8 +50,6 @@ impl Question {
         &self.settings
     }
 }
-
-const SLICE: Duration = Duration::from_millis(50);
 
 /// The first page of a collection.
 ///
@@ -112,7 +109,15 @@ fn deadline(question: &Question) -> Instant {
 /// # Errors
 /// What the one request met, which the budget has learned.
 pub fn knock(question: &Question) -> Result<()> {
-    let spec = transaction::run(|| spec(question, credentials(question)?))?;
+    let spec = transaction::run(|| {
+        let (server, options) = (&question.server, &question.options);
+        // A token would have to be asked for first; that the remote wants one is an answer too.
+        let auth = match options.oauth {
+            Some(_) => Auth::None,
+            None => secrets::auth(server, options)?,
+        };
+        spec(question, (auth, secrets::tls(server, options)?))
+    })?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     ask(question, deadline(question), &transport, move |transport| {
         probe::first_page(&spec, transport).map(drop)
@@ -152,43 +157,21 @@ fn ask<T: Send + 'static>(
     transport: &Arc<dyn Transport>,
     work: impl FnOnce(&dyn Transport) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    signals::quiet_thread_panics();
-    let (sender, receiver) = sync_channel(1);
-    let shared = Arc::clone(transport);
-    let thread = std::thread::Builder::new().name("sl-probe".into());
-    let started = signals::with_all_blocked(|| thread.spawn(move || sender.send(work(&*shared))));
-    started.map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
-    loop {
-        match receiver.try_recv() {
-            Ok(result) => {
-                rates::announce();
-                return result;
-            }
-            Err(TryRecvError::Disconnected) => {
-                return Err(InternalError::Panic {
-                    message: "the probing thread ended".into(),
-                }
-                .into());
-            }
-            Err(TryRecvError::Empty) if Instant::now() >= deadline => {
-                transport.close();
-                return Err(HttpError::probe_timeout(&question.options.base_url).into());
-            }
-            Err(TryRecvError::Empty) => match receiver.recv_timeout(Duration::from_millis(1)) {
-                Ok(result) => {
-                    rates::announce();
-                    return result;
-                }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => latch::wait(SLICE),
-            },
-        }
-    }
+    let patience = remote::Patience {
+        deadline,
+        timeout: HttpError::probe_timeout(&question.options.base_url),
+        pause: &remote::pause_in_session,
+    };
+    let asked = remote::ask(&patience, transport, work);
+    rates::announce();
+    asked
 }
 
 /// What proves who asks: what is sent, and what TLS shows.
 fn credentials(question: &Question) -> Result<(Auth, Tls)> {
     let (server, options) = (&question.server, &question.options);
-    Ok((secrets::auth(server, options)?, secrets::tls(server, options)?))
+    let auth = tokens::in_session(server, options, deadline(question))?;
+    Ok((auth, secrets::tls(server, options)?))
 }
 
 fn spec(question: &Question, (auth, tls): (Auth, Tls)) -> Result<ReadSpec> {

@@ -48,10 +48,10 @@ pub fn look(database: u32, here: (i64, Oid), now: Timestamp) -> Result<Timestamp
 fn probe((database, here): (u32, (i64, Oid)), identity: i64, now: Timestamp) -> Result<Timestamp> {
     for job in rate::jobs_of(identity, here)? {
         let Some(job) = store::job::by_id(job)? else { continue };
-        let Some(run_as) = super::scheduler::run_as(&job)? else {
+        let Some(owner) = store::role::owner_of(job.target)? else {
             continue;
         };
-        let wanted = shmem::reservation(database, job.id, PROBE, run_as);
+        let wanted = shmem::reservation(database, job.id, PROBE, owner.run_as());
         let Some(slot) = shmem::reserve(wanted, &job.name, settings::max_workers()) else {
             continue;
         };

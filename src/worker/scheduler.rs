@@ -4,11 +4,10 @@
 //! Each job is handled by itself, so that one bad definition stops no other.
 
 use crate::pg::clock::{self, Timestamp};
-use crate::pg::identity::RunAs;
 use crate::pg::{Datum, Oid, arm_file, bgworker, catalog, failpoint, settings, shmem, transaction};
 use crate::pipeline::events;
-use crate::store::{self, history, ingest, job::Job, retry, role, run, state};
-use crate::worker::{log_error, rates};
+use crate::store::{self, history, ingest, job::Job, oauth, retry, role, run, state};
+use crate::worker::{log_error, rates, tokens};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::run::{RunSource, RunStatus, RunTask};
@@ -90,6 +89,10 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
         } else if !has_worker(database, job) {
             smooth &= isolated("starting a worker", || start(database, run, job)).unwrap_or(false);
         }
+    }
+    match isolated("looking after tokens", || tokens::start_due(database, now)) {
+        Some(at) => next = next.min(at),
+        None => smooth = false,
     }
     events::tell();
     if shmem::takes_pruning(database, now, PRUNE_EVERY) {
@@ -191,6 +194,10 @@ fn plan(job: &Job, now: Timestamp) -> Result<()> {
     if has_payload && !reads_first {
         return run::request(job.id, RunSource::Ingest, "scheduler", None).map(drop);
     }
+    // Asking would only be refused: they go on when it is connected again.
+    if oauth::is_waiting(job.server)? {
+        return Ok(());
+    }
     match retry::open_of(job.id)? {
         // The schedule waits with it, unless somebody has asked for a run.
         Some(entry) if entry.pending && next.is_none() => return Ok(()),
@@ -255,10 +262,10 @@ fn start(database: u32, run_id: i64, job_id: i64) -> Result<bool> {
     if !is_armed(&job) || (job.paused && !asked_for) {
         return Ok(true);
     }
-    let Some(run_as) = run_as(&job)? else {
+    let Some(owner) = role::owner_of(job.target)? else {
         return fail_without_target(&job, run_id).map(|()| true);
     };
-    let wanted = shmem::reservation(database, job_id, run_id, run_as);
+    let wanted = shmem::reservation(database, job_id, run_id, owner.run_as());
     let Some(slot) = shmem::reserve(wanted, &job.name, settings::max_workers()) else {
         shmem::set_starved(database);
         return Ok(true); // every worker is busy: the one that ends first wakes us
@@ -278,15 +285,6 @@ fn start(database: u32, run_id: i64, job_id: i64) -> Result<bool> {
     shmem::release(slot);
     shmem::set_starved(database);
     Ok(false)
-}
-
-/// Who a job's worker is: the owner of its target; None where that is gone.
-pub(super) fn run_as(job: &Job) -> Result<Option<RunAs>> {
-    let owner = role::owner_of(job.target)?;
-    Ok(owner.map(|owner| match owner.may_login || !bgworker::ASSUMES_NOLOGIN {
-        true => RunAs::Session(owner.oid),
-        false => RunAs::Assumed(owner.oid),
-    }))
 }
 
 /// Worker after worker ended before it could take the run: the reason is in the server's log.
