@@ -519,6 +519,7 @@ SELECT s.srvname::text AS name,
        CASE
            WHEN g.sqlstate IN ('SY008', 'F0000') OR g.sqlstate IS NULL AND last.sqlstate IN ('SY008', 'F0000') THEN 'locked'
            WHEN g.state IS NOT NULL AND g.state <> 'connected' OR last.error_class = 'auth' THEN 'reauth_required'
+           WHEN coalesce(live.breaker, kept.breaker, 'closed') <> 'closed' THEN 'breaker_open'
            WHEN g.state = 'connected' OR last.answered THEN 'connected'
        END AS state,
        CASE WHEN g.state = 'connected' THEN g.expires_at END AS token_expires_at,

@@ -22,7 +22,7 @@ use sluice_fetch::{Limits, ReadSpec, Timeouts, Tls};
 use sluice_fetch::{Transport, UreqTransport};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What is asked, of whom.
 pub struct Question {
