@@ -171,7 +171,7 @@ impl Budget {
         if taken.is_some() {
             update(&self.wish, |wish| if wish_of(wish) == asker.pid { 0 } else { wish });
         } else {
-            let mine = (now / 1000 + WISH / 1000) as u64 * WISHES | u64::from(asker.pid) % WISHES;
+            let mine = (now / 1000 + WISH / 1000) as u64 * WISHES + u64::from(asker.pid) % WISHES;
             update(&self.wish, |wish| match self.wanted(wish, now) {
                 Some(pid) if pid != asker.pid => wish,
                 _ => mine,
@@ -310,7 +310,7 @@ impl Budget {
     }
 
     fn note(&self, note: Note, now: Moment) {
-        self.noted.store((now / 1000) as u64 * 256 | note as u64, SeqCst);
+        self.noted.store((now / 1000) as u64 * 256 + note as u64, SeqCst);
     }
 
     fn remember(&self, terms: &Terms) {
