@@ -44,7 +44,7 @@ pub fn evolve(plan: &Plan, mapping: &Mapping, wanted: &[Wanted], run: i64) -> Re
     if columns.is_empty() {
         return Ok(None);
     }
-    let plan = plan::load(job, &Task::Sync)?;
+    let plan = plan::load(job, None, &Task::Sync)?;
     let is_used = |name: &str| mapping.columns.iter().any(|c| c.name == name) || columns.iter().any(|c| *c == name);
     let mapping = MappingParts::of(&plan)
         .mapping(is_used)

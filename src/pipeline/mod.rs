@@ -14,7 +14,7 @@
 //! it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already, `settle` ends
 //! one whose rows are there, `brought` keeps what it brought; `after_publish` calls the owner's function when that is
 //! done; `persist` tries a transaction again; `ingest` writes what others sent us; `rollback` takes runs
-//! back; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
+//! back; `failures` writes down the requests that failed, and goes on as error rules say; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod after_publish;
@@ -26,6 +26,7 @@ mod decode;
 mod difference;
 mod drift;
 mod evolve;
+mod failures;
 mod finish;
 mod gone;
 mod ingest;
@@ -52,6 +53,8 @@ mod sweep;
 
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};
+use crate::store::failure::Place;
+use failures::After;
 use pages::Fetched;
 use plan::{Plan, Task};
 use sluice_core::error::HttpError;
@@ -97,11 +100,15 @@ pub fn run(work: &Work) -> Result<()> {
     };
     let started = crate::pg::clock::now();
     let task = plan::task(&run);
-    let outcome = transaction::run(|| plan::load(work.job, &task)).and_then(|plan| {
+    let mut failed_at = Place::default();
+    let outcome = transaction::run(|| plan::load(work.job, Some(work.run), &task)).and_then(|plan| {
         bgworker::report_activity(&format!("syncing {}", plan.job.name));
-        work_on(work, &task, &plan)
+        let outcome = work_on(work, &task, &plan);
+        failures::write_down(work, &plan)?;
+        failed_at = plan.failed_at.get();
+        outcome.map_err(|error| plan.rules.of_failure(error, None))
     });
-    transaction::run(|| finish::settle(work, started, &outcome))
+    transaction::run(|| finish::settle(work, started, &outcome, failed_at))
 }
 
 fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
@@ -119,18 +126,24 @@ fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
 
 fn sync(work: &Work, plan: &Plan) -> Result<Ended> {
     let mut read = transaction::run(|| read::resume_or_begin(work, plan))?;
+    let mut renewed = false;
     while !read.complete {
-        match pages::fetch_all(work, plan, &mut read)? {
-            Fetched::Whole => break,
-            Fetched::TokenLost { page, remote, status } => {
+        match pages::fetch_all(work, plan, &mut read) {
+            Ok(Fetched::Whole) => break,
+            Ok(Fetched::TokenLost { page, remote, status }) => {
                 let lost = HttpError::TokenLost {
                     remote,
                     page,
                     status,
                     restarts: read.state.restarts,
                 };
-                read = transaction::run(|| read::restart(work, plan, &read, lost))?;
+                read = transaction::run(|| read::restart(work, plan, &read, lost.into()))?;
                 failpoint::hit("read.restarted");
+            }
+            Err(error) => {
+                if let After::Again(again) = failures::go_on(work, plan, &read, error, &mut renewed)? {
+                    read = *again;
+                }
             }
         }
     }

@@ -1,12 +1,13 @@
 //! Drives the fetch threads: takes pages in order, fills batches, commits them.
 
 use super::batch::Writer;
+use super::batch::signed;
 use super::collect::Batch;
 use super::decode::{Arrived, Decoder};
 use super::drift;
 use super::plan::{Plan, spacing};
 use super::read::{self, ReadState};
-use super::{Work, bgworker, parents};
+use super::{Work, bgworker, failures, parents};
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{clock, failpoint, latch, settings, signals, transaction};
 use sluice_core::Result;
@@ -74,6 +75,7 @@ fn take_pages(
     let deadline = plan.settings.timeouts.run.map(|limit| (read.began + limit, limit));
     loop {
         check_end(work, deadline)?;
+        failures::write_down(work, plan)?;
         match remote.poll() {
             Poll::Page(page) => {
                 note_page(work, &page);
@@ -89,6 +91,7 @@ fn take_pages(
             Poll::Failed(failure) => {
                 // What came in order before the failure is good, and the checkpoint belongs behind it.
                 writer.commit(read, batch.take())?;
+                failures::note_place(plan, signed(failure.page), failure.attempts);
                 transaction::run(|| drift::record_refused(plan, read.generation, &failure.error))?;
                 return lost_token(plan, &failure).ok_or(failure.error);
             }
@@ -187,7 +190,7 @@ pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>) -> Re
         body,
         params,
         headers: s.headers.clone(),
-        auth: plan.auth.clone(),
+        auth: plan.auth.borrow().clone(),
         pagination: s.pagination.clone(),
         param_place: s.param_place,
         page_size: s.page_size,
@@ -199,6 +202,8 @@ pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>) -> Re
             attempts: s.retry.request_attempts,
             cap: s.retry.request_cap,
         },
+        rules: plan.rules.clone(),
+        failures: plan.failures.clone(),
         timeouts: Timeouts {
             connect: s.timeouts.connect,
             request: s.timeouts.request,

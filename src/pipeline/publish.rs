@@ -181,7 +181,8 @@ impl Publishing<'_> {
         run::note_answer(self.work.run, decision.state())?;
         if self.occasion == Occasion::Read {
             state::note_read(self.work.job, signed(facts.records))?;
-            state::count_empty_reads(self.work.job, signed(facts.records))?;
+            // A read with a gap is no complete one, however little it had.
+            state::count_empty_reads(self.work.job, signed(facts.records.max(u64::from(!facts.gapless))))?;
         }
         Ok(decision)
     }

@@ -33,6 +33,13 @@ pub fn auth(server: &Server, options: &ConnectionOptions) -> Result<Auth> {
     })
 }
 
+/// Another credential in the place of one that the remote no longer takes; None where there is none. The one place where a
+/// run gets a new credential: a secret that was set anew since the run began is taken.
+pub fn renewed(server: &Server, options: &ConnectionOptions, refused: &Auth) -> Result<Option<Auth>> {
+    let now = auth(server, options)?;
+    Ok((now != *refused).then_some(now))
+}
+
 /// The secret that the connection names: its server's owner must own it or have been granted it, and it must be bound
 /// to the connection's origin.
 fn opened(server: &Server, options: &ConnectionOptions) -> Result<Secret> {

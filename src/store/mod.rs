@@ -6,12 +6,15 @@
 pub mod brought;
 pub mod connection;
 pub mod drift;
+pub mod error_rule;
+pub mod failure;
 pub mod function;
 pub mod ingest;
 pub mod job;
 pub mod missing;
 pub mod page;
 pub mod parent;
+pub mod pause;
 pub mod reject;
 pub mod retry;
 pub mod role;

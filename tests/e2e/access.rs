@@ -4,7 +4,7 @@ use crate::scene::{SOON, Scene, create_job, make_role};
 use sluice_e2e::{Cluster, Db};
 
 const LEVELS: [&str; 4] = ["monitor", "writer", "operator", "admin"];
-const VIEWS: [&str; 14] = [
+const VIEWS: [&str; 15] = [
     "sync_status",
     "sync_jobs",
     "sync_runs",
@@ -19,10 +19,11 @@ const VIEWS: [&str; 14] = [
     "sync_drift",
     "sync_secrets",
     "sync_rejects",
+    "sync_failure_logs",
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 46] = [
+const FUNCTIONS: [(&str, &str); 51] = [
     ("alter_job", "wa"),
     ("approve", "woa"),
     ("arm", "a"),
@@ -34,10 +35,12 @@ const FUNCTIONS: [(&str, &str); 46] = [
     ("discard", "woa"),
     ("discover", "wa"),
     ("drop_connection", "wa"),
+    ("drop_error_rule", "a"),
     ("drop_ingest", "woa"),
     ("drop_job", "wa"),
     ("drop_secret", "wa"),
     ("drop_snapshot", "wa"),
+    ("explain_error", "mwoa"),
     ("force_sync_all", "woa"),
     ("get_connection_health", "mwoa"),
     ("get_retry_queue", "mwoa"),
@@ -47,6 +50,7 @@ const FUNCTIONS: [(&str, &str); 46] = [
     ("ingest", "wa"),
     ("install_cron_jobs", "oa"),
     ("is_recoverable_error", "mwoa"),
+    ("pause_connection", "woa"),
     ("pause_job", "woa"),
     ("plan_from_openapi", "wa"),
     ("preview", "wa"),
@@ -57,11 +61,13 @@ const FUNCTIONS: [(&str, &str); 46] = [
     ("replay", "wa"),
     ("replay_rejects", "woa"),
     ("restore_snapshot", "woa"),
+    ("resume_connection", "woa"),
     ("resume_job", "woa"),
     ("retry_ingest", "woa"),
     ("retry_now", "woa"),
     ("revoke_access", "a"),
     ("rollback_to", "woa"),
+    ("set_error_rule", "a"),
     ("set_secret", "wa"),
     ("start_sync", "woa"),
     ("stop_sync", "woa"),
@@ -204,6 +210,7 @@ fn writers_see_their_own_rows_and_monitors_and_operators_see_all() {
             "sync_progress",
             "sync_drift",
             "sync_rejects",
+            "sync_failure_logs",
         ];
         let filled = !empty.contains(&view);
         let names = |role: &str| seen(&mut cluster.db_as(role, &scene.database), view, column);
