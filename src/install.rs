@@ -28,12 +28,19 @@ extension_sql_file!(
         api::live::workers,
         api::live::waits_for_worker,
         api::live::launcher_is_running,
+        api::live::arm_file_fault,
+        api::live::arm_file_hint,
         api::connections::origin,
         api::connections::option,
     ]
 );
 extension_sql_file!("../sql/schema/61_drift.sql", name = "drift", requires = ["views"]);
-extension_sql_file!("../sql/schema/62_failures.sql", name = "failures", requires = ["drift"]);
+extension_sql_file!("../sql/schema/62_origins.sql", name = "origins", requires = ["drift"]);
+extension_sql_file!(
+    "../sql/schema/63_failures.sql",
+    name = "failures",
+    requires = ["origins"]
+);
 extension_sql_file!(
     "../sql/schema/65_rejects.sql",
     name = "rejects",

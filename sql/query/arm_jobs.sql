@@ -25,6 +25,9 @@ WITH stale AS (
 ), rules AS (
     UPDATE sluice._error_rule AS x SET server_oid = s.oid
     FROM pg_catalog.pg_foreign_server AS s WHERE s.srvname = x.server_name AND s.oid <> x.server_oid
+), origins AS (
+    UPDATE sluice._allowed_origin AS o SET role_oid = r.oid
+    FROM pg_catalog.pg_roles AS r WHERE r.rolname = o.role_name AND r.oid <> o.role_oid
 ), secrets AS (
     UPDATE sluice._secret AS x SET owner_oid = r.oid
     FROM pg_catalog.pg_roles AS r WHERE r.rolname = x.owner_name AND r.oid <> x.owner_oid

@@ -37,10 +37,17 @@ SELECT j.*,
        c.oid IS NOT NULL AS target_exists,
        coalesce(n.nspname::text, j.target_schema) AS current_schema_name,
        coalesce(c.relname::text, j.target_table) AS current_table_name,
-       (j.armed_system, j.armed_database) IS NOT DISTINCT FROM
-           ((SELECT i.system_identifier FROM pg_catalog.pg_control_system() AS i),
-            (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())) AS armed
+       i.stamped,
+       f.fault AS arm_file_fault,
+       i.stamped AND f.fault IS NULL AS armed
 FROM sluice._job AS j
+CROSS JOIN LATERAL (
+    SELECT (j.armed_system, j.armed_database) IS NOT DISTINCT FROM
+           ((SELECT c.system_identifier FROM pg_catalog.pg_control_system() AS c),
+            (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())) AS stamped
+) AS i
+-- Once, whatever the number of jobs.
+CROSS JOIN (SELECT sluice._arm_file_fault() AS fault OFFSET 0) AS f
 LEFT JOIN pg_catalog.pg_foreign_server AS s ON s.oid = j.server_oid
 LEFT JOIN pg_catalog.pg_class AS c ON c.oid = j.target_oid
 LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -138,6 +145,7 @@ SELECT q.id,
        CASE WHEN q.status = 'queued' THEN q.not_before END AS retry_at,
        CASE
            WHEN q.status = 'failed' THEN 'you: retry_ingest() or drop_ingest()'
+           WHEN j.arm_file_fault IS NOT NULL THEN 'you: the arm file'
            WHEN NOT j.armed THEN 'you: arm()'
            WHEN NOT j.enabled OR j.paused_at IS NOT NULL THEN 'you: resume_job()'
            WHEN j.mode = 'replace' AND t.reading AND t.direct THEN 'the end of the first load'
@@ -204,7 +212,7 @@ WITH job AS MATERIALIZED (
     FROM sluice._visible_job AS j
     JOIN sluice._job_state AS t ON t.job_id = j.id
 ), standing AS MATERIALIZED (
-    SELECT j.id, j.name, j.next_run_at, j.last_success_at, j.armed AND j.current_server IS NULL AS unconnected, j.server_name, j.current_server, j.paused_at, j.pause_reason, j.disabled_reason,
+    SELECT j.id, j.name, j.arm_file_fault, j.next_run_at, j.last_success_at, j.armed AND j.current_server IS NULL AS unconnected, j.server_name, j.current_server, j.paused_at, j.pause_reason, j.disabled_reason,
            z.server_oid IS NOT NULL AS connection_paused, z.until AS connection_until, z.reason AS connection_reason,
            r.id AS run_id, r.status AS run_status, r.records, r.pages, r.unconfirmed, r.started_at,
            r.finished_at, r.error_class, sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message,
@@ -258,7 +266,7 @@ SELECT s.name AS data_type,
             WHEN s.status NOT IN ('not_armed', 'disabled', 'paused')
             THEN date_trunc('second', coalesce(s.next_retry_at, s.next_run_at)) END AS next_run_at,
        CASE
-           WHEN s.status = 'not_armed' THEN 'this database was restored, copied or upgraded'
+           WHEN s.status = 'not_armed' THEN coalesce(s.arm_file_fault, 'this database was restored, copied or upgraded')
            WHEN s.unconnected THEN pg_catalog.format('connection "%s" was dropped', s.server_name)
            WHEN s.status = 'disabled' THEN coalesce(s.disabled_reason, s.error_message)
            WHEN s.status = 'paused' AND s.paused_at IS NULL THEN pg_catalog.format(
@@ -269,6 +277,7 @@ SELECT s.name AS data_type,
            ELSE s.error_message
        END AS error_message,
        CASE
+           WHEN s.status = 'not_armed' AND s.arm_file_fault IS NOT NULL THEN 'you: the arm file'
            WHEN s.status = 'not_armed' THEN 'you: arm()'
            WHEN s.unconnected THEN 'you: alter_job()'
            WHEN s.status = 'paused' AND s.paused_at IS NULL THEN
@@ -290,7 +299,7 @@ SELECT s.name AS data_type,
        s.last_success_at,
        coalesce(s.unconfirmed, 0) AS unconfirmed,
        CASE
-           WHEN s.status = 'not_armed' THEN 'SELECT sluice.arm();'
+           WHEN s.status = 'not_armed' THEN coalesce(sluice._arm_file_hint(), 'SELECT sluice.arm();')
            WHEN s.unconnected THEN pg_catalog.format(
                'SELECT sluice.alter_job(%1$L, connection => ''...''); SELECT sluice.resume_job(%1$L);', s.name)
            WHEN s.status = 'paused' AND s.paused_at IS NULL THEN pg_catalog.format(
@@ -315,7 +324,7 @@ BEGIN
     FROM pg_event_trigger_dropped_objects() AS d
     WHERE d.classid = 'pg_foreign_server'::regclass AND d.objid = j.server_oid
       -- The oids of a restored job mean nothing until it is armed.
-      AND j.id IN (SELECT v.id FROM sluice._visible_job AS v WHERE v.armed);
+      AND j.id IN (SELECT v.id FROM sluice._visible_job AS v WHERE v.stamped);
     -- What was said of the connection goes with it.
     DELETE FROM sluice._connection_pause AS z USING pg_event_trigger_dropped_objects() AS d
     WHERE d.classid = 'pg_foreign_server'::regclass AND d.objid = z.server_oid;

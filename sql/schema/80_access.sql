@@ -13,13 +13,13 @@ SELECT l.level, 'view', v.name
 FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
      unnest(ARRAY['sync_jobs', 'sync_runs', 'sync_held', 'sync_ingest', 'sync_parents', 'sync_progress', 'sync_status', 'sync_connection_health',
                   'sync_connections', 'sync_metadata', 'sync_undo', 'sync_snapshots', 'sync_drift', 'sync_secrets', 'sync_retry_queue',
-                  'sync_rejects', 'sync_failure_logs', 'error_rules']) AS v (name);
+                  'sync_rejects', 'sync_allowed_origins', 'sync_failure_logs', 'error_rules']) AS v (name);
 
 INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
 FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
      unnest(ARRAY['get_sync_status', 'get_retry_queue', 'get_connection_health', 'is_recoverable_error', '_workers',
-                  '_waits_for_worker', '_launcher_is_running', '_origin', '_option', '_may_quote', '_told', '_hinted',
+                  '_waits_for_worker', '_launcher_is_running', '_arm_file_fault', '_arm_file_hint', '_origin', '_option', '_may_quote', '_told', '_hinted',
                   '_snapshot_obstacle', '_column_types', '_detailed', '_class_meaning', 'explain_error']) AS f (name);
 
 INSERT INTO sluice._access (level, kind, name)
@@ -51,6 +51,8 @@ INSERT INTO sluice._access (level, kind, name) VALUES
     ('admin', 'function', 'set_error_rule'),
     ('admin', 'function', 'drop_error_rule'),
     ('admin', 'rows', 'error_rules'),
+    ('admin', 'function', 'allow_origin'),
+    ('admin', 'function', 'revoke_origin'),
     ('admin', 'function', 'arm');
 
 -- One statement for each object of a level.

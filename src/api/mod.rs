@@ -14,6 +14,7 @@ mod jobs;
 mod live;
 mod openapi;
 mod operate;
+mod origins;
 mod preview;
 mod rejects;
 mod replay;

@@ -15,6 +15,8 @@ static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::n
 static MAX_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(3);
 /// None: `pg_sluice.key` beside postgresql.conf, where that is not the data directory.
 static KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// None: whatever has this data directory may work.
+static ARM_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// Empty: public addresses only.
 static ALLOWED_NETWORKS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 /// Empty: every host, under the address check.
@@ -81,6 +83,13 @@ fn define_switches() {
         c"Owned by the server's user, mode 0600 or stricter, not below the data directory.",
         &KEY_FILE,
         settings_check::key_file,
+    );
+    define_checked(
+        c"sluice.arm_file",
+        c"A file without which this server starts no runs, so that copies of its data directory stay quiet.",
+        c"Outside of the data directory. Empty: for each server that sees it; else a line for each data directory.",
+        &ARM_FILE,
+        settings_check::arm_file,
     );
 }
 
@@ -182,6 +191,11 @@ pub fn allow_superuser_jobs() -> bool {
 /// The configured key file; None for the default place.
 pub fn key_file() -> Option<String> {
     Some(text(&KEY_FILE)).filter(|path| !path.is_empty())
+}
+
+/// The file that has to be there; None where none is asked for.
+pub fn arm_file() -> Option<String> {
+    Some(text(&ARM_FILE)).filter(|path| !path.is_empty())
 }
 
 /// `sluice.allowed_networks`; its check lets nothing else pass.

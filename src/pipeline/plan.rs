@@ -10,7 +10,7 @@ use crate::store::drift;
 use crate::store::failure::{self, Place};
 use crate::store::job::Job;
 use crate::store::run::Run;
-use crate::store::{self, error_rule, function, retry, role, run};
+use crate::store::{self, error_rule, function, origin, retry, role, run};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
@@ -180,9 +180,18 @@ pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
 fn connection_parts(server: &Server, method: Method) -> Result<(ConnectionOptions, Auth, AddressPolicy)> {
     let options = ConnectionOptions::parse(&server.options)?;
     options.check_method(&server.name, method)?;
+    check_origin(server, &options)?;
     let auth = secrets::auth(server, &options)?;
     let policy = address_policy(&options);
     Ok((options, auth, policy))
+}
+
+/// Refuses a connection to an origin that its owner may not, or may no longer, connect to.
+pub fn check_origin(server: &Server, options: &ConnectionOptions) -> Result<()> {
+    match origin::is_allowed(server.owner, options)? {
+        true => Ok(()),
+        false => Err(connection::origin_denied(&options.origin(), &server.owner_name)),
+    }
 }
 
 /// Where the requests of a connection may go.

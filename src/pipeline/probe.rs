@@ -2,7 +2,7 @@
 //!
 //! The one stated exception to "no transaction while waiting for the network": the caller's own transaction is open.
 
-use super::plan::{address_policy, spacing};
+use super::plan::{address_policy, check_origin, spacing};
 use super::secrets;
 use crate::pg::{clock, latch, settings, signals};
 use crate::store::connection::Server;
@@ -37,6 +37,7 @@ impl Question {
         JobPath::parse(path)?;
         let options = ConnectionOptions::parse(&server.options)?;
         options.check_method(&server.name, settings.method)?;
+        check_origin(&server, &options)?;
         Ok(Question {
             options,
             server,

@@ -235,8 +235,8 @@ impl Publishing<'_> {
         let applier = Applier::new(&current_target(self.plan)?, mapping)?;
         let was_empty = read::is_empty(self.plan)?;
         let mut total = Outcome::default();
-        // Removed first and written after it: keys are compared as text here, and the table may hold two spellings equal
-        // (numeric 1 and 1.0, char(n), a collation without case). What the read has under another spelling comes back.
+        // Removed first and written after it: where a key's type has no hash for its equality, the table may hold two
+        // spellings equal that are told apart here. What the read has under another one comes back.
         let unconfirmed = self.remove(&applier, compared, removals.0, &mut total)?;
         if total.deleted > 0 && applier.key_is_loose() {
             compared.apply_all(page::of_generation(self.work.job, self.read.generation)?);

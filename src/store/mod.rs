@@ -12,6 +12,7 @@ pub mod function;
 pub mod ingest;
 pub mod job;
 pub mod missing;
+pub mod origin;
 pub mod page;
 pub mod parent;
 pub mod pause;

@@ -5,8 +5,9 @@
 //! anew.
 
 use crate::pg::clock::{self, Timestamp};
-use crate::pg::{Datum, bgworker, catalog, latch, settings, shmem, signals};
+use crate::pg::{Datum, arm_file, bgworker, catalog, latch, settings, shmem, signals};
 use pgrx::prelude::*;
+use sluice_core::arm_file::ArmFileFault;
 use std::time::Duration;
 
 /// How often every database is looked at, whatever was announced: two-phase commits and restores announce nothing.
@@ -17,11 +18,15 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 const NO_SLOT_RETRY: Duration = Duration::from_secs(5);
 /// How often a lasting lack of slots is told.
 const WARN_INTERVAL: Duration = Duration::from_secs(3600);
+/// How often a server that is held back looks for its arm file.
+const ARM_FILE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// When the launcher did what it does only now and then.
 struct Launcher {
     probed_at: Timestamp,
     warned_at: Timestamp,
+    /// Why nothing is started, as it was told last.
+    held_back: Option<ArmFileFault>,
 }
 
 /// Entry point; the postmaster starts it after recovery and again five seconds after it ends.
@@ -34,6 +39,7 @@ pub extern "C-unwind" fn sluice_launcher_main(_arg: Datum) {
     let mut launcher = Launcher {
         probed_at: long_ago,
         warned_at: long_ago,
+        held_back: None,
     };
     loop {
         signals::reload_settings_if_asked();
@@ -48,6 +54,9 @@ impl Launcher {
         if !settings::enabled() {
             return LONGEST_SLEEP;
         }
+        if self.is_held_back() {
+            return ARM_FILE_INTERVAL;
+        }
         if now.since(self.probed_at) >= PROBE_INTERVAL {
             self.probe(now);
         }
@@ -60,6 +69,24 @@ impl Launcher {
             .min(next_probe)
             .since(now)
             .clamp(Duration::from_millis(10), LONGEST_SLEEP)
+    }
+
+    /// Whether the arm file is missing, which is told when it begins and when it ends.
+    fn is_held_back(&mut self) -> bool {
+        let fault = arm_file::fault();
+        if fault != self.held_back {
+            match fault {
+                Some(fault) => ereport!(
+                    PgLogLevel::WARNING,
+                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!("pg_sluice starts nothing: {fault}"),
+                    fault.hint()
+                ),
+                None => log!("pg_sluice has found its arm file"),
+            }
+        }
+        self.held_back = fault;
+        fault.is_some()
     }
 
     fn start_schedulers(&mut self, now: Timestamp) {

@@ -5,7 +5,7 @@
 
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::identity::RunAs;
-use crate::pg::{Datum, Oid, bgworker, catalog, failpoint, settings, shmem, transaction};
+use crate::pg::{Datum, Oid, arm_file, bgworker, catalog, failpoint, settings, shmem, transaction};
 use crate::store::failure::{self, Failure, Place};
 use crate::store::{self, ingest, job::Job, pause, retry, role, run, state};
 use crate::worker::log_error;
@@ -53,6 +53,10 @@ pub extern "C-unwind" fn sluice_scheduler_main(arg: Datum) {
 fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
     if !transaction::run(|| Ok(catalog::extension_exists()))? {
         return Ok(Timestamp::NEVER);
+    }
+    // The launcher waits for the file, and may have begun before it was gone.
+    if arm_file::fault().is_some() {
+        return Ok(now.plus(RETRY));
     }
     let mut smooth = true;
     let running = transaction::run(run::running)?;

@@ -23,7 +23,8 @@ const VIEWS: [&str; 15] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 51] = [
+const FUNCTIONS: [(&str, &str); 53] = [
+    ("allow_origin", "a"),
     ("alter_job", "wa"),
     ("approve", "woa"),
     ("arm", "a"),
@@ -66,6 +67,7 @@ const FUNCTIONS: [(&str, &str); 51] = [
     ("retry_ingest", "woa"),
     ("retry_now", "woa"),
     ("revoke_access", "a"),
+    ("revoke_origin", "a"),
     ("rollback_to", "woa"),
     ("set_error_rule", "a"),
     ("set_secret", "wa"),

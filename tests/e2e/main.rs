@@ -10,6 +10,7 @@ mod shop; // a server of its own, an API, a role, a connection
 mod access; // who may do what
 mod after_publish; // the owner's function in the publishing transaction
 mod append; // rows that are only added
+mod arm_file; // copies of a server, which wait for it
 mod arming; // restored and copied databases
 mod auth; // credentials: sent where they belong, and nowhere else
 mod bad_input; // what the remote gets wrong
@@ -36,6 +37,7 @@ mod hostile_owner; // whose code never runs with more rights than its own
 mod incremental; // reads of what changed, and their watermark
 mod lost_tokens; // tokens that the remote forgets in mid-read
 mod modes; // upsert, keys of several columns, targets that were there before
+mod origins; // that are allowed to roles, and the connections that they make
 mod owner_settings; // which change nothing about the rows
 mod paging; // the other paginations, and what servers do at the last page
 mod parents; // collections below each row of a query
@@ -50,6 +52,7 @@ mod retries; // the retry queue: what waits, and when it is tried again
 mod roles; // who a run acts as, several databases, names of every kind
 mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back
+mod spellings; // keys that are equal and written in several ways
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
 mod targets; // tables of every kind, databases of other encodings
