@@ -106,10 +106,11 @@ pub fn publish<'a>(
             publishing.once()
         };
         // The pages are in the store: trying again costs no request.
-        match persist(once) {
+        match persist(once).map_err(|error| plan.rules.of_failure(error, None)) {
             Ok(Verdict::Published) => break,
             Ok(Verdict::Held(reason)) => return Ok(Ended::Held(reason)),
             Ok(Verdict::KeptBack(error)) => return Ok(Ended::KeptBack(error)),
+            Err(error) if error.ruling().is_some() => return Err(error),
             Err(error) if !Rejects::are_kept(plan) => return Err(doing.name_record(error, plan)),
             Err(error) => care = care.after(&error, doing.at.get()).ok_or(error)?,
         }
