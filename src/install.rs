@@ -15,10 +15,12 @@ extension_sql_file!(
     requires = ["reject"]
 );
 extension_sql_file!("../sql/schema/30_secret.sql", name = "secret", requires = ["snapshot"]);
+extension_sql_file!("../sql/schema/35_audit.sql", name = "audit", requires = ["secret"]);
+extension_sql_file!("../sql/schema/36_history.sql", name = "history", requires = ["audit"]);
 extension_sql_file!(
     "../sql/schema/40_wrapper.sql",
     name = "wrapper",
-    requires = ["secret", api::connections::validate_options]
+    requires = ["history", api::connections::validate_options]
 );
 extension_sql_file!(
     "../sql/schema/60_views.sql",
@@ -46,7 +48,17 @@ extension_sql_file!(
     name = "rejects",
     requires = ["failures"]
 );
-extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["rejects"]);
+extension_sql_file!(
+    "../sql/schema/66_health.sql",
+    name = "health",
+    requires = ["rejects", api::live::worker_limit]
+);
+extension_sql_file!(
+    "../sql/schema/67_repair.sql",
+    name = "repair",
+    requires = ["health", api::repair::repair_sync]
+);
+extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["repair"]);
 extension_sql_file!(
     "../sql/schema/75_look.sql",
     name = "look",

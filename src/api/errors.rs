@@ -6,7 +6,7 @@ use crate::pg::{catalog, clock, identity};
 use crate::store::connection::{self, Server};
 use crate::store::error_rule::{self, Given};
 use crate::store::role::{self, Level};
-use crate::store::{job, pause, retry};
+use crate::store::{audit, job, pause, retry};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
@@ -172,6 +172,7 @@ fn pause_connection(
             .transpose()?
             .map(|length| clock::now().plus(length));
         pause::pause(server.oid, reason, &caller_name()?, until)?;
+        audit::note("pause_connection", "connection", &server.name)?;
         wake();
         Ok(())
     };
@@ -190,6 +191,7 @@ fn resume_connection(connection: Option<&str>) {
             }
             .into());
         }
+        audit::note("resume_connection", "connection", &server.name)?;
         // Whoever resumes it says that the remote is well again.
         retry::make_due_for_connection(server.oid, clock::now())?;
         wake();

@@ -17,6 +17,7 @@ mod operate;
 mod origins;
 mod preview;
 mod rejects;
+mod repair;
 mod replay;
 mod retries;
 mod rollback;

@@ -9,11 +9,11 @@
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
 //! `decode` turns responses into pages on the fetch threads; `pages` drives the read, `parents` one below each row of a
 //! query; `collect` holds pages until `batch` writes and commits them; `new_fields` sees members that no column takes,
-//! `drift` writes them down, `evolve` gives them columns; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
+//! `drift` writes them down, `evolve` gives them columns, and `widen` columns a type that takes their values; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
 //! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `sweep` removes
 //! it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already, `settle` ends
 //! one whose rows are there, `brought` keeps what it brought; `after_publish` calls the owner's function when that is
-//! done; `persist` tries a transaction again; `ingest` writes what others sent us; `rollback` takes runs
+//! done; `persist` tries a transaction again; `events` tells others what happened; `ingest` writes what others sent us; `rollback` takes runs
 //! back; `failures` writes down the requests that failed, and goes on as error rules say; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
@@ -25,6 +25,7 @@ mod collect;
 mod decode;
 mod difference;
 mod drift;
+pub mod events;
 mod evolve;
 mod failures;
 mod finish;
@@ -50,6 +51,7 @@ mod secrets;
 mod settle;
 mod snapshot;
 mod sweep;
+mod widen;
 
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};
@@ -98,6 +100,7 @@ pub fn run(work: &Work) -> Result<()> {
     let Some(run) = transaction::run(|| plan::take(work))? else {
         return Ok(());
     };
+    events::tell();
     let started = crate::pg::clock::now();
     let task = plan::task(&run);
     let mut failed_at = Place::default();
@@ -108,7 +111,9 @@ pub fn run(work: &Work) -> Result<()> {
         failed_at = plan.failed_at.get();
         outcome.map_err(|error| plan.rules.of_failure(error, None))
     });
-    transaction::run(|| finish::settle(work, started, &outcome, failed_at))
+    transaction::run(|| finish::settle(work, started, &outcome, failed_at))?;
+    events::tell();
+    Ok(())
 }
 
 fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {

@@ -24,7 +24,7 @@ use sluice_core::run::{RunSource, RunTask};
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::target::{DELETED_AT, TargetError};
 use sluice_core::url_policy::address::AddressPolicy;
-use sluice_fetch::Failures;
+use sluice_fetch::{Failures, Tls};
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
@@ -36,6 +36,7 @@ pub struct Plan {
     pub options: ConnectionOptions,
     /// Renewed in the middle of a run where the remote no longer takes it.
     pub auth: RefCell<Auth>,
+    pub tls: Tls,
     pub policy: AddressPolicy,
     pub target: Target,
     /// The target's columns that a mapping may use, with where their values are in a record.
@@ -154,7 +155,8 @@ pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
     if let (Some(name), Task::Sync | Task::Approve { .. } | Task::Replay { .. }) = (&settings.after_publish, task) {
         function::callable(name, target.owner)?;
     }
-    let (options, auth, policy) = connection_parts(&server, settings.method)?;
+    let options = connection_options(&server, settings.method)?;
+    let (auth, tls) = credentials(&server, &options, task)?;
     let (mut candidates, columns_given) = candidates(&target, &settings, task, &job.key)?;
     add_columns_of_runs(job_id, &target, &settings, &mut candidates)?;
     let spent = run.map(failure::spent).transpose()?.unwrap_or_default();
@@ -162,9 +164,10 @@ pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
         job,
         mode,
         settings,
+        policy: address_policy(&options),
         options,
         auth: RefCell::new(auth),
-        policy,
+        tls,
         target,
         candidates,
         columns_given,
@@ -176,14 +179,22 @@ pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
     })
 }
 
-/// A connection's options, its opened credential, and where it may go; refused where it does not allow the method.
-fn connection_parts(server: &Server, method: Method) -> Result<(ConnectionOptions, Auth, AddressPolicy)> {
+/// A connection's options; refused where it does not allow the method.
+fn connection_options(server: &Server, method: Method) -> Result<ConnectionOptions> {
     let options = ConnectionOptions::parse(&server.options)?;
     options.check_method(&server.name, method)?;
-    check_origin(server, &options)?;
-    let auth = secrets::auth(server, &options)?;
-    let policy = address_policy(&options);
-    Ok((options, auth, policy))
+    Ok(options)
+}
+
+/// What proves who asks. Only a read asks the remote: what is stored is published and taken back without it.
+fn credentials(server: &Server, options: &ConnectionOptions, task: &Task) -> Result<(Auth, Tls)> {
+    match task {
+        Task::Sync => {
+            check_origin(server, options)?;
+            Ok((secrets::auth(server, options)?, secrets::tls(server, options)?))
+        }
+        _ => Ok((Auth::None, Tls::default())),
+    }
 }
 
 /// Refuses a connection to an origin that its owner may not, or may no longer, connect to.

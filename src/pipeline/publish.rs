@@ -23,7 +23,7 @@ use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};
 use crate::store::run::{self, Counts};
-use crate::store::{ingest, job, missing, page, parent, reject, retry, state, undo};
+use crate::store::{history, ingest, job, missing, page, parent, reject, retry, state, undo};
 use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Reason, Removals};
 use sluice_core::run::RunStatus;
@@ -345,6 +345,9 @@ impl Publishing<'_> {
     fn keep_undecoded(&self, share: &Share, known: &HashMap<i64, Vec<u64>>, mapping: &Mapping) -> Result<()> {
         let mut kept = Vec::new();
         for part in share.pages.iter().filter(|part| !part.sifted.rejects.is_empty()) {
+            if !Rejects::are_kept(self.plan) {
+                return Err(part.sifted.rejects[0].error.clone().into());
+            }
             let records = data::split_records(&part.unknown.text)?;
             for reject in &part.sifted.rejects {
                 let at = reject.record as usize - 1;
@@ -448,9 +451,6 @@ pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
     reject::keep_only(work.job, &kept)?;
     parent::keep_only(work.job, &kept)?;
     ingest::forget_keys(work.job)?;
-    run::prune(work.job, KEPT_RUNS)?;
+    history::prune_runs(work.job, clock::now())?;
     Ok(())
 }
-
-/// Runs whose rows are kept whatever became of them.
-pub const KEPT_RUNS: i64 = 1000;

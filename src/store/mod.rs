@@ -3,12 +3,15 @@
 //! Every function runs elevated with a pinned search path (see `pg::identity`), so callers may be anybody: a session
 //! of an ordinary role, a worker as the run-as role, the scheduler. Who may do what is decided by the callers.
 
+pub mod audit;
 pub mod brought;
 pub mod connection;
 pub mod drift;
 pub mod error_rule;
+pub mod event;
 pub mod failure;
 pub mod function;
+pub mod history;
 pub mod ingest;
 pub mod job;
 pub mod missing;
@@ -17,6 +20,7 @@ pub mod page;
 pub mod parent;
 pub mod pause;
 pub mod reject;
+pub mod repair;
 pub mod retry;
 pub mod role;
 pub mod run;

@@ -6,8 +6,9 @@
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::identity::RunAs;
 use crate::pg::{Datum, Oid, arm_file, bgworker, catalog, failpoint, settings, shmem, transaction};
+use crate::pipeline::events;
 use crate::store::failure::{self, Failure, Place};
-use crate::store::{self, ingest, job::Job, pause, retry, role, run, state};
+use crate::store::{self, history, ingest, job::Job, pause, retry, role, run, state};
 use crate::worker::log_error;
 use pgrx::prelude::*;
 use sluice_core::Result;
@@ -22,6 +23,8 @@ const AFTER_ERROR: Duration = Duration::from_secs(30);
 /// The delay before the work goes on after the first and the second interruption in a row; the third disables the job.
 const AFTER_CRASH: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
+/// How often the history of a database is pruned.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// How late a retry is when the scheduler steps in for a pg_cron that was to process it.
 const CRON_GRACE: Duration = Duration::from_secs(180);
 /// Retries that one pass makes runnable.
@@ -89,8 +92,21 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
             smooth &= isolated("starting a worker", || start(database, run, job, &paused)).unwrap_or(false);
         }
     }
+    events::tell();
+    if shmem::takes_pruning(database, now, PRUNE_EVERY) {
+        prune(now);
+    }
     // What failed is tried again soon, but not at once, which would be for ever.
     Ok(if smooth { next } else { now.plus(RETRY) })
+}
+
+/// Forgets history that is too old or too much, a job at a time.
+fn prune(now: Timestamp) {
+    for job in transaction::run(store::job::all).unwrap_or_default() {
+        isolated("forgetting old runs", || history::prune_runs(job.id, now));
+    }
+    isolated("forgetting old failures", || history::prune_failures(now));
+    isolated("forgetting old audit rows", history::prune_audit);
 }
 
 /// Work on one job that must not keep the others from theirs.

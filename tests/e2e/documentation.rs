@@ -36,6 +36,7 @@ const OF_A_SUPERUSER: &[&str] = &[
     "error_rule",
     "pause_connection",
     "cron_jobs",
+    "health_status",
     "CREATE SCHEMA",
 ];
 

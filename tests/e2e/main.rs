@@ -12,6 +12,7 @@ mod after_publish; // the owner's function in the publishing transaction
 mod append; // rows that are only added
 mod arm_file; // copies of a server, which wait for it
 mod arming; // restored and copied databases
+mod audit; // who changed what, from where; rows that nobody changes
 mod auth; // credentials: sent where they belong, and nowhere else
 mod bad_input; // what the remote gets wrong
 mod bad_target; // that cannot be written, or changes in mid-run
@@ -26,12 +27,14 @@ mod drift; // fields that come, go or change, and the columns that a target gets
 mod dropped_columns; // a rollback of runs that wrote a column which is gone since
 mod dropping; // databases and the extension, in mid-run
 mod error_rules; // what answers and SQLSTATEs mean where the defaults do not fit
+mod events; // NOTIFY of state changes, in transactions of their own
 mod failures; // what is written down of them, and the error budget of a run
 mod first_load; // the first load, and what people see of it
 mod formats; // answers in CSV and lines of JSON
 mod gone; // which missing rows are removed, and when
 mod guards; // answers that must never destroy data
 mod hard_weather; // broken transfers, limits, a collection that moves
+mod health; // from the age of the data and the ledger; figures; history that is forgotten
 mod histories; // random sequences of everything that undo has to do with
 mod hostile_owner; // whose code never runs with more rights than its own
 mod incremental; // reads of what changed, and their watermark
@@ -46,6 +49,7 @@ mod preview; // the first records as they would be stored
 mod refresh; // a refresh: what readers see, what is written, what is left alone
 mod refused_records; // what PostgreSQL would not take: which record, which column
 mod rejects; // records that could not become rows: kept aside while the others are written
+mod repair; // what is damaged on purpose, and mended
 mod replay; // publishing again what is stored, without the network
 mod replays; // rejected records: who sees them, and how they are tried again
 mod retries; // the retry queue: what waits, and when it is tried again
@@ -56,8 +60,11 @@ mod spellings; // keys that are equal and written in several ways
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
 mod targets; // tables of every kind, databases of other encodings
+mod tls; // certificates: whom a connection trusts, and what it shows
+mod tls_front; // an API behind TLS, with certificates of every kind
 mod tombstones; // rows that are gone: removed, marked, kept; reads of everything now and then
 mod unchanged; // pages that the remote says are unchanged
 mod undo; // taking published runs back
 mod waiting; // for the remote, holding nothing
 mod webhooks; // payloads that others send us
+mod widening; // wider types for columns that were made from the data
