@@ -59,6 +59,13 @@ INSERT INTO sluice._access (level, kind, name) VALUES
     ('admin', 'function', 'revoke_origin'),
     ('admin', 'function', 'arm');
 
+-- What self_test asks.
+INSERT INTO sluice._access (level, kind, name)
+SELECT l.level, 'function', f.name
+FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
+     unnest(ARRAY['self_test', '_is_preloaded', '_serves_database', '_key_fault', '_key_hint', '_is_processed_by_cron',
+                  '_network_policy']) AS f (name);
+
 -- One statement for each object of a level.
 CREATE FUNCTION sluice._access_statements(verb text, preposition text, role text, level text) RETURNS SETOF text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$

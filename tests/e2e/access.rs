@@ -26,7 +26,7 @@ const VIEWS: [&str; 18] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 58] = [
+const FUNCTIONS: [(&str, &str); 59] = [
     ("allow_origin", "a"),
     ("alter_job", "wa"),
     ("approve", "woa"),
@@ -76,6 +76,7 @@ const FUNCTIONS: [(&str, &str); 58] = [
     ("revoke_access", "a"),
     ("revoke_origin", "a"),
     ("rollback_to", "woa"),
+    ("self_test", "mwoa"),
     ("set_error_rule", "a"),
     ("set_secret", "wa"),
     ("start_sync", "woa"),
