@@ -138,7 +138,8 @@ fn a_failure_of_the_transport_is_told_by_its_kind() {
 fn a_status_has_one_class_and_a_rate_limit_waits_as_it_says() {
     use Class::*;
     let none: &[(&str, &str)] = &[];
-    let table: &[(u16, &[(&str, &str)], (Class, Option<u64>, bool))] = &[
+    type Row<'a> = (u16, &'a [(&'a str, &'a str)], (Class, Option<u64>, bool));
+    let table: &[Row] = &[
         (202, none, (Data, None, false)),
         (301, none, (Config, None, false)),
         (400, none, (Config, None, false)),
@@ -213,127 +214,36 @@ fn refused(sqlstate: &str) -> Error {
     .into()
 }
 
-/// A 200 whose body says error or rate limit is one; a rule on status, header, body; ranges; the first one decides.
+/// Rule, its class and action → what becomes of an answer (status, headers, body); None: it is a good one.
+type RuledAnswer = (
+    (&'static str, Option<Class>, Action),
+    (u16, &'static [(&'static str, &'static str)], &'static str),
+    Option<(Class, Option<u64>, bool)>,
+);
+
+#[rustfmt::skip] // a table
+const RULED: &[RuledAnswer] = &[
+    ((r#"{"status": 200, "body": "$.error"}"#, Some(Class::Server), Action::Retry), (200, &[], r#"{"error": "x"}"#), Some((Class::Server, Some(4000), true))),
+    ((r#"{"body": "$.error.code == 'limit'"}"#, Some(Class::RateLimit), Action::Retry), (200, &[("Retry-After", "7")], r#"{"error": {"code": "limit"}}"#), Some((Class::RateLimit, Some(7000), true))),
+    ((r#"{"body": "$.error.code == 'limit'"}"#, Some(Class::RateLimit), Action::Retry), (200, &[], r#"{"error": {"code": "other"}}"#), None),
+    ((r#"{"body": "$.error"}"#, Some(Class::Server), Action::Retry), (200, &[], "<html>"), None),
+    ((r#"{"body": "@.ok == false && $['a $ b'] == '$'"}"#, Some(Class::Data), Action::Fail), (200, &[], r#"{"ok": false, "a $ b": "$"}"#), Some((Class::Data, None, false))),
+    ((r#"{"status": "5xx"}"#, Some(Class::Config), Action::Fail), (503, &[], ""), Some((Class::Config, None, false))),
+    ((r#"{"status": "400-499"}"#, None, Action::RetryLater), (404, &[], ""), Some((Class::Config, None, true))),
+    ((r#"{"status": [404, "410-411"]}"#, None, Action::Retry), (410, &[], ""), Some((Class::Config, Some(4000), true))),
+    ((r#"{"status": [404, "410-411"]}"#, None, Action::Retry), (409, &[], ""), Some((Class::Config, None, false))),
+    ((r#"{"status": 403, "header": {"name": "x-quota", "value": "Spent"}}"#, Some(Class::RateLimit), Action::RetryLater), (403, &[("X-Quota", " spent ")], ""), Some((Class::RateLimit, None, true))),
+    ((r#"{"status": 403, "header": {"name": "x-quota", "value": "Spent"}}"#, Some(Class::RateLimit), Action::RetryLater), (403, &[("X-Quota", "left")], ""), Some((Class::Auth, None, false))),
+    ((r#"{"header": {"name": "X-Maintenance"}}"#, Some(Class::Server), Action::PauseConnection), (200, &[("x-maintenance", "1")], "[]"), Some((Class::Server, None, false))),
+    ((r#"{"status": 401}"#, None, Action::RefreshTokenThenRetry), (401, &[], ""), Some((Class::Auth, None, false))),
+    ((r#"{"status": 409}"#, None, Action::RestartRead), (409, &[], ""), Some((Class::Config, None, true))),
+    ((r#"{"sqlstate": "08006"}"#, Some(Class::Config), Action::Fail), (503, &[], ""), Some((Class::Config, None, false))),
+];
+
+/// A 200 whose body says error or rate limit is one; a rule on status, header, body; ranges.
 #[test]
 fn a_rule_decides_by_status_header_and_body() {
-    use Action::*;
-    use Class as C;
-    type Row<'a> = (
-        &'a str,
-        Option<Class>,
-        Action,
-        (u16, &'a [(&'a str, &'a str)], &'a str),
-        Option<(Class, Option<u64>, bool)>,
-    );
-    let none: &[(&str, &str)] = &[];
-    let table: &[Row] = &[
-        (
-            r#"{"status": 200, "body": "$.error"}"#,
-            Some(C::Server),
-            Retry,
-            (200, none, r#"{"error": "x"}"#),
-            Some((C::Server, Some(4000), true)),
-        ),
-        (
-            r#"{"body": "$.error.code == 'limit'"}"#,
-            Some(C::RateLimit),
-            Retry,
-            (200, &[("Retry-After", "7")], r#"{"error": {"code": "limit"}}"#),
-            Some((C::RateLimit, Some(7000), true)),
-        ),
-        (
-            r#"{"body": "$.error.code == 'limit'"}"#,
-            Some(C::RateLimit),
-            Retry,
-            (200, none, r#"{"error": {"code": "other"}}"#),
-            None,
-        ),
-        (
-            r#"{"body": "$.error"}"#,
-            Some(C::Server),
-            Retry,
-            (200, none, "<html>"),
-            None,
-        ),
-        (
-            r#"{"body": "@.ok == false && $['a $ b'] == '$'"}"#,
-            Some(C::Data),
-            Fail,
-            (200, none, r#"{"ok": false, "a $ b": "$"}"#),
-            Some((C::Data, None, false)),
-        ),
-        (
-            r#"{"status": "5xx"}"#,
-            Some(C::Config),
-            Fail,
-            (503, none, ""),
-            Some((C::Config, None, false)),
-        ),
-        (
-            r#"{"status": "400-499"}"#,
-            None,
-            RetryLater,
-            (404, none, ""),
-            Some((C::Config, None, true)),
-        ),
-        (
-            r#"{"status": [404, "410-411"]}"#,
-            None,
-            Retry,
-            (410, none, ""),
-            Some((C::Config, Some(4000), true)),
-        ),
-        (
-            r#"{"status": [404, "410-411"]}"#,
-            None,
-            Retry,
-            (409, none, ""),
-            Some((C::Config, None, false)),
-        ),
-        (
-            r#"{"status": 403, "header": {"name": "x-quota", "value": "Spent"}}"#,
-            Some(C::RateLimit),
-            RetryLater,
-            (403, &[("X-Quota", " spent ")], ""),
-            Some((C::RateLimit, None, true)),
-        ),
-        (
-            r#"{"status": 403, "header": {"name": "x-quota", "value": "Spent"}}"#,
-            Some(C::RateLimit),
-            RetryLater,
-            (403, &[("X-Quota", "left")], ""),
-            Some((C::Auth, None, false)),
-        ),
-        (
-            r#"{"header": {"name": "X-Maintenance"}}"#,
-            Some(C::Server),
-            PauseConnection,
-            (200, &[("x-maintenance", "1")], "[]"),
-            Some((C::Server, None, false)),
-        ),
-        (
-            r#"{"status": 401}"#,
-            None,
-            RefreshTokenThenRetry,
-            (401, none, ""),
-            Some((C::Auth, None, false)),
-        ),
-        (
-            r#"{"status": 409}"#,
-            None,
-            RestartRead,
-            (409, none, ""),
-            Some((C::Config, None, true)),
-        ),
-        (
-            r#"{"sqlstate": "08006"}"#,
-            Some(C::Config),
-            Fail,
-            (503, none, ""),
-            Some((C::Config, None, false)),
-        ),
-    ];
-    for (document, class, action, (status, headers, body), expected) in table {
+    for ((document, class, action), (status, headers, body), expected) in RULED {
         let rules = ErrorRules::new(vec![rule(document, *class, *action)]);
         let error = judged(&rules, &answer(*status, headers, body));
         let expected = expected.map(|(class, first, queued)| Fate { class, first, queued });
