@@ -5,3 +5,4 @@ WHERE q.status = 'pending' AND j.enabled AND j.paused_at IS NULL AND j.armed_sys
   AND NOT EXISTS (SELECT FROM sluice._connection_pause AS z WHERE z.server_oid = j.server_oid)
   AND NOT EXISTS (SELECT FROM sluice._run AS r
                   WHERE r.job_id = j.id AND r.status IN ('scheduled', 'running', 'publishing'))
+  AND j.server_oid NOT IN (SELECT c.server_oid FROM sluice._waiting_connection AS c)

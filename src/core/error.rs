@@ -13,6 +13,7 @@ use crate::data::excerpt;
 use crate::error_rule::{Ruled, Ruling};
 pub use crate::http::HttpError;
 use crate::job::{FunctionFault, JobFault};
+use crate::oauth::OAuthFault;
 use crate::openapi::OpenApiFault;
 pub use crate::target::TargetError;
 use std::fmt;
@@ -47,6 +48,8 @@ pub enum Error {
     Target(#[from] TargetError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    #[error(transparent)]
+    OAuth(#[from] OAuthFault),
     #[error(transparent)]
     OpenApi(#[from] OpenApiFault),
     #[error(transparent)]
@@ -210,6 +213,7 @@ impl Error {
             Error::Call(e) => Some(e),
             Error::Internal(e) => Some(e),
             Error::Target(e) => Some(e),
+            Error::OAuth(e) => Some(e),
             Error::OpenApi(e) => Some(e),
             Error::Database(_) | Error::Ruled(_) => None,
         }

@@ -6,7 +6,7 @@
 use super::Work;
 use super::plan::Plan;
 use super::read::{self, ReadState};
-use super::secrets;
+use super::tokens::Access;
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::transaction;
 use crate::store::failure::{self, Failure, Place};
@@ -83,19 +83,27 @@ pub enum After {
     Again(Box<ReadState>),
 }
 
-/// Does what the rule for an error says, where that lets the run go on.
+/// Does what the rule for an error says, or what its status asks for, where that lets the run go on.
 ///
 /// # Errors
 /// The error itself, where the run ends with it.
-pub fn go_on(work: &Work, plan: &Plan, read: &ReadState, error: Error, renewed: &mut bool) -> Result<After> {
-    match error.ruling().map(|ruling| ruling.action) {
-        Some(Action::RefreshTokenThenRetry) if !*renewed => {
-            *renewed = true;
-            renew(work, plan, error)
-        }
-        Some(Action::RestartRead) if can_restart(plan) => restart(work, plan, read, error),
-        _ => Err(error),
+pub fn go_on(work: &Work, plan: &mut Plan, read: &ReadState, access: &mut Access, error: Error) -> Result<After> {
+    let action = error.ruling().map(|ruling| ruling.action);
+    if action == Some(Action::RestartRead) && can_restart(plan) {
+        return restart(work, plan, read, error);
     }
+    access.renew_after(work, plan, read.next_page, error.clone())?;
+    transaction::run(|| {
+        let now = clock::now();
+        write(
+            work,
+            &error,
+            plan.failed_at.get(),
+            now,
+            Some((NextStep::RetryInRun, Some(now))),
+        )
+    })?;
+    Ok(After::GoOn)
 }
 
 /// Below parents the next run begins anew; a log without keys would have its first rows twice.
@@ -111,18 +119,4 @@ fn restart(work: &Work, plan: &Plan, read: &ReadState, error: Error) -> Result<A
         Ok(again)
     })?;
     Ok(After::Again(Box::new(again)))
-}
-
-/// Once in a run: a credential that was renewed and is refused, too, is for a person.
-fn renew(work: &Work, plan: &Plan, error: Error) -> Result<After> {
-    let auth = plan.auth.borrow().clone();
-    let Some(renewed) = transaction::run(|| secrets::renewed(&plan.server, &plan.options, &auth))? else {
-        return Err(error);
-    };
-    plan.auth.replace(renewed);
-    transaction::run(|| {
-        let next = (NextStep::RetryInRun, Some(clock::now()));
-        write(work, &error, plan.failed_at.get(), clock::now(), Some(next))
-    })?;
-    Ok(After::GoOn)
 }

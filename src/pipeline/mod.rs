@@ -14,7 +14,8 @@
 //! it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already, `settle` ends
 //! one whose rows are there, `brought` keeps what it brought; `after_publish` calls the owner's function when that is
 //! done; `persist` tries a transaction again; `events` tells others what happened; `ingest` writes what others sent us; `rollback` takes runs
-//! back; `failures` writes down the requests that failed, and goes on as error rules say; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
+//! back; `tokens` gets and renews what OAuth 2 gives, asking by `remote`; `failures` writes down the requests that failed,
+//! and goes on as error rules say; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod after_publish;
@@ -43,6 +44,7 @@ mod publish;
 mod read;
 mod refused;
 mod rejects;
+mod remote;
 mod replay;
 mod replay_run;
 mod restore;
@@ -51,6 +53,7 @@ mod secrets;
 mod settle;
 mod snapshot;
 mod sweep;
+pub mod tokens;
 mod widen;
 
 use crate::pg::shmem::{self, Phase};
@@ -59,8 +62,10 @@ use crate::store::failure::Place;
 use failures::After;
 use pages::Fetched;
 use plan::{Plan, Task};
+use read::ReadState;
 use sluice_core::error::HttpError;
 use sluice_core::{Error, Result};
+use tokens::Access;
 
 /// What a worker was started for.
 #[derive(Debug, Clone, Copy)]
@@ -104,9 +109,9 @@ pub fn run(work: &Work) -> Result<()> {
     let started = crate::pg::clock::now();
     let task = plan::task(&run);
     let mut failed_at = Place::default();
-    let outcome = transaction::run(|| plan::load(work.job, Some(work.run), &task)).and_then(|plan| {
+    let outcome = transaction::run(|| plan::load(work.job, Some(work.run), &task)).and_then(|mut plan| {
         bgworker::report_activity(&format!("syncing {}", plan.job.name));
-        let outcome = work_on(work, &task, &plan);
+        let outcome = work_on(work, &task, &mut plan);
         failures::write_down(work, &plan)?;
         failed_at = plan.failed_at.get();
         outcome.map_err(|error| plan.rules.of_failure(error, None))
@@ -116,7 +121,7 @@ pub fn run(work: &Work) -> Result<()> {
     Ok(())
 }
 
-fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
+fn work_on(work: &Work, task: &Task, plan: &mut Plan) -> Result<Ended> {
     match *task {
         Task::ReplayRejects => replay::run(work, plan),
         Task::Ingest => ingest::run(work, plan),
@@ -129,9 +134,9 @@ fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
     }
 }
 
-fn sync(work: &Work, plan: &Plan) -> Result<Ended> {
+fn sync(work: &Work, plan: &mut Plan) -> Result<Ended> {
+    let mut access = Access::open(work, plan)?;
     let mut read = transaction::run(|| read::resume_or_begin(work, plan))?;
-    let mut renewed = false;
     while !read.complete {
         match pages::fetch_all(work, plan, &mut read) {
             Ok(Fetched::Whole) => break,
@@ -145,16 +150,27 @@ fn sync(work: &Work, plan: &Plan) -> Result<Ended> {
                 read = transaction::run(|| read::restart(work, plan, &read, lost.into()))?;
                 failpoint::hit("read.restarted");
             }
-            Err(error) => {
-                if let After::Again(again) = failures::go_on(work, plan, &read, error, &mut renewed)? {
-                    read = *again;
-                }
+            Ok(Fetched::TokenAges) => {
+                access.renew_early(work, plan)?;
+                read = go_on(work, plan, &read)?;
             }
+            Err(error) => match failures::go_on(work, plan, &read, &mut access, error)? {
+                After::Again(again) => read = *again,
+                After::GoOn => read = go_on(work, plan, &read)?,
+            },
         }
     }
+    access.has_worked()?;
     if read.direct {
         settle::settle_direct(work, plan, &read)
     } else {
         publish::by_difference(work, plan, &mut read)
     }
+}
+
+/// The same read from its checkpoint on, with another token.
+fn go_on(work: &Work, plan: &Plan, read: &ReadState) -> Result<ReadState> {
+    let mut again = transaction::run(|| read::resume_or_begin(work, plan))?;
+    again.began = read.began;
+    Ok(again)
 }

@@ -36,6 +36,8 @@ pub enum Fetched {
     Whole,
     /// The remote does not know the token of that page any more.
     TokenLost { page: u64, remote: String, status: u16 },
+    /// Another access token is to be asked for before this one expires.
+    TokenAges,
 }
 
 /// Reads all pages from the checkpoint on.
@@ -77,6 +79,10 @@ fn take_pages(
     loop {
         check_end(work, deadline)?;
         failures::write_down(work, plan)?;
+        if plan.renew_at.is_some_and(|at| clock::now() >= at) {
+            writer.commit(read, batch.take())?;
+            return Ok(Fetched::TokenAges);
+        }
         match remote.poll() {
             Poll::Page(page) => {
                 note_page(work, &page);
@@ -193,7 +199,7 @@ pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>) -> Re
         body,
         params,
         headers: s.headers.clone(),
-        auth: plan.auth.borrow().clone(),
+        auth: plan.auth.clone(),
         pagination: s.pagination.clone(),
         param_place: s.param_place,
         page_size: s.page_size,

@@ -4,12 +4,11 @@
 //! Each job is handled by itself, so that one bad definition stops no other.
 
 use crate::pg::clock::{self, Timestamp};
-use crate::pg::identity::RunAs;
 use crate::pg::{Datum, Oid, arm_file, bgworker, catalog, failpoint, settings, shmem, transaction};
 use crate::pipeline::events;
 use crate::store::failure::{self, Failure, Place};
-use crate::store::{self, history, ingest, job::Job, pause, retry, role, run, state};
-use crate::worker::log_error;
+use crate::store::{self, history, ingest, job::Job, oauth, pause, retry, role, run, state};
+use crate::worker::{log_error, tokens};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::run::{RunSource, RunStatus, RunTask};
@@ -91,6 +90,10 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
         } else if !has_worker(database, job) {
             smooth &= isolated("starting a worker", || start(database, run, job, &paused)).unwrap_or(false);
         }
+    }
+    match isolated("looking after tokens", || tokens::start_due(database, now)) {
+        Some(at) => next = next.min(at),
+        None => smooth = false,
     }
     events::tell();
     if shmem::takes_pruning(database, now, PRUNE_EVERY) {
@@ -193,6 +196,10 @@ fn plan(job: &Job, now: Timestamp) -> Result<()> {
     if has_payload && !reads_first {
         return run::request(job.id, RunSource::Ingest, "scheduler", None).map(drop);
     }
+    // Asking would only be refused: they go on when it is connected again.
+    if oauth::is_waiting(job.server)? {
+        return Ok(());
+    }
     match retry::open_of(job.id)? {
         // The schedule waits with it, unless somebody has asked for a run.
         Some(entry) if entry.pending && next.is_none() => return Ok(()),
@@ -267,12 +274,7 @@ fn start(database: u32, run_id: i64, job_id: i64, paused: &HashSet<Oid>) -> Resu
     let Some(owner) = role::owner_of(job.target)? else {
         return fail_without_target(&job, run_id).map(|()| true);
     };
-    let run_as = if owner.may_login || !bgworker::ASSUMES_NOLOGIN {
-        RunAs::Session(owner.oid)
-    } else {
-        RunAs::Assumed(owner.oid)
-    };
-    let wanted = shmem::reservation(database, job_id, run_id, run_as);
+    let wanted = shmem::reservation(database, job_id, run_id, owner.run_as());
     let Some(slot) = shmem::reserve(wanted, &job.name, settings::max_workers()) else {
         shmem::set_starved(database);
         return Ok(true); // every worker is busy: the one that ends first wakes us

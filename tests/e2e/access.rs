@@ -26,7 +26,7 @@ const VIEWS: [&str; 18] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 59] = [
+const FUNCTIONS: [(&str, &str); 61] = [
     ("allow_origin", "a"),
     ("alter_job", "wa"),
     ("approve", "woa"),
@@ -54,6 +54,8 @@ const FUNCTIONS: [(&str, &str); 59] = [
     ("get_sync_system_health", "mwoa"),
     ("grant_access", "a"),
     ("grant_secret", "wa"),
+    ("begin_oauth", "wa"),
+    ("finish_oauth", "wa"),
     ("ingest", "wa"),
     ("install_cron_jobs", "oa"),
     ("is_recoverable_error", "mwoa"),
