@@ -11,6 +11,7 @@
 //! - [`probe`]: one request without retries, for a person who waits.
 //! - [`Pace`]: every request, of a read or a probe, has a permit of the budget of its host and credential.
 //! - `agent`, `resolver`, `connector`: ureq with every default set by hand and every address checked.
+//! - [`Failures`]: the error budget of a run, and the requests of it that failed and were repeated.
 //! - `body`: decoded bodies under caps on the decoded bytes. `classify`: ureq's errors by structure.
 //!
 //! No thread is ever joined: stopping a read returns at once, whatever the network does.
@@ -20,6 +21,7 @@ mod body;
 mod classify;
 mod connector;
 mod exchange;
+pub mod failures;
 mod figures;
 mod memory;
 mod order;
@@ -34,6 +36,7 @@ pub mod transport;
 mod turns;
 
 pub use agent::AgentSettings;
+pub use failures::{FailedRequest, Failures, Sequel};
 pub use memory::MemoryTransport;
 pub use pace::Pace;
 pub use pages::{Decode, Failure, FetchedPage, Figures, PageFacts, Poll, Read, start};

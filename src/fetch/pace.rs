@@ -89,6 +89,13 @@ impl Pace {
         }
     }
 
+    /// Nobody who shares the budget sends for so long.
+    pub(crate) fn hold(&self, wait: Duration) {
+        if let Some(budget) = self.place.table().find(self.identity, &self.near) {
+            budget.hold(wait, self.place.now());
+        }
+    }
+
     /// Counted among those that wait until it is dropped.
     pub(crate) fn begin_to_wait(&self) -> Waiting<'_> {
         let budget = self.place.table().find(self.identity, &self.near);

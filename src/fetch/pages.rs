@@ -64,6 +64,8 @@ pub struct FetchedPage<P> {
     pub last_modified: Option<String>,
     /// Requests that this page took, repeated ones included.
     pub requests: u32,
+    /// A rule has taken the answer for a page without records, whatever it held.
+    pub ignored: bool,
 }
 
 /// How the exchanges of a read went.

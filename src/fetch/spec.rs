@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use sluice_core::error_rule::ErrorRules;
 use sluice_core::http::status::redirect_target;
 use sluice_core::http::{Auth, HeaderValue, HttpError, Json, Method, Request, Response};
 use sluice_core::pagination::{Ask, Carrier, KnownPage, Pagination, ParamPlace, Position, with_param};
@@ -14,6 +15,7 @@ use sluice_core::url_policy::join;
 use url::Url;
 
 use crate::agent::AgentSettings;
+use crate::failures::Failures;
 use crate::pace::Pace;
 use crate::tls::Tls;
 
@@ -84,6 +86,10 @@ pub struct ReadSpec {
     /// The budget that requests are sent on.
     pub pace: Pace,
     pub retry: RetryPolicy,
+    /// What answers and failures mean for this job.
+    pub rules: ErrorRules,
+    /// The error budget of the run, and what failed in it.
+    pub failures: Failures,
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub policy: AddressPolicy,
@@ -114,6 +120,8 @@ impl ReadSpec {
             caller_computes: true,
             pace: Pace::alone(Terms::new(None, 1, Duration::ZERO, MOST_CONCURRENCY)),
             retry: RetryPolicy::default(),
+            rules: ErrorRules::default(),
+            failures: Failures::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             policy: AddressPolicy::default(),

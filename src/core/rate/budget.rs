@@ -258,17 +258,20 @@ impl Budget {
                 .store(seconds << 32 | limit.min(u64::from(u32::MAX)), SeqCst);
         }
         if let Some(wait) = answered.wait {
-            let wait = wait.min(LONGEST);
-            let before = self.told_to_wait(now).unwrap_or_default();
-            if wait > before {
-                self.not_before.store((now + micros(wait)) as u64, SeqCst);
-                if answered.outcome != Outcome::Refused {
-                    self.note(Note::Asked, now);
-                }
-            }
-            if wait >= KEPT_FROM && wait > before + Duration::from_secs(1) {
-                self.version.fetch_add(1, SeqCst);
-            }
+            self.hold(wait, now);
+        }
+    }
+
+    /// Nobody is to send for so long.
+    pub fn hold(&self, wait: Duration, now: Moment) {
+        let wait = wait.min(LONGEST);
+        let before = self.told_to_wait(now).unwrap_or_default();
+        if wait > before {
+            self.not_before.store((now + micros(wait)) as u64, SeqCst);
+            self.note(Note::Asked, now);
+        }
+        if wait >= KEPT_FROM && wait > before + Duration::from_secs(1) {
+            self.version.fetch_add(1, SeqCst);
         }
     }
 
