@@ -51,7 +51,7 @@ pub fn asks(work: &Work) -> Result<Asks> {
 /// Writes what has to survive and is not written yet.
 pub fn keep(plan: &Plan) -> Result<()> {
     match plan
-        .budget
+        .rate_budget
         .and_then(|identity| Some((identity, rates::find(identity)?)))
     {
         Some((identity, budget)) if budget.is_unwritten() => {
