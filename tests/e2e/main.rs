@@ -60,6 +60,7 @@ mod snapshots; // full copies on demand, and back
 mod spellings; // keys that are equal and written in several ways
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
+mod surface; // what the extension puts into a database
 mod targets; // tables of every kind, databases of other encodings
 mod tls; // certificates: whom a connection trusts, and what it shows
 mod tls_front; // an API behind TLS, with certificates of every kind
