@@ -24,6 +24,8 @@ use sluice_core::call::CallError;
 use sluice_core::cursor::Reach;
 use sluice_core::data::{self, DecodedPage, Mapping, Sifted};
 use sluice_core::error::{DatabaseError, Error};
+use sluice_core::error_rule::Action;
+use sluice_core::job::Mode;
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Result};
 use std::borrow::Cow;
@@ -115,22 +117,39 @@ impl<'a> Writer<'a> {
         self.evolved.as_ref().unwrap_or(self.plan)
     }
 
-    fn write(&mut self, read: &mut ReadState, mut batch: Batch, last: bool) -> Result<()> {
+    fn write(&mut self, read: &mut ReadState, batch: Batch, last: bool) -> Result<()> {
         self.count(&batch)?;
         self.prepare(read)?;
+        self.write_part(read, batch, last)
+    }
+
+    fn write_part(&mut self, read: &mut ReadState, mut batch: Batch, last: bool) -> Result<()> {
         let (mut delay, mut care) = (FIRST_DELAY, Care::Whole);
         for attempt in 1.. {
             self.decode_stale(&mut batch)?;
-            match transaction::run(|| self.write_once(read, &mut batch, last, care)) {
+            let written = transaction::run(|| self.write_once(read, &mut batch, last, care));
+            match written.map_err(|error| self.plan.rules.of_failure(error, None)) {
                 Ok(step) => {
                     self.take_step(read, &batch, step);
                     break;
                 }
                 Err(error) if read.copy && is_unique_violation(&error) => read.copy = false,
-                Err(error) if error.class() == Class::Database && attempt < BATCH_TRIES => {
+                // What ran short may be enough for half of it.
+                Err(error) if error.class() == Class::Resource && attempt < BATCH_TRIES && is_tried_again(&error) => {
+                    pause(delay)?;
+                    delay *= 2;
+                    if let Some(rest) = batch.halve() {
+                        self.write_part(read, batch, false)?;
+                        return self.write_part(read, rest, last);
+                    }
+                }
+                Err(error) if error.class() == Class::Database && attempt < BATCH_TRIES && is_tried_again(&error) => {
                     pause(delay)?;
                     delay *= 2;
                 }
+                Err(error) if error.ruling().is_some() => return Err(error),
+                // Two that change places are refused as one that is wrong.
+                Err(error) if care == Care::Whole && is_unique_violation(&error) => care = Care::Parts,
                 Err(error) if !Rejects::are_kept(self.plan) => {
                     self.decode_stale(&mut batch)?;
                     return Err(self.name_record(error, read, &batch));
@@ -206,6 +225,7 @@ impl<'a> Writer<'a> {
             target: &self.plan().target,
             mapping: &mapping,
             write: &write,
+            swapping: self.swapping(applier),
         };
         let text = |number| batch.text(number).map(Cow::into_owned);
         named::named(error, &batch.suspects(), writing, &text)
@@ -325,12 +345,18 @@ impl<'a> Writer<'a> {
             target: &shape.plan.target,
             mapping: shape.mapping.as_ref().ok_or(data::DataError::NoColumns)?,
             write,
+            swapping: shape.applier.and_then(|applier| self.swapping(applier)),
         };
         let mut sieve = Sieve::new(writing, self.rejects().room()?);
         let mut outcomes = sieve.take(&batch.suspects())?;
         let (refused, more) = sieve.finish()?;
         outcomes.extend(more);
         Ok((outcomes, refused))
+    }
+
+    /// Rows that are only added change no places.
+    fn swapping<'w>(&self, applier: &'w Applier) -> Option<&'w Applier> {
+        (self.plan.mode != Mode::Append && !self.plan.job.key.is_empty()).then_some(applier)
     }
 
     fn rejects(&self) -> &Rejects<'a> {
@@ -342,6 +368,9 @@ impl<'a> Writer<'a> {
         let Some(mapping) = &shape.mapping else {
             return Ok(());
         };
+        if let Some(refused) = applied.refused.first().filter(|_| !Rejects::are_kept(self.plan)) {
+            return Err(refused.error.clone().into());
+        }
         let with_waiting = if read.direct { WithWaiting::Yes } else { WithWaiting::No };
         if let Some(error) = batch.in_vain().filter(|_| read.direct && !Rejects::are_kept(self.plan)) {
             return Err(error);
@@ -485,7 +514,12 @@ pub fn current_target(plan: &Plan) -> Result<relation::Target> {
     })
 }
 
-fn is_unique_violation(error: &Error) -> bool {
+/// Whether the same batch is written once more in this run: of its class, unless a rule has it otherwise.
+fn is_tried_again(error: &Error) -> bool {
+    error.ruling().is_none_or(|ruling| ruling.action == Action::Retry)
+}
+
+pub fn is_unique_violation(error: &Error) -> bool {
     matches!(error, Error::Database(DatabaseError { sqlstate, .. }) if sqlstate == UNIQUE_VIOLATION)
 }
 

@@ -6,7 +6,7 @@
 
 use super::after_publish;
 use super::apply::{Applier, Outcome};
-use super::batch::{current_target, keep_undo_set, signed};
+use super::batch::{current_target, is_unique_violation, keep_undo_set, signed};
 use super::difference::{Difference, Part, Share};
 use super::drift;
 use super::evolve;
@@ -106,10 +106,13 @@ pub fn publish<'a>(
             publishing.once()
         };
         // The pages are in the store: trying again costs no request.
-        match persist(once) {
+        match persist(once).map_err(|error| plan.rules.of_failure(error, None)) {
             Ok(Verdict::Published) => break,
             Ok(Verdict::Held(reason)) => return Ok(Ended::Held(reason)),
             Ok(Verdict::KeptBack(error)) => return Ok(Ended::KeptBack(error)),
+            Err(error) if error.ruling().is_some() => return Err(error),
+            // Two that change places are refused as one that is wrong.
+            Err(error) if care == Care::Whole && is_unique_violation(&error) => care = Care::Parts,
             Err(error) if !Rejects::are_kept(plan) => return Err(doing.name_record(error, plan)),
             Err(error) => care = care.after(&error, doing.at.get()).ok_or(error)?,
         }
@@ -181,7 +184,8 @@ impl Publishing<'_> {
         run::note_answer(self.work.run, decision.state())?;
         if self.occasion == Occasion::Read {
             state::note_read(self.work.job, signed(facts.records))?;
-            state::count_empty_reads(self.work.job, signed(facts.records))?;
+            // A read with a gap is no complete one, however little it had.
+            state::count_empty_reads(self.work.job, signed(facts.records.max(u64::from(!facts.gapless))))?;
         }
         Ok(decision)
     }
@@ -292,6 +296,7 @@ impl Publishing<'_> {
             target: &self.plan.target,
             mapping,
             write: &merge,
+            swapping: Some(applier),
         };
         let mut sieve = match self.care {
             Care::Whole => None,
@@ -328,6 +333,9 @@ impl Publishing<'_> {
                 .map_or(&[][..], |page| &page.1)
         };
         let text = |number| gone::body_text(self.work.job, hash(number));
+        if let Some(refused) = refused.first().filter(|_| !Rejects::are_kept(self.plan)) {
+            return Err(refused.error.clone().into());
+        }
         self.rejects.keep(&rejects::of_refusals(&refused, mapping, text)?)
     }
 
