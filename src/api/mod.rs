@@ -8,6 +8,7 @@ mod access;
 mod alerts;
 mod connections;
 mod discover;
+mod errors;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod ingest;
@@ -18,6 +19,7 @@ mod openapi;
 mod operate;
 mod origins;
 mod preview;
+mod rates;
 mod rejects;
 mod repair;
 mod replay;

@@ -82,6 +82,7 @@ fn question(call: &Call, name: &str, path: &str) -> Result<Question> {
 pub fn note_failure(id: i64, attempts: u32, error: &Error) -> Result<()> {
     let failed = Failed {
         class: Class::Server,
+        recoverable: true,
         retries: attempts.saturating_sub(1),
         progressed: false,
     };

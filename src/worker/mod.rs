@@ -6,6 +6,7 @@
 
 mod alerts;
 mod launcher;
+mod rates;
 mod scheduler;
 mod sync;
 mod tokens;
