@@ -51,6 +51,8 @@ INSERT INTO sluice._access (level, kind, name) VALUES
     ('admin', 'function', 'revoke_access'),
     ('admin', 'function', 'allow_origin'),
     ('admin', 'function', 'revoke_origin'),
+    ('admin', 'function', 'rotate_key'),
+    ('admin', 'function', 'forget_secrets'),
     ('admin', 'function', 'arm');
 
 -- What self_test asks.

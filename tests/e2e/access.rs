@@ -25,7 +25,7 @@ const VIEWS: [&str; 17] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 56] = [
+const FUNCTIONS: [(&str, &str); 58] = [
     ("allow_origin", "a"),
     ("alter_job", "wa"),
     ("approve", "woa"),
@@ -52,6 +52,8 @@ const FUNCTIONS: [(&str, &str); 56] = [
     ("grant_access", "a"),
     ("grant_secret", "wa"),
     ("begin_oauth", "wa"),
+    ("rotate_key", "a"),
+    ("forget_secrets", "a"),
     ("finish_oauth", "wa"),
     ("ingest", "wa"),
     ("install_cron_jobs", "oa"),
