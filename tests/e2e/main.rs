@@ -66,6 +66,7 @@ mod snapshots; // full copies on demand, and back
 mod spellings; // keys that are equal and written in several ways
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
+mod surface; // what the extension puts into a database
 mod swaps; // values that change places under a unique constraint
 mod targets; // tables of every kind, databases of other encodings
 mod tls; // certificates: whom a connection trusts, and what it shows
