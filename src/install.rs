@@ -7,14 +7,16 @@ extension_sql_file!("../sql/schema/10_job.sql", name = "job", requires = ["schem
 extension_sql_file!("../sql/schema/20_run.sql", name = "run", requires = ["job"]);
 extension_sql_file!("../sql/schema/25_ingest.sql", name = "ingest", requires = ["run"]);
 extension_sql_file!("../sql/schema/25_retry.sql", name = "retry", requires = ["ingest"]);
-extension_sql_file!("../sql/schema/27_reject.sql", name = "reject", requires = ["retry"]);
+extension_sql_file!("../sql/schema/26_failure.sql", name = "failure", requires = ["retry"]);
+extension_sql_file!("../sql/schema/27_reject.sql", name = "reject", requires = ["failure"]);
 extension_sql_file!(
     "../sql/schema/28_snapshot.sql",
     name = "snapshot",
     requires = ["reject"]
 );
 extension_sql_file!("../sql/schema/30_secret.sql", name = "secret", requires = ["snapshot"]);
-extension_sql_file!("../sql/schema/35_audit.sql", name = "audit", requires = ["secret"]);
+extension_sql_file!("../sql/schema/31_oauth.sql", name = "oauth", requires = ["secret"]);
+extension_sql_file!("../sql/schema/35_audit.sql", name = "audit", requires = ["oauth"]);
 extension_sql_file!("../sql/schema/36_history.sql", name = "history", requires = ["audit"]);
 extension_sql_file!(
     "../sql/schema/40_wrapper.sql",
@@ -22,10 +24,20 @@ extension_sql_file!(
     requires = ["history", api::connections::validate_options]
 );
 extension_sql_file!(
+    "../sql/schema/55_rate.sql",
+    name = "rate",
+    requires = [
+        "wrapper",
+        api::rates::rate_limit,
+        api::connections::origin,
+        api::connections::option
+    ]
+);
+extension_sql_file!(
     "../sql/schema/60_views.sql",
     name = "views",
     requires = [
-        "wrapper",
+        "rate",
         api::live::workers,
         api::live::waits_for_worker,
         api::live::launcher_is_running,
@@ -37,11 +49,21 @@ extension_sql_file!(
 );
 extension_sql_file!("../sql/schema/61_drift.sql", name = "drift", requires = ["views"]);
 extension_sql_file!("../sql/schema/62_origins.sql", name = "origins", requires = ["drift"]);
-extension_sql_file!("../sql/schema/65_rejects.sql", name = "rejects", requires = ["origins"]);
+extension_sql_file!(
+    "../sql/schema/63_failures.sql",
+    name = "failures",
+    requires = ["origins"]
+);
+extension_sql_file!(
+    "../sql/schema/65_rejects.sql",
+    name = "rejects",
+    requires = ["failures"]
+);
+extension_sql_file!("../sql/schema/66_rates.sql", name = "rates", requires = ["rejects"]);
 extension_sql_file!(
     "../sql/schema/66_health.sql",
     name = "health",
-    requires = ["rejects", api::live::worker_limit]
+    requires = ["rates", api::live::worker_limit]
 );
 extension_sql_file!(
     "../sql/schema/67_repair.sql",

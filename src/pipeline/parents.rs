@@ -18,7 +18,7 @@ use super::drift;
 use super::pages::{Fetched, check_end, lost_token, note_page, spec, wait};
 use super::plan::Plan;
 use super::read::ReadState;
-use super::{Work, bgworker};
+use super::{Work, bgworker, failures, rates};
 use crate::pg::{clock, latch, query, shmem, signals, transaction};
 use crate::store::parent::{self, Mark, Pending};
 use crate::store::{page, run, state};
@@ -43,7 +43,7 @@ const QUERY_CANCELLED: &str = "57014";
 /// Reads below all parents from the checkpoint on. On success the read is complete and everything is committed.
 pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState, foreach: &Foreach) -> Result<()> {
     list(work, plan, read, foreach)?;
-    let spec = transaction::run(|| spec(plan, read, None))?;
+    let spec = transaction::run(|| spec(plan, read, None, rates::asks(work)?))?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     let decoder = Arc::new(transaction::run(|| Decoder::new(plan, read))?);
     let (bell, rope) = latch::bell().map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
@@ -209,6 +209,7 @@ impl Parents<'_> {
         let commit_every = &self.plan.settings.commit_every;
         loop {
             check_end(self.work, deadline)?;
+            failures::write_down(self.work, self.plan)?;
             self.fill_window(read)?;
             if self.window.is_empty() {
                 self.commit(read, writer)?;
@@ -266,7 +267,10 @@ impl Parents<'_> {
 
     fn wait(&mut self) -> Result<()> {
         match self.window.front().map(|first| &first.remote) {
-            Some(Ok(remote)) => wait(self.work, remote, &mut self.bell),
+            Some(Ok(remote)) => {
+                rates::keep(self.plan)?;
+                wait(self.work, remote, &mut self.bell)
+            }
             _ => Ok(()),
         }
     }
@@ -287,22 +291,28 @@ impl Parents<'_> {
             Poll::Failed(failure) if first.pages == 0 && is_absent(&failure) => match absent {
                 Absent::Skip => Step::Failed(failure.error.to_string()),
                 Absent::Empty => Step::End,
-                Absent::Fail => Step::Error(failure.error),
-            },
-            Poll::Failed(failure) => Step::Error(match lost_token(self.plan, &failure) {
-                // The next run begins anew.
-                Some(Fetched::TokenLost { page, remote, status }) => {
-                    let restarts = 0;
-                    HttpError::TokenLost {
-                        remote,
-                        page,
-                        status,
-                        restarts,
-                    }
-                    .into()
+                Absent::Fail => {
+                    failures::note_place(self.plan, self.next_number, failure.attempts);
+                    Step::Error(failure.error)
                 }
-                _ => failure.error,
-            }),
+            },
+            Poll::Failed(failure) => {
+                failures::note_place(self.plan, self.next_number, failure.attempts);
+                Step::Error(match lost_token(self.plan, &failure) {
+                    // The next run begins anew.
+                    Some(Fetched::TokenLost { page, remote, status }) => {
+                        let restarts = 0;
+                        HttpError::TokenLost {
+                            remote,
+                            page,
+                            status,
+                            restarts,
+                        }
+                        .into()
+                    }
+                    _ => failure.error,
+                })
+            }
         }
     }
 
@@ -366,6 +376,7 @@ impl Parents<'_> {
                 etag: None,
                 last_modified: None,
                 requests: 0,
+                ignored: false,
             })?;
         }
         Ok(true)

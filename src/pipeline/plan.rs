@@ -3,18 +3,21 @@
 //! A definition is checked anew at each run: owners, grants and tables change between two of them.
 
 use super::{Work, secrets};
+use crate::pg::clock::Timestamp;
 use crate::pg::relation::{self, Target, TargetColumn};
 use crate::pg::{identity, settings};
 use crate::store::connection::{self, Server};
 use crate::store::drift;
+use crate::store::failure::{self, Place};
 use crate::store::job::Job;
 use crate::store::run::Run;
-use crate::store::{self, function, origin, retry, role, run};
+use crate::store::{self, error_rule, function, origin, rate, retry, role, run};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::data::SingularQuery;
 use sluice_core::drift::{columns_hash, field};
+use sluice_core::error_rule::ErrorRules;
 use sluice_core::foreach::parent_column;
 use sluice_core::http::{Auth, Method};
 use sluice_core::job::Mode;
@@ -23,23 +26,36 @@ use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::sql_text::quote;
 use sluice_core::target::{DELETED_AT, TargetError};
 use sluice_core::url_policy::address::AddressPolicy;
-use sluice_fetch::Tls;
-use std::time::Duration;
+use sluice_fetch::{Failures, Tls};
+use std::cell::Cell;
 
 /// Everything about a job that its runs use.
 pub struct Plan {
     pub job: Job,
     pub mode: Mode,
     pub settings: Settings,
+    pub server: Server,
     pub options: ConnectionOptions,
     pub auth: Auth,
+    /// When another token is to be asked for; see [`super::tokens`].
+    pub renew_at: Option<Timestamp>,
     pub tls: Tls,
     pub policy: AddressPolicy,
+    /// The rate budget of host and credential.
+    pub rate_budget: Option<i64>,
     pub target: Target,
     /// The target's columns that a mapping may use, with where their values are in a record.
     pub candidates: Vec<Candidate>,
     /// Whether the job names its columns; otherwise the first page decides which of the candidates are used.
     pub columns_given: bool,
+    /// What errors mean for this job.
+    pub rules: ErrorRules,
+    /// The run's error budget, and the requests of it that failed.
+    pub failures: Failures,
+    /// Failures that are written down already; more than a few are only counted.
+    pub written_down: Cell<usize>,
+    /// Where the read is that failed.
+    pub failed_at: Cell<Place>,
 }
 
 impl Plan {
@@ -120,7 +136,7 @@ pub fn task(run: &Run) -> Task {
 }
 
 /// Gathers a job's plan as the run-as role, and refuses what cannot work.
-pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
+pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
     let job = store::job::by_id(job_id)?.ok_or_else(|| CallError::UnknownJob {
         name: job_id.to_string(),
         nearest: None,
@@ -136,7 +152,7 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
         nearest: None,
     })?;
     store::job::follow_names(&job, &target.schema, &target.name, &server.name)?;
-    let mode = Mode::parse(&job.mode)?;
+    let (mode, budget) = (Mode::parse(&job.mode)?, settings.retry.budget);
     check_rights(&job, &server, &target, &settings)?;
     check_target(&target, &job.key)?;
     check_mark(&target, &settings, task)?;
@@ -147,17 +163,27 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     let (auth, tls) = credentials(&server, &options, task)?;
     let (mut candidates, columns_given) = candidates(&target, &settings, task, &job.key)?;
     add_columns_of_runs(job_id, &target, &settings, &mut candidates)?;
+    let rate_budget = rate::budget_of(server.oid)?;
+    let rules = error_rule::of_job(job_id, server.oid)?;
+    let spent = run.map(failure::spent).transpose()?.unwrap_or_default();
     Ok(Plan {
         job,
         mode,
         settings,
         policy: address_policy(&options),
+        server,
         options,
         auth,
+        renew_at: None,
         tls,
+        rate_budget,
         target,
         candidates,
         columns_given,
+        rules,
+        failures: Failures::new(budget, spent),
+        written_down: Cell::new(0),
+        failed_at: Cell::default(),
     })
 }
 
@@ -181,9 +207,9 @@ fn credentials(server: &Server, options: &ConnectionOptions, task: &Task) -> Res
 
 /// Refuses a connection to an origin that its owner may not, or may no longer, connect to.
 pub fn check_origin(server: &Server, options: &ConnectionOptions) -> Result<()> {
-    match origin::is_allowed(server.owner, options)? {
-        true => Ok(()),
-        false => Err(connection::origin_denied(&options.origin(), &server.owner_name)),
+    match origin::refused(server.owner, options)? {
+        None => Ok(()),
+        Some(origin) => Err(connection::origin_denied(&origin, &server.owner_name)),
     }
 }
 
@@ -194,13 +220,6 @@ pub fn address_policy(options: &ConnectionOptions) -> AddressPolicy {
         allowed_hosts: settings::allowed_hosts(),
         plain_http: options.plain_http,
     }
-}
-
-/// Least time between the starts of two requests.
-pub fn spacing(options: &ConnectionOptions, settings: &Settings) -> Duration {
-    let per_second = options.requests_per_second.filter(|rate| *rate > 0.0);
-    let by_rate = per_second.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
-    settings.min_delay.max(by_rate)
 }
 
 /// USAGE on the server for the job's owner, and for the target's owner what the run will do to the target.

@@ -2,26 +2,28 @@
 //!
 //! The one stated exception to "no transaction while waiting for the network": the caller's own transaction is open.
 
-use super::plan::{address_policy, check_origin, spacing};
-use super::secrets;
-use crate::pg::{clock, latch, settings, signals};
+use super::plan::{address_policy, check_origin};
+use super::{rates, remote, secrets, tokens};
+use crate::pg::{clock, settings, transaction};
 use crate::store::connection::Server;
+use crate::store::rate;
 use sluice_core::Result;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::data;
 use sluice_core::discover::{self, Finding, Remote, Subject};
-use sluice_core::error::{Error, HttpError, InternalError};
+use sluice_core::error::HttpError;
+use sluice_core::error_rule::ErrorRules;
 use sluice_core::http::{Auth, Response};
 use sluice_core::job::JobPath;
+use sluice_core::rate::Asks;
 use sluice_core::retry::RetryPolicy;
 use sluice_core::settings::Settings;
 use sluice_fetch::probe::{self, Probed};
-use sluice_fetch::{Gate, Limits, ReadSpec, Timeouts, Tls};
+use sluice_fetch::{Failures, Limits, ReadSpec, Timeouts, Tls};
 use sluice_fetch::{Transport, UreqTransport};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, TryRecvError, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What is asked, of whom.
 pub struct Question {
@@ -50,14 +52,12 @@ impl Question {
     }
 }
 
-const SLICE: Duration = Duration::from_millis(50);
-
 /// The first page of a collection.
 ///
 /// # Errors
 /// A credential that cannot be opened, what the request met, or a time-out where nothing came in `timeouts.probe`.
 pub fn first_page(question: &Question) -> Result<Response> {
-    let spec = spec(question, credentials(question)?);
+    let spec = spec(question, credentials(question)?)?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     ask(question, deadline(question), &transport, move |transport| {
         probe::first_page(&spec, transport)
@@ -71,7 +71,7 @@ pub fn first_page(question: &Question) -> Result<Response> {
 /// Those of [`first_page`]; what later requests meet is told as a doubt.
 pub fn discover(question: &Question, document: &str, name: &str) -> Result<Vec<Finding>> {
     let deadline = deadline(question);
-    let spec = spec(question, credentials(question)?);
+    let spec = spec(question, credentials(question)?)?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     let remote = Remote {
         first: spec.first_url()?,
@@ -92,9 +92,7 @@ pub fn discover(question: &Question, document: &str, name: &str) -> Result<Vec<F
         settings: &question.settings,
         document,
     };
-    let pause = spacing(&question.options, &question.settings);
     let found = discover::discover(&subject, &first, &mut |url| {
-        wait(question, pause, deadline)?;
         let (spec, url) = (spec.clone(), url.clone());
         ask(question, deadline, &transport, move |transport| {
             probe::at(&spec, url, transport)
@@ -107,19 +105,24 @@ fn deadline(question: &Question) -> Instant {
     Instant::now() + question.settings.timeouts.probe
 }
 
-/// Waits between two requests, unless no time would be left for the next.
-fn wait(question: &Question, pause: Duration, deadline: Instant) -> Result<()> {
-    let end = Instant::now() + pause;
-    if end >= deadline {
-        return Err(HttpError::probe_timeout(&question.options.base_url).into());
-    }
-    while let Some(left) = end
-        .checked_duration_since(Instant::now())
-        .filter(|left| !left.is_zero())
-    {
-        latch::wait(left.min(SLICE));
-    }
-    Ok(())
+/// Asks once whether the remote works, in transactions of its own: none is open while it is waited for.
+///
+/// # Errors
+/// What the one request met, which the budget has learned.
+pub fn knock(question: &Question) -> Result<()> {
+    let spec = transaction::run(|| {
+        let (server, options) = (&question.server, &question.options);
+        // A token would have to be asked for first; that the remote wants one is an answer too.
+        let auth = match options.oauth {
+            Some(_) => Auth::None,
+            None => secrets::auth(server, options)?,
+        };
+        spec(question, (auth, secrets::tls(server, options)?))
+    })?;
+    let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
+    ask(question, deadline(question), &transport, move |transport| {
+        probe::first_page(&spec, transport).map(drop)
+    })
 }
 
 /// Each step on the way to the remote, as far as it went, with one request. Without a credential none is sent.
@@ -128,7 +131,7 @@ pub fn steps(question: &Question) -> Result<Vec<Probed>> {
         Ok(auth) => auth,
         Err(error) => return Ok(probe::without_credential(&error)),
     };
-    let spec = spec(question, auth);
+    let spec = spec(question, auth)?;
     let wanted = question.settings.clone();
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     ask(question, deadline(question), &transport, move |transport| {
@@ -155,42 +158,30 @@ fn ask<T: Send + 'static>(
     transport: &Arc<dyn Transport>,
     work: impl FnOnce(&dyn Transport) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    signals::quiet_thread_panics();
-    let (sender, receiver) = sync_channel(1);
-    let shared = Arc::clone(transport);
-    let thread = std::thread::Builder::new().name("sl-probe".into());
-    let started = signals::with_all_blocked(|| thread.spawn(move || sender.send(work(&*shared))));
-    started.map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
-    loop {
-        match receiver.try_recv() {
-            Ok(result) => return result,
-            Err(TryRecvError::Disconnected) => {
-                return Err(InternalError::Panic {
-                    message: "the probing thread ended".into(),
-                }
-                .into());
-            }
-            Err(TryRecvError::Empty) if Instant::now() >= deadline => {
-                transport.close();
-                return Err(HttpError::probe_timeout(&question.options.base_url).into());
-            }
-            Err(TryRecvError::Empty) => match receiver.recv_timeout(Duration::from_millis(1)) {
-                Ok(result) => return result,
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => latch::wait(SLICE),
-            },
-        }
-    }
+    let patience = remote::Patience {
+        deadline,
+        timeout: HttpError::probe_timeout(&question.options.base_url),
+        pause: &remote::pause_in_session,
+    };
+    let asked = remote::ask(&patience, transport, work);
+    rates::announce();
+    asked
 }
 
 /// What proves who asks: what is sent, and what TLS shows.
 fn credentials(question: &Question) -> Result<(Auth, Tls)> {
     let (server, options) = (&question.server, &question.options);
-    Ok((secrets::auth(server, options)?, secrets::tls(server, options)?))
+    let auth = tokens::in_session(server, options, deadline(question))?;
+    Ok((auth, secrets::tls(server, options)?))
 }
 
-fn spec(question: &Question, (auth, tls): (Auth, Tls)) -> ReadSpec {
+fn spec(question: &Question, (auth, tls): (Auth, Tls)) -> Result<ReadSpec> {
     let s = &question.settings;
-    ReadSpec {
+    let budget = rate::budget_of(question.server.oid)?;
+    // A person waits, or a breaker is probed; and no longer than the whole look may take.
+    let mut pace = rates::pace(budget, rates::terms(&question.options, s), Asks::Insisting)?;
+    pace.patience = s.timeouts.probe;
+    Ok(ReadSpec {
         base: question.options.base_url.clone(),
         path: question.path.clone(),
         method: s.method,
@@ -203,12 +194,13 @@ fn spec(question: &Question, (auth, tls): (Auth, Tls)) -> ReadSpec {
         page_size: s.page_size,
         concurrency: 1,
         caller_computes: false,
-        min_delay: Duration::ZERO,
-        gate: Gate::default(),
+        pace,
         retry: RetryPolicy {
             attempts: 1,
             ..RetryPolicy::default()
         },
+        rules: ErrorRules::default(),
+        failures: Failures::default(),
         timeouts: Timeouts {
             connect: s.timeouts.connect.min(s.timeouts.probe),
             request: s.timeouts.probe,
@@ -224,5 +216,5 @@ fn spec(question: &Question, (auth, tls): (Auth, Tls)) -> ReadSpec {
         start: None,
         known: HashMap::new(),
         seed: clock::random_seed(),
-    }
+    })
 }

@@ -27,7 +27,9 @@ mod documentation; // the SQL of README and guide, as it stands
 mod drift; // fields that come, go or change, and the columns that a target gets
 mod dropped_columns; // a rollback of runs that wrote a column which is gone since
 mod dropping; // databases and the extension, in mid-run
+mod error_rules; // what answers and SQLSTATEs mean where the defaults do not fit
 mod events; // NOTIFY of state changes, in transactions of their own
+mod failures; // what is written down of them, and the error budget of a run
 mod first_load; // the first load, and what people see of it
 mod formats; // answers in CSV and lines of JSON
 mod gone; // which missing rows are removed, and when
@@ -40,12 +42,15 @@ mod hostile_owner; // whose code never runs with more rights than its own
 mod incremental; // reads of what changed, and their watermark
 mod lost_tokens; // tokens that the remote forgets in mid-read
 mod modes; // upsert, keys of several columns, targets that were there before
+mod oauth; // connections that a person, or a client, connects
+mod oauth_renewal; // tokens that expire, are refused, or are lost with a process
 mod origins; // that are allowed to roles, and the connections that they make
 mod owner_settings; // which change nothing about the rows
 mod paging; // the other paginations, and what servers do at the last page
 mod parents; // collections below each row of a query
 mod posting; // reads by POST with a JSON body, and redirects
 mod preview; // the first records as they would be stored
+mod rates; // the rate budget of host and credential, its waits and its breaker
 mod refresh; // a refresh: what readers see, what is written, what is left alone
 mod refused_records; // what PostgreSQL would not take: which record, which column
 mod rejects; // records that could not become rows: kept aside while the others are written
@@ -60,6 +65,7 @@ mod snapshots; // full copies on demand, and back
 mod spellings; // keys that are equal and written in several ways
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
+mod surface; // what the extension puts into a database
 mod swaps; // values that change places under a unique constraint
 mod targets; // tables of every kind, databases of other encodings
 mod tls; // certificates: whom a connection trusts, and what it shows

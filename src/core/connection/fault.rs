@@ -186,9 +186,15 @@ impl Explain for ConnectionFault {
 fn option_example(option: &str) -> &'static str {
     match option {
         "base_url" => "base_url 'https://api.example.com/v1'",
+        "requests_per_second" => "requests_per_second '5'",
         "username" => "username 'alice'",
         "api_key_name" => "api_key_name 'X-API-Key'",
         "auth" => "auth 'bearer'",
+        "token_url" => "token_url 'https://auth.example.com/oauth/token'",
+        "authorization_url" => "authorization_url 'https://auth.example.com/oauth/authorize'",
+        "device_url" => "device_url 'https://auth.example.com/oauth/device'",
+        "client_id" => "client_id 'pg_sluice', as the remote has registered it",
+        "client_secret" => "client_secret 'shop_client', a name given to sluice.set_secret",
         "client_cert" => "client_cert, the text of the certificate in PEM form",
         "client_key" => "client_key 'shop_key', a name given to sluice.set_secret",
         _ => "secret 'shop_token', a name given to sluice.set_secret",

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::class::Class;
 use crate::error::Explain;
+use crate::rate::{Hold, Why};
 use crate::url_policy::address::Refusal;
 use crate::url_policy::join::PathError;
 
@@ -87,6 +88,22 @@ pub enum HttpError {
         excerpt: Option<String>,
         retry_after: Option<Duration>,
     },
+    /// A good status, and a rule that takes the answer for a failure.
+    #[error("the answer of {remote} is an error")]
+    AnswerIsError {
+        remote: String,
+        path: String,
+        status: u16,
+        excerpt: Option<String>,
+        retry_after: Option<Duration>,
+    },
+    /// The error budget of a run is spent. `in_row`: with those that followed each other.
+    #[error("{failed} requests failed{}", if *.in_row { " in a row" } else { "" })]
+    TooManyFailures {
+        failed: u32,
+        in_row: bool,
+        last: Box<HttpError>,
+    },
     /// A status that is no failure but says that this is not the collection (202, 206, 304 without a validator …).
     #[error("{remote} answered with status {status}, which is no complete page")]
     NotAPage { remote: String, path: String, status: u16 },
@@ -137,6 +154,9 @@ pub enum HttpError {
     TooManyPages { limit: u64 },
     #[error("request header \"{name}\" cannot be sent")]
     BadHeader { name: String },
+    /// Nothing was sent: the budget of host and credential says when it may be.
+    #[error("requests to {remote} have to wait")]
+    RateWait { remote: String, wait: Duration, why: Why },
     #[error("could not start a fetch thread")]
     NoThread,
     #[error("internal error in a fetch thread")]
@@ -144,6 +164,15 @@ pub enum HttpError {
 }
 
 impl HttpError {
+    /// A request to `remote` that has to wait for longer than it can be waited for.
+    pub fn rate_wait(remote: &str, hold: Hold) -> HttpError {
+        HttpError::RateWait {
+            remote: remote.to_owned(),
+            wait: hold.wait,
+            why: hold.why,
+        }
+    }
+
     /// A probe of `base` that did not end within its own time limit.
     pub fn probe_timeout(base: &Url) -> HttpError {
         HttpError::Timeout {
@@ -164,6 +193,8 @@ impl Explain for HttpError {
             } => Class::Network,
             Timeout { .. } => Class::Timeout,
             Status { status, .. } => super::status::class(*status),
+            AnswerIsError { .. } => Class::Server,
+            TooManyFailures { last, .. } => last.class(),
             NotAPage { .. }
             | BadLink { .. }
             | BadNext { .. }
@@ -176,6 +207,7 @@ impl Explain for HttpError {
             }
             TooManyPages { .. } | TokenLost { .. } => Class::Config,
             PaginationLoop { .. } => Class::PaginationLoop,
+            RateWait { .. } => Class::RateLimit,
             NoThread => Class::Resource,
             Panicked { .. } => Class::Internal,
         }
@@ -191,12 +223,15 @@ impl Explain for HttpError {
             } => "08001",
             Timeout { .. } | Broken { .. } => "08006",
             Status { status, .. } => super::status::sqlstate(*status),
+            AnswerIsError { .. } => "22032",
+            TooManyFailures { last, .. } => last.sqlstate(),
             NotAPage { .. } | BadLink { .. } | BadNext { .. } | BadEncoding { .. } | MissingTotal { .. } => "22032",
             Redirected { .. } | ForeignLink { .. } => "22023",
             BlockedAddress { .. } | BlockedHost { .. } | PlainHttp { .. } => "SY007",
             BadPath { .. } | BadToken { .. } | BadHeader { .. } | TokenLost { .. } => "22023",
             TooLarge { .. } | TooManyPages { .. } => "54000",
             PaginationLoop { .. } => "SY006",
+            RateWait { .. } => "08004",
             NoThread => "53000",
             Panicked { .. } => "XX000",
         }
