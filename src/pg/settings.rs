@@ -15,6 +15,8 @@ static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::n
 static MAX_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(3);
 /// None: `pg_sluice.key` beside postgresql.conf, where that is not the data directory.
 static KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// Empty: a key file is what most have.
+static KEY_COMMAND: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// None: whatever has this data directory may work.
 static ARM_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// Empty: public addresses only.
@@ -27,6 +29,8 @@ static ALLOW_SUPERUSER_JOBS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MAX_RESPONSE_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
 /// Text compresses 5 to 20 times; 100 is an attack.
 static MAX_RATIO: GucSetting<i32> = GucSetting::<i32>::new(100);
+/// More hosts and credentials than most clusters know; each takes less than a kilobyte.
+static MAX_RATE_BUDGETS: GucSetting<i32> = GucSetting::<i32>::new(1024);
 /// Waiting longer for a lock on a target would queue its readers behind us.
 static LOCK_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 /// A run every half an hour for three weeks.
@@ -94,6 +98,14 @@ fn define_switches() {
         &KEY_FILE,
         settings_check::key_file,
     );
+    GucRegistry::define_string_guc(
+        c"sluice.key_command",
+        c"A command that prints the key that seals secrets, in place of sluice.key_file.",
+        c"Run by the shell as the server's user, each time a secret is sealed or opened; it has ten seconds.",
+        &KEY_COMMAND,
+        GucContext::Sighup,
+        GucFlags::SUPERUSER_ONLY,
+    );
     define_checked(
         c"sluice.arm_file",
         c"A file without which this server starts no runs, so that copies of its data directory stay quiet.",
@@ -136,6 +148,11 @@ fn define_checked(
 }
 
 fn define_limits() {
+    // Where the library is loaded later there is no shared memory to be sized, and the server refuses such a setting.
+    let at_start = match crate::pg::is_preloading() {
+        true => GucContext::Postmaster,
+        false => GucContext::Sighup,
+    };
     GucRegistry::define_int_guc(
         c"sluice.max_workers",
         c"How many runs may be under way at once, in all databases together.",
@@ -144,6 +161,16 @@ fn define_limits() {
         1,
         crate::pg::shmem::MAX_SLOTS as i32,
         GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"sluice.max_rate_budgets",
+        c"How many hosts and credentials the server keeps rate budgets for.",
+        c"Idle ones make room for others; where none is idle, requests wait.",
+        &MAX_RATE_BUDGETS,
+        1,
+        65_536,
+        at_start,
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
@@ -255,8 +282,17 @@ pub fn max_workers() -> usize {
     usize::try_from(MAX_WORKERS.get()).unwrap_or(1)
 }
 
+pub fn max_rate_budgets() -> usize {
+    usize::try_from(MAX_RATE_BUDGETS.get()).unwrap_or(1)
+}
+
 pub fn allow_superuser_jobs() -> bool {
     ALLOW_SUPERUSER_JOBS.get()
+}
+
+/// The command that prints the key; None: there is a file.
+pub fn key_command() -> Option<String> {
+    Some(text(&KEY_COMMAND)).filter(|command| !command.trim().is_empty())
 }
 
 /// The configured key file; None for the default place.
