@@ -56,6 +56,8 @@ const FUNCTIONS: [(&str, &str); 63] = [
     ("grant_access", "a"),
     ("grant_secret", "wa"),
     ("begin_oauth", "wa"),
+    ("rotate_key", "a"),
+    ("forget_secrets", "a"),
     ("finish_oauth", "wa"),
     ("ingest", "wa"),
     ("install_cron_jobs", "oa"),
