@@ -19,11 +19,12 @@ extension_sql_file!(
     name = "wrapper",
     requires = ["secret", api::connections::validate_options]
 );
+extension_sql_file!("../sql/schema/55_hold.sql", name = "hold", requires = ["wrapper"]);
 extension_sql_file!(
     "../sql/schema/60_views.sql",
     name = "views",
     requires = [
-        "wrapper",
+        "hold",
         api::live::workers,
         api::live::waits_for_worker,
         api::live::launcher_is_running,

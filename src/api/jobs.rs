@@ -5,21 +5,23 @@ use super::target::{Found, Wish, check_key, find_or_create, may_become_owner, us
 use super::{caller_name, given, here, operable_job, own_job, require_server, wake};
 use crate::pg::relation::Target;
 use crate::pg::report::or_raise;
-use crate::pg::{catalog, identity, query, relation, shmem, spi};
+use crate::pg::zone::Zone;
+use crate::pg::{catalog, clock, identity, query, relation, shmem, spi};
 use crate::store::connection::{self, Server};
 use crate::store::job::{self, Job};
+use crate::store::timing::between_runs;
 use crate::store::{drift, function, role, run, state};
 use pgrx::prelude::*;
-use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::drift::{Shape, columns_hash};
 use sluice_core::foreach;
-use sluice_core::job::{JobName, JobPath, Mode, Priority};
+use sluice_core::job::{JobFault, JobName, JobPath, Mode, Priority, check_cycle};
 use sluice_core::schedule::Schedule;
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::sql_text::quote;
 use sluice_core::target::TargetError;
+use sluice_core::{Error, Result};
 
 /// Binds one remote collection to one table.
 #[pg_extern(volatile, parallel_unsafe)]
@@ -75,6 +77,7 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
     let settings = Settings::parse(wish.document)?;
     check_parents(wish.path, &settings)?;
     settings.check_mode(wish.mode)?;
+    check_timing(wish.job, &settings)?;
     if job::exists(wish.job)? {
         return Err(CallError::JobExists { name: wish.job.into() }.into());
     }
@@ -100,7 +103,7 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
         mode: wish.mode.as_str().into(),
         key: found.key.clone(),
         schedule: words.schedule.trim().into(),
-        every: seconds(schedule),
+        every: between_runs(&schedule, &settings.timing, clock::now()),
         priority: priority.as_str().into(),
         settings: found.settings.clone(),
         enabled: true,
@@ -148,11 +151,28 @@ fn check_method(server: &Server, settings: &Settings) -> Result<()> {
     Ok(options.check_method(&server.name, settings.method)?)
 }
 
-fn seconds(schedule: Schedule) -> Option<f64> {
-    match schedule {
-        Schedule::Every(period) => Some(period.as_secs_f64()),
-        Schedule::Manual => None,
+/// Refuses a time zone, jobs and a connection that are not there, and jobs that would wait for each other.
+fn check_timing(name: &str, settings: &Settings) -> Result<()> {
+    let timing = &settings.timing;
+    if let Some(zone) = timing.time_zone.as_deref().filter(|zone| Zone::named(zone).is_none()) {
+        return Err(JobFault::UnknownTimeZone { name: zone.into() }.into());
     }
+    if let Some(when) = &timing.run_when {
+        connection::by_name(&when.connection)?;
+    }
+    if timing.depends_on.is_empty() {
+        return Ok(());
+    }
+    for other in timing.depends_on.iter().filter(|other| *other != name) {
+        if let Err(Error::Call(CallError::UnknownJob { name, nearest })) = job::by_name(other, identity::current_user())
+        {
+            return Err(JobFault::UnknownDependency { name, nearest }.into());
+        }
+    }
+    let mut edges = job::dependencies()?;
+    edges.retain(|(job, _)| job != name);
+    edges.extend(timing.depends_on.iter().map(|other| (name.to_owned(), other.clone())));
+    Ok(check_cycle(name, &edges)?)
 }
 
 /// What was made, what happens now, and how to follow it.
@@ -258,7 +278,6 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     if let Some(priority) = change.priority {
         job.priority = Priority::parse(priority)?.as_str().to_string();
     }
-    let rescheduled = alter_schedule(&mut job, change)?;
     if let Some(settings) = &change.settings {
         if !settings.is_object() {
             Settings::parse(&settings.to_string())?;
@@ -267,6 +286,10 @@ fn alter(name: &str, change: &Change) -> Result<()> {
         Settings::parse(&job.settings)?;
     }
     let parsed = Settings::parse(&job.settings)?;
+    let rescheduled = alter_schedule(&mut job, change, &parsed)?;
+    if change.settings.is_some() {
+        check_timing(&job.name, &parsed)?;
+    }
     parsed.check_mode(Mode::parse(&job.mode)?)?;
     if parsed.on_missing == OnMissing::Mark {
         target.expect_mark()?;
@@ -317,13 +340,23 @@ fn reads_the_same(before: &Job, after: &Job) -> bool {
             .is_some_and(|(before, after)| before.reads_the_same(&after))
 }
 
-fn alter_schedule(job: &mut Job, change: &Change) -> Result<bool> {
-    let Some(schedule) = change.schedule else {
-        return Ok(false);
+/// Gives the job another schedule, or the same one in another time zone or between other bounds; whether its next run is
+/// another one.
+fn alter_schedule(job: &mut Job, change: &Change, settings: &Settings) -> Result<bool> {
+    if let Some(schedule) = change.schedule {
+        Schedule::parse(schedule)?;
+        job.schedule = schedule.trim().to_string();
+    }
+    let schedule = Schedule::parse(&job.schedule)?;
+    job.every = between_runs(&schedule, &settings.timing, clock::now());
+    let of_settings = ["time_zone", "adaptive"];
+    let given = |key: &&str| {
+        change
+            .settings
+            .as_ref()
+            .is_some_and(|document| document.get(key).is_some())
     };
-    job.every = seconds(Schedule::parse(schedule)?);
-    job.schedule = schedule.trim().to_string();
-    Ok(true)
+    Ok(change.schedule.is_some() || of_settings.iter().any(given))
 }
 
 /// The stored settings with the given keys in their place; a key that is null is taken away.
@@ -349,6 +382,16 @@ fn remove(name: &str, drop_target: bool) -> Result<()> {
     catalog::require_primary()?;
     let job = own_job(name)?;
     stop(&job)?;
+    let waited = job::forget_dependency(name)?;
+    if !waited.is_empty() {
+        crate::pg::report::tell(
+            format!(
+                "jobs that waited for job \"{name}\" do so no longer: {}",
+                waited.join(", ")
+            ),
+            "It was taken out of their setting \"depends_on\".".into(),
+        );
+    }
     job::delete(job.id)?;
     if drop_target && let Some(target) = relation::read_target(job.target) {
         spi::execute(

@@ -50,7 +50,7 @@ impl From<Timestamp> for TimestampWithTimeZone {
 pub fn now() -> Timestamp {
     // SAFETY: reads the system's clock; no state of the server is touched.
     let real = unsafe { pg_sys::GetCurrentTimestamp() };
-    Timestamp(real + crate::pg::settings::debug_clock_offset().as_micros() as i64)
+    Timestamp(real.saturating_add(crate::pg::settings::debug_clock_offset()))
 }
 
 /// `N` strong random bytes.

@@ -23,6 +23,7 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>) -> Resul
     };
     match outcome {
         Ok(Ended::Published | Ended::Ingested | Ended::Done) => Ok(()),
+        Ok(Ended::GaveBack) => run::give_back(work.run, now),
         Ok(Ended::Held(reason)) => {
             run::hold(work.run, work.job, reason, now)?;
             state::end_read(work.job)?;

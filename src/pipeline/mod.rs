@@ -85,6 +85,8 @@ enum Ended {
     Ingested,
     /// A rollback, a snapshot or a restoration is done; committed already.
     Done,
+    /// The turn is over and others wait; what was read is committed, and the run goes on behind them.
+    GaveBack,
 }
 
 /// Does one run, from taking it to ending its row.
@@ -99,8 +101,13 @@ pub fn run(work: &Work) -> Result<()> {
     let task = plan::task(&run);
     let outcome = transaction::run(|| plan::load(work.job, &task)).and_then(|plan| {
         bgworker::report_activity(&format!("syncing {}", plan.job.name));
+        shmem::set_patience(work.slot, plan.patience());
         work_on(work, &task, &plan)
     });
+    if outcome.is_err() && shmem::is_replaced(work.slot) {
+        // As if it had died: the scheduler closes the run, counts that and goes on with it.
+        return Ok(());
+    }
     transaction::run(|| finish::settle(work, started, &outcome))
 }
 
@@ -122,6 +129,7 @@ fn sync(work: &Work, plan: &Plan) -> Result<Ended> {
     while !read.complete {
         match pages::fetch_all(work, plan, &mut read)? {
             Fetched::Whole => break,
+            Fetched::TurnOver => return Ok(Ended::GaveBack),
             Fetched::TokenLost { page, remote, status } => {
                 let lost = HttpError::TokenLost {
                     remote,

@@ -9,7 +9,7 @@ use crate::store::connection::{self, Server};
 use crate::store::drift;
 use crate::store::job::Job;
 use crate::store::run::Run;
-use crate::store::{self, function, retry, role, run};
+use crate::store::{self, function, retry, role, run, timing};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
@@ -37,9 +37,25 @@ pub struct Plan {
     pub candidates: Vec<Candidate>,
     /// Whether the job names its columns; otherwise the first page decides which of the candidates are used.
     pub columns_given: bool,
+    /// For an adaptive schedule: how often others have scanned the target since the last run; None where that is not known.
+    pub reads: Option<i64>,
 }
 
+/// How much longer than its own limits a worker may be silent.
+const MARGIN: Duration = Duration::from_secs(60);
+
 impl Plan {
+    pub fn is_adaptive(&self) -> bool {
+        is_adaptive(&self.job)
+    }
+
+    /// How long the run may show no progress by what the job itself allows: one request, one function, one query.
+    pub fn patience(&self) -> Duration {
+        let limits = &self.settings.timeouts;
+        let query = self.settings.foreach.as_ref().map_or(Duration::ZERO, |f| f.timeout);
+        limits.request.max(limits.after_publish).max(query) + MARGIN
+    }
+
     /// Whether some column takes a value of the row below which its record is read.
     pub fn takes_parent(&self) -> bool {
         self.candidates.iter().any(|(name, ..)| self.is_of_parent(name))
@@ -50,6 +66,10 @@ impl Plan {
         let mut named = self.candidates.iter().filter(|(name, ..)| name == column);
         named.any(|(_, query, _)| parent_column(query).is_some())
     }
+}
+
+fn is_adaptive(job: &Job) -> bool {
+    job.schedule.eq_ignore_ascii_case("adaptive")
 }
 
 /// What a run is for.
@@ -143,6 +163,10 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     let (options, auth, policy) = connection_parts(&server, settings.method)?;
     let (mut candidates, columns_given) = candidates(&target, &settings, task, &job.key)?;
     add_columns_of_runs(job_id, &target, &settings, &mut candidates)?;
+    let reads = match is_adaptive(&job) {
+        true => timing::reads_since(job_id, target.oid)?,
+        false => None,
+    };
     Ok(Plan {
         job,
         mode,
@@ -153,6 +177,7 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
         target,
         candidates,
         columns_given,
+        reads,
     })
 }
 

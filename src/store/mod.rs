@@ -6,6 +6,7 @@
 pub mod brought;
 pub mod connection;
 pub mod drift;
+pub mod due;
 pub mod function;
 pub mod ingest;
 pub mod job;
@@ -19,6 +20,7 @@ pub mod run;
 pub mod secret;
 pub mod snapshot;
 pub mod state;
+pub mod timing;
 pub mod undo;
 
 use crate::pg::{identity, spi};

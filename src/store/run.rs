@@ -149,10 +149,11 @@ pub fn wait_again(id: i64, not_before: Timestamp) -> Result<()> {
     execute(sql, &[id.into(), TimestampWithTimeZone::from(not_before).into()]).map(drop)
 }
 
-/// Runs that wait for a worker, the most urgent first: (run, job, seconds until it may start).
-pub fn waiting() -> Result<Vec<(i64, i64, f64)>> {
-    let sql = include_str!("../../sql/query/waiting_runs.sql");
-    rows(sql, &[], |r| Ok((r.need(1)?, r.need(2)?, r.need(3)?)))
+/// A run gives its worker to others and waits behind them for another one; no attempt is counted.
+pub fn give_back(id: i64, now: Timestamp) -> Result<()> {
+    let sql = "UPDATE sluice._run SET status = 'scheduled', not_before = $2, attempt = 0 \
+               WHERE id = $1 AND status = 'running'";
+    execute(sql, &[id.into(), TimestampWithTimeZone::from(now).into()]).map(drop)
 }
 
 /// Runs that say a worker is on them.

@@ -5,7 +5,7 @@
 //! anew.
 
 use crate::pg::clock::{self, Timestamp};
-use crate::pg::{Datum, bgworker, catalog, latch, settings, shmem, signals};
+use crate::pg::{Datum, bgworker, catalog, failpoint, latch, settings, shmem, signals};
 use pgrx::prelude::*;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use std::time::Duration;
 const PROBE_INTERVAL: Duration = Duration::from_secs(600);
 /// The longest sleep: reservations and blocks of vanished processes are tidied at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// How often workers are looked at while there are any.
+const WATCH_INTERVAL: Duration = Duration::from_secs(15);
 /// How long to wait when the server has no background worker slot free.
 const NO_SLOT_RETRY: Duration = Duration::from_secs(5);
 /// How often a lasting lack of slots is told.
@@ -22,6 +24,7 @@ const WARN_INTERVAL: Duration = Duration::from_secs(3600);
 struct Launcher {
     probed_at: Timestamp,
     warned_at: Timestamp,
+    looked_at: Timestamp,
 }
 
 /// Entry point; the postmaster starts it after recovery and again five seconds after it ends.
@@ -34,6 +37,7 @@ pub extern "C-unwind" fn sluice_launcher_main(_arg: Datum) {
     let mut launcher = Launcher {
         probed_at: long_ago,
         warned_at: long_ago,
+        looked_at: long_ago,
     };
     loop {
         signals::reload_settings_if_asked();
@@ -44,7 +48,18 @@ pub extern "C-unwind" fn sluice_launcher_main(_arg: Datum) {
 impl Launcher {
     /// One look; how long to sleep after it.
     fn run_once(&mut self, now: Timestamp) -> Duration {
+        self.follow_clock(now);
         shmem::tidy(now);
+        let silent = shmem::watch(now);
+        failpoint::hit("launcher.watched");
+        for pid in silent {
+            ereport!(
+                PgLogLevel::WARNING,
+                PgSqlErrorCode::ERRCODE_WARNING,
+                format!("pg_sluice replaces worker {pid}, which has made no progress"),
+                "Its run goes on at its checkpoint with another worker."
+            );
+        }
         if !settings::enabled() {
             return LONGEST_SLEEP;
         }
@@ -52,14 +67,24 @@ impl Launcher {
             self.probe(now);
         }
         self.start_schedulers(now);
-        if shmem::is_any_starved() {
+        if shmem::is_any_slotless() {
             self.warn_of_missing_slot(now);
         }
         let next_probe = self.probed_at.plus(PROBE_INTERVAL);
         shmem::next_due()
             .min(next_probe)
             .since(now)
-            .clamp(Duration::from_millis(10), LONGEST_SLEEP)
+            .clamp(Duration::from_millis(10), longest_sleep())
+    }
+
+    /// What was noted by a clock that has been set back since would keep things waiting until it has caught up.
+    fn follow_clock(&mut self, now: Timestamp) {
+        if now < self.looked_at {
+            self.probed_at = self.probed_at.min(now);
+            self.warned_at = self.warned_at.min(now);
+            shmem::clock_was_set_back(now);
+        }
+        self.looked_at = now;
     }
 
     fn start_schedulers(&mut self, now: Timestamp) {
@@ -99,5 +124,13 @@ impl Launcher {
                 "Raise max_worker_processes and restart the server; jobs that wait show waiting_for_worker."
             );
         }
+    }
+}
+
+/// How long nothing needs a look by itself.
+fn longest_sleep() -> Duration {
+    match shmem::is_any_running() {
+        true => WATCH_INTERVAL,
+        false => LONGEST_SLEEP,
     }
 }

@@ -16,6 +16,7 @@ mod bad_input; // what the remote gets wrong
 mod bad_target; // that cannot be written, or changes in mid-run
 mod cancelled_calls; // what a call leaves behind whose caller is cancelled, ended or killed
 mod changes_between; // two runs: the rows, the job, the caller's patience
+mod clocks; // that step, stand still and follow zones; what a schedule makes of it
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod cron; // pg_cron, which processes retries where a DBA wants it to
 mod definitions; // reads under a definition, a table or a moment that is not the usual one
@@ -46,10 +47,12 @@ mod replay; // publishing again what is stored, without the network
 mod replays; // rejected records: who sees them, and how they are tried again
 mod retries; // the retry queue: what waits, and when it is tried again
 mod roles; // who a run acts as, several databases, names of every kind
+mod schedules; // who runs when, for how long, and after whom
 mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
+mod stuck; // workers that live and make no progress
 mod targets; // tables of every kind, databases of other encodings
 mod tombstones; // rows that are gone: removed, marked, kept; reads of everything now and then
 mod unchanged; // pages that the remote says are unchanged
