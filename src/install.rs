@@ -14,10 +14,12 @@ extension_sql_file!(
     requires = ["reject"]
 );
 extension_sql_file!("../sql/schema/30_secret.sql", name = "secret", requires = ["snapshot"]);
+extension_sql_file!("../sql/schema/35_audit.sql", name = "audit", requires = ["secret"]);
+extension_sql_file!("../sql/schema/36_history.sql", name = "history", requires = ["audit"]);
 extension_sql_file!(
     "../sql/schema/40_wrapper.sql",
     name = "wrapper",
-    requires = ["secret", api::connections::validate_options]
+    requires = ["history", api::connections::validate_options]
 );
 extension_sql_file!("../sql/schema/55_hold.sql", name = "hold", requires = ["wrapper"]);
 extension_sql_file!(
@@ -28,13 +30,26 @@ extension_sql_file!(
         api::live::workers,
         api::live::waits_for_worker,
         api::live::launcher_is_running,
+        api::live::arm_file_fault,
+        api::live::arm_file_hint,
         api::connections::origin,
         api::connections::option,
     ]
 );
 extension_sql_file!("../sql/schema/61_drift.sql", name = "drift", requires = ["views"]);
-extension_sql_file!("../sql/schema/65_rejects.sql", name = "rejects", requires = ["drift"]);
-extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["rejects"]);
+extension_sql_file!("../sql/schema/62_origins.sql", name = "origins", requires = ["drift"]);
+extension_sql_file!("../sql/schema/65_rejects.sql", name = "rejects", requires = ["origins"]);
+extension_sql_file!(
+    "../sql/schema/66_health.sql",
+    name = "health",
+    requires = ["rejects", api::live::worker_limit]
+);
+extension_sql_file!(
+    "../sql/schema/67_repair.sql",
+    name = "repair",
+    requires = ["health", api::repair::repair_sync]
+);
+extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["repair"]);
 extension_sql_file!(
     "../sql/schema/75_look.sql",
     name = "look",

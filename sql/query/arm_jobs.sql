@@ -22,6 +22,9 @@ WITH stale AS (
         whole_generation = NULL, whole_version = NULL, whole_at = NULL, skip_valid = false,
         next_run_at = CASE WHEN a.run_every IS NOT NULL THEN now() END, updated_at = now()
     FROM armed AS a WHERE a.id = t.job_id
+), origins AS (
+    UPDATE sluice._allowed_origin AS o SET role_oid = r.oid
+    FROM pg_catalog.pg_roles AS r WHERE r.rolname = o.role_name AND r.oid <> o.role_oid
 ), secrets AS (
     UPDATE sluice._secret AS x SET owner_oid = r.oid
     FROM pg_catalog.pg_roles AS r WHERE r.rolname = x.owner_name AND r.oid <> x.owner_oid

@@ -33,10 +33,17 @@ SELECT j.*,
        c.oid IS NOT NULL AS target_exists,
        coalesce(n.nspname::text, j.target_schema) AS current_schema_name,
        coalesce(c.relname::text, j.target_table) AS current_table_name,
-       (j.armed_system, j.armed_database) IS NOT DISTINCT FROM
-           ((SELECT i.system_identifier FROM pg_catalog.pg_control_system() AS i),
-            (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())) AS armed
+       i.stamped,
+       f.fault AS arm_file_fault,
+       i.stamped AND f.fault IS NULL AS armed
 FROM sluice._job AS j
+CROSS JOIN LATERAL (
+    SELECT (j.armed_system, j.armed_database) IS NOT DISTINCT FROM
+           ((SELECT c.system_identifier FROM pg_catalog.pg_control_system() AS c),
+            (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())) AS stamped
+) AS i
+-- Once, whatever the number of jobs.
+CROSS JOIN (SELECT sluice._arm_file_fault() AS fault OFFSET 0) AS f
 LEFT JOIN pg_catalog.pg_foreign_server AS s ON s.oid = j.server_oid
 LEFT JOIN pg_catalog.pg_class AS c ON c.oid = j.target_oid
 LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -134,6 +141,7 @@ SELECT q.id,
        CASE WHEN q.status = 'queued' THEN q.not_before END AS retry_at,
        CASE
            WHEN q.status = 'failed' THEN 'you: retry_ingest() or drop_ingest()'
+           WHEN j.arm_file_fault IS NOT NULL THEN 'you: the arm file'
            WHEN NOT j.armed THEN 'you: arm()'
            WHEN NOT j.enabled OR j.paused_at IS NOT NULL THEN 'you: resume_job()'
            WHEN j.mode = 'replace' AND t.reading AND t.direct THEN 'the end of the first load'
@@ -202,7 +210,7 @@ WITH job AS MATERIALIZED (
     FROM sluice._visible_job AS j
     JOIN sluice._job_state AS t ON t.job_id = j.id
 ), standing AS MATERIALIZED (
-    SELECT j.id, j.name, j.next_run_at, j.last_success_at, j.armed AND j.current_server IS NULL AS unconnected, j.server_name, j.paused_at, j.pause_reason, j.disabled_reason,
+    SELECT j.id, j.name, j.arm_file_fault, j.next_run_at, j.last_success_at, j.armed AND j.current_server IS NULL AS unconnected, j.server_name, j.paused_at, j.pause_reason, j.disabled_reason,
            r.id AS run_id, r.status AS run_status, r.records, r.pages, r.unconfirmed, r.started_at,
            r.finished_at, r.error_class, sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message,
            sluice._hinted(r.error_hint, r.sqlstate, j.own) AS error_hint, r.held_reason, r.not_before,
@@ -260,7 +268,7 @@ SELECT s.name AS data_type,
        CASE WHEN s.status NOT IN ('not_armed', 'disabled', 'paused')
             THEN date_trunc('second', coalesce(s.next_retry_at, s.next_run_at)) END AS next_run_at,
        CASE
-           WHEN s.status = 'not_armed' THEN 'this database was restored, copied or upgraded'
+           WHEN s.status = 'not_armed' THEN coalesce(s.arm_file_fault, 'this database was restored, copied or upgraded')
            WHEN s.unconnected THEN pg_catalog.format('connection "%s" was dropped', s.server_name)
            WHEN s.status = 'disabled' THEN coalesce(s.disabled_reason, s.error_message)
            WHEN s.status = 'paused' THEN coalesce(s.error_message, s.pause_reason)
@@ -269,6 +277,7 @@ SELECT s.name AS data_type,
            ELSE s.error_message
        END AS error_message,
        CASE
+           WHEN s.status = 'not_armed' AND s.arm_file_fault IS NOT NULL THEN 'you: the arm file'
            WHEN s.status = 'not_armed' THEN 'you: arm()'
            WHEN s.unconnected THEN 'you: alter_job()'
            WHEN s.status IN ('disabled', 'paused') THEN 'you: resume_job()'
@@ -289,7 +298,7 @@ SELECT s.name AS data_type,
        s.last_success_at,
        coalesce(s.unconfirmed, 0) AS unconfirmed,
        CASE
-           WHEN s.status = 'not_armed' THEN 'SELECT sluice.arm();'
+           WHEN s.status = 'not_armed' THEN coalesce(sluice._arm_file_hint(), 'SELECT sluice.arm();')
            WHEN s.unconnected THEN pg_catalog.format(
                'SELECT sluice.alter_job(%1$L, connection => ''...''); SELECT sluice.resume_job(%1$L);', s.name)
            WHEN s.status IN ('disabled', 'paused') THEN pg_catalog.format('SELECT sluice.resume_job(%L);', s.name)
@@ -317,24 +326,31 @@ BEGIN
     FROM pg_event_trigger_dropped_objects() AS d
     WHERE d.classid = 'pg_foreign_server'::regclass AND d.objid = j.server_oid
       -- The oids of a restored job mean nothing until it is armed.
-      AND j.id IN (SELECT v.id FROM sluice._visible_job AS v WHERE v.armed);
+      AND j.id IN (SELECT v.id FROM sluice._visible_job AS v WHERE v.stamped);
 END
 $$;
 CREATE EVENT TRIGGER sluice_connection_dropped ON sql_drop WHEN TAG IN ('DROP SERVER', 'DROP FOREIGN DATA WRAPPER', 'DROP OWNED')
 EXECUTE FUNCTION sluice._pause_without_connection();
 
+-- Health is computed from the age of the data and from the ledger, not only from how the last run ended.
 CREATE VIEW sluice.sync_connection_health WITH (security_barrier) AS
 WITH judged AS (
-    SELECT j.name, j.enabled AND NOT (j.armed AND j.current_server IS NULL) AS enabled,
+    SELECT j.name, j.enabled AND NOT (j.armed AND j.current_server IS NULL) AS enabled, j.armed, j.paused_at, j.pause_reason,
            CASE WHEN j.armed AND j.current_server IS NULL THEN pg_catalog.format('connection "%s" was dropped', j.server_name)
                 ELSE j.disabled_reason END AS disabled_reason, j.run_every, t.read_records, t.consecutive_failures,
            t.last_success_at, t.last_failure_at, t.updated_at, q.retry_status, r.status, r.answer, r.finished_at, r.error_class,
            sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message, r.held_reason,
            coalesce(o.open, 0) AS rejects, coalesce(o.without_key, 0) AS rejects_without_key,
            t.last_success_at IS NOT NULL
-               AND t.last_success_at >= pg_catalog.now() - 3 * coalesce(j.run_every, interval '100 years') AS fresh
+               AND t.last_success_at >= pg_catalog.now() - 3 * coalesce(j.run_every, interval '100 years') AS fresh,
+           -- Since when nothing came although runs succeed, where that is longer than ever before: at least a day and ten runs.
+           CASE WHEN j.run_every IS NOT NULL AND m.succeeded >= 10
+                     AND coalesce(m.records_at, m.first_success_at)
+                         < pg_catalog.now() - greatest(interval '1 day', 10 * j.run_every, 3 * m.longest_quiet)
+                THEN coalesce(m.records_at, m.first_success_at) END AS quiet_since, m.records_at
     FROM sluice._visible_job AS j
     JOIN sluice._job_state AS t ON t.job_id = j.id
+    LEFT JOIN sluice._total AS m ON m.job_id = j.id
     LEFT JOIN sluice._open_rejects AS o ON o.job_id = j.id
     LEFT JOIN LATERAL (
         SELECT y.status AS retry_status FROM sluice._retry AS y
@@ -362,6 +378,7 @@ WITH judged AS (
                WHEN d.status = 'held' THEN 'degraded'
                WHEN NOT d.fresh THEN 'degraded'
                WHEN d.rejects > 0 THEN 'degraded'
+               WHEN d.quiet_since IS NOT NULL THEN 'degraded'
                ELSE 'healthy'
            END AS health
     FROM judged AS d
@@ -385,16 +402,49 @@ SELECT s.name AS data_type,
            WHEN s.health = 'unhealthy' AND s.status = 'retryable' AND s.retry_status = 'dead' THEN pg_catalog.format(
                'its retries are used up (%s)', s.error_class)
            WHEN s.health = 'unhealthy' THEN pg_catalog.format('the last run failed (%s)', s.error_class)
-           WHEN NOT s.fresh AND s.health = 'degraded' THEN 'nothing has arrived for more than three intervals'
-           WHEN s.health = 'degraded' THEN pg_catalog.format('%s of the records could not become rows: see sync_rejects%s', s.rejects,
+           WHEN NOT s.fresh AND s.health = 'degraded' THEN 'nothing has arrived for more than three intervals' || CASE
+               WHEN NOT s.armed THEN ': the job is not armed'
+               WHEN s.paused_at IS NOT NULL THEN ': the job is paused' || coalesce(' (' || s.pause_reason || ')', '')
+               WHEN s.status = 'retryable' THEN pg_catalog.format(': the last run failed (%s)', s.error_class)
+               ELSE '' END
+           WHEN s.health = 'degraded' AND s.rejects > 0 THEN pg_catalog.format('%s of the records could not become rows: see sync_rejects%s', s.rejects,
                CASE WHEN s.rejects_without_key > 0
                     THEN pg_catalog.format('; %s without a readable key, so that no rows are removed', s.rejects_without_key)
                     ELSE '' END)
+           WHEN s.health = 'degraded' AND s.records_at IS NULL THEN pg_catalog.format(
+               'runs succeed and have never brought a record, since %s', pg_catalog.date_trunc('second', s.quiet_since))
+           WHEN s.health = 'degraded' THEN pg_catalog.format(
+               'runs succeed and have brought no record since %s, longer than ever before', pg_catalog.date_trunc('second', s.quiet_since))
            WHEN s.status = 'retryable' THEN pg_catalog.format('the last run failed (%s) and the data is fresh', s.error_class)
            WHEN s.status = 'rolled_back' THEN 'the last run succeeded, and was rolled back'
            ELSE 'the last run succeeded'
-       END AS reason
-FROM spoken AS s;
+       END AS reason,
+       CASE
+           WHEN NOT s.armed THEN 'you: arm()'
+           WHEN NOT s.enabled OR s.paused_at IS NOT NULL THEN 'you: resume_job()'
+           WHEN s.health = 'unknown' THEN 'wait'
+           WHEN s.health = 'healthy' AND s.status = 'retryable' THEN 'wait'
+           WHEN s.health = 'healthy' THEN 'nobody'
+           WHEN s.status = 'held' THEN 'you: approve or discard'
+           WHEN s.retry_status IN ('pending', 'processing') THEN 'wait'
+           WHEN s.status IN ('retryable', 'rolled_back') AND s.error_class IN ('network', 'timeout', 'server', 'rate_limit', 'empty') THEN 'remote'
+           WHEN s.status IN ('failed', 'retryable', 'rolled_back') AND s.error_class IS NOT NULL THEN 'you: see sync_status.hint'
+           WHEN NOT s.fresh THEN 'you: see sync_status'
+           WHEN s.rejects > 0 THEN 'you: replay_rejects()'
+           ELSE 'you: look at the remote'
+       END AS action,
+       'job' AS source
+FROM spoken AS s
+UNION ALL
+SELECT h.data_type, h.status, h.last_check_at, h.item_count, h.error_message, h.consecutive_failures, h.last_success_at,
+       h.last_failure_at, h.last_check_at, 'reported by ' || h.reported_by,
+       CASE WHEN h.status = 'healthy' THEN 'nobody' ELSE 'you: see error_message' END, 'reported'
+FROM sluice._reported_health AS h
+WHERE (pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+       OR pg_catalog.has_function_privilege('sluice._monitor_level()', 'EXECUTE')
+       OR pg_catalog.has_function_privilege('sluice._operator_level()', 'EXECUTE'))
+  -- A job of that name that was made since speaks for itself.
+  AND NOT EXISTS (SELECT FROM sluice._job AS j WHERE j.name = h.data_type);
 
 CREATE VIEW sluice.sync_retry_queue WITH (security_barrier) AS
 SELECT q.id,

@@ -1,5 +1,6 @@
 //! Arming: the one call of this kind that needs more than SQL. Access levels are in `sql/schema/80_access.sql`.
 
+use super::operate::refuse_without_arm_file;
 use super::{here, require_server, wake};
 use crate::pg::report::or_raise;
 use crate::store::job;
@@ -14,6 +15,8 @@ fn arm() -> i64 {
 
 fn arm_here() -> Result<i64> {
     require_server()?;
+    // A person who arms believes that work begins.
+    refuse_without_arm_file()?;
     let (system, database) = here();
     let armed = job::arm_all(system, database)?;
     wake();

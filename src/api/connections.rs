@@ -6,7 +6,7 @@ use crate::pg::report::or_raise;
 use crate::pg::{catalog, identity, spi};
 use crate::pipeline::probe;
 use crate::store::connection::{self, split_option};
-use crate::store::{job, role};
+use crate::store::{job, origin, role};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
@@ -25,8 +25,8 @@ fn validate_options(options: Vec<Option<String>>, catalog: Oid) {
 fn validate(options: &[Option<String>], catalog_class: Oid) -> Result<()> {
     let given: Vec<(String, String)> = options.iter().flatten().map(|option| split_option(option)).collect();
     if catalog_class == catalog::foreign_server_class() {
-        ConnectionOptions::parse(&given)?;
-        return Ok(());
+        let options = ConnectionOptions::parse(&given)?;
+        return refuse_origin(&options);
     }
     if catalog_class == catalog::foreign_table_class() {
         return Err(CallError::ForeignTable.into());
@@ -34,6 +34,15 @@ fn validate(options: &[Option<String>], catalog_class: Oid) -> Result<()> {
     match given.first() {
         None => Ok(()),
         Some((name, _)) => Err(ConnectionFault::NotOnServer { option: name.clone() }.into()),
+    }
+}
+
+/// Refuses an origin that the current user may not connect to; a superuser may every one.
+fn refuse_origin(options: &ConnectionOptions) -> Result<()> {
+    let caller = identity::current_user();
+    match origin::is_allowed(caller, options)? {
+        true => Ok(()),
+        false => Err(connection::origin_denied(&options.origin(), &role::name_of(caller)?)),
     }
 }
 
@@ -54,7 +63,7 @@ fn option(options: Option<Vec<String>>, name: &str) -> Option<String> {
         .map(|(_, value)| value)
 }
 
-/// Makes a connection: CREATE SERVER with the caller's rights.
+/// Makes a connection that belongs to the caller.
 #[pg_extern(volatile, parallel_unsafe)]
 fn create_connection(name: Option<&str>, base_url: Option<&str>, options: default!(Option<pgrx::JsonB>, "'{}'")) {
     let asked = || {
@@ -69,18 +78,18 @@ fn create(name: &str, base_url: &str, document: &str) -> Result<()> {
     check_new_name(name)?;
     let mut options = vec![("base_url".to_string(), base_url.to_string())];
     options.extend(options_of_document(document)?);
-    ConnectionOptions::parse(&options)?;
+    refuse_origin(&ConnectionOptions::parse(&options)?)?;
     let literal = |value: &str| pgrx::spi::quote_literal(value);
     let list: Vec<String> = options
         .iter()
         .map(|(key, value)| format!("{} {}", quote(key), literal(value)))
         .collect();
-    let sql = format!(
-        "CREATE SERVER {} FOREIGN DATA WRAPPER pg_sluice OPTIONS ({})",
-        quote(name),
-        list.join(", ")
-    );
-    spi::execute(&sql, &[]).map(drop)
+    let caller = identity::current_user();
+    // PostgreSQL asks for USAGE on the wrapper, which would allow every origin.
+    if !origin::may_use_wrapper(caller)? {
+        return connection::create_for(name, &list.join(", "), &role::name_of(caller)?);
+    }
+    spi::execute(&connection::create_statement(name, &list.join(", ")), &[]).map(drop)
 }
 
 fn check_new_name(name: &str) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Payloads of webhooks: queued in the caller's transaction, written by the job's worker after its commit.
 
 use super::{caller_name, given, here, operable_job, own_job, require_server, wake};
+use crate::pg::arm_file;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::report::{or_raise, tell};
 use crate::store::ingest;
@@ -41,7 +42,9 @@ fn queue(name: &str, payload: Jsonb) -> Result<i64> {
 /// Says why a payload is not written soon.
 fn tell_of_rest(job: &Job, id: i64) {
     let literal = pgrx::spi::quote_literal(&job.name);
-    let (reason, hint) = if job.armed != Some(here()) {
+    let (reason, hint) = if let Some(fault) = arm_file::fault() {
+        ("not armed", fault.hint().to_string())
+    } else if job.armed != Some(here()) {
         ("not armed", "SELECT sluice.arm();".to_string())
     } else if job.paused {
         ("paused", format!("SELECT sluice.resume_job({literal});"))

@@ -2,7 +2,7 @@
 
 use crate::pg::clock::Timestamp;
 use crate::pg::report::or_raise;
-use crate::pg::{bgworker, identity, settings, shmem};
+use crate::pg::{arm_file, bgworker, identity, settings, shmem};
 use crate::store::job;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
@@ -80,8 +80,26 @@ fn waits_for_worker(job: i64) -> bool {
     !has_worker && (shmem::is_starved(here) || busy.len() >= settings::max_workers())
 }
 
+/// How many runs may be under way at once.
+#[pg_extern(name = "_worker_limit", stable, parallel_unsafe)]
+fn worker_limit() -> i32 {
+    i32::try_from(settings::max_workers()).unwrap_or(i32::MAX)
+}
+
 /// Whether the launcher is there.
 #[pg_extern(name = "_launcher_is_running", stable, parallel_unsafe)]
 fn launcher_is_running() -> bool {
     shmem::is_ready() && shmem::launcher_pid() > 0
+}
+
+/// Why nothing may start on this server, for want of its arm file; NULL where nothing stands in the way.
+#[pg_extern(name = "_arm_file_fault", stable, parallel_unsafe)]
+fn arm_file_fault() -> Option<String> {
+    arm_file::fault().map(|fault| fault.to_string())
+}
+
+/// What to do about that.
+#[pg_extern(name = "_arm_file_hint", stable, parallel_unsafe)]
+fn arm_file_hint() -> Option<String> {
+    arm_file::fault().map(|fault| fault.hint().to_string())
 }

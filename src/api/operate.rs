@@ -5,7 +5,7 @@ use super::{caller_name, given, may_operate, operable_job, require_server, wake}
 use crate::pg::FunctionCallInfo;
 use crate::pg::procedure::{self, Procedure};
 use crate::pg::report::or_raise;
-use crate::pg::{bgworker, catalog, clock, failpoint, identity, latch, shmem};
+use crate::pg::{arm_file, bgworker, catalog, clock, failpoint, identity, latch, shmem};
 use crate::store::job::{self, Job};
 use crate::store::{run, state};
 use pgrx::prelude::*;
@@ -50,8 +50,14 @@ fn request(job: &Job) -> Result<i64> {
     Ok(id)
 }
 
+/// Nothing runs on a server whose arm file is missing.
+pub fn refuse_without_arm_file() -> Result<()> {
+    arm_file::fault().map_or(Ok(()), |fault| Err(CallError::Unarmed(fault).into()))
+}
+
 /// Nothing runs in a database that was not made here.
 pub fn refuse_unarmed(job: &Job) -> Result<()> {
+    refuse_without_arm_file()?;
     if job.armed != Some(super::here()) {
         return Err(CallError::NotArmed { name: job.name.clone() }.into());
     }

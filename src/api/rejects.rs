@@ -1,6 +1,6 @@
 //! Trying rejected records again: what a session calls, and a worker does.
 
-use super::operate::{wait, wait_until_free};
+use super::operate::{refuse_unarmed, wait, wait_until_free};
 use super::{caller_name, given, operable_job, require_server, wake};
 use crate::pg::FunctionCallInfo;
 use crate::pg::procedure::{self, Procedure};
@@ -9,7 +9,7 @@ use crate::store::job::Job;
 use crate::store::run::{self, Wanted};
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::call::{CallError, counted};
+use sluice_core::call::counted;
 use sluice_core::run::RunTask;
 
 /// Makes rows of a job's rejected records again, with the present definition.
@@ -20,9 +20,7 @@ fn replay_rejects(job: Option<&str>, call: FunctionCallInfo) {
     or_raise(procedure::run(call, "sluice.replay_rejects", |procedure| {
         require_server()?;
         let job = operable_job(given("job", job)?)?;
-        if job.armed != Some(super::here()) {
-            return Err(CallError::NotArmed { name: job.name }.into());
-        }
+        refuse_unarmed(&job)?;
         let id = occupy(procedure, &job)?;
         wait(procedure, id, &job.name)?;
         procedure::notice(&told(id)?);

@@ -1,5 +1,6 @@
 //! What can be wrong with a call: unknown names, missing rights, the wrong moment.
 
+use crate::arm_file::ArmFileFault;
 use crate::class::Class;
 use crate::error::Explain;
 use crate::foreach::QueryFault;
@@ -52,6 +53,11 @@ pub enum CallError {
     Disabled { name: String, reason: Option<String> },
     #[error("job \"{name}\" is not armed")]
     NotArmed { name: String },
+    /// The file that `sluice.arm_file` names does not speak of this server.
+    #[error("{0}")]
+    Unarmed(ArmFileFault),
+    #[error("role \"{role}\" has no allowed origin \"{pattern}\"")]
+    NoAllowedOrigin { pattern: String, role: String },
     #[error("nothing to roll back for job \"{name}\"")]
     NothingToRollBack { name: String, detail: String },
     #[error("run {run} cannot be rolled back to")]
@@ -165,7 +171,7 @@ impl Explain for CallError {
             | CallError::NoKey { .. }
             | CallError::UnboundSecret { .. }
             | CallError::WrongOrigin { .. } => "55000",
-            CallError::NotArmed { .. } => "SY009",
+            CallError::NotArmed { .. } | CallError::Unarmed(_) => "SY009",
             CallError::NullArgument { .. } => "22004",
             CallError::ConnectionExists { .. } => "42710",
             CallError::ConnectionName => "42602",
@@ -178,6 +184,7 @@ impl Explain for CallError {
             | CallError::UnknownRun { .. }
             | CallError::UnknownSnapshot { .. }
             | CallError::UnknownRole { .. }
+            | CallError::NoAllowedOrigin { .. }
             | CallError::UnknownSecret { .. } => "42704",
             CallError::JobExists { .. } => "42710",
             CallError::ConnectionInUse { .. } => "2BP01",
@@ -219,6 +226,9 @@ impl Explain for CallError {
             CallError::NotArmed { .. } => Some(
                 "The job was made in another cluster or database: this one was restored, copied or upgraded.".into(),
             ),
+            CallError::Unarmed(_) => {
+                Some("Nothing runs on a server without it, so that copies of one stay quiet.".into())
+            }
             CallError::NothingToRollBack { detail, .. }
             | CallError::NotRollbackTarget { detail, .. }
             | CallError::NotReplayable { detail, .. }
@@ -275,6 +285,8 @@ impl Explain for CallError {
             CallError::Paused { name, .. } => format!("Resume it first: SELECT sluice.resume_job({}).", literal(name)),
             CallError::Disabled { name, .. } => format!("Mend the cause, then resume it: SELECT sluice.resume_job({}).", literal(name)),
             CallError::NotArmed { .. } => "If this database shall call the remote, arm it: SELECT sluice.arm().".into(),
+            CallError::Unarmed(fault) => fault.hint().into(),
+            CallError::NoAllowedOrigin { .. } => "SELECT * FROM sluice.sync_allowed_origins shows what is allowed to whom.".into(),
             CallError::NothingToRollBack { .. } | CallError::NotRollbackTarget { .. } => "SELECT id, status, finished_at FROM sluice.sync_runs shows the published runs; undo sets are kept for undo.keep_runs runs.".into(),
             CallError::NotReplayable { hint, .. } => hint.clone(),
             CallError::UnknownSnapshot { .. } => "SELECT id, data_type, label FROM sluice.sync_snapshots shows the snapshots.".into(),
@@ -309,7 +321,7 @@ impl Explain for CallError {
 }
 
 /// A name as an SQL literal, so that a hint can be run as it stands.
-pub(crate) fn literal(name: &str) -> String {
+pub fn literal(name: &str) -> String {
     format!("'{}'", name.replace('\'', "''"))
 }
 

@@ -1,7 +1,8 @@
 //! Comparing the keys of two reads in bounded memory.
 //!
-//! A key is known by 128 bits of its hash. Where a read has more keys than fit, the work is done in passes: each looks
-//! at the keys whose hash falls into its share, so that memory does not grow with the collection.
+//! A key is known by 128 bits of a hash, which two spellings of one key share ([`KeyId`]). Where a read has more keys than
+//! fit, the work is done in passes: each looks at the keys whose hash falls into its share, so that memory does not grow
+//! with the collection.
 
 use std::collections::HashSet;
 
@@ -13,12 +14,30 @@ pub fn passes(keys: u64) -> u64 {
     keys.div_ceil(KEYS_PER_PASS).max(1)
 }
 
+/// What a key is recognised by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(u128);
+
+impl KeyId {
+    /// Of bytes that are the same for every spelling of the key.
+    pub fn of(bytes: &[u8]) -> KeyId {
+        let hash = blake3::hash(bytes);
+        KeyId(u128::from_le_bytes(
+            hash.as_bytes()[..16].try_into().expect("a blake3 hash has 32 bytes"),
+        ))
+    }
+
+    fn is_of(self, (number, of): (u64, u64)) -> bool {
+        self.0 % u128::from(of) == u128::from(number)
+    }
+}
+
 /// One pass over the keys of a read and of what was there before it.
 pub struct Pass {
     number: u64,
     of: u64,
-    seen: HashSet<u128>,
-    buried: HashSet<u128>,
+    seen: HashSet<KeyId>,
+    buried: HashSet<KeyId>,
     /// Keys that this pass saw twice.
     pub duplicates: u64,
 }
@@ -35,22 +54,20 @@ impl Pass {
     }
 
     /// Takes the key of a tombstone of the new read.
-    pub fn bury(&mut self, key: &[u8]) {
-        let hash = hash(key);
-        if self.is_mine(hash) {
-            self.buried.insert(hash);
+    pub fn bury(&mut self, key: KeyId) {
+        if self.is_mine(key) {
+            self.buried.insert(key);
         }
     }
 
     /// Whether the new read has a tombstone for a key.
-    pub fn is_buried(&self, key: &[u8]) -> bool {
-        self.buried.contains(&hash(key))
+    pub fn is_buried(&self, key: KeyId) -> bool {
+        self.buried.contains(&key)
     }
 
     /// Takes a key of the new read.
-    pub fn see(&mut self, key: &[u8]) {
-        let hash = hash(key);
-        if self.is_mine(hash) && !self.seen.insert(hash) {
+    pub fn see(&mut self, key: KeyId) {
+        if self.is_mine(key) && !self.seen.insert(key) {
             self.duplicates += 1;
         }
     }
@@ -62,13 +79,12 @@ impl Pass {
 
     /// Whether a key of before belongs to this pass and the new read does not have it. It is told once: afterwards it
     /// counts as seen.
-    pub fn is_gone(&mut self, key: &[u8]) -> bool {
-        let hash = hash(key);
-        self.is_mine(hash) && self.seen.insert(hash)
+    pub fn is_gone(&mut self, key: KeyId) -> bool {
+        self.is_mine(key) && self.seen.insert(key)
     }
 
-    fn is_mine(&self, hash: u128) -> bool {
-        hash % u128::from(self.of) == u128::from(self.number)
+    fn is_mine(&self, key: KeyId) -> bool {
+        key.is_of((self.number, self.of))
     }
 }
 
@@ -76,7 +92,7 @@ impl Pass {
 pub struct Own {
     number: u64,
     of: u64,
-    present: HashSet<u128>,
+    present: HashSet<KeyId>,
 }
 
 impl Own {
@@ -88,29 +104,23 @@ impl Own {
         }
     }
 
-    pub fn comes(&mut self, key: &[u8]) {
-        let hash = hash(key);
-        if hash % u128::from(self.of) == u128::from(self.number) {
-            self.present.insert(hash);
+    pub fn comes(&mut self, key: KeyId) {
+        if key.is_of((self.number, self.of)) {
+            self.present.insert(key);
         }
     }
 
-    pub fn goes(&mut self, key: &[u8]) {
-        self.present.remove(&hash(key));
+    pub fn goes(&mut self, key: KeyId) {
+        self.present.remove(&key);
     }
 
-    pub fn has(&self, key: &[u8]) -> bool {
-        self.present.contains(&hash(key))
+    pub fn has(&self, key: KeyId) -> bool {
+        self.present.contains(&key)
     }
 
     pub fn count(&self) -> u64 {
         self.present.len() as u64
     }
-}
-
-fn hash(key: &[u8]) -> u128 {
-    let bytes = blake3::hash(key);
-    u128::from_le_bytes(bytes.as_bytes()[..16].try_into().expect("a blake3 hash has 32 bytes"))
 }
 
 #[cfg(test)]
@@ -129,11 +139,11 @@ mod tests {
             let (mut gone, mut distinct, mut duplicates) = (BTreeSet::new(), 0, 0);
             for number in 0..of {
                 let mut pass = Pass::new(number, of);
-                new.iter().for_each(|k| pass.see(&k.to_be_bytes()));
+                new.iter().for_each(|k| pass.see(KeyId::of(&k.to_be_bytes())));
                 distinct += pass.distinct();
                 duplicates += pass.duplicates;
                 for key in &old {
-                    if pass.is_gone(&key.to_be_bytes()) {
+                    if pass.is_gone(KeyId::of(&key.to_be_bytes())) {
                         prop_assert!(gone.insert(*key), "told once");
                     }
                 }

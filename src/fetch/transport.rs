@@ -89,13 +89,15 @@ fn message<B>(request: &Request, body: B) -> Result<http::Request<B>, HttpError>
     })
 }
 
-/// Fields whose value is not text are left out.
+/// A value that is no UTF-8 is ISO-8859-1, as it was for HTTP before (RFC 9110, 5.5): left out, a `Link` with such a byte
+/// would pass for the last page's.
 fn fields(map: &http::HeaderMap) -> Headers {
-    let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        Some((
-            name.as_str().to_owned(),
-            std::str::from_utf8(value.as_bytes()).ok()?.to_owned(),
-        ))
+    let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        let text = match std::str::from_utf8(value.as_bytes()) {
+            Ok(text) => text.to_owned(),
+            Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
+        };
+        (name.as_str().to_owned(), text)
     };
-    map.iter().filter_map(text).collect()
+    map.iter().map(field).collect()
 }

@@ -95,7 +95,7 @@ fn no_path() -> CallError {
     }
 }
 
-fn data_directory() -> PathBuf {
+pub(in crate::pg) fn data_directory() -> PathBuf {
     // SAFETY: a C string that is set at the server's start.
     PathBuf::from(
         unsafe { CStr::from_ptr(pgrx::pg_sys::DataDir) }

@@ -14,6 +14,14 @@ pub fn try_lock_job(jobs_table: pg_sys::Oid, job: i64) -> bool {
     result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
 }
 
+/// Takes the job's lock without waiting until the transaction ends; whether it was free.
+pub fn try_lock_job_for_transaction(jobs_table: pg_sys::Oid, job: i64) -> bool {
+    let tag = tag(jobs_table, job);
+    // SAFETY: the tag is a complete LOCKTAG; inside a transaction, which gives it back.
+    let result = unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as i32, false, true) };
+    result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+}
+
 /// Takes the lock that a write to the table needs until the transaction ends, without waiting; whether it was free.
 pub fn try_lock_to_write(table: pg_sys::Oid) -> bool {
     // SAFETY: inside a transaction; any OID may be locked.

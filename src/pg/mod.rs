@@ -4,6 +4,7 @@
 
 #![allow(unsafe_code)] // each block says why it is safe
 
+pub mod arm_file;
 pub mod attempt;
 pub mod bgworker;
 pub mod catalog;
@@ -15,6 +16,7 @@ pub mod hooks;
 pub mod identity;
 pub mod jsonb;
 pub mod key_file;
+pub mod key_identity;
 pub mod latch;
 pub mod lock;
 pub mod procedure;

@@ -55,6 +55,8 @@ pub struct TargetColumn {
     pub identity_always: bool,
     /// Whether two values that are equal to PostgreSQL always have the same bytes.
     pub equal_is_identical: bool,
+    /// Whether a key's bytes, as they are compared, are the same for all values that are equal to PostgreSQL.
+    pub is_known_by_bytes: bool,
     pub is_array: bool,
     pub attnum: i16,
 }
@@ -135,6 +137,7 @@ fn is_array(attribute: &pg_sys::FormData_pg_attribute) -> bool {
 }
 
 fn read_column(attribute: &pg_sys::FormData_pg_attribute) -> TargetColumn {
+    let equal_is_identical = equal_is_identical(attribute);
     TargetColumn {
         name: pgrx::name_data_to_str(&attribute.attname).to_string(),
         type_oid: attribute.atttypid,
@@ -143,9 +146,30 @@ fn read_column(attribute: &pg_sys::FormData_pg_attribute) -> TargetColumn {
         not_null: attribute.attnotnull,
         generated: attribute.attgenerated != 0,
         identity_always: attribute.attidentity as u8 == b'a',
-        equal_is_identical: equal_is_identical(attribute),
+        equal_is_identical,
+        is_known_by_bytes: is_known_by_bytes(attribute, equal_is_identical),
         is_array: is_array(attribute),
         attnum: attribute.attnum,
+    }
+}
+
+/// Whether equal text of this column is the same text.
+fn is_deterministic(attribute: &pg_sys::FormData_pg_attribute) -> bool {
+    let collation = attribute.attcollation;
+    // SAFETY: a column's collation exists as long as the relation is open.
+    collation == pg_sys::InvalidOid || unsafe { pg_sys::get_collation_isdeterministic(collation) }
+}
+
+/// What is encoded here has one form in a key, where its type has one for equal values. What goes through the type's
+/// input function may be written in several, unless it is a name of an enum's.
+fn is_known_by_bytes(attribute: &pg_sys::FormData_pg_attribute, equal_is_identical: bool) -> bool {
+    // SAFETY: a column's type exists as long as the relation is open.
+    let is_enum = unsafe { pg_sys::get_typtype(attribute.atttypid) as u8 == pg_sys::TYPTYPE_ENUM };
+    match ColumnType::from_type_oid(attribute.atttypid.to_u32()) {
+        ColumnType::Numeric => true,
+        ColumnType::Char => is_deterministic(attribute),
+        ColumnType::Array | ColumnType::Other => is_enum,
+        _ => equal_is_identical,
     }
 }
 
@@ -153,12 +177,10 @@ fn read_column(attribute: &pg_sys::FormData_pg_attribute) -> TargetColumn {
 fn equal_is_identical(attribute: &pg_sys::FormData_pg_attribute) -> bool {
     use pg_sys::BuiltinOid::{BOOLOID, BYTEAOID, DATEOID, INT2OID, INT4OID, INT8OID, NAMEOID, OIDOID, TEXTOID};
     use pg_sys::BuiltinOid::{TIMESTAMPOID, TIMESTAMPTZOID, UUIDOID, VARCHAROID};
-    // SAFETY: a column's type and collation exist as long as the relation is open.
-    let (base, deterministic, kind) = unsafe {
+    // SAFETY: a column's type exists as long as the relation is open.
+    let (base, kind) = unsafe {
         let base = pg_sys::getBaseType(attribute.atttypid);
-        let collation = attribute.attcollation;
-        let deterministic = collation == pg_sys::InvalidOid || pg_sys::get_collation_isdeterministic(collation);
-        (base, deterministic, pg_sys::get_typtype(base) as u8)
+        (base, pg_sys::get_typtype(base) as u8)
     };
     let plain = [
         BOOLOID, BYTEAOID, DATEOID, INT2OID, INT4OID, INT8OID, NAMEOID, OIDOID, TEXTOID,
@@ -166,7 +188,7 @@ fn equal_is_identical(attribute: &pg_sys::FormData_pg_attribute) -> bool {
     .into_iter()
     .chain([TIMESTAMPOID, TIMESTAMPTZOID, UUIDOID, VARCHAROID])
     .any(|known| known.value() == base);
-    deterministic && (plain || kind == pg_sys::TYPTYPE_ENUM)
+    is_deterministic(attribute) && (plain || kind == pg_sys::TYPTYPE_ENUM)
 }
 
 struct UniqueIndex {

@@ -146,7 +146,7 @@ impl RowsetWriter {
         // SAFETY: the shape and the functions' caches are allocated in the session's context and used within it.
         let (shape, readers) = unsafe {
             PgMemoryContexts::For(session.context()).switch_to(|_| {
-                let readers = fields.iter().map(|f| Reader::new(f, session)).collect();
+                let readers = fields.iter().map(|f| Reader::new(f, session.context())).collect();
                 (describe(fields), readers)
             })
         };
@@ -226,7 +226,7 @@ fn describe(fields: &[Field]) -> pg_sys::TupleDesc {
 }
 
 /// Turns the bytes of one column's fields into values.
-struct Reader {
+pub(in crate::pg) struct Reader {
     function: pg_sys::FmgrInfo,
     parameter: pg_sys::Oid,
     typmod: i32,
@@ -236,16 +236,17 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(field: &Field, session: &Session) -> Reader {
+    /// `context` is where the type's function keeps what it remembers; the reader must not outlive it.
+    pub(in crate::pg) fn new(field: &Field, context: pg_sys::MemoryContext) -> Reader {
         let mut function = pg_sys::FmgrInfo::default();
         let (mut oid, mut parameter) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
-        // SAFETY: look-ups by a type's OID; the function's cache lives in the session's context, as the reader does.
+        // SAFETY: look-ups by a type's OID; the function's cache lives in a context that outlives the reader.
         unsafe {
             match field.format {
                 FieldFormat::Binary => pg_sys::getTypeBinaryInputInfo(field.type_oid, &mut oid, &mut parameter),
                 FieldFormat::Text => pg_sys::getTypeInputInfo(field.type_oid, &mut oid, &mut parameter),
             }
-            pg_sys::fmgr_info_cxt(oid, &mut function, session.context());
+            pg_sys::fmgr_info_cxt(oid, &mut function, context);
         }
         Reader {
             function,
@@ -257,7 +258,7 @@ impl Reader {
     }
 
     /// The value, in the current memory context; `None` when the function did not take all the bytes.
-    fn read(&mut self, field: Option<&[u8]>) -> Option<pg_sys::Datum> {
+    pub(in crate::pg) fn read(&mut self, field: Option<&[u8]>) -> Option<pg_sys::Datum> {
         if let Some(bytes) = field {
             self.buffer.clear();
             self.buffer.extend_from_slice(bytes);

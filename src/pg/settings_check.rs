@@ -52,17 +52,28 @@ pub unsafe extern "C-unwind" fn key_file(
     _source: pg_sys::GucSource::Type,
 ) -> bool {
     // SAFETY: as above.
-    unsafe { accept(value, whole_path) }
+    unsafe { accept(value, |text| whole_path(text, "pg_sluice.key")) }
 }
 
-/// A server's working directory is its data directory, where a key is refused.
-fn whole_path(text: &str) -> Result<(), Refusal> {
+#[pg_guard]
+pub unsafe extern "C-unwind" fn arm_file(
+    value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: as above.
+    unsafe { accept(value, |text| whole_path(text, "pg_sluice.armed")) }
+}
+
+/// A server's working directory is its data directory, whose copies would have the file too.
+fn whole_path(text: &str, example: &str) -> Result<(), Refusal> {
     if text.is_empty() || Path::new(text).is_absolute() {
         return Ok(());
     }
     Err(Refusal {
-        detail: "A relative path would begin in the data directory, where a key is refused.".into(),
-        hint: "Give the whole path: '/etc/postgresql/pg_sluice.key'.".into(),
+        detail: "A relative path would begin in the data directory, where neither a key nor an arm file may lie."
+            .into(),
+        hint: format!("Give the whole path: '/etc/postgresql/{example}'."),
     })
 }
 

@@ -5,15 +5,16 @@
 
 use super::gone::{self, KeyReader, Page};
 use super::plan::Plan;
+use crate::pg::key_identity::KeyIdentity;
 use crate::pg::latch;
 use crate::store::brought::{self, Entry};
 use crate::store::state::State;
 use crate::store::{ingest, missing, page};
 use sluice_core::Result;
 use sluice_core::data::{self, DecodedPage, Mapping, Sifted};
-use sluice_core::keys::{Own, Pass, passes};
+use sluice_core::keys::{KeyId, Own, Pass, passes};
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// From so many keys more than were made into few batches before, they are made so again.
 const WORTH_MERGING: i64 = 100_000;
@@ -28,7 +29,7 @@ pub fn keep(plan: &Plan, at: (i64, i64, i64), sifted: &[&Sifted]) -> Result<()> 
     let (generation, number, run) = at;
     let keys: Vec<Cow<[u8]>> = sifted.iter().map(|page| page.all_keys()).collect();
     let pages: Vec<&DecodedPage> = sifted.iter().map(|sifted| &sifted.page).collect();
-    let gone = last_gone(&pages, plan.job.key.len());
+    let gone = last_gone(plan, &pages)?;
     let records: u64 = sifted
         .iter()
         .map(|page| page.with_key() + page.buried.len() as u64)
@@ -50,23 +51,25 @@ pub fn keep(plan: &Plan, at: (i64, i64, i64), sifted: &[&Sifted]) -> Result<()> 
 }
 
 /// The keys whose last word in these pages is a tombstone.
-fn last_gone(pages: &[&DecodedPage], columns: usize) -> Vec<u8> {
+fn last_gone(plan: &Plan, pages: &[&DecodedPage]) -> Result<Vec<u8>> {
     if pages.iter().all(|page| page.gone.is_empty()) {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let mut last: HashMap<&[u8], bool> = HashMap::new();
+    let (identity, columns) = (KeyIdentity::new(&plan.target, &plan.job.key), plan.job.key.len());
+    let mut last: HashMap<KeyId, Option<&[u8]>> = HashMap::new();
     for page in pages {
-        let mut buried = data::split_keys(&page.gone, columns).zip(&page.gone_after).peekable();
-        for (at, key) in (0u32..).zip(data::split_keys(&page.keys, columns)) {
-            while let Some((gone, _)) = buried.next_if(|(_, after)| **after <= at) {
-                last.insert(gone, true);
+        let buried = identity.ids(data::split_keys(&page.gone, columns))?;
+        let buried = data::split_keys(&page.gone, columns).zip(buried);
+        let mut buried = buried.zip(&page.gone_after).peekable();
+        for (at, key) in (0u32..).zip(identity.ids(data::split_keys(&page.keys, columns))?) {
+            while let Some(((gone, id), _)) = buried.next_if(|(_, after)| **after <= at) {
+                last.insert(id, Some(gone));
             }
-            last.insert(key, false);
+            last.insert(key, None);
         }
-        last.extend(buried.map(|(gone, _)| (gone, true)));
+        last.extend(buried.map(|((gone, id), _)| (id, Some(gone))));
     }
-    let gone = last.into_iter().filter_map(|(key, gone)| gone.then_some(key));
-    gone.collect::<Vec<_>>().concat()
+    Ok(last.into_values().flatten().collect::<Vec<_>>().concat())
 }
 
 /// Keys that came more than once in a read.
@@ -74,12 +77,13 @@ pub fn duplicates(plan: &Plan, generation: i64) -> Result<u64> {
     let mut batches = brought::after(plan.job.id, generation - 1, &gone::key_form(plan))?;
     batches.retain(|batch| batch.generation == generation && batch.number > 0);
     let of = passes(records_of(&batches));
+    let identity = KeyIdentity::new(&plan.target, &plan.job.key);
     let mut duplicates = 0;
     for number in 0..of {
         let mut pass = Pass::new(number, of);
         for batch in &batches {
             let (keys, _) = unpacked(plan, batch)?;
-            data::split_keys(&keys, plan.job.key.len()).for_each(|key| pass.see(key));
+            identity.each(&keys, plan.job.key.len(), |_, id| pass.see(id))?;
         }
         duplicates += pass.duplicates;
     }
@@ -129,7 +133,7 @@ impl<'a> Sources<'a> {
         let whole = state.whole_generation;
         Ok(Sources {
             plan,
-            keys: KeyReader::new(job, mapping, state),
+            keys: KeyReader::new(plan, mapping, state),
             whole_generation: whole.unwrap_or(0),
             waiting: whole.map_or(Ok(Vec::new()), |whole| missing::of_generation(job, whole, &form))?,
             whole: whole.map_or(Ok(Vec::new()), |whole| page::of_generation(job, whole))?,
@@ -166,30 +170,40 @@ impl<'a> Sources<'a> {
     }
 
     /// Every key in the order of its coming, with the generation that says the word (0: a whole read).
-    fn each(&self, mut take: impl FnMut(i64, Word, &[u8])) -> Result<()> {
-        self.waiting.iter().for_each(|key| take(0, Word::Comes, key));
+    fn each(&self, mut take: impl FnMut(i64, Word, (&[u8], KeyId))) -> Result<()> {
+        let identity = &self.keys.identity;
+        let waiting = identity.ids(self.waiting.iter().map(Vec::as_slice))?;
+        let waiting = self.waiting.iter().zip(waiting);
+        waiting.for_each(|(key, id)| take(0, Word::Comes, (key, id)));
         for (_, hash, records) in &self.whole {
-            self.keys.each(hash, false, *records, |key| take(0, Word::Comes, key))?;
+            let come = |key: &[u8], id| take(0, Word::Comes, (key, id));
+            self.keys.each(hash, false, *records, come)?;
         }
         let columns = self.plan.job.key.len();
         let mut sent = self.sent();
         for batch in &self.batches {
             // What was sent after a read began comes after all that the read says.
-            sent.each_before(batch.generation, |from, key| take(from, Word::Comes, key))?;
+            sent.each_before(batch.generation, |from, key| {
+                take(from, Word::Comes, (key, identity.id(key)?));
+                Ok(())
+            })?;
             let (keys, gone) = unpacked(self.plan, batch)?;
-            data::split_keys(&keys, columns).for_each(|key| take(batch.generation, Word::Comes, key));
+            identity.each(&keys, columns, |key, id| take(batch.generation, Word::Comes, (key, id)))?;
             let word = if batch.applied { Word::Goes } else { Word::Announced };
-            data::split_keys(&gone, columns).for_each(|key| take(batch.generation, word, key));
+            identity.each(&gone, columns, |key, id| take(batch.generation, word, (key, id)))?;
         }
-        sent.each_before(i64::MAX, |from, key| take(from, Word::Comes, key))
+        sent.each_before(i64::MAX, |from, key| {
+            take(from, Word::Comes, (key, identity.id(key)?));
+            Ok(())
+        })
     }
 
     /// The job's own keys of one pass.
     pub fn own(&self, number: u64, of: u64) -> Result<Own> {
         let mut own = Own::new(number, of);
-        self.each(|_, word, key| match word {
-            Word::Comes => own.comes(key),
-            Word::Goes => own.goes(key),
+        self.each(|_, word, (_, id)| match word {
+            Word::Comes => own.comes(id),
+            Word::Goes => own.goes(id),
             Word::Announced => {}
         })?;
         Ok(own)
@@ -200,8 +214,8 @@ impl<'a> Sources<'a> {
         let of = self.passes(0)?;
         for number in 0..of {
             let (own, mut done) = (self.own(number, of)?, Ok(()));
-            self.each(|_, word, key| {
-                if done.is_ok() && word == Word::Comes && own.has(key) {
+            self.each(|_, word, (key, id)| {
+                if done.is_ok() && word == Word::Comes && own.has(id) {
                     done = take(key);
                 }
             })?;
@@ -211,10 +225,10 @@ impl<'a> Sources<'a> {
     }
 
     /// Own keys that a read does not have, each once.
-    pub fn gone(&self, own: &Own, pass: &mut Pass, mut take: impl FnMut(&[u8])) -> Result<()> {
-        self.each(|_, word, key| {
-            if word == Word::Comes && own.has(key) && pass.is_gone(key) {
-                take(key);
+    pub fn gone(&self, own: &Own, pass: &mut Pass, mut take: impl FnMut(&[u8], KeyId)) -> Result<()> {
+        self.each(|_, word, (key, id)| {
+            if word == Word::Comes && own.has(id) && pass.is_gone(id) {
+                take(key, id);
             }
         })
     }
@@ -228,23 +242,23 @@ impl<'a> Sources<'a> {
         let of = self.passes(0)?;
         for number in 0..of {
             let (mut own, mut before) = (Own::new(number, of), None);
-            let mut pending: HashSet<Vec<u8>> = HashSet::new();
-            self.each(|from, word, key| {
+            let mut pending: HashMap<KeyId, Vec<u8>> = HashMap::new();
+            self.each(|from, word, (key, id)| {
                 if from == generation && before.is_none() {
                     before = Some(own.count());
                 }
                 match word {
                     Word::Comes => {
-                        pending.remove(key);
-                        own.comes(key);
+                        pending.remove(&id);
+                        own.comes(id);
                     }
-                    Word::Goes => own.goes(key),
-                    Word::Announced if from == generation && own.has(key) => drop(pending.insert(key.to_vec())),
+                    Word::Goes => own.goes(id),
+                    Word::Announced if from == generation && own.has(id) => drop(pending.insert(id, key.to_vec())),
                     Word::Announced => {}
                 }
             })?;
             rows += before.unwrap_or(0);
-            announced.extend(pending);
+            announced.extend(pending.into_values());
         }
         Ok((rows, announced))
     }
@@ -252,15 +266,15 @@ impl<'a> Sources<'a> {
 
 /// Which keys had their tombstones applied since the last whole read, and have not come again, each once.
 pub fn buried(sources: &Sources) -> Result<Vec<Vec<u8>>> {
-    let mut buried: HashSet<Vec<u8>> = HashSet::new();
+    let mut buried: HashMap<KeyId, Vec<u8>> = HashMap::new();
     if sources.batches.iter().any(|batch| batch.applied) {
-        sources.each(|_, word, key| match word {
-            Word::Comes => drop(buried.remove(key)),
-            Word::Goes => drop(buried.insert(key.to_vec())),
+        sources.each(|_, word, (key, id)| match word {
+            Word::Comes => drop(buried.remove(&id)),
+            Word::Goes => drop(buried.insert(id, key.to_vec())),
             Word::Announced => {}
         })?;
     }
-    Ok(buried.into_iter().collect())
+    Ok(buried.into_values().collect())
 }
 
 /// Counts rows as the job's own again after all that its reads have said: they were put back.
@@ -328,18 +342,22 @@ fn merge(plan: &Plan, generation: i64) -> Result<()> {
 /// The keys of a pass that came and have not gone since.
 fn each_once(plan: &Plan, batches: &[Entry], number: u64, of: u64) -> Result<Vec<Vec<u8>>> {
     let columns = plan.job.key.len();
+    let identity = KeyIdentity::new(&plan.target, &plan.job.key);
     let mut own = Own::new(number, of);
     for batch in batches {
         let (keys, gone) = unpacked(plan, batch)?;
-        data::split_keys(&keys, columns).for_each(|key| own.comes(key));
+        identity.each(&keys, columns, |_, id| own.comes(id))?;
         let gone = if batch.applied { gone } else { Vec::new() };
-        data::split_keys(&gone, columns).for_each(|key| own.goes(key));
+        identity.each(&gone, columns, |_, id| own.goes(id))?;
     }
     let (mut told, mut once) = (Pass::new(number, of), Vec::new());
     for batch in batches {
         let (keys, _) = unpacked(plan, batch)?;
-        let new = data::split_keys(&keys, columns).filter(|key| own.has(key) && told.is_gone(key));
-        once.extend(new.map(<[u8]>::to_vec));
+        identity.each(&keys, columns, |key, id| {
+            if own.has(id) && told.is_gone(id) {
+                once.push(key.to_vec());
+            }
+        })?;
     }
     Ok(once)
 }

@@ -5,13 +5,14 @@
 use super::brought::Sources;
 use super::plan::Plan;
 use super::read::ReadState;
+use crate::pg::key_identity::KeyIdentity;
 use crate::pg::latch;
 use crate::store::state::State;
 use crate::store::{ingest, missing, page, parent, reject};
 use sluice_core::Result;
 use sluice_core::data::{self, Mapping};
 use sluice_core::error::{Error, InternalError};
-use sluice_core::keys::{Pass, passes};
+use sluice_core::keys::{KeyId, Pass, passes};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -55,14 +56,27 @@ impl Compared {
     }
 
     /// A key that was sent to us came later than what is known of its absence.
-    fn heed(&mut self, sent: &Sent) {
-        let since: HashSet<&Vec<u8>> = sent.since.iter().collect();
-        if !since.is_empty() {
-            self.gone.retain(|key| !since.contains(key));
+    fn heed(&mut self, sent: &Sent, identity: &KeyIdentity) -> Result<()> {
+        self.spare(identity, sent.since.iter())?;
+        let sent: HashSet<KeyId> = identity.ids_of(sent.before.iter().chain(&sent.since))?;
+        if !sent.is_empty() && !self.confirmed.is_empty() {
+            let confirmed: Vec<Vec<u8>> = self.confirmed.drain().collect();
+            let ids = identity.ids(confirmed.iter().map(Vec::as_slice))?;
+            let both = confirmed.into_iter().zip(ids);
+            self.confirmed = both.filter(|(_, id)| !sent.contains(id)).map(|(key, _)| key).collect();
         }
-        for key in sent.before.iter().chain(&sent.since) {
-            self.confirmed.remove(key);
+        Ok(())
+    }
+
+    /// Takes these keys from those that are gone.
+    fn spare<'k>(&mut self, identity: &KeyIdentity, keys: impl Iterator<Item = &'k Vec<u8>>) -> Result<()> {
+        let spared: HashSet<KeyId> = identity.ids_of(keys)?;
+        if !spared.is_empty() {
+            let ids = identity.ids(self.gone.iter().map(Vec::as_slice))?;
+            let mut ids = ids.into_iter();
+            self.gone.retain(|_| ids.next().is_none_or(|id| !spared.contains(&id)));
         }
+        Ok(())
     }
 }
 
@@ -99,7 +113,7 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
         None => Vec::new(),
     };
     let sent = Sent::load(job, &form, read.state.whole_generation.unwrap_or(0), generation)?;
-    let keys = KeyReader::new(job, mapping, &read.state);
+    let keys = KeyReader::new(plan, mapping, &read.state);
     let sources = Sources::new(plan, &read.state, mapping)?.sent_before(generation);
     let rejected_before = match read.state.whole_generation {
         Some(whole) => reject::places(job, whole)?,
@@ -114,7 +128,7 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
     } else {
         compare_keys(&keys, &now, &before, (&missing_before, &sent.before))?
     };
-    compared.heed(&sent);
+    compared.heed(&sent, &keys.identity)?;
     compared.rows_before = match is_last {
         _ if sources.is_any_brought() => compared.rows_before,
         true => u64::try_from(read.state.published_rows).unwrap_or(0),
@@ -143,9 +157,8 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
 pub fn spare_sent(plan: &Plan, read: &ReadState, compared: &mut Compared) -> Result<()> {
     let published = read.state.whole_generation.unwrap_or(0);
     let sent = Sent::load(plan.job.id, &key_form(plan), published, read.generation)?;
-    let spared: HashSet<Vec<u8>> = sent.before.into_iter().chain(sent.since).collect();
-    compared.gone.retain(|key| !spared.contains(key));
-    Ok(())
+    let identity = KeyIdentity::new(&plan.target, &plan.job.key);
+    compared.spare(&identity, sent.before.iter().chain(&sent.since))
 }
 
 /// The pages that must be applied, and those of before whose records need not be looked at again. A page with a rejected
@@ -223,20 +236,17 @@ fn compare_keys(keys: &KeyReader, now: &[Page], before: &[Page], more: (&[Vec<u8
     let confirmed: HashSet<&[u8]> = missing.iter().map(Vec::as_slice).collect();
     for number in 0..of {
         let mut pass = compared.see(keys, now, (number, of))?;
-        let mut gone = |key: &[u8]| {
-            if pass.is_gone(key) {
-                compared.miss(key, &pass, &confirmed);
+        let mut gone = |key: &[u8], id: KeyId| {
+            if pass.is_gone(id) {
+                compared.miss((key, id), &pass, &confirmed);
             }
         };
         for (_, hash, records) in &dropped {
             keys.each(hash, false, *records, &mut gone)?;
         }
-        missing.iter().chain(sent).for_each(|key| gone(key));
-    }
-    if !sent.is_empty() {
-        // They may be in the former pages as well.
-        compared.gone.sort_unstable();
-        compared.gone.dedup();
+        let more: Vec<&[u8]> = missing.iter().chain(sent).map(Vec::as_slice).collect();
+        let ids = keys.identity.ids(more.iter().copied())?;
+        more.into_iter().zip(ids).for_each(|(key, id)| gone(key, id));
     }
     Ok(compared)
 }
@@ -250,9 +260,10 @@ fn compare_own(keys: &KeyReader, now: &[Page], sources: &Sources, missing: &[Vec
         let mut pass = compared.see(keys, now, (number, of))?;
         let own = sources.own(number, of)?;
         compared.rows_before += own.count();
-        let mut gone: Vec<Vec<u8>> = Vec::new();
-        sources.gone(&own, &mut pass, |key| gone.push(key.to_vec()))?;
-        gone.iter().for_each(|key| compared.miss(key, &pass, &confirmed));
+        let mut gone: Vec<(Vec<u8>, KeyId)> = Vec::new();
+        sources.gone(&own, &mut pass, |key, id| gone.push((key.to_vec(), id)))?;
+        gone.iter()
+            .for_each(|(key, id)| compared.miss((key, *id), &pass, &confirmed));
     }
     Ok(compared)
 }
@@ -262,8 +273,8 @@ impl Compared {
     fn see(&mut self, keys: &KeyReader, now: &[Page], (number, of): (u64, u64)) -> Result<Pass> {
         let mut pass = Pass::new(number, of);
         for (_, hash, records) in now.iter().filter(|(_, _, records)| *records > 0) {
-            keys.each(hash, true, *records, |key| pass.see(key))?;
-            keys.each_tombstone(hash, |key| pass.bury(key))?;
+            keys.each(hash, true, *records, |_, id| pass.see(id))?;
+            keys.each_tombstone(hash, |id| pass.bury(id))?;
         }
         self.distinct += pass.distinct();
         self.duplicates += pass.duplicates;
@@ -271,12 +282,12 @@ impl Compared {
     }
 
     /// A row of the job is not in the read.
-    fn miss(&mut self, key: &[u8], pass: &Pass, confirmed: &HashSet<&[u8]>) {
+    fn miss(&mut self, (key, id): (&[u8], KeyId), pass: &Pass, confirmed: &HashSet<&[u8]>) {
         self.gone.push(key.to_vec());
         if confirmed.contains(key) {
             self.confirmed.insert(key.to_vec());
         }
-        if pass.is_buried(key) {
+        if pass.is_buried(id) {
             self.buried.insert(key.to_vec());
         }
     }
@@ -293,31 +304,34 @@ pub struct KeyReader<'a> {
     mapping: &'a Mapping,
     /// Whether the former pages' keys were stored in the present form.
     same_mapping: bool,
+    pub identity: KeyIdentity,
 }
 
 impl<'a> KeyReader<'a> {
-    pub fn new(job: i64, mapping: &'a Mapping, state: &State) -> KeyReader<'a> {
+    pub fn new(plan: &Plan, mapping: &'a Mapping, state: &State) -> KeyReader<'a> {
         KeyReader {
-            job,
+            job: plan.job.id,
+            identity: KeyIdentity::new(&plan.target, &plan.job.key),
             mapping,
             same_mapping: state.whole_version.as_deref() == Some(mapping.version().0.as_slice()),
         }
     }
 
     /// Hands out the key of each tombstone of a page that was decoded with the present mapping.
-    fn each_tombstone(&self, hash: &[u8], take: impl FnMut(&[u8])) -> Result<()> {
+    fn each_tombstone(&self, hash: &[u8], take: impl FnMut(KeyId)) -> Result<()> {
         if self.mapping.aside.deleted_when.is_none() {
             return Ok(());
         }
         if let Some(packed) = page::gone(self.job, hash)? {
             let keys = data::decompress(&packed, MOST_KEY_BYTES)?;
-            data::split_keys(&keys, self.mapping.key.len()).for_each(take);
+            let ids = self.identity.ids(data::split_keys(&keys, self.mapping.key.len()))?;
+            ids.into_iter().for_each(take);
         }
         Ok(())
     }
 
     /// Hands out each key of a page. `current`: the page was decoded with the present mapping.
-    pub fn each(&self, hash: &[u8], current: bool, records: i64, mut take: impl FnMut(&[u8])) -> Result<()> {
+    pub fn each(&self, hash: &[u8], current: bool, records: i64, take: impl FnMut(&[u8], KeyId)) -> Result<()> {
         latch::check_interrupts();
         if records == 0 {
             return Ok(());
@@ -327,8 +341,7 @@ impl<'a> KeyReader<'a> {
         } else {
             self.decoded_anew(hash)?
         };
-        data::split_keys(&keys, self.mapping.key.len()).for_each(&mut take);
-        Ok(())
+        self.identity.each(&keys, self.mapping.key.len(), take)
     }
 
     fn stored(&self, hash: &[u8]) -> Result<Vec<u8>> {

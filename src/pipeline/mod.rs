@@ -13,7 +13,7 @@
 //! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `sweep` removes
 //! it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already, `settle` ends
 //! one whose rows are there, `brought` keeps what it brought; `after_publish` calls the owner's function when that is
-//! done; `persist` tries a transaction again; `ingest` writes what others sent us; `rollback` takes runs
+//! done; `persist` tries a transaction again; `events` tells others what happened; `ingest` writes what others sent us; `rollback` takes runs
 //! back; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
@@ -25,6 +25,7 @@ mod collect;
 mod decode;
 mod difference;
 mod drift;
+pub mod events;
 mod evolve;
 mod finish;
 mod gone;
@@ -97,6 +98,7 @@ pub fn run(work: &Work) -> Result<()> {
     let Some(run) = transaction::run(|| plan::take(work))? else {
         return Ok(());
     };
+    events::tell();
     let started = crate::pg::clock::now();
     let task = plan::task(&run);
     let outcome = transaction::run(|| plan::load(work.job, &task)).and_then(|plan| {
@@ -108,7 +110,9 @@ pub fn run(work: &Work) -> Result<()> {
         // As if it had died: the scheduler closes the run, counts that and goes on with it.
         return Ok(());
     }
-    transaction::run(|| finish::settle(work, started, &outcome))
+    transaction::run(|| finish::settle(work, started, &outcome))?;
+    events::tell();
+    Ok(())
 }
 
 fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {

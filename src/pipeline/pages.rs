@@ -4,6 +4,7 @@ use super::batch::Writer;
 use super::collect::Batch;
 use super::decode::{Arrived, Decoder};
 use super::drift;
+use super::events;
 use super::plan::{Plan, spacing};
 use super::read::{self, ReadState};
 use super::{Work, bgworker, parents};
@@ -153,6 +154,8 @@ pub(super) fn check_end(work: &Work, deadline: Option<(Instant, Duration)>) -> R
     if shmem::stop_asked(work.slot) {
         return Err(CallError::Stopped.into());
     }
+    signals::reload_settings_if_asked();
+    events::tell_progress(work);
     match deadline {
         Some((at, limit)) if Instant::now() >= at => Err(CallError::RunTimeout { limit }.into()),
         _ => Ok(()),
@@ -245,6 +248,7 @@ pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>) -> Re
             ahead: s.commit_every.bytes.min(MOST_AHEAD),
         },
         policy: plan.policy.clone(),
+        tls: plan.tls.clone(),
         start,
         // By numbers of pages: below parents they mean something else.
         known: match s.foreach {

@@ -9,7 +9,7 @@ use crate::store::connection::{self, Server};
 use crate::store::drift;
 use crate::store::job::Job;
 use crate::store::run::Run;
-use crate::store::{self, function, retry, role, run, timing};
+use crate::store::{self, function, origin, retry, role, run, timing};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
@@ -22,6 +22,7 @@ use sluice_core::run::{RunSource, RunTask};
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::target::{DELETED_AT, TargetError};
 use sluice_core::url_policy::address::AddressPolicy;
+use sluice_fetch::Tls;
 use std::time::Duration;
 
 /// Everything about a job that its runs use.
@@ -31,6 +32,7 @@ pub struct Plan {
     pub settings: Settings,
     pub options: ConnectionOptions,
     pub auth: Auth,
+    pub tls: Tls,
     pub policy: AddressPolicy,
     pub target: Target,
     /// The target's columns that a mapping may use, with where their values are in a record.
@@ -160,7 +162,8 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     if let (Some(name), Task::Sync | Task::Approve { .. } | Task::Replay { .. }) = (&settings.after_publish, task) {
         function::callable(name, target.owner)?;
     }
-    let (options, auth, policy) = connection_parts(&server, settings.method)?;
+    let options = connection_options(&server, settings.method)?;
+    let (auth, tls) = credentials(&server, &options, task)?;
     let (mut candidates, columns_given) = candidates(&target, &settings, task, &job.key)?;
     add_columns_of_runs(job_id, &target, &settings, &mut candidates)?;
     let reads = match is_adaptive(&job) {
@@ -171,9 +174,10 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
         job,
         mode,
         settings,
+        policy: address_policy(&options),
         options,
         auth,
-        policy,
+        tls,
         target,
         candidates,
         columns_given,
@@ -181,13 +185,30 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     })
 }
 
-/// A connection's options, its opened credential, and where it may go; refused where it does not allow the method.
-fn connection_parts(server: &Server, method: Method) -> Result<(ConnectionOptions, Auth, AddressPolicy)> {
+/// A connection's options; refused where it does not allow the method.
+fn connection_options(server: &Server, method: Method) -> Result<ConnectionOptions> {
     let options = ConnectionOptions::parse(&server.options)?;
     options.check_method(&server.name, method)?;
-    let auth = secrets::auth(server, &options)?;
-    let policy = address_policy(&options);
-    Ok((options, auth, policy))
+    Ok(options)
+}
+
+/// What proves who asks. Only a read asks the remote: what is stored is published and taken back without it.
+fn credentials(server: &Server, options: &ConnectionOptions, task: &Task) -> Result<(Auth, Tls)> {
+    match task {
+        Task::Sync => {
+            check_origin(server, options)?;
+            Ok((secrets::auth(server, options)?, secrets::tls(server, options)?))
+        }
+        _ => Ok((Auth::None, Tls::default())),
+    }
+}
+
+/// Refuses a connection to an origin that its owner may not, or may no longer, connect to.
+pub fn check_origin(server: &Server, options: &ConnectionOptions) -> Result<()> {
+    match origin::is_allowed(server.owner, options)? {
+        true => Ok(()),
+        false => Err(connection::origin_denied(&options.origin(), &server.owner_name)),
+    }
 }
 
 /// Where the requests of a connection may go.

@@ -2,7 +2,7 @@
 //!
 //! The one stated exception to "no transaction while waiting for the network": the caller's own transaction is open.
 
-use super::plan::{address_policy, spacing};
+use super::plan::{address_policy, check_origin, spacing};
 use super::secrets;
 use crate::pg::{clock, latch, settings, signals};
 use crate::store::connection::Server;
@@ -16,7 +16,7 @@ use sluice_core::job::JobPath;
 use sluice_core::retry::RetryPolicy;
 use sluice_core::settings::Settings;
 use sluice_fetch::probe::{self, Probed};
-use sluice_fetch::{Gate, Limits, ReadSpec, Timeouts};
+use sluice_fetch::{Gate, Limits, ReadSpec, Timeouts, Tls};
 use sluice_fetch::{Transport, UreqTransport};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,6 +36,7 @@ impl Question {
         JobPath::parse(path)?;
         let options = ConnectionOptions::parse(&server.options)?;
         options.check_method(&server.name, settings.method)?;
+        check_origin(&server, &options)?;
         Ok(Question {
             options,
             server,
@@ -56,7 +57,7 @@ const SLICE: Duration = Duration::from_millis(50);
 /// # Errors
 /// A credential that cannot be opened, what the request met, or a time-out where nothing came in `timeouts.probe`.
 pub fn first_page(question: &Question) -> Result<Response> {
-    let spec = spec(question, secrets::auth(&question.server, &question.options)?);
+    let spec = spec(question, credentials(question)?);
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     ask(question, deadline(question), &transport, move |transport| {
         probe::first_page(&spec, transport)
@@ -70,7 +71,7 @@ pub fn first_page(question: &Question) -> Result<Response> {
 /// Those of [`first_page`]; what later requests meet is told as a doubt.
 pub fn discover(question: &Question, document: &str, name: &str) -> Result<Vec<Finding>> {
     let deadline = deadline(question);
-    let spec = spec(question, secrets::auth(&question.server, &question.options)?);
+    let spec = spec(question, credentials(question)?);
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     let remote = Remote {
         first: spec.first_url()?,
@@ -123,7 +124,7 @@ fn wait(question: &Question, pause: Duration, deadline: Instant) -> Result<()> {
 
 /// Each step on the way to the remote, as far as it went, with one request. Without a credential none is sent.
 pub fn steps(question: &Question) -> Result<Vec<Probed>> {
-    let auth = match secrets::auth(&question.server, &question.options) {
+    let auth = match credentials(question) {
         Ok(auth) => auth,
         Err(error) => return Ok(probe::without_credential(&error)),
     };
@@ -181,7 +182,13 @@ fn ask<T: Send + 'static>(
     }
 }
 
-fn spec(question: &Question, auth: Auth) -> ReadSpec {
+/// What proves who asks: what is sent, and what TLS shows.
+fn credentials(question: &Question) -> Result<(Auth, Tls)> {
+    let (server, options) = (&question.server, &question.options);
+    Ok((secrets::auth(server, options)?, secrets::tls(server, options)?))
+}
+
+fn spec(question: &Question, (auth, tls): (Auth, Tls)) -> ReadSpec {
     let s = &question.settings;
     ReadSpec {
         base: question.options.base_url.clone(),
@@ -213,6 +220,7 @@ fn spec(question: &Question, auth: Auth) -> ReadSpec {
             ahead: 0,
         },
         policy: address_policy(&question.options),
+        tls,
         start: None,
         known: HashMap::new(),
         seed: clock::random_seed(),

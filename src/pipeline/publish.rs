@@ -24,7 +24,7 @@ use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};
 use crate::store::run::{self, Counts};
 use crate::store::state::State;
-use crate::store::{ingest, job, missing, page, parent, reject, retry, state, timing, undo};
+use crate::store::{history, ingest, job, missing, page, parent, reject, retry, state, timing, undo};
 use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Reason, Removals};
 use sluice_core::run::RunStatus;
@@ -236,8 +236,8 @@ impl Publishing<'_> {
         let applier = Applier::new(&current_target(self.plan)?, mapping)?;
         let was_empty = read::is_empty(self.plan)?;
         let mut total = Outcome::default();
-        // Removed first and written after it: keys are compared as text here, and the table may hold two spellings equal
-        // (numeric 1 and 1.0, char(n), a collation without case). What the read has under another spelling comes back.
+        // Removed first and written after it: where a key's type has no hash for its equality, the table may hold two
+        // spellings equal that are told apart here. What the read has under another one comes back.
         let unconfirmed = self.remove(&applier, compared, removals.0, &mut total)?;
         if total.deleted > 0 && applier.key_is_loose() {
             compared.apply_all(page::of_generation(self.work.job, self.read.generation)?);
@@ -467,9 +467,6 @@ pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
     reject::keep_only(work.job, &kept)?;
     parent::keep_only(work.job, &kept)?;
     ingest::forget_keys(work.job)?;
-    run::prune(work.job, KEPT_RUNS)?;
+    history::prune_runs(work.job, clock::now())?;
     Ok(())
 }
-
-/// Runs whose rows are kept whatever became of them.
-pub const KEPT_RUNS: i64 = 1000;

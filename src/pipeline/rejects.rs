@@ -4,10 +4,12 @@
 use super::plan::Plan;
 use super::refused::{Refused, Suspect, nth};
 use super::{Work, gone};
+use crate::pg::key_identity::KeyIdentity;
 use crate::store::reject::{self, Reason, Rejected, Settled, Version};
 use crate::store::run::{self, Counts};
-use sluice_core::data::{DataError, Mapping, Reject, excerpt, key_shown, split_keys};
+use sluice_core::data::{DataError, Mapping, Reject, excerpt, key_shown};
 use sluice_core::error::{DatabaseError, Error, Explain};
+use sluice_core::keys::KeyId;
 use sluice_core::settings::OnBadRecord;
 use sluice_core::{Class, Result};
 use std::collections::HashMap;
@@ -109,17 +111,20 @@ impl<'a> Rejects<'a> {
 
     /// Settles what waits and has come in a later version in these pages, which are in the target with this transaction.
     pub fn note_versions<'p>(&self, pages: impl FnOnce() -> Vec<Suspect<'p>>) -> Result<()> {
-        let open = Open::load(self.work.job, &self.key_form)?;
-        if open.0.is_empty() {
+        let waiting = reject::open_keys(self.work.job, &self.key_form)?;
+        if waiting.is_empty() {
             return Ok(());
         }
+        let identity = KeyIdentity::new(&self.plan.target, &self.plan.job.key);
+        let open = Open::of(waiting, &identity)?;
         // A rejected record is a version, too.
         let mut outdated: Vec<i64> = open.outdated_by_each_other().collect();
         for suspect in pages() {
-            let keys = split_keys(&suspect.page.keys, self.plan.job.key.len());
-            for (record, key) in suspect.places.iter().zip(keys) {
-                outdated.extend(open.before(key, (self.generation, suspect.number, signed(*record))));
-            }
+            let mut places = suspect.places.iter();
+            identity.each(&suspect.page.keys, self.plan.job.key.len(), |_, id| {
+                let record = places.next().copied().unwrap_or(0);
+                outdated.extend(open.before(id, (self.generation, suspect.number, signed(record))));
+            })?;
         }
         match outdated.is_empty() {
             true => Ok(()),
@@ -133,20 +138,21 @@ fn signed(count: u64) -> i64 {
 }
 
 /// The waiting rejects of a job by their keys.
-struct Open(HashMap<Vec<u8>, Vec<(i64, Version)>>);
+struct Open(HashMap<KeyId, Vec<(i64, Version)>>);
 
 impl Open {
-    fn load(job: i64, key_form: &str) -> Result<Open> {
-        let mut open: HashMap<Vec<u8>, Vec<(i64, Version)>> = HashMap::new();
-        for (id, key, version) in reject::open_keys(job, key_form)? {
+    fn of(waiting: Vec<(i64, Vec<u8>, Version)>, identity: &KeyIdentity) -> Result<Open> {
+        let keys = identity.ids(waiting.iter().map(|(_, key, _)| key.as_slice()))?;
+        let mut open: HashMap<KeyId, Vec<(i64, Version)>> = HashMap::new();
+        for (key, (id, _, version)) in keys.into_iter().zip(waiting) {
             open.entry(key).or_default().push((id, version));
         }
         Ok(Open(open))
     }
 
     /// Those of a key that came before.
-    fn before(&self, key: &[u8], at: Version) -> impl Iterator<Item = i64> {
-        let of_key = self.0.get(key).into_iter().flatten();
+    fn before(&self, key: KeyId, at: Version) -> impl Iterator<Item = i64> {
+        let of_key = self.0.get(&key).into_iter().flatten();
         of_key.filter(move |(_, version)| *version < at).map(|(id, _)| *id)
     }
 

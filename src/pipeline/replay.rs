@@ -12,12 +12,14 @@ use super::refused::{Care, Origin, Sieve, Suspect, Writing};
 use super::rejects::{reason_of, reason_of_refusal};
 use super::rollback;
 use super::{Ended, Work};
+use crate::pg::key_identity::KeyIdentity;
 use crate::pg::shmem::Phase;
 use crate::pg::{clock, failpoint, latch, transaction};
 use crate::store::reject::{self, Settled, Version, Waiting};
 use crate::store::run::{self, Counts};
 use crate::store::state;
 use sluice_core::data::{self, DecodedPage, Mapping, keys_of_rows, split_rows};
+use sluice_core::keys::KeyId;
 use sluice_core::run::RunStatus;
 use sluice_core::{Class, Result};
 use std::collections::HashMap;
@@ -48,7 +50,8 @@ fn once(work: &Work, plan: &Plan, care: Care) -> Result<()> {
     let before = state::position(work.job)?;
     let mapping = rollback::mapping(plan)?;
     let applier = Applier::new(&current_target(plan)?, &mapping)?;
-    let newest = newest_of_each_key(work.job, &mapping)?;
+    let identity = KeyIdentity::new(&plan.target, &plan.job.key);
+    let newest = newest_of_each_key(work.job, &mapping, &identity)?;
     let replay = Replay {
         work,
         plan,
@@ -57,6 +60,7 @@ fn once(work: &Work, plan: &Plan, care: Care) -> Result<()> {
         key_form: gone::key_form(plan),
         published: state.published_generation.unwrap_or(0),
         newest: &newest,
+        identity: &identity,
     };
     let mut total = Counts::default();
     each_share(work.job, |share| replay.take(&share, &mut total))?;
@@ -82,17 +86,18 @@ fn each_share(job: i64, mut take: impl FnMut(Vec<Waiting>) -> Result<()>) -> Res
 }
 
 /// The latest version of each key that a record has now; of keys that could not be read before, too.
-fn newest_of_each_key(job: i64, mapping: &Mapping) -> Result<HashMap<Vec<u8>, i64>> {
+fn newest_of_each_key(job: i64, mapping: &Mapping, identity: &KeyIdentity) -> Result<HashMap<KeyId, i64>> {
     let mut newest = HashMap::new();
     each_share(job, |share| {
         for one in &share {
             let Some(raw) = &one.raw else { continue };
             let sifted = data::sift(&format!("[{raw}]"), mapping)?;
-            newest.insert(sifted.all_keys().into_owned(), one.id);
+            identity.each(&sifted.all_keys(), mapping.key.len(), |_, key| {
+                newest.insert(key, one.id);
+            })?;
         }
         Ok(())
     })?;
-    newest.remove(&Vec::new());
     Ok(newest)
 }
 
@@ -103,7 +108,8 @@ struct Replay<'a> {
     applier: &'a Applier,
     key_form: String,
     published: i64,
-    newest: &'a HashMap<Vec<u8>, i64>,
+    newest: &'a HashMap<KeyId, i64>,
+    identity: &'a KeyIdentity,
 }
 
 impl Replay<'_> {
@@ -170,7 +176,7 @@ impl Replay<'_> {
         for (at, (row, key)) in sifted.places().zip(rows.zip(keys)) {
             let one = whole[at as usize - 1];
             // Without a key no record is a version of another.
-            let is_newest = key.is_empty() || self.newest.get(key) == Some(&one.id);
+            let is_newest = key.is_empty() || self.newest.get(&self.identity.id(key)?) == Some(&one.id);
             let may_be_older = !key.is_empty() && self.may_be_older(one);
             if !is_newest || (may_be_older && !self.applier.present(&[key])?.is_empty()) {
                 outdated.push(one.id);

@@ -1,10 +1,11 @@
 //! Connections: foreign servers of the wrapper `pg_sluice`, as the catalogs hold them.
 
-use super::{row, rows, value};
+use super::{execute, row, rows, value};
 use crate::pg::Oid;
 use crate::pg::spi::Row;
-use sluice_core::Result;
-use sluice_core::call::CallError;
+use sluice_core::call::{CallError, literal};
+use sluice_core::sql_text::quote;
+use sluice_core::{Error, Result};
 
 /// A foreign server with its options.
 #[derive(Debug, Clone)]
@@ -60,6 +61,35 @@ pub fn by_name(name: &str) -> Result<Server> {
 pub fn exists(name: &str) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_foreign_server WHERE srvname = $1)";
     Ok(value::<bool>(sql, &[name.into()])?.unwrap_or(false))
+}
+
+/// Makes a server for a role that may not make one itself; the options were checked, and belong to the role's origins.
+pub fn create_for(name: &str, options: &str, owner: &str) -> Result<()> {
+    execute(&create_statement(name, options), &[])?;
+    let sql = format!("ALTER SERVER {} OWNER TO {}", quote(name), quote(owner));
+    execute(&sql, &[]).map(drop)
+}
+
+/// `options` is the list that stands in the parentheses.
+pub fn create_statement(name: &str, options: &str) -> String {
+    format!(
+        "CREATE SERVER {} FOREIGN DATA WRAPPER pg_sluice OPTIONS ({options})",
+        quote(name)
+    )
+}
+
+/// The error for a role that may not have a connection to an origin.
+pub fn origin_denied(origin: &str, role: &str) -> Error {
+    CallError::Denied {
+        what: format!("origin \"{origin}\""),
+        detail: format!("Role \"{role}\" has neither an allowed origin that holds it nor USAGE on the wrapper."),
+        hint: format!(
+            "An admin allows it: SELECT sluice.allow_origin({}, {});",
+            literal(origin),
+            literal(role)
+        ),
+    }
+    .into()
 }
 
 /// Whether `role` may use the server.

@@ -185,13 +185,13 @@ impl Sent {
     }
 
     /// Hands out those that came before the read of a generation began, as far as they were not handed out yet.
-    pub fn each_before(&mut self, generation: i64, mut take: impl FnMut(i64, &[u8])) -> Result<()> {
+    pub fn each_before(&mut self, generation: i64, mut take: impl FnMut(i64, &[u8]) -> Result<()>) -> Result<()> {
         loop {
             while let Some((from, key)) = self.portion.front() {
                 if *from >= generation {
                     return Ok(());
                 }
-                take(*from, key);
+                take(*from, key)?;
                 self.portion.pop_front();
             }
             let Some(last) = self.last.take() else { return Ok(()) };

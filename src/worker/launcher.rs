@@ -5,8 +5,9 @@
 //! anew.
 
 use crate::pg::clock::{self, Timestamp};
-use crate::pg::{Datum, bgworker, catalog, failpoint, latch, settings, shmem, signals};
+use crate::pg::{Datum, arm_file, bgworker, catalog, failpoint, latch, settings, shmem, signals};
 use pgrx::prelude::*;
+use sluice_core::arm_file::ArmFileFault;
 use std::time::Duration;
 
 /// How often every database is looked at, whatever was announced: two-phase commits and restores announce nothing.
@@ -19,12 +20,16 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(15);
 const NO_SLOT_RETRY: Duration = Duration::from_secs(5);
 /// How often a lasting lack of slots is told.
 const WARN_INTERVAL: Duration = Duration::from_secs(3600);
+/// How often a server that is held back looks for its arm file.
+const ARM_FILE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// When the launcher did what it does only now and then.
 struct Launcher {
     probed_at: Timestamp,
     warned_at: Timestamp,
     looked_at: Timestamp,
+    /// Why nothing is started, as it was told last.
+    held_back: Option<ArmFileFault>,
 }
 
 /// Entry point; the postmaster starts it after recovery and again five seconds after it ends.
@@ -38,6 +43,7 @@ pub extern "C-unwind" fn sluice_launcher_main(_arg: Datum) {
         probed_at: long_ago,
         warned_at: long_ago,
         looked_at: long_ago,
+        held_back: None,
     };
     loop {
         signals::reload_settings_if_asked();
@@ -63,6 +69,9 @@ impl Launcher {
         if !settings::enabled() {
             return LONGEST_SLEEP;
         }
+        if self.is_held_back() {
+            return ARM_FILE_INTERVAL;
+        }
         if now.since(self.probed_at) >= PROBE_INTERVAL {
             self.probe(now);
         }
@@ -85,6 +94,24 @@ impl Launcher {
             shmem::clock_was_set_back(now);
         }
         self.looked_at = now;
+    }
+
+    /// Whether the arm file is missing, which is told when it begins and when it ends.
+    fn is_held_back(&mut self) -> bool {
+        let fault = arm_file::fault();
+        if fault != self.held_back {
+            match fault {
+                Some(fault) => ereport!(
+                    PgLogLevel::WARNING,
+                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!("pg_sluice starts nothing: {fault}"),
+                    fault.hint()
+                ),
+                None => log!("pg_sluice has found its arm file"),
+            }
+        }
+        self.held_back = fault;
+        fault.is_some()
     }
 
     fn start_schedulers(&mut self, now: Timestamp) {

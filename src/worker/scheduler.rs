@@ -8,8 +8,9 @@ use super::pass::{self, Passed};
 use super::start::Starts;
 use super::{dead, here, isolated};
 use crate::pg::clock::{self, Timestamp};
-use crate::pg::{Datum, bgworker, catalog, failpoint, latch, settings, shmem, signals, transaction, zone};
-use crate::store::{due, run};
+use crate::pg::{Datum, arm_file, bgworker, catalog, failpoint, latch, settings, shmem, signals, transaction, zone};
+use crate::pipeline::events;
+use crate::store::{self, due, history, run};
 use crate::worker::log_error;
 use pgrx::prelude::*;
 use sluice_core::Result;
@@ -21,6 +22,9 @@ const RETRY: Duration = Duration::from_secs(5);
 const AFTER_ERROR: Duration = Duration::from_secs(30);
 /// How long it stays after a look: runs that end one after the other are met by one process.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// How often the history of a database is pruned.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 /// What a look came to.
 struct Looked {
@@ -87,6 +91,13 @@ fn look(database: u32, now: Timestamp) -> Result<Looked> {
             stays: false,
         });
     }
+    // The launcher waits for the file, and may have begun before it was gone.
+    if arm_file::fault().is_some() {
+        return Ok(Looked {
+            next: now.plus(RETRY),
+            stays: false,
+        });
+    }
     let mut smooth = close_dead(database, now)?;
     let look = transaction::run(|| due::look(here(), now))?;
     let had_wants = !look.wants.is_empty();
@@ -98,6 +109,10 @@ fn look(database: u32, now: Timestamp) -> Result<Looked> {
     smooth &= passed;
     let started = Starts::new(database, now).start_all()?;
     smooth &= started.smooth;
+    events::tell();
+    if shmem::takes_pruning(database, now, PRUNE_EVERY) {
+        prune(now);
+    }
     let next = match (smooth, again) {
         // What failed is tried again soon, but not at once, which would be for ever.
         (false, _) => now.plus(RETRY),
@@ -128,4 +143,12 @@ fn close_dead(database: u32, now: Timestamp) -> Result<bool> {
         }
     }
     Ok(smooth)
+}
+
+/// Forgets history that is too old or too much, a job at a time.
+fn prune(now: Timestamp) {
+    for job in transaction::run(store::job::all).unwrap_or_default() {
+        isolated("forgetting old runs", || history::prune_runs(job.id, now));
+    }
+    isolated("forgetting old audit rows", history::prune_audit);
 }

@@ -9,7 +9,9 @@ fn guarded(auth: Auth, options: &str) -> Shop {
     shop.api.set(|settings| settings.auth = auth);
     let server = format!("ALTER SERVER shop OPTIONS ({options})");
     // A server may name its owner's secrets.
-    shop.db.exec(&format!("ALTER SERVER shop OWNER TO app; {server}"));
+    shop.db.exec(&format!(
+        "GRANT USAGE ON FOREIGN DATA WRAPPER pg_sluice TO app; ALTER SERVER shop OWNER TO app; {server}"
+    ));
     shop
 }
 

@@ -27,12 +27,14 @@ const EXPECTED: &[&str] = &["run 42 does not exist", "run 17 cannot be rolled ba
 /// Words of statements that a superuser gives; all others are given by the role app.
 const OF_A_SUPERUSER: &[&str] = &[
     "grant_access",
+    "_origin(",
     "CREATE SERVER",
     "ALTER SERVER",
     "create_connection",
     "ALTER SYSTEM",
     "sluice.arm(",
     "cron_jobs",
+    "health_status",
     "CREATE SCHEMA",
 ];
 

@@ -10,7 +10,9 @@ mod shop; // a server of its own, an API, a role, a connection
 mod access; // who may do what
 mod after_publish; // the owner's function in the publishing transaction
 mod append; // rows that are only added
+mod arm_file; // copies of a server, which wait for it
 mod arming; // restored and copied databases
+mod audit; // who changed what, from where; rows that nobody changes
 mod auth; // credentials: sent where they belong, and nowhere else
 mod bad_input; // what the remote gets wrong
 mod bad_target; // that cannot be written, or changes in mid-run
@@ -25,16 +27,19 @@ mod documentation; // the SQL of README and guide, as it stands
 mod drift; // fields that come, go or change, and the columns that a target gets
 mod dropped_columns; // a rollback of runs that wrote a column which is gone since
 mod dropping; // databases and the extension, in mid-run
+mod events; // NOTIFY of state changes, in transactions of their own
 mod first_load; // the first load, and what people see of it
 mod formats; // answers in CSV and lines of JSON
 mod gone; // which missing rows are removed, and when
 mod guards; // answers that must never destroy data
 mod hard_weather; // broken transfers, limits, a collection that moves
+mod health; // from the age of the data and the ledger; figures; history that is forgotten
 mod histories; // random sequences of everything that undo has to do with
 mod hostile_owner; // whose code never runs with more rights than its own
 mod incremental; // reads of what changed, and their watermark
 mod lost_tokens; // tokens that the remote forgets in mid-read
 mod modes; // upsert, keys of several columns, targets that were there before
+mod origins; // that are allowed to roles, and the connections that they make
 mod owner_settings; // which change nothing about the rows
 mod paging; // the other paginations, and what servers do at the last page
 mod parents; // collections below each row of a query
@@ -43,6 +48,7 @@ mod preview; // the first records as they would be stored
 mod refresh; // a refresh: what readers see, what is written, what is left alone
 mod refused_records; // what PostgreSQL would not take: which record, which column
 mod rejects; // records that could not become rows: kept aside while the others are written
+mod repair; // what is damaged on purpose, and mended
 mod replay; // publishing again what is stored, without the network
 mod replays; // rejected records: who sees them, and how they are tried again
 mod retries; // the retry queue: what waits, and when it is tried again
@@ -50,10 +56,13 @@ mod roles; // who a run acts as, several databases, names of every kind
 mod schedules; // who runs when, for how long, and after whom
 mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back
+mod spellings; // keys that are equal and written in several ways
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
 mod stuck; // workers that live and make no progress
 mod targets; // tables of every kind, databases of other encodings
+mod tls; // certificates: whom a connection trusts, and what it shows
+mod tls_front; // an API behind TLS, with certificates of every kind
 mod tombstones; // rows that are gone: removed, marked, kept; reads of everything now and then
 mod unchanged; // pages that the remote says are unchanged
 mod undo; // taking published runs back

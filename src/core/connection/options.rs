@@ -7,6 +7,7 @@ use super::credentials::{names_a_credential, option_smells_of_a_credential};
 use super::error::{ConfigError, Subject};
 use super::fault::ConnectionFault;
 use super::spelling::{found, nearest};
+use super::tls::TlsOptions;
 use crate::http::Method;
 use crate::url_policy;
 
@@ -16,7 +17,7 @@ pub const DEFAULT_MAX_CONCURRENCY: u32 = 8;
 const MOST_CONCURRENCY: u32 = 75;
 const FASTEST: f64 = 100_000.0;
 
-const OPTIONS: [&str; 11] = [
+const OPTIONS: [&str; 14] = [
     "base_url",
     "auth",
     "secret",
@@ -28,6 +29,9 @@ const OPTIONS: [&str; 11] = [
     "plain_http",
     "methods",
     "allow_push",
+    "ca",
+    "client_cert",
+    "client_key",
 ];
 
 /// Options of the design that this release recognises, and refuses.
@@ -56,6 +60,7 @@ pub struct ConnectionOptions {
     /// Present exactly with `ApiKey`.
     pub api_key_name: Option<String>,
     pub api_key_in: ApiKeyIn,
+    pub tls: TlsOptions,
     pub requests_per_second: Option<f64>,
     /// 1 to 75; [`DEFAULT_MAX_CONCURRENCY`] where it is none.
     pub max_concurrency: Option<u32>,
@@ -77,12 +82,13 @@ impl ConnectionOptions {
         given.check_uses(auth)?;
         given.check_push()?;
         Ok(ConnectionOptions {
-            base_url,
             auth,
             secret: given.secret(auth)?,
             username: given.username(auth)?,
             api_key_name: given.api_key_name(auth)?,
             api_key_in: given.api_key_in()?,
+            tls: given.tls(base_url.scheme())?,
+            base_url,
             requests_per_second: given.requests_per_second()?,
             max_concurrency: given.max_concurrency()?,
             plain_http: given.switch("plain_http")?,

@@ -15,6 +15,8 @@ pub enum DataError {
     Html { excerpt: String },
     #[error("the answer is not UTF-8 text")]
     NotUtf8 { at: usize },
+    #[error("the answer begins with two byte order marks")]
+    SecondMark,
     #[error("the answer is not valid JSON")]
     NotJson { at: usize, excerpt: String },
     #[error("the answer ends in the middle of a JSON document")]
@@ -129,6 +131,7 @@ impl Explain for DataError {
             DataError::Truncated { .. } | DataError::NotUtf8 { .. } => {
                 "The remote must answer with one whole JSON document in UTF-8.".into()
             }
+            DataError::SecondMark => "The remote must send one byte order mark, or better none.".into(),
             DataError::Html { .. } => {
                 "A login page, a proxy or a wrong path often answers so: check the job's path and the base URL.".into()
             }

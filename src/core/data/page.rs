@@ -46,7 +46,7 @@ pub(crate) fn text_of(body: &[u8]) -> Result<&str, DataError> {
     let body = std::str::from_utf8(body).map_err(|error| DataError::NotUtf8 {
         at: error.valid_up_to(),
     })?;
-    let body = without_mark(body);
+    let body = without_mark(body)?;
     let content = trim(body);
     if content.starts_with('<') {
         return Err(DataError::Html {

@@ -3,12 +3,13 @@
 use super::error::DataError;
 use super::kind::{JsonKind, trim};
 use super::path::SingularQuery;
-use super::pick::pick;
+use super::pick::{pick, without_mark};
 use std::borrow::Cow;
 
 /// The array of a payload's records. Where the job's `records` select an array, that is it; else a payload that is an
 /// array holds records, and an object is one.
 pub fn payload_records<'a>(payload: &'a str, records: &SingularQuery) -> Result<Cow<'a, str>, DataError> {
+    let payload = without_mark(payload)?;
     let selected = pick(payload, &[records])?.into_iter().next().flatten();
     if let Some(selected) = selected.filter(|value| JsonKind::of(value) == JsonKind::Array) {
         return Ok(selected.into());
@@ -42,6 +43,7 @@ mod tests {
         assert_eq!(of(r#"{"id": 1, "data": "x"}"#, "$.data"), r#"[{"id": 1, "data": "x"}]"#);
         assert_eq!(of(r#"[{"id": 1}]"#, "$.data"), r#"[{"id": 1}]"#);
         assert_eq!(of("[]", "$"), "[]");
+        assert_eq!(of("\u{feff}{\"id\": 1}", "$"), r#"[{"id": 1}]"#);
     }
 
     #[test]

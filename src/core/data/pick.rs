@@ -7,10 +7,8 @@ use super::tree::Tree;
 
 /// The raw text of the value that each query selects, in the queries' order; `None` where it selects nothing.
 ///
-/// The whole body is read once and must be one JSON document, at most [`MAX_DEPTH`] levels deep. A byte order mark
-/// before it is skipped.
+/// The whole body is read once and must be one JSON document, at most [`MAX_DEPTH`] levels deep, without a byte order mark.
 pub fn pick<'a>(body: &'a str, queries: &[&SingularQuery]) -> Result<Vec<Option<&'a str>>, DataError> {
-    let body = without_mark(body);
     if super::kind::trim(body).is_empty() {
         return Err(DataError::EmptyBody);
     }
@@ -25,6 +23,14 @@ pub fn pick<'a>(body: &'a str, queries: &[&SingularQuery]) -> Result<Vec<Option<
 }
 
 /// Without a leading byte order mark, which RFC 8259 (section 8.1) lets a reader ignore.
-pub(crate) fn without_mark(body: &str) -> &str {
-    body.strip_prefix('\u{feff}').unwrap_or(body)
+///
+/// # Errors
+/// A second mark, which is no part of any format.
+pub(crate) fn without_mark(text: &str) -> Result<&str, DataError> {
+    match text.strip_prefix(MARK) {
+        Some(rest) if rest.starts_with(MARK) => Err(DataError::SecondMark),
+        rest => Ok(rest.unwrap_or(text)),
+    }
 }
+
+const MARK: char = '\u{feff}';

@@ -20,10 +20,14 @@ pub enum UrlFault {
     /// A path where only an origin is wanted.
     Path,
     TooLong,
+    /// A `*` that is not the first label of a name with two further ones.
+    Pattern,
+    /// Requests spell the host otherwise, so that the pattern would never match, or match what it does not show.
+    HostSpelling,
 }
 
 impl UrlFault {
-    pub const ALL: [UrlFault; 9] = [
+    pub const ALL: [UrlFault; 11] = [
         UrlFault::Scheme,
         UrlFault::Userinfo,
         UrlFault::Query,
@@ -33,6 +37,8 @@ impl UrlFault {
         UrlFault::Ambiguous,
         UrlFault::Path,
         UrlFault::TooLong,
+        UrlFault::Pattern,
+        UrlFault::HostSpelling,
     ];
 
     pub fn detail(self) -> String {
@@ -61,6 +67,13 @@ impl UrlFault {
             }
             UrlFault::Path => "An origin is a scheme, a host and a port (RFC 6454).",
             UrlFault::TooLong => "A base URL has at most 2048 bytes.",
+            UrlFault::Pattern => {
+                "The one * is the first label of a host name with at least two further labels, and stands for every \
+                 name below it."
+            }
+            UrlFault::HostSpelling => {
+                "Requests write hosts in ASCII, without codes, without a final dot, and addresses in their usual form."
+            }
         }
         .to_owned()
     }
@@ -81,6 +94,11 @@ impl UrlFault {
             UrlFault::Ambiguous => "Write the path as it is meant, segment by segment.",
             UrlFault::Path => "Leave the path away, for example: https://api.example.com",
             UrlFault::TooLong => "Shorten it; the path of a collection belongs to the job.",
+            UrlFault::Pattern => {
+                "For example: https://*.example.com. For any origin at all: GRANT USAGE ON FOREIGN DATA WRAPPER \
+                 pg_sluice TO the role."
+            }
+            UrlFault::HostSpelling => "For example: https://xn--bcher-kva.example, https://127.0.0.1:8443",
         }
         .to_owned()
     }
@@ -98,6 +116,8 @@ impl fmt::Display for UrlFault {
             UrlFault::Ambiguous => "has a path with dot segments, empty segments or encoded separators",
             UrlFault::Path => "must end after the host and port",
             UrlFault::TooLong => "is too long",
+            UrlFault::Pattern => "has a * that stands for no names below a host",
+            UrlFault::HostSpelling => "has a host that requests spell otherwise",
         })
     }
 }

@@ -8,6 +8,7 @@ pub mod address;
 mod fault;
 pub mod join;
 pub mod lists;
+mod pattern;
 
 use std::net::IpAddr;
 
@@ -17,6 +18,7 @@ use url::{Host, Url};
 use crate::connection::{ConfigError, ConnectionFault, Subject};
 
 pub use fault::UrlFault;
+pub use pattern::OriginPattern;
 
 /// The longest base URL that is accepted, in bytes.
 const LONGEST: usize = 2048;

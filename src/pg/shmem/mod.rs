@@ -50,6 +50,8 @@ pub struct Database {
     scheduler_procno: i32,
     /// The database's time zone, as its scheduler saw it.
     zone: [u8; NAME_LEN],
+    /// When its history was last pruned.
+    pub pruned_at: Timestamp,
 }
 
 /// One worker: what it was started for, and how far it is.
@@ -207,6 +209,7 @@ const NO_DATABASE: Database = Database {
     slotless: false,
     scheduler_procno: -1,
     zone: [0; NAME_LEN],
+    pruned_at: Timestamp(0),
 };
 
 const EMPTY: Shared = Shared {

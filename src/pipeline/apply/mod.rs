@@ -147,7 +147,11 @@ impl Applier {
             ..columns[c].clone()
         };
         let key_fields = mapping.key.iter().enumerate().map(renamed).collect();
-        let is_loose = |name: &String| target.column(name).is_none_or(|c| !c.equal_is_identical);
+        let is_loose = |name: &String| {
+            target
+                .column(name)
+                .is_none_or(|c| !c.equal_is_identical || !c.is_known_by_bytes)
+        };
         Ok(Applier {
             fingerprint: target.fingerprint(),
             text: target_text(target, mapped, &key)?,

@@ -32,6 +32,10 @@ fn check_place(body: &[u8], query: &SingularQuery, located: &Result<&str, DataEr
         return;
     };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.len() < body.len() && text.starts_with('\u{feff}') {
+        assert_eq!(*located, Err(DataError::SecondMark));
+        return;
+    }
     if serde_json::from_str::<&RawValue>(text).is_err() {
         assert!(located.is_err(), "{located:?}");
         return;

@@ -6,6 +6,7 @@
 use super::{Csv, Rows, separate};
 use crate::data::error::{DataError, excerpt};
 use crate::data::kind::trim;
+use crate::data::pick::without_mark;
 use std::borrow::Cow;
 
 /// An array of a page's records may be so long: a short line of CSV becomes longer by the names of its columns.
@@ -80,10 +81,11 @@ impl Csv {
             let text = text.map_err(|error| DataError::NotUtf8 {
                 at: error.valid_up_to(),
             })?;
-            return Ok(text.strip_prefix('\u{feff}').unwrap_or(text).into());
+            return without_mark(text).map(Cow::from);
         }
         let (text, has_errors) = self.encoding.decode_with_bom_removal(body);
         match has_errors {
+            false if text.starts_with('\u{feff}') => Err(DataError::SecondMark),
             false => Ok(text),
             true => Err(DataError::NotInEncoding {
                 encoding: self.encoding.name(),

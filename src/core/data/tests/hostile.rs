@@ -6,7 +6,8 @@ use crate::class::Class;
 use crate::data::ColumnType::*;
 use crate::data::MAX_DEPTH;
 use crate::data::{
-    DataError, JsonKind, SingularQuery, decode, excerpt, infer, locate, locate_with, members, pick, unique_members,
+    DataError, Format, Formats, JsonKind, SingularQuery, decode, excerpt, infer, locate, locate_with, members, pick,
+    unique_members,
 };
 use crate::error::Explain;
 use proptest::prelude::*;
@@ -162,6 +163,56 @@ fn the_place_of_an_error_is_told_in_bytes() {
         }
     );
     assert_eq!(refused.detail().unwrap(), "At byte 14: 3]}");
+}
+
+/// F-R4: one byte order mark is skipped in every format, and a second one is no data.
+#[test]
+fn a_second_byte_order_mark_is_refused() {
+    let formats = |format| Formats {
+        given: Some(format),
+        ..Formats::default()
+    };
+    for (format, body) in [
+        (Format::Json, r#"[{"id":1}]"#),
+        (Format::Ndjson, "{\"id\":1}\n"),
+        (Format::Csv, "id\n1\n"),
+    ] {
+        let read = |marks: &str| {
+            let body = format!("{marks}{body}");
+            let opened = formats(format).open(body.as_bytes(), None)?;
+            Ok(opened.locate(&SingularQuery::root(), &[])?.text.to_owned())
+        };
+        assert_eq!(read("\u{feff}"), read(""), "{format:?}");
+        let refused: DataError = read("\u{feff}\u{feff}").unwrap_err();
+        assert_eq!((refused.class(), refused.sqlstate()), (Class::Data, "22032"));
+        assert_eq!(refused, DataError::SecondMark, "{format:?}");
+    }
+    assert_eq!(refusal("\u{feff} \u{feff}[]", "$").class(), Class::Data);
+}
+
+/// F-R5: a charset in `Content-Type` changes nothing. JSON is UTF-8 (RFC 8259, section 8.1), and CSV is what the settings say.
+#[test]
+fn a_header_that_says_latin_1_converts_nothing() {
+    for (kind, utf8, latin) in [
+        (
+            "application/json",
+            "[{\"a\":\"é\"}]".as_bytes(),
+            &b"[{\"a\":\"\xe9\"}]"[..],
+        ),
+        ("application/x-ndjson", "{\"a\":\"é\"}".as_bytes(), b"{\"a\":\"\xe9\"}"),
+        ("text/csv", "a\né\n".as_bytes(), b"a\n\xe9\n"),
+    ] {
+        let header = format!("{kind}; charset=ISO-8859-1");
+        let formats = Formats::default();
+        let opened = formats.open(utf8, Some(&header)).unwrap();
+        let found = opened.locate(&SingularQuery::root(), &[]).unwrap().text;
+        assert_eq!(found, "[{\"a\":\"é\"}]", "{kind}");
+        let refused = match formats.open(latin, Some(&header)) {
+            Ok(opened) => opened.locate(&SingularQuery::root(), &[]).unwrap_err(),
+            Err(error) => error,
+        };
+        assert_eq!((refused.class(), refused.sqlstate()), (Class::Data, "22021"), "{kind}");
+    }
 }
 
 /// F-R5.

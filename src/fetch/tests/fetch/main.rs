@@ -4,6 +4,7 @@
 
 mod agent;
 mod failures;
+mod headers;
 mod policy;
 mod probing;
 mod reading;
