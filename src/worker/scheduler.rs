@@ -46,6 +46,7 @@ pub extern "C-unwind" fn sluice_scheduler_main(arg: Datum) {
         return;
     }
     loop {
+        signals::reload_settings_if_asked();
         shmem::begin_look(database);
         let now = clock::now();
         let looked = look(database, now).unwrap_or_else(|error| {
@@ -100,7 +101,6 @@ fn look(database: u32, now: Timestamp) -> Result<Looked> {
     }
     let mut smooth = close_dead(database, now)?;
     let look = transaction::run(|| due::look(here(), now))?;
-    let had_wants = !look.wants.is_empty();
     let Passed {
         next,
         smooth: passed,
@@ -119,10 +119,9 @@ fn look(database: u32, now: Timestamp) -> Result<Looked> {
         (true, true) => now,
         (true, false) => next.min(started.next),
     };
-    let busy = had_wants || shmem::slots().iter().any(|slot| slot.database == database);
     Ok(Looked {
         next,
-        stays: !started.slotless && (busy || next.since(now) <= LINGER),
+        stays: !started.slotless,
     })
 }
 
