@@ -49,7 +49,12 @@ extension_sql_file!(
     name = "repair",
     requires = ["health", api::repair::repair_sync]
 );
-extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["repair"]);
+extension_sql_file!(
+    "../sql/schema/68_self_test.sql",
+    name = "self_test",
+    requires = ["repair"]
+);
+extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["self_test"]);
 extension_sql_file!(
     "../sql/schema/75_look.sql",
     name = "look",

@@ -20,7 +20,7 @@ SELECT l.level, 'function', f.name
 FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
      unnest(ARRAY['get_sync_status', 'get_retry_queue', 'get_connection_health', 'is_recoverable_error', '_workers',
                   '_waits_for_worker', '_launcher_is_running', '_arm_file_fault', '_arm_file_hint', '_origin', '_option', '_may_quote', '_told', '_hinted',
-                  '_snapshot_obstacle', '_column_types', 'get_sync_metrics', 'get_sync_system_health', '_worker_limit']) AS f (name);
+                  '_snapshot_obstacle', '_column_types', '_is_widening', 'get_sync_metrics', 'get_sync_system_health', '_worker_limit']) AS f (name);
 
 INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
@@ -52,6 +52,13 @@ INSERT INTO sluice._access (level, kind, name) VALUES
     ('admin', 'function', 'allow_origin'),
     ('admin', 'function', 'revoke_origin'),
     ('admin', 'function', 'arm');
+
+-- What self_test asks.
+INSERT INTO sluice._access (level, kind, name)
+SELECT l.level, 'function', f.name
+FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
+     unnest(ARRAY['self_test', '_is_preloaded', '_serves_database', '_key_fault', '_key_hint', '_is_processed_by_cron',
+                  '_network_policy']) AS f (name);
 
 -- One statement for each object of a level.
 CREATE FUNCTION sluice._access_statements(verb text, preposition text, role text, level text) RETURNS SETOF text

@@ -21,6 +21,7 @@ mod replay;
 mod retries;
 mod rollback;
 mod secrets;
+mod self_test;
 mod snapshots;
 mod target;
 

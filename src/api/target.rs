@@ -10,7 +10,7 @@ use crate::store::job::{self, Job};
 use crate::store::role;
 use sluice_core::Result;
 use sluice_core::call::CallError;
-use sluice_core::data::{SingularQuery, unique_members};
+use sluice_core::data::{InferredType, SingularQuery, unique_members};
 use sluice_core::job::{JobFault, Mode, TargetName};
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::sql_text::quote;
@@ -23,6 +23,8 @@ pub struct Found {
     /// The settings to store: with the columns where the table was made from them.
     pub settings: String,
     pub created: bool,
+    /// The columns whose types were inferred.
+    pub made: Vec<(String, InferredType)>,
 }
 
 /// What `create_job` was asked for, as far as the target is concerned.
@@ -85,6 +87,7 @@ fn existing(wish: &Wish, settings: &Settings, oid: Oid) -> Result<Found> {
         key,
         settings: wish.document.to_string(),
         created: false,
+        made: Vec::new(),
     })
 }
 
@@ -196,6 +199,10 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
         key,
         settings: with_columns(wish.document, &columns),
         created: true,
+        made: columns
+            .into_iter()
+            .filter_map(|c| Some((c.name, c.inferred?)))
+            .collect(),
     })
 }
 

@@ -20,7 +20,9 @@
 //!
 //! Operators are named with their schemas: a session's `search_path` does not change what a statement means.
 
+use crate::data::{InferredType, Widening};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 pub const INCOMING: &str = "sluice_incoming";
@@ -50,6 +52,10 @@ pub struct TargetText {
     pub key: Vec<KeyColumn>,
     /// Every column that can be given a value, in the table's order.
     pub all: Vec<String>,
+    /// The types of columns that are of one that is inferred.
+    pub types: BTreeMap<String, InferredType>,
+    /// Columns that had a narrower type when fingerprints were taken.
+    pub widened: BTreeMap<String, Widening>,
     pub kind: TableKind,
 }
 
@@ -89,8 +95,14 @@ impl TargetText {
     /// as much, fails where a FIPS policy forbids MD5, and there is nobody to defend against.)
     /// The text depends on DateStyle, IntervalStyle, extra_float_digits and bytea_output, which are pinned, and on
     /// TimeZone, which an undo set remembers.
-    fn row_hash(alias: &str, names: &[String]) -> String {
-        let row = columns(&format!("{alias}."), names);
+    fn row_hash(&self, alias: &str, names: &[String]) -> String {
+        let row = list(names, |name| {
+            let column = format!("{alias}.{}", quote(name));
+            match self.widened.get(name) {
+                Some(widening) => widening.former_text(&column),
+                None => column,
+            }
+        });
         format!("pg_catalog.hashtextextended(ROW({row})::pg_catalog.text, 0)")
     }
 
@@ -290,7 +302,7 @@ impl TargetText {
     /// the fingerprint of the whole row, and that of its mapped columns (for an inserted row `NULL`).
     pub fn upsert_returning(&self) -> String {
         let keys = columns("t.", &self.key_names());
-        let (whole, mapped) = (Self::row_hash("t", &self.all), Self::row_hash("t", &self.mapped));
+        let (whole, mapped) = (self.row_hash("t", &self.all), self.row_hash("t", &self.mapped));
         let inserted = "t.xmax OPERATOR(pg_catalog.=) '0'::pg_catalog.xid";
         let returned = match self.kind {
             TableKind::Plain => format!(
@@ -313,7 +325,7 @@ impl TargetText {
     /// The same; returns the key and the fingerprint of the whole row.
     pub fn append_returning(&self) -> String {
         let keys = columns("t.", &self.key_names());
-        format!("{} RETURNING {keys}, {}", self.append(), Self::row_hash("t", &self.all))
+        format!("{} RETURNING {keys}, {}", self.append(), self.row_hash("t", &self.all))
     }
 
     /// Address, key and all columns of the rows about to be deleted, locked.
@@ -342,8 +354,8 @@ impl TargetText {
     /// A row that stands where we deleted one is never ours.
     pub fn find_undo(&self, op: UndoOp, locking: Locking) -> String {
         let hash = match op {
-            UndoOp::Inserted => Self::row_hash("o", &self.all),
-            UndoOp::Updated => Self::row_hash("o", &self.mapped),
+            UndoOp::Inserted => self.row_hash("o", &self.all),
+            UndoOp::Updated => self.row_hash("o", &self.mapped),
             UndoOp::Deleted => "NULL::pg_catalog.int8".into(),
         };
         let what = format!("o.ctid AS row_id, o.tableoid AS part, {hash} AS hash");
@@ -366,7 +378,7 @@ impl TargetText {
 
     /// Writes the time into a column of the found rows; returns their ordinals and the fingerprints of their mapped columns.
     pub fn mark_found(&self, column: &str) -> String {
-        let (table, matches, hash) = (self.reach(), Self::found_matches(), Self::row_hash("t", &self.mapped));
+        let (table, matches, hash) = (self.reach(), Self::found_matches(), self.row_hash("t", &self.mapped));
         format!(
             "UPDATE {table} AS t SET {} = pg_catalog.now() FROM {FOUND} AS r WHERE {matches} RETURNING r.ordinal, {hash}",
             quote(column)
@@ -445,6 +457,8 @@ mod tests {
                 })
                 .collect(),
             all: names(&["id", "name", "note"]),
+            types: BTreeMap::new(),
+            widened: BTreeMap::new(),
             kind: TableKind::Plain,
         }
     }

@@ -294,6 +294,11 @@ pub fn allowed_networks() -> Networks {
     parse_networks(&text(&ALLOWED_NETWORKS)).unwrap_or_default()
 }
 
+/// Whether addresses that are not public may be called.
+pub fn allows_networks() -> bool {
+    !text(&ALLOWED_NETWORKS).trim().is_empty()
+}
+
 /// `sluice.allowed_hosts`; its check lets nothing else pass.
 pub fn allowed_hosts() -> Vec<String> {
     parse_hosts(&text(&ALLOWED_HOSTS)).unwrap_or_default()

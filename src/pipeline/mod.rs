@@ -9,7 +9,7 @@
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
 //! `decode` turns responses into pages on the fetch threads; `pages` drives the read, `parents` one below each row of a
 //! query; `collect` holds pages until `batch` writes and commits them; `new_fields` sees members that no column takes,
-//! `drift` writes them down, `evolve` gives them columns; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
+//! `drift` writes them down, `evolve` gives them columns, and `widen` columns a type that takes their values; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
 //! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `sweep` removes
 //! it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already, `settle` ends
 //! one whose rows are there, `brought` keeps what it brought; `after_publish` calls the owner's function when that is
@@ -50,6 +50,7 @@ mod secrets;
 mod settle;
 mod snapshot;
 mod sweep;
+mod widen;
 
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};

@@ -345,6 +345,9 @@ impl Publishing<'_> {
     fn keep_undecoded(&self, share: &Share, known: &HashMap<i64, Vec<u64>>, mapping: &Mapping) -> Result<()> {
         let mut kept = Vec::new();
         for part in share.pages.iter().filter(|part| !part.sifted.rejects.is_empty()) {
+            if !Rejects::are_kept(self.plan) {
+                return Err(part.sifted.rejects[0].error.clone().into());
+            }
             let records = data::split_records(&part.unknown.text)?;
             for reject in &part.sifted.rejects {
                 let at = reject.record as usize - 1;

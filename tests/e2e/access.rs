@@ -25,7 +25,7 @@ const VIEWS: [&str; 17] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 53] = [
+const FUNCTIONS: [(&str, &str); 54] = [
     ("allow_origin", "a"),
     ("alter_job", "wa"),
     ("approve", "woa"),
@@ -71,6 +71,7 @@ const FUNCTIONS: [(&str, &str); 53] = [
     ("revoke_access", "a"),
     ("revoke_origin", "a"),
     ("rollback_to", "woa"),
+    ("self_test", "mwoa"),
     ("set_secret", "wa"),
     ("start_sync", "woa"),
     ("stop_sync", "woa"),

@@ -54,6 +54,7 @@ mod replays; // rejected records: who sees them, and how they are tried again
 mod retries; // the retry queue: what waits, and when it is tried again
 mod roles; // who a run acts as, several databases, names of every kind
 mod schedules; // who runs when, for how long, and after whom
+mod self_test; // what is missing in an installation
 mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back
 mod spellings; // keys that are equal and written in several ways
@@ -68,3 +69,4 @@ mod unchanged; // pages that the remote says are unchanged
 mod undo; // taking published runs back
 mod waiting; // for the remote, holding nothing
 mod webhooks; // payloads that others send us
+mod widening; // wider types for columns that were made from the data

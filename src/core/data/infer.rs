@@ -12,7 +12,7 @@ use super::time;
 use std::collections::{HashMap, HashSet};
 
 /// The types that are proposed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InferredType {
     Int8,
     Numeric,

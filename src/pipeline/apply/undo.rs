@@ -14,14 +14,14 @@ use serde::{Deserialize, Serialize};
 use sluice_core::data::FieldFormat;
 use sluice_core::error::{Result, TargetError};
 use sluice_core::sql_text::{FOUND, Locking, TargetText, UNDO, UndoOp};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// The undo set of one batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UndoText {
     /// The columns whose values a deleted row keeps: all that can be given a value.
     pub columns: Vec<String>,
-    /// JSON: `{"time_zone": …, "key": […], "mapped": […], "rows": [["i" | "u" | "d", [key values], fingerprint, [former
+    /// JSON: `{"time_zone": …, "key": […], "mapped": […], "types": {column: type}, "rows": [["i" | "u" | "d", [key values], fingerprint, [former
     /// values]], …]}`, values as text or null.
     pub payload: String,
 }
@@ -32,6 +32,9 @@ pub(super) struct Payload {
     time_zone: String,
     pub key: Vec<String>,
     pub mapped: Vec<String>,
+    /// Of columns that may get a wider one: what the texts are texts of.
+    #[serde(default)]
+    pub types: BTreeMap<String, String>,
     pub rows: Vec<Entry>,
 }
 
@@ -55,6 +58,11 @@ impl Images {
             time_zone: time_zone(),
             key,
             mapped: text.mapped.clone(),
+            types: text
+                .types
+                .iter()
+                .map(|(name, ty)| (name.clone(), ty.sql().to_owned()))
+                .collect(),
             rows: Vec::new(),
         };
         Images {

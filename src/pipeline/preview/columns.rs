@@ -2,7 +2,7 @@
 
 use crate::pg::type_name;
 use sluice_core::Result;
-use sluice_core::data::{self, SingularQuery};
+use sluice_core::data::{self, InferredType, SingularQuery};
 use sluice_core::settings::{ColumnSetting, Settings};
 
 /// A column that a table is to have.
@@ -14,6 +14,8 @@ pub struct PlannedColumn {
     pub default: Option<String>,
     /// The type as a statement names it.
     pub type_sql: String,
+    /// The same where nobody has declared it.
+    pub inferred: Option<InferredType>,
 }
 
 /// Those that the settings declare, each with its own type or the one that takes the page's values; without a
@@ -26,19 +28,26 @@ pub fn planned(settings: &Settings, records_text: &str) -> Result<Vec<PlannedCol
             query: column.query,
             default: None,
             type_sql: column.ty.sql().to_owned(),
+            inferred: Some(column.ty),
         });
         return Ok(planned.collect());
     };
     let declared = |column: &ColumnSetting| {
-        let type_sql = match &column.type_name {
-            Some(name) => type_name::sql(type_name::parse(name)),
-            None => data::infer_at(records_text, &column.query)?.sql().to_owned(),
+        let inferred = match &column.type_name {
+            Some(_) => None,
+            None => Some(data::infer_at(records_text, &column.query)?),
+        };
+        let declared = column.type_name.as_deref().unwrap_or_default();
+        let type_sql = match inferred {
+            Some(ty) => ty.sql().to_owned(),
+            None => type_name::sql(type_name::parse(declared)),
         };
         Ok(PlannedColumn {
             name: column.name.clone(),
             query: column.query.clone(),
             default: column.default.clone(),
             type_sql,
+            inferred,
         })
     };
     columns.iter().map(declared).collect()
