@@ -344,7 +344,7 @@ fn a_paused_job_stays_so_however_much_time_passes() {
     );
     job(&mut shop, "other", "normal", "{}");
     shop.wait_for_successes(1);
-    shop.move_clock(366 * 24 * 60);
+    shop.move_clock(20 * 24 * 60);
     // The other one is served in the same look.
     shop.wait_for_successes(2);
     assert_eq!(
