@@ -2,26 +2,25 @@
 
 use super::connections::no_usage;
 use super::target::{Found, Wish, check_key, find_or_create, may_become_owner, usual_key, warn_of_others};
-use super::{caller_name, given, here, operable_job, own_job, require_server, wake};
+use super::{caller_name, given, here, operable_job, own_job, require_server, timing, wake};
 use crate::pg::relation::Target;
 use crate::pg::report::or_raise;
-use crate::pg::zone::Zone;
 use crate::pg::{catalog, clock, identity, query, relation, shmem, spi};
 use crate::store::connection::{self, Server};
 use crate::store::job::{self, Job};
 use crate::store::timing::between_runs;
 use crate::store::{drift, function, role, run, state};
 use pgrx::prelude::*;
+use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::drift::{Shape, columns_hash};
 use sluice_core::foreach;
-use sluice_core::job::{JobFault, JobName, JobPath, Mode, Priority, check_cycle};
+use sluice_core::job::{JobName, JobPath, Mode, Priority};
 use sluice_core::schedule::Schedule;
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::sql_text::quote;
 use sluice_core::target::TargetError;
-use sluice_core::{Error, Result};
 
 /// Binds one remote collection to one table.
 #[pg_extern(volatile, parallel_unsafe)]
@@ -77,7 +76,7 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
     let settings = Settings::parse(wish.document)?;
     check_parents(wish.path, &settings)?;
     settings.check_mode(wish.mode)?;
-    check_timing(wish.job, &settings)?;
+    timing::check(wish.job, &settings)?;
     if job::exists(wish.job)? {
         return Err(CallError::JobExists { name: wish.job.into() }.into());
     }
@@ -150,30 +149,6 @@ fn check_parents(path: &str, settings: &Settings) -> Result<()> {
 fn check_method(server: &Server, settings: &Settings) -> Result<()> {
     let options = ConnectionOptions::parse(&server.options)?;
     Ok(options.check_method(&server.name, settings.method)?)
-}
-
-/// Refuses a time zone, jobs and a connection that are not there, and jobs that would wait for each other.
-fn check_timing(name: &str, settings: &Settings) -> Result<()> {
-    let timing = &settings.timing;
-    if let Some(zone) = timing.time_zone.as_deref().filter(|zone| Zone::named(zone).is_none()) {
-        return Err(JobFault::UnknownTimeZone { name: zone.into() }.into());
-    }
-    if let Some(when) = &timing.run_when {
-        connection::by_name(&when.connection)?;
-    }
-    if timing.depends_on.is_empty() {
-        return Ok(());
-    }
-    for other in timing.depends_on.iter().filter(|other| *other != name) {
-        if let Err(Error::Call(CallError::UnknownJob { name, nearest })) = job::by_name(other, identity::current_user())
-        {
-            return Err(JobFault::UnknownDependency { name, nearest }.into());
-        }
-    }
-    let mut edges = job::dependencies()?;
-    edges.retain(|(job, _)| job != name);
-    edges.extend(timing.depends_on.iter().map(|other| (name.to_owned(), other.clone())));
-    Ok(check_cycle(name, &edges)?)
 }
 
 /// What was made, what happens now, and how to follow it.
@@ -287,10 +262,7 @@ fn alter(name: &str, change: &Change) -> Result<()> {
         Settings::parse(&job.settings)?;
     }
     let parsed = Settings::parse(&job.settings)?;
-    let rescheduled = alter_schedule(&mut job, change, &parsed)?;
-    if change.settings.is_some() {
-        check_timing(&job.name, &parsed)?;
-    }
+    let rescheduled = timing::alter(&mut job, (change.schedule, change.settings.as_ref()), &parsed)?;
     parsed.check_mode(Mode::parse(&job.mode)?)?;
     if parsed.on_missing == OnMissing::Mark {
         target.expect_mark()?;
@@ -341,25 +313,6 @@ fn reads_the_same(before: &Job, after: &Job) -> bool {
             .is_some_and(|(before, after)| before.reads_the_same(&after))
 }
 
-/// Gives the job another schedule, or the same one in another time zone or between other bounds; whether its next run is
-/// another one.
-fn alter_schedule(job: &mut Job, change: &Change, settings: &Settings) -> Result<bool> {
-    if let Some(schedule) = change.schedule {
-        Schedule::parse(schedule)?;
-        job.schedule = schedule.trim().to_string();
-    }
-    let schedule = Schedule::parse(&job.schedule)?;
-    job.every = between_runs(&schedule, &settings.timing, clock::now());
-    let of_settings = ["time_zone", "adaptive"];
-    let given = |key: &&str| {
-        change
-            .settings
-            .as_ref()
-            .is_some_and(|document| document.get(key).is_some())
-    };
-    Ok(change.schedule.is_some() || of_settings.iter().any(given))
-}
-
 /// The stored settings with the given keys in their place; a key that is null is taken away.
 fn merged(stored: &str, given: &serde_json::Value) -> String {
     let mut document: serde_json::Map<String, serde_json::Value> = serde_json::from_str(stored).unwrap_or_default();
@@ -383,16 +336,7 @@ fn remove(name: &str, drop_target: bool) -> Result<()> {
     catalog::require_primary()?;
     let job = own_job(name)?;
     stop(&job)?;
-    let waited = job::forget_dependency(name)?;
-    if !waited.is_empty() {
-        crate::pg::report::tell(
-            format!(
-                "jobs that waited for job \"{name}\" do so no longer: {}",
-                waited.join(", ")
-            ),
-            "It was taken out of their setting \"depends_on\".".into(),
-        );
-    }
+    timing::forget(name)?;
     job::delete(job.id)?;
     if drop_target && let Some(target) = relation::read_target(job.target) {
         spi::execute(

@@ -34,12 +34,6 @@ fn promptly(db: &mut Db, sql: &str) {
     assert!(since.elapsed() <= PROMPT, "{sql}: {:?}", since.elapsed());
 }
 
-fn processes_of(db: &mut Db, database: &str) -> i64 {
-    db.number(&format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND backend_type LIKE 'sluice%'"
-    ))
-}
-
 /// The run goes on at its third page and the target is complete.
 fn goes_on(cluster: &Cluster, database: &str, api: &SampleApi) {
     let mut db = cluster.db_as("postgres", database);

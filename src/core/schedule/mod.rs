@@ -39,7 +39,7 @@ pub enum Schedule {
     /// This long after the start of the last run; 1 second to 366 days.
     Every(Duration),
     /// At the times of an expression, in a time zone.
-    Cron(Cron),
+    Cron(Box<Cron>),
     /// After a length that follows what is observed.
     Adaptive,
     /// By `start_sync` and `sync` only.
@@ -80,7 +80,7 @@ impl Schedule {
             "adaptive" => return Ok(Schedule::Adaptive),
             _ if cron::is_cron(word) => {
                 let cron = Cron::parse(word).map_err(|fault| wrong(&fault.sentence(), word))?;
-                return Ok(Schedule::Cron(cron));
+                return Ok(Schedule::Cron(Box::new(cron)));
             }
             _ => {}
         }
