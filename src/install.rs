@@ -14,7 +14,8 @@ extension_sql_file!(
     requires = ["reject"]
 );
 extension_sql_file!("../sql/schema/30_secret.sql", name = "secret", requires = ["snapshot"]);
-extension_sql_file!("../sql/schema/35_audit.sql", name = "audit", requires = ["secret"]);
+extension_sql_file!("../sql/schema/31_oauth.sql", name = "oauth", requires = ["secret"]);
+extension_sql_file!("../sql/schema/35_audit.sql", name = "audit", requires = ["oauth"]);
 extension_sql_file!("../sql/schema/36_history.sql", name = "history", requires = ["audit"]);
 extension_sql_file!(
     "../sql/schema/40_wrapper.sql",

@@ -9,7 +9,10 @@ WITH open AS MATERIALIZED (
 ), hold AS MATERIALIZED (
     SELECT DISTINCT h.job_id FROM sluice._hold AS h WHERE h.due_at IS NULL OR h.due_at <= $1
 ), job AS MATERIALIZED (
-    SELECT j.id, j.priority, j.run_every, t.next_run_at, q.status AS retry, q.next_retry_at,
+    -- Where somebody has to connect the connection again, only payloads are due: they need no remote.
+    SELECT j.id, j.priority, j.run_every, CASE WHEN c.server_oid IS NULL THEN t.next_run_at END AS next_run_at,
+           q.status AS retry, CASE WHEN c.server_oid IS NULL THEN q.next_retry_at END AS next_retry_at,
+           c.server_oid IS NOT NULL AS rests,
            -- Payloads wait for the end of a first load: it relies on every row being one of its own.
            CASE WHEN NOT (j.mode = 'replace' AND t.reading AND t.direct) THEN p.at END AS payload_at,
            h.job_id IS NOT NULL AS held,
@@ -25,6 +28,7 @@ WITH open AS MATERIALIZED (
     LEFT JOIN sluice._retry AS q ON q.job_id = j.id AND q.operation = 'sync' AND q.status IN ('pending', 'processing')
     LEFT JOIN payload AS p ON p.job_id = j.id
     LEFT JOIN hold AS h ON h.job_id = j.id
+    LEFT JOIN sluice._waiting_connection AS c ON c.server_oid = j.server_oid
     WHERE j.enabled AND j.paused_at IS NULL AND j.armed_system = $2 AND j.armed_database = $3
       AND j.id NOT IN (SELECT o.job_id FROM open AS o)
 ), next AS (
@@ -41,10 +45,10 @@ LEFT JOIN (
     FROM job AS j
     WHERE NOT j.owned
        OR j.payload_at <= $1
-       OR j.retry = 'processing'
+       OR (j.retry = 'processing' AND NOT j.rests)
        OR (j.next_run_at <= $1 AND NOT j.held)
        OR j.next_run_at > j.furthest
        OR j.next_retry_at > $1 + interval '45 minutes'
-       OR (j.next_run_at IS NULL AND j.run_every IS NOT NULL AND j.retry IS NULL)
+       OR (j.next_run_at IS NULL AND j.run_every IS NOT NULL AND j.retry IS NULL AND NOT j.rests)
 ) AS w ON true
 ORDER BY array_position(ARRAY['high', 'normal', 'low'], w.priority), w.next_run_at, w.id

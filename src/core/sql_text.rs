@@ -376,6 +376,15 @@ impl TargetText {
         format!("DELETE FROM {table} AS t USING {FOUND} AS r WHERE {matches} RETURNING r.ordinal")
     }
 
+    /// Gives columns of the found rows other values (column, expression); returns where each row is now.
+    pub fn move_found(&self, ways: &[(String, String)]) -> String {
+        let set = list(ways, |(column, value)| format!("{} = {value}", quote(column)));
+        let (table, matches) = (self.reach(), Self::found_matches());
+        format!(
+            "UPDATE {table} AS t SET {set} FROM {FOUND} AS r WHERE {matches} RETURNING r.ordinal, t.ctid, t.tableoid"
+        )
+    }
+
     /// Writes the time into a column of the found rows; returns their ordinals and the fingerprints of their mapped columns.
     pub fn mark_found(&self, column: &str) -> String {
         let (table, matches, hash) = (self.reach(), Self::found_matches(), self.row_hash("t", &self.mapped));

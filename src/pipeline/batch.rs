@@ -24,6 +24,7 @@ use sluice_core::call::CallError;
 use sluice_core::cursor::Reach;
 use sluice_core::data::{self, DecodedPage, Mapping, Sifted};
 use sluice_core::error::{DatabaseError, Error};
+use sluice_core::job::Mode;
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Result};
 use std::borrow::Cow;
@@ -131,6 +132,8 @@ impl<'a> Writer<'a> {
                     pause(delay)?;
                     delay *= 2;
                 }
+                // Two that change places are refused as one that is wrong.
+                Err(error) if care == Care::Whole && is_unique_violation(&error) => care = Care::Parts,
                 Err(error) if !Rejects::are_kept(self.plan) => {
                     self.decode_stale(&mut batch)?;
                     return Err(self.name_record(error, read, &batch));
@@ -206,6 +209,7 @@ impl<'a> Writer<'a> {
             target: &self.plan().target,
             mapping: &mapping,
             write: &write,
+            swapping: self.swapping(applier),
         };
         let text = |number| batch.text(number).map(Cow::into_owned);
         named::named(error, &batch.suspects(), writing, &text)
@@ -325,12 +329,18 @@ impl<'a> Writer<'a> {
             target: &shape.plan.target,
             mapping: shape.mapping.as_ref().ok_or(data::DataError::NoColumns)?,
             write,
+            swapping: shape.applier.and_then(|applier| self.swapping(applier)),
         };
         let mut sieve = Sieve::new(writing, self.rejects().room()?);
         let mut outcomes = sieve.take(&batch.suspects())?;
         let (refused, more) = sieve.finish()?;
         outcomes.extend(more);
         Ok((outcomes, refused))
+    }
+
+    /// Rows that are only added change no places.
+    fn swapping<'w>(&self, applier: &'w Applier) -> Option<&'w Applier> {
+        (self.plan.mode != Mode::Append && !self.plan.job.key.is_empty()).then_some(applier)
     }
 
     fn rejects(&self) -> &Rejects<'a> {
@@ -342,6 +352,9 @@ impl<'a> Writer<'a> {
         let Some(mapping) = &shape.mapping else {
             return Ok(());
         };
+        if let Some(refused) = applied.refused.first().filter(|_| !Rejects::are_kept(self.plan)) {
+            return Err(refused.error.clone().into());
+        }
         let with_waiting = if read.direct { WithWaiting::Yes } else { WithWaiting::No };
         if let Some(error) = batch.in_vain().filter(|_| read.direct && !Rejects::are_kept(self.plan)) {
             return Err(error);
@@ -485,7 +498,7 @@ pub fn current_target(plan: &Plan) -> Result<relation::Target> {
     })
 }
 
-fn is_unique_violation(error: &Error) -> bool {
+pub fn is_unique_violation(error: &Error) -> bool {
     matches!(error, Error::Database(DatabaseError { sqlstate, .. }) if sqlstate == UNIQUE_VIOLATION)
 }
 

@@ -121,7 +121,7 @@ pub fn evolve_stored(plan: &Plan, mapping: &Mapping, generation: i64, run: i64) 
 
 /// The columns that the target can still get.
 fn room(target: &Target) -> Result<usize> {
-    let sql = "SELECT count(*) FROM pg_catalog.pg_attribute AS a \
+    let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute AS a \
                WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.>) 0";
     let used = spi::value::<i64>(sql, &[target.oid.into()])?.unwrap_or(0);
     Ok(MOST_COLUMNS.saturating_sub(usize::try_from(used).unwrap_or(0)))
@@ -178,8 +178,9 @@ impl Found {
 
     fn alter(&self, target: &Target) -> Result<()> {
         // Another session may have added it by now, of whatever type: it is filled, or the batch is refused, as any column.
-        let clause =
-            |(name, ty): &(String, InferredType)| format!("ADD COLUMN IF NOT EXISTS {} {}", quote(name), ty.sql());
+        let clause = |(name, ty): &(String, InferredType)| {
+            format!("ADD COLUMN IF NOT EXISTS {} {}", quote(name), ty.qualified())
+        };
         let clauses: Vec<String> = self.made().iter().map(clause).collect();
         if clauses.is_empty() {
             return Ok(());

@@ -225,6 +225,7 @@ impl Intake<'_> {
             target: &self.plan.target,
             mapping: &share.mapping,
             write: &|page| applier.put(self.plan.mode, &[page], KeepUndo::No),
+            swapping: None,
         };
         let text = |number: i64| share.texts.get(usize::try_from(number - 1).ok()?).cloned();
         named::named(error, &suspects, writing, &text)

@@ -14,7 +14,7 @@
 //! it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already, `settle` ends
 //! one whose rows are there, `brought` keeps what it brought; `after_publish` calls the owner's function when that is
 //! done; `persist` tries a transaction again; `events` tells others what happened; `ingest` writes what others sent us; `rollback` takes runs
-//! back; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
+//! back; `tokens` gets and renews what OAuth 2 gives, asking by `remote`; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod after_publish;
@@ -42,6 +42,7 @@ mod publish;
 mod read;
 mod refused;
 mod rejects;
+mod remote;
 mod replay;
 mod replay_run;
 mod restore;
@@ -50,14 +51,17 @@ mod secrets;
 mod settle;
 mod snapshot;
 mod sweep;
+pub mod tokens;
 mod widen;
 
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};
 use pages::Fetched;
 use plan::{Plan, Task};
+use read::ReadState;
 use sluice_core::error::HttpError;
 use sluice_core::{Error, Result};
+use tokens::Access;
 
 /// What a worker was started for.
 #[derive(Debug, Clone, Copy)]
@@ -102,10 +106,10 @@ pub fn run(work: &Work) -> Result<()> {
     events::tell();
     let started = crate::pg::clock::now();
     let task = plan::task(&run);
-    let outcome = transaction::run(|| plan::load(work.job, &task)).and_then(|plan| {
+    let outcome = transaction::run(|| plan::load(work.job, &task)).and_then(|mut plan| {
         bgworker::report_activity(&format!("syncing {}", plan.job.name));
         shmem::set_patience(work.slot, plan.patience());
-        work_on(work, &task, &plan)
+        work_on(work, &task, &mut plan)
     });
     if outcome.is_err() && shmem::is_replaced(work.slot) {
         // As if it had died: the scheduler closes the run, counts that and goes on with it.
@@ -116,7 +120,7 @@ pub fn run(work: &Work) -> Result<()> {
     Ok(())
 }
 
-fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
+fn work_on(work: &Work, task: &Task, plan: &mut Plan) -> Result<Ended> {
     match *task {
         Task::ReplayRejects => replay::run(work, plan),
         Task::Ingest => ingest::run(work, plan),
@@ -129,13 +133,14 @@ fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
     }
 }
 
-fn sync(work: &Work, plan: &Plan) -> Result<Ended> {
+fn sync(work: &Work, plan: &mut Plan) -> Result<Ended> {
+    let mut access = Access::open(work, plan)?;
     let mut read = transaction::run(|| read::resume_or_begin(work, plan))?;
     while !read.complete {
-        match pages::fetch_all(work, plan, &mut read)? {
-            Fetched::Whole => break,
-            Fetched::TurnOver => return Ok(Ended::GaveBack),
-            Fetched::TokenLost { page, remote, status } => {
+        match pages::fetch_all(work, plan, &mut read) {
+            Ok(Fetched::Whole) => break,
+            Ok(Fetched::TurnOver) => return Ok(Ended::GaveBack),
+            Ok(Fetched::TokenLost { page, remote, status }) => {
                 let lost = HttpError::TokenLost {
                     remote,
                     page,
@@ -145,11 +150,27 @@ fn sync(work: &Work, plan: &Plan) -> Result<Ended> {
                 read = transaction::run(|| read::restart(work, plan, &read, lost))?;
                 failpoint::hit("read.restarted");
             }
+            Ok(Fetched::TokenAges) => {
+                access.renew_early(work, plan)?;
+                read = go_on(work, plan, &read)?;
+            }
+            Err(error) => {
+                access.renew_after(work, plan, read.next_page, error)?;
+                read = go_on(work, plan, &read)?;
+            }
         }
     }
+    access.has_worked()?;
     if read.direct {
         settle::settle_direct(work, plan, &read)
     } else {
         publish::by_difference(work, plan, &mut read)
     }
+}
+
+/// The same read from its checkpoint on, with another token.
+fn go_on(work: &Work, plan: &Plan, read: &ReadState) -> Result<ReadState> {
+    let mut again = transaction::run(|| read::resume_or_begin(work, plan))?;
+    again.began = read.began;
+    Ok(again)
 }

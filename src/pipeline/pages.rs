@@ -38,6 +38,8 @@ pub enum Fetched {
     TurnOver,
     /// The remote does not know the token of that page any more.
     TokenLost { page: u64, remote: String, status: u16 },
+    /// Another access token is to be asked for before this one expires.
+    TokenAges,
 }
 
 /// Reads all pages from the checkpoint on.
@@ -79,6 +81,10 @@ fn take_pages(
     let deadline = plan.settings.timeouts.run.map(|limit| (read.began + limit, limit));
     loop {
         check_end(work, deadline)?;
+        if plan.renew_at.is_some_and(|at| clock::now() >= at) {
+            writer.commit(read, batch.take())?;
+            return Ok(Fetched::TokenAges);
+        }
         match remote.poll() {
             Poll::Page(page) => {
                 note_page(work, &page);

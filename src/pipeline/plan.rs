@@ -3,6 +3,7 @@
 //! A definition is checked anew at each run: owners, grants and tables change between two of them.
 
 use super::{Work, secrets};
+use crate::pg::clock::Timestamp;
 use crate::pg::relation::{self, Target, TargetColumn};
 use crate::pg::{identity, settings};
 use crate::store::connection::{self, Server};
@@ -20,6 +21,7 @@ use sluice_core::http::{Auth, Method};
 use sluice_core::job::Mode;
 use sluice_core::run::{RunSource, RunTask};
 use sluice_core::settings::{OnMissing, Settings};
+use sluice_core::sql_text::quote;
 use sluice_core::target::{DELETED_AT, TargetError};
 use sluice_core::url_policy::address::AddressPolicy;
 use sluice_fetch::Tls;
@@ -30,8 +32,11 @@ pub struct Plan {
     pub job: Job,
     pub mode: Mode,
     pub settings: Settings,
+    pub server: Server,
     pub options: ConnectionOptions,
     pub auth: Auth,
+    /// When another token is to be asked for; see [`super::tokens`].
+    pub renew_at: Option<Timestamp>,
     pub tls: Tls,
     pub policy: AddressPolicy,
     pub target: Target,
@@ -175,8 +180,10 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
         mode,
         settings,
         policy: address_policy(&options),
+        server,
         options,
         auth,
+        renew_at: None,
         tls,
         target,
         candidates,
@@ -205,9 +212,9 @@ fn credentials(server: &Server, options: &ConnectionOptions, task: &Task) -> Res
 
 /// Refuses a connection to an origin that its owner may not, or may no longer, connect to.
 pub fn check_origin(server: &Server, options: &ConnectionOptions) -> Result<()> {
-    match origin::is_allowed(server.owner, options)? {
-        true => Ok(()),
-        false => Err(connection::origin_denied(&options.origin(), &server.owner_name)),
+    match origin::refused(server.owner, options)? {
+        None => Ok(()),
+        Some(origin) => Err(connection::origin_denied(&origin, &server.owner_name)),
     }
 }
 
@@ -237,6 +244,7 @@ fn check_rights(job: &Job, server: &Server, target: &Target, settings: &Settings
         }
         .into());
     }
+    check_still_becomes(job, target)?;
     let mut needed = vec!["SELECT", "INSERT"];
     if job.mode != Mode::Append.as_str() {
         needed.push("UPDATE");
@@ -254,6 +262,27 @@ fn check_rights(job: &Job, server: &Server, target: &Target, settings: &Settings
         .into());
     }
     check_superuser(target, settings)
+}
+
+/// The table may have another owner by now, whom the job must not act as for somebody who could not.
+fn check_still_becomes(job: &Job, target: &Target) -> Result<()> {
+    if role::may_become(job.owner, target.owner)? {
+        return Ok(());
+    }
+    let (maker, owner) = (role::name_of(job.owner)?, role::name_of(target.owner)?);
+    Err(CallError::Denied {
+        what: format!("table \"{}\"", target.name),
+        detail: format!(
+            "Its owner is \"{owner}\", and the owner of job \"{}\", \"{maker}\", cannot become that role.",
+            job.name
+        ),
+        hint: format!(
+            "GRANT {} TO {}; or make the job again as the table's owner.",
+            quote(&owner),
+            quote(&maker)
+        ),
+    }
+    .into())
 }
 
 /// A superuser writes only where no code of an ordinary role would run with it.

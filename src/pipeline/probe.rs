@@ -3,14 +3,14 @@
 //! The one stated exception to "no transaction while waiting for the network": the caller's own transaction is open.
 
 use super::plan::{address_policy, check_origin, spacing};
-use super::secrets;
-use crate::pg::{clock, latch, settings, signals};
+use super::{remote, secrets, tokens};
+use crate::pg::{clock, latch, settings};
 use crate::store::connection::Server;
 use sluice_core::Result;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::data;
 use sluice_core::discover::{self, Finding, Remote, Subject};
-use sluice_core::error::{Error, HttpError, InternalError};
+use sluice_core::error::HttpError;
 use sluice_core::http::{Auth, Response};
 use sluice_core::job::JobPath;
 use sluice_core::retry::RetryPolicy;
@@ -20,7 +20,6 @@ use sluice_fetch::{Gate, Limits, ReadSpec, Timeouts, Tls};
 use sluice_fetch::{Transport, UreqTransport};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
 /// What is asked, of whom.
@@ -155,37 +154,19 @@ fn ask<T: Send + 'static>(
     transport: &Arc<dyn Transport>,
     work: impl FnOnce(&dyn Transport) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    signals::quiet_thread_panics();
-    let (sender, receiver) = sync_channel(1);
-    let shared = Arc::clone(transport);
-    let thread = std::thread::Builder::new().name("sl-probe".into());
-    let started = signals::with_all_blocked(|| thread.spawn(move || sender.send(work(&*shared))));
-    started.map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
-    loop {
-        match receiver.try_recv() {
-            Ok(result) => return result,
-            Err(TryRecvError::Disconnected) => {
-                return Err(InternalError::Panic {
-                    message: "the probing thread ended".into(),
-                }
-                .into());
-            }
-            Err(TryRecvError::Empty) if Instant::now() >= deadline => {
-                transport.close();
-                return Err(HttpError::probe_timeout(&question.options.base_url).into());
-            }
-            Err(TryRecvError::Empty) => match receiver.recv_timeout(Duration::from_millis(1)) {
-                Ok(result) => return result,
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => latch::wait(SLICE),
-            },
-        }
-    }
+    let patience = remote::Patience {
+        deadline,
+        timeout: HttpError::probe_timeout(&question.options.base_url),
+        pause: &remote::pause_in_session,
+    };
+    remote::ask(&patience, transport, work)
 }
 
 /// What proves who asks: what is sent, and what TLS shows.
 fn credentials(question: &Question) -> Result<(Auth, Tls)> {
     let (server, options) = (&question.server, &question.options);
-    Ok((secrets::auth(server, options)?, secrets::tls(server, options)?))
+    let auth = tokens::in_session(server, options, deadline(question))?;
+    Ok((auth, secrets::tls(server, options)?))
 }
 
 fn spec(question: &Question, (auth, tls): (Auth, Tls)) -> ReadSpec {

@@ -6,7 +6,7 @@
 
 use super::after_publish;
 use super::apply::{Applier, Outcome};
-use super::batch::{current_target, keep_undo_set, signed};
+use super::batch::{current_target, is_unique_violation, keep_undo_set, signed};
 use super::difference::{Difference, Part, Share};
 use super::drift;
 use super::evolve;
@@ -112,6 +112,8 @@ pub fn publish<'a>(
             Ok(Verdict::Published) => break,
             Ok(Verdict::Held(reason)) => return Ok(Ended::Held(reason)),
             Ok(Verdict::KeptBack(error)) => return Ok(Ended::KeptBack(error)),
+            // Two that change places are refused as one that is wrong.
+            Err(error) if care == Care::Whole && is_unique_violation(&error) => care = Care::Parts,
             Err(error) if !Rejects::are_kept(plan) => return Err(doing.name_record(error, plan)),
             Err(error) => care = care.after(&error, doing.at.get()).ok_or(error)?,
         }
@@ -294,6 +296,7 @@ impl Publishing<'_> {
             target: &self.plan.target,
             mapping,
             write: &merge,
+            swapping: Some(applier),
         };
         let mut sieve = match self.care {
             Care::Whole => None,
@@ -330,6 +333,9 @@ impl Publishing<'_> {
                 .map_or(&[][..], |page| &page.1)
         };
         let text = |number| gone::body_text(self.work.job, hash(number));
+        if let Some(refused) = refused.first().filter(|_| !Rejects::are_kept(self.plan)) {
+            return Err(refused.error.clone().into());
+        }
         self.rejects.keep(&rejects::of_refusals(&refused, mapping, text)?)
     }
 

@@ -145,7 +145,11 @@ pub fn widen(plan: &Plan, target: &Target, wider: &Wider, run: i64) -> Result<bo
         return Ok(false);
     };
     let (column, to) = (quote(&wider.column), wider.ty.sql());
-    let alter = format!("ALTER TABLE {} ALTER COLUMN {column} TYPE {to}", target.sql_name());
+    let alter = format!(
+        "ALTER TABLE {} ALTER COLUMN {column} TYPE {}",
+        target.sql_name(),
+        wider.ty.qualified()
+    );
     let sql = format!("{alter} USING {}", step.using(&column));
     let done = match transaction::attempt(|| spi::execute(&sql, &[]).map(drop)) {
         Ok(()) => Ok(()),

@@ -14,6 +14,8 @@ pub mod history;
 pub mod ingest;
 pub mod job;
 pub mod missing;
+pub mod oauth;
+pub mod oauth_flow;
 pub mod origin;
 pub mod page;
 pub mod parent;

@@ -10,6 +10,7 @@ mod pass;
 mod scheduler;
 mod start;
 mod sync;
+mod tokens;
 
 use crate::pg::{Oid, bgworker, catalog, transaction};
 use sluice_core::Result;

@@ -11,7 +11,7 @@ use crate::pg::clock::{self, Timestamp};
 use crate::pg::{Datum, arm_file, bgworker, catalog, failpoint, latch, settings, shmem, signals, transaction, zone};
 use crate::pipeline::events;
 use crate::store::{self, due, history, run};
-use crate::worker::log_error;
+use crate::worker::{log_error, tokens};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use std::time::{Duration, Instant};
@@ -102,13 +102,17 @@ fn look(database: u32, now: Timestamp) -> Result<Looked> {
     let mut smooth = close_dead(database, now)?;
     let look = transaction::run(|| due::look(here(), now))?;
     let Passed {
-        next,
+        mut next,
         smooth: passed,
         again,
     } = pass::serve(&look, now);
     smooth &= passed;
     let started = Starts::new(database, now).start_all()?;
     smooth &= started.smooth;
+    match isolated("looking after tokens", || tokens::start_due(database, now)) {
+        Some(at) => next = next.min(at),
+        None => smooth = false,
+    }
     events::tell();
     if shmem::takes_pruning(database, now, PRUNE_EVERY) {
         prune(now);

@@ -2,9 +2,8 @@
 
 use super::here;
 use crate::pg::clock::{self, Timestamp};
-use crate::pg::identity::RunAs;
 use crate::pg::shmem::{Reserved, Room};
-use crate::pg::{Oid, bgworker, failpoint, settings, shmem, transaction};
+use crate::pg::{Oid, bgworker, failpoint, shmem, transaction};
 use crate::store::due::Waiting;
 use crate::store::job::Job;
 use crate::store::{self, connection, due, retry, role, run, state};
@@ -137,13 +136,8 @@ impl Starts {
         let Some(owner) = role::owner_of(job.target)? else {
             return fail_without_target(&job, run_id).map(|()| Start::Done);
         };
-        let run_as = if owner.may_login || !bgworker::ASSUMES_NOLOGIN {
-            RunAs::Session(owner.oid)
-        } else {
-            RunAs::Assumed(owner.oid)
-        };
-        let wanted = shmem::reservation(self.database, (job_id, run_id), run_as, host);
-        match shmem::reserve(wanted, &job.name, room()) {
+        let wanted = shmem::reservation(self.database, (job_id, run_id), owner.run_as(), host);
+        match shmem::reserve(wanted, &job.name, Room::of_settings()) {
             Reserved::Slot(slot) => self.start_on(slot, &job, run_id),
             Reserved::NotNow => Ok(Start::Done),
             Reserved::Full => {
@@ -188,13 +182,6 @@ impl Starts {
         });
         self.hosts.insert(server, host);
         Ok(host)
-    }
-}
-
-fn room() -> Room {
-    Room {
-        all: settings::max_workers(),
-        host: settings::max_workers_per_host(),
     }
 }
 

@@ -25,7 +25,7 @@ const VIEWS: [&str; 17] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 54] = [
+const FUNCTIONS: [(&str, &str); 56] = [
     ("allow_origin", "a"),
     ("alter_job", "wa"),
     ("approve", "woa"),
@@ -51,6 +51,8 @@ const FUNCTIONS: [(&str, &str); 54] = [
     ("get_sync_system_health", "mwoa"),
     ("grant_access", "a"),
     ("grant_secret", "wa"),
+    ("begin_oauth", "wa"),
+    ("finish_oauth", "wa"),
     ("ingest", "wa"),
     ("install_cron_jobs", "oa"),
     ("is_recoverable_error", "mwoa"),

@@ -18,6 +18,7 @@ mod bad_input; // what the remote gets wrong
 mod bad_target; // that cannot be written, or changes in mid-run
 mod cancelled_calls; // what a call leaves behind whose caller is cancelled, ended or killed
 mod changes_between; // two runs: the rows, the job, the caller's patience
+mod climbing; // an ordinary role that tries to become more
 mod clocks; // that step, stand still and follow zones; what a schedule makes of it
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod cron; // pg_cron, which processes retries where a DBA wants it to
@@ -35,10 +36,13 @@ mod guards; // answers that must never destroy data
 mod hard_weather; // broken transfers, limits, a collection that moves
 mod health; // from the age of the data and the ledger; figures; history that is forgotten
 mod histories; // random sequences of everything that undo has to do with
+mod hostile_names; // objects of an attacker under every name that we use
 mod hostile_owner; // whose code never runs with more rights than its own
 mod incremental; // reads of what changed, and their watermark
 mod lost_tokens; // tokens that the remote forgets in mid-read
 mod modes; // upsert, keys of several columns, targets that were there before
+mod oauth; // connections that a person, or a client, connects
+mod oauth_renewal; // tokens that expire, are refused, or are lost with a process
 mod origins; // that are allowed to roles, and the connections that they make
 mod owner_settings; // which change nothing about the rows
 mod paging; // the other paginations, and what servers do at the last page
@@ -61,6 +65,7 @@ mod spellings; // keys that are equal and written in several ways
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
 mod stuck; // workers that live and make no progress
+mod swaps; // values that change places under a unique constraint
 mod targets; // tables of every kind, databases of other encodings
 mod tls; // certificates: whom a connection trusts, and what it shows
 mod tls_front; // an API behind TLS, with certificates of every kind

@@ -12,6 +12,7 @@ mod document;
 mod error;
 mod fault;
 mod names;
+mod oauth;
 mod options;
 mod spelling;
 mod tls;

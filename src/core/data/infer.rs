@@ -55,6 +55,18 @@ impl InferredType {
         }
     }
 
+    /// The same for a statement of ours, whatever the search path: another type may have the name.
+    pub fn qualified(self) -> &'static str {
+        match self {
+            InferredType::Date => "pg_catalog.date",
+            InferredType::Uuid => "pg_catalog.uuid",
+            InferredType::Text => "pg_catalog.text",
+            InferredType::Jsonb => "pg_catalog.jsonb",
+            // Words of the grammar.
+            InferredType::Int8 | InferredType::Numeric | InferredType::Bool | InferredType::Timestamptz => self.sql(),
+        }
+    }
+
     /// The type of one value that is not null.
     pub(super) fn of(raw: &str) -> InferredType {
         match JsonKind::of(raw) {

@@ -3,6 +3,7 @@
 use super::{FREE_SLOT, SHARED, Slot, SlotState, my_procno, stored};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::identity::RunAs;
+use crate::pg::settings;
 use std::time::Duration;
 
 /// The calling process is this database's scheduler; false where the database is blocked.
@@ -80,6 +81,15 @@ pub fn leave_scheduler(oid: u32) {
 pub struct Room {
     pub all: usize,
     pub host: usize,
+}
+
+impl Room {
+    pub fn of_settings() -> Room {
+        Room {
+            all: settings::max_workers(),
+            host: settings::max_workers_per_host(),
+        }
+    }
 }
 
 /// What came of asking for a slot.

@@ -27,7 +27,7 @@ pub fn planned(settings: &Settings, records_text: &str) -> Result<Vec<PlannedCol
             name: column.name,
             query: column.query,
             default: None,
-            type_sql: column.ty.sql().to_owned(),
+            type_sql: column.ty.qualified().to_owned(),
             inferred: Some(column.ty),
         });
         return Ok(planned.collect());
@@ -39,7 +39,7 @@ pub fn planned(settings: &Settings, records_text: &str) -> Result<Vec<PlannedCol
         };
         let declared = column.type_name.as_deref().unwrap_or_default();
         let type_sql = match inferred {
-            Some(ty) => ty.sql().to_owned(),
+            Some(ty) => ty.qualified().to_owned(),
             None => type_name::sql(type_name::parse(declared)),
         };
         Ok(PlannedColumn {
