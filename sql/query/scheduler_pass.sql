@@ -31,6 +31,7 @@ WITH open AS MATERIALIZED (
     LEFT JOIN sluice._waiting_connection AS c ON c.server_oid = j.server_oid
     WHERE j.enabled AND j.paused_at IS NULL AND j.armed_system = $2 AND j.armed_database = $3
       AND j.id NOT IN (SELECT o.job_id FROM open AS o)
+      AND NOT EXISTS (SELECT FROM sluice._connection_pause AS z WHERE z.server_oid = j.server_oid)
 ), next AS (
     SELECT least(min(j.next_run_at) FILTER (WHERE j.next_run_at > $1), min(j.payload_at) FILTER (WHERE j.payload_at > $1)) AS planned,
            min(j.next_retry_at) AS retry

@@ -8,14 +8,16 @@ use crate::pg::relation::{self, Target, TargetColumn};
 use crate::pg::{identity, settings};
 use crate::store::connection::{self, Server};
 use crate::store::drift;
+use crate::store::failure::{self, Place};
 use crate::store::job::Job;
 use crate::store::run::Run;
-use crate::store::{self, function, origin, retry, role, run, timing};
+use crate::store::{self, error_rule, function, origin, retry, role, run, timing};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::data::SingularQuery;
 use sluice_core::drift::{columns_hash, field};
+use sluice_core::error_rule::ErrorRules;
 use sluice_core::foreach::parent_column;
 use sluice_core::http::{Auth, Method};
 use sluice_core::job::Mode;
@@ -24,7 +26,8 @@ use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::sql_text::quote;
 use sluice_core::target::{DELETED_AT, TargetError};
 use sluice_core::url_policy::address::AddressPolicy;
-use sluice_fetch::Tls;
+use sluice_fetch::{Failures, Tls};
+use std::cell::Cell;
 use std::time::Duration;
 
 /// Everything about a job that its runs use.
@@ -46,6 +49,14 @@ pub struct Plan {
     pub columns_given: bool,
     /// For an adaptive schedule: how often others have scanned the target since the last run; None where that is not known.
     pub reads: Option<i64>,
+    /// What errors mean for this job.
+    pub rules: ErrorRules,
+    /// The run's error budget, and the requests of it that failed.
+    pub failures: Failures,
+    /// Failures that are written down already; more than a few are only counted.
+    pub written_down: Cell<usize>,
+    /// Where the read is that failed.
+    pub failed_at: Cell<Place>,
 }
 
 /// How much longer than its own limits a worker may be silent.
@@ -144,7 +155,7 @@ pub fn task(run: &Run) -> Task {
 }
 
 /// Gathers a job's plan as the run-as role, and refuses what cannot work.
-pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
+pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
     let job = store::job::by_id(job_id)?.ok_or_else(|| CallError::UnknownJob {
         name: job_id.to_string(),
         nearest: None,
@@ -160,7 +171,7 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
         nearest: None,
     })?;
     store::job::follow_names(&job, &target.schema, &target.name, &server.name)?;
-    let mode = Mode::parse(&job.mode)?;
+    let (mode, budget) = (Mode::parse(&job.mode)?, settings.retry.budget);
     check_rights(&job, &server, &target, &settings)?;
     check_target(&target, &job.key)?;
     check_mark(&target, &settings, task)?;
@@ -175,6 +186,8 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
         true => timing::reads_since(job_id, target.oid)?,
         false => None,
     };
+    let rules = error_rule::of_job(job_id, server.oid)?;
+    let spent = run.map(failure::spent).transpose()?.unwrap_or_default();
     Ok(Plan {
         job,
         mode,
@@ -189,6 +202,10 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
         candidates,
         columns_given,
         reads,
+        rules,
+        failures: Failures::new(budget, spent),
+        written_down: Cell::new(0),
+        failed_at: Cell::default(),
     })
 }
 

@@ -10,7 +10,7 @@ use super::{dead, here, isolated};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::{Datum, arm_file, bgworker, catalog, failpoint, latch, settings, shmem, signals, transaction, zone};
 use crate::pipeline::events;
-use crate::store::{self, due, history, run};
+use crate::store::{self, due, history, pause, run};
 use crate::worker::{log_error, tokens};
 use pgrx::prelude::*;
 use sluice_core::Result;
@@ -100,6 +100,7 @@ fn look(database: u32, now: Timestamp) -> Result<Looked> {
         });
     }
     let mut smooth = close_dead(database, now)?;
+    let paused = transaction::run(|| pause::lasting(now))?;
     let look = transaction::run(|| due::look(here(), now))?;
     let Passed {
         mut next,
@@ -107,7 +108,8 @@ fn look(database: u32, now: Timestamp) -> Result<Looked> {
         again,
     } = pass::serve(&look, now);
     smooth &= passed;
-    let started = Starts::new(database, now).start_all()?;
+    let started = Starts::new(database, now, paused).start_all()?;
+    next = next.min(transaction::run(|| next_resumed(now))?);
     smooth &= started.smooth;
     match isolated("looking after tokens", || tokens::start_due(database, now)) {
         Some(at) => next = next.min(at),
@@ -127,6 +129,12 @@ fn look(database: u32, now: Timestamp) -> Result<Looked> {
         next,
         stays: !started.slotless,
     })
+}
+
+/// When the next paused connection goes on by itself.
+fn next_resumed(now: Timestamp) -> Result<Timestamp> {
+    let seconds = pause::seconds_to_next(now)?;
+    Ok(seconds.map_or(Timestamp::NEVER, |s| now.plus(Duration::from_secs_f64(s.max(0.0)))))
 }
 
 /// Closes the runs whose process is gone; whether all of that went well.
@@ -153,5 +161,6 @@ fn prune(now: Timestamp) {
     for job in transaction::run(store::job::all).unwrap_or_default() {
         isolated("forgetting old runs", || history::prune_runs(job.id, now));
     }
+    isolated("forgetting old failures", || history::prune_failures(now));
     isolated("forgetting old audit rows", history::prune_audit);
 }

@@ -5,6 +5,7 @@ use crate::pg::clock::{self, Timestamp};
 use crate::pg::shmem::{Reserved, Room};
 use crate::pg::{Oid, bgworker, failpoint, shmem, transaction};
 use crate::store::due::Waiting;
+use crate::store::failure::{self, Failure, Place};
 use crate::store::job::Job;
 use crate::store::{self, connection, due, retry, role, run, state};
 use crate::worker::isolated;
@@ -29,6 +30,7 @@ const LONGEST_RESUME: f64 = 60.0;
 pub struct Starts {
     database: u32,
     now: Timestamp,
+    paused: HashSet<Oid>,
     busy: HashSet<i64>,
     hosts: HashMap<Oid, u64>,
     full_hosts: HashSet<u64>,
@@ -56,12 +58,14 @@ enum Start {
 }
 
 impl Starts {
-    pub fn new(database: u32, now: Timestamp) -> Starts {
+    /// `paused` are connections whose jobs wait.
+    pub fn new(database: u32, now: Timestamp, paused: HashSet<Oid>) -> Starts {
         let slots = shmem::slots();
         let ours = slots.iter().filter(|slot| slot.database == database);
         Starts {
             database,
             now,
+            paused,
             busy: ours.map(|slot| slot.job).collect(),
             hosts: HashMap::new(),
             full_hosts: HashSet::new(),
@@ -130,7 +134,8 @@ impl Starts {
         if !job.enabled && !asked_for {
             return fail_disabled(&job, run_id).map(|()| Start::Done);
         }
-        if job.armed != Some(here()) || (job.paused && !asked_for) {
+        let rests = job.paused || self.paused.contains(&job.server);
+        if job.armed != Some(here()) || (rests && !asked_for) {
             return Ok(Start::Done);
         }
         let Some(owner) = role::owner_of(job.target)? else {
@@ -199,6 +204,7 @@ fn leave_to_queue(waiting: &Waiting, now: Timestamp) -> Result<()> {
     let open = retry::open_of(job.id)?;
     let failed = Failed {
         class: sluice_core::Class::Resource,
+        recoverable: true,
         retries: open.map_or(0, |entry| entry.retries),
         progressed: false,
     };
@@ -214,14 +220,27 @@ fn leave_to_queue(waiting: &Waiting, now: Timestamp) -> Result<()> {
 
 /// Worker after worker ended before it could take the run: the reason is in the server's log.
 fn give_up(job: &Job, run_id: i64) -> Result<()> {
-    let now = clock::now();
     let error = sluice_core::call::CallError::WorkerDidNotStart {
         job: job.name.clone(),
         attempts: ATTEMPTS,
     };
-    run::fail(run_id, RunStatus::Failed, &error.into(), now)?;
+    fail_unstarted(job, run_id, &error.into())
+}
+
+/// A run that fails without a worker.
+fn fail_unstarted(job: &Job, run_id: i64, error: &sluice_core::Error) -> Result<()> {
+    let now = clock::now();
+    run::fail(run_id, RunStatus::Failed, error, now)?;
     state::note_failure(job.id, now)?;
-    store::job::plan_after_failure(job, now, true)
+    store::job::plan_after_failure(job, now, true)?;
+    failure::record(&Failure {
+        job: job.id,
+        run: run_id,
+        at: now,
+        place: Place::default(),
+        error,
+        next: None,
+    })
 }
 
 /// A job that was disabled after the run was asked for: whoever waits for the run learns it.
@@ -235,12 +254,9 @@ fn fail_disabled(job: &Job, run_id: i64) -> Result<()> {
 
 /// The target is gone: no role to run as, nothing to write to. The run fails without a worker.
 fn fail_without_target(job: &Job, run_id: i64) -> Result<()> {
-    let now = clock::now();
     let error = sluice_core::target::TargetError::Gone {
         target: format!("{}.{}", job.target_schema, job.target_table),
         job: job.name.clone(),
     };
-    run::fail(run_id, RunStatus::Failed, &error.into(), now)?;
-    state::note_failure(job.id, now)?;
-    store::job::plan_after_failure(job, now, true)
+    fail_unstarted(job, run_id, &error.into())
 }
