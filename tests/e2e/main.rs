@@ -67,6 +67,7 @@ mod spellings; // keys that are equal and written in several ways
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
 mod stuck; // workers that live and make no progress
+mod surface; // what the extension puts into a database
 mod swaps; // values that change places under a unique constraint
 mod targets; // tables of every kind, databases of other encodings
 mod tls; // certificates: whom a connection trusts, and what it shows
