@@ -2,7 +2,8 @@
 -- for up to twenty minutes after it, a normal one to what was asked for up to ten minutes after it, and to no more: none
 -- waits for ever. What a person has asked for is as urgent as high.
 SELECT r.id, r.job_id, greatest(0, coalesce(date_part('epoch', r.not_before - $1), 0)), j.server_oid,
-       date_part('epoch', $1 - greatest(r.created_at, r.not_before)), r.source
+       date_part('epoch', $1 - greatest(r.created_at, r.not_before)),
+       CASE WHEN r.rate_wait IS NULL THEN r.source ELSE 'rate' END
 FROM sluice._run AS r
 JOIN sluice._job AS j ON j.id = r.job_id
 WHERE r.status = 'scheduled'

@@ -11,7 +11,7 @@ use crate::store::drift;
 use crate::store::failure::{self, Place};
 use crate::store::job::Job;
 use crate::store::run::Run;
-use crate::store::{self, error_rule, function, origin, retry, role, run, timing};
+use crate::store::{self, error_rule, function, origin, rate, retry, role, run, timing};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
@@ -42,6 +42,8 @@ pub struct Plan {
     pub renew_at: Option<Timestamp>,
     pub tls: Tls,
     pub policy: AddressPolicy,
+    /// The rate budget of host and credential.
+    pub rate_budget: Option<i64>,
     pub target: Target,
     /// The target's columns that a mapping may use, with where their values are in a record.
     pub candidates: Vec<Candidate>,
@@ -186,6 +188,7 @@ pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
         true => timing::reads_since(job_id, target.oid)?,
         false => None,
     };
+    let rate_budget = rate::budget_of(server.oid)?;
     let rules = error_rule::of_job(job_id, server.oid)?;
     let spent = run.map(failure::spent).transpose()?.unwrap_or_default();
     Ok(Plan {
@@ -198,6 +201,7 @@ pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
         auth,
         renew_at: None,
         tls,
+        rate_budget,
         target,
         candidates,
         columns_given,
@@ -242,13 +246,6 @@ pub fn address_policy(options: &ConnectionOptions) -> AddressPolicy {
         allowed_hosts: settings::allowed_hosts(),
         plain_http: options.plain_http,
     }
-}
-
-/// Least time between the starts of two requests.
-pub fn spacing(options: &ConnectionOptions, settings: &Settings) -> Duration {
-    let per_second = options.requests_per_second.filter(|rate| *rate > 0.0);
-    let by_rate = per_second.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
-    settings.min_delay.max(by_rate)
 }
 
 /// USAGE on the server for the job's owner, and for the target's owner what the run will do to the target.

@@ -7,6 +7,7 @@
 mod dead;
 mod launcher;
 mod pass;
+mod rates;
 mod scheduler;
 mod start;
 mod sync;

@@ -11,7 +11,7 @@ use crate::pg::clock::{self, Timestamp};
 use crate::pg::{Datum, arm_file, bgworker, catalog, failpoint, latch, settings, shmem, signals, transaction, zone};
 use crate::pipeline::events;
 use crate::store::{self, due, history, pause, run};
-use crate::worker::{log_error, tokens};
+use crate::worker::{log_error, rates, tokens};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use std::time::{Duration, Instant};
@@ -108,6 +108,9 @@ fn look(database: u32, now: Timestamp) -> Result<Looked> {
         again,
     } = pass::serve(&look, now);
     smooth &= passed;
+    let rates_due = isolated("looking at rate budgets", || rates::look(database, here(), now));
+    smooth &= rates_due.is_some();
+    next = next.min(rates_due.unwrap_or(next));
     let started = Starts::new(database, now, paused).start_all()?;
     next = next.min(transaction::run(|| next_resumed(now))?);
     smooth &= started.smooth;

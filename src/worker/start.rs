@@ -8,7 +8,7 @@ use crate::store::due::Waiting;
 use crate::store::failure::{self, Failure, Place};
 use crate::store::job::Job;
 use crate::store::{self, connection, due, retry, role, run, state};
-use crate::worker::isolated;
+use crate::worker::{isolated, rates};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
@@ -101,6 +101,11 @@ impl Starts {
     }
 
     fn start_one(&mut self, waiting: &Waiting, started: &mut Started) {
+        let put_off = || rates::put_off(waiting.run, waiting.job, self.now);
+        if let Some(until) = isolated("looking at a budget", put_off).flatten() {
+            started.next = started.next.min(until);
+            return;
+        }
         match isolated("starting a worker", || self.start(waiting)) {
             Some(Start::Done) => {}
             Some(Start::Busy) => shmem::set_starved(self.database),
