@@ -221,6 +221,14 @@ pub fn wait_until_free(procedure: &Procedure, job: &Job) -> Result<()> {
 /// Waits until a run has ended, telling how far it is; its error where it did not end well. A caller that is cancelled
 /// cancels the run.
 pub fn wait(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
+    let ended = wait_untold(procedure, id, job)?;
+    procedure::notice(&summary(ended)?);
+    procedure.commit();
+    Ok(())
+}
+
+/// The same for calls that tell themselves what became of it; the run that ended well.
+pub fn wait_untold(procedure: &Procedure, id: i64, job: &str) -> Result<i64> {
     let mut told = Instant::now();
     let mut last = String::new();
     loop {
@@ -228,11 +236,7 @@ pub fn wait(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
         let (status, error) = latch::uninterrupted(|| look(procedure, id))?;
         match status.as_str() {
             UNSEEN | "scheduled" | "running" | "publishing" => {}
-            "succeeded" => {
-                procedure::notice(&summary(id)?);
-                procedure.commit();
-                return Ok(());
-            }
+            "succeeded" => return Ok(id),
             "interrupted" => return follow(procedure, id, job),
             _ => {
                 return Err(CallError::RunEnded {
@@ -303,14 +307,14 @@ fn try_forget(id: i64) -> Result<bool> {
 }
 
 /// An interrupted run goes on as another: that one is waited for.
-fn follow(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
+fn follow(procedure: &Procedure, id: i64, job: &str) -> Result<i64> {
     procedure::notice(&format!(
         "run {id} was interrupted; waiting for the run that continues it"
     ));
     let next = job::by_name(job, identity::current_user()).and_then(|job| run::open_of(job.id))?;
     procedure.commit();
     match next {
-        Some(next) => wait(procedure, next.id, job),
+        Some(next) => wait_untold(procedure, next.id, job),
         None => {
             let (status, error) = ending(id)?;
             Err(CallError::RunEnded {

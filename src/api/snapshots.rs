@@ -1,6 +1,6 @@
 //! Full copies of a target: making one, putting one back, forgetting one.
 
-use super::operate::wait;
+use super::operate::{wait, wait_untold};
 use super::rollback::{occupy, occupy_when_free, tell_left, tell_paused};
 use super::{given, operable_job, own_job, require_server, seen_job};
 use crate::pg::report::or_raise;
@@ -31,7 +31,7 @@ fn create_snapshot(name: Option<&str>, label: Option<&str>, call: FunctionCallIn
                 break run;
             }
         };
-        wait(procedure, run, &job.name)?;
+        let run = wait_untold(procedure, run, &job.name)?;
         if let Some((id, rows, bytes)) = snapshot::made_by(job.id, run)? {
             procedure::notice(&format!("snapshot {id}: {}, {bytes} bytes", counted(rows, "row")));
         }

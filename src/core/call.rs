@@ -339,9 +339,16 @@ pub fn literal(name: &str) -> String {
 }
 
 /// `1 job`, `2 jobs`.
-pub fn counted(number: i64, noun: &str) -> String {
+pub fn counted(number: impl Into<i128>, noun: &str) -> String {
+    let number = number.into();
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
+}
+
+/// `1 row was`, `2 rows were`: with the verb's form for one, and for several.
+pub fn counted_as(number: impl Into<i128>, noun: &str, (one, several): (&str, &str)) -> String {
+    let number = number.into();
+    format!("{} {}", counted(number, noun), if number == 1 { one } else { several })
 }
 
 fn in_use(jobs: i64, seen: &[String]) -> String {

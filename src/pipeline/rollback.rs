@@ -13,6 +13,7 @@ use crate::store::run::{self, Counts};
 use crate::store::undo::{self, UndoBatch};
 use crate::store::{brought, job, page, reject, state};
 use sluice_core::Result;
+use sluice_core::call::counted_as;
 use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::error::{Error, InternalError};
 use sluice_core::run::RunStatus;
@@ -188,8 +189,9 @@ fn add(total: &mut Reverted, more: Reverted) {
 
 /// What the run's row says of rows that were left alone.
 fn left_message(total: &Reverted) -> Option<String> {
-    let left = total.left.len();
-    (left > 0).then(|| format!("{left} rows were changed by others since and left"))
+    let left = total.left.len() as u64;
+    let were = |left| counted_as(left, "row", ("was", "were"));
+    (left > 0).then(|| format!("{} changed by others since and left", were(left)))
 }
 
 /// The keys of rows that were left alone. They are data: the views show them to those who may read it.

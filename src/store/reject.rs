@@ -196,6 +196,14 @@ pub fn waiting_after(job: i64, after: Version, limit: i64) -> Result<Vec<Waiting
     })
 }
 
+/// How many waiting rejects cannot be tried before they come again.
+pub fn untried(job: i64) -> Result<i64> {
+    let sql = "SELECT count(*) FROM sluice._reject AS x JOIN sluice._job_state AS t ON t.job_id = x.job_id \
+               WHERE x.job_id = $1 AND x.status = 'rejected' AND x.generation <= t.published_generation \
+               AND (octet_length(x.raw) <> x.raw_bytes OR x.line IS NOT NULL)";
+    Ok(row(sql, &[job.into()], |r| r.need(1))?.unwrap_or(0))
+}
+
 /// Why a reject still is one.
 pub fn explain(id: i64, reason: &Reason) -> Result<()> {
     let sql = "UPDATE sluice._reject SET column_name = $2, sqlstate = $3, error_message = $4, error_detail = $5, \

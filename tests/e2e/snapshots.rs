@@ -112,7 +112,7 @@ fn the_snapshot_wins_over_local_edits_and_leaves_what_is_not_the_jobs() {
     assert!(
         notices
             .iter()
-            .any(|n| n.starts_with("1 rows that the snapshot does not have")),
+            .any(|n| n.starts_with("1 row that the snapshot does not have is left")),
         "{notices:?}"
     );
     let row = |id: u32| format!("SELECT concat_ws(' ', name <> 'edited', note) FROM app.products WHERE id = {id}");

@@ -2,6 +2,7 @@
 
 use super::kind::JsonKind;
 use super::misfit::Misfit;
+use crate::call::counted;
 use crate::class::Class;
 use crate::error::Explain;
 
@@ -47,7 +48,7 @@ pub enum DataError {
     NotAnObject { record: u64, found: JsonKind },
     #[error("record {record} has a member whose name is not text")]
     UnreadableRecord { record: u64, excerpt: String },
-    #[error("{rejected} records of the read were rejected, and max_rejects is {limit}")]
+    #[error("{} of the read {} rejected, and max_rejects is {limit}", counted(*.rejected, "record"), if *.rejected == 1 { "was" } else { "were" })]
     TooManyRejects {
         rejected: u64,
         limit: u64,

@@ -6,6 +6,7 @@ use super::columns::{self, ProposedColumn, Shape};
 use super::paging::Paging;
 use super::statement::{Call, Member, create_job, wrapped};
 use super::{Place, Subject};
+use crate::call::counted_as;
 use crate::data::{DataError, Format};
 use serde_json::{Value, json};
 
@@ -137,7 +138,7 @@ fn column_of<'a>(subject: &Subject<'a>, proposed: &'a ProposedColumn) -> Option<
 
 fn key_row(shape: &Shape, key: Option<&ProposedColumn>, column: Option<&str>) -> Finding {
     let records = shape.records;
-    let few = (records < FEW).then(|| format!("Only {records} records were seen."));
+    let few = (records < FEW).then(|| format!("Only {} seen.", counted_as(records, "record", ("was", "were"))));
     match key {
         Some(key) => Finding::new("key", column.map(|column| json!([column])))
             .because(format!("{}: {records} of {records} distinct", key.column.name))

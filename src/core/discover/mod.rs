@@ -22,6 +22,7 @@ mod statement;
 mod tests;
 mod trial;
 
+use crate::call::counted;
 use crate::data::{DataError, Formats, JsonKind, SingularQuery, members_of};
 use crate::http::Response;
 use crate::settings::Settings;
@@ -154,7 +155,11 @@ fn records(subject: &Subject<'_>, formats: &Formats, first: &Response) -> Result
         (_, true) => None,
         (_, false) => Some(format!("There are other arrays: {}.", others.join(", "))),
     };
-    let evidence = format!("{} objects in the array at {}.", best.objects, best.path);
+    let evidence = format!(
+        "{} in the array at {}.",
+        counted(best.objects as u64, "object"),
+        best.path
+    );
     Ok(place(Some(best.path.clone()), evidence, doubt))
 }
 

@@ -11,6 +11,7 @@ use super::hints::{self, NameKind, NextNamed, Total};
 use super::prober::{Outcome, Prober};
 use super::size::{Size, larger_pages, shrink, size_of};
 use super::trial::{Kind, Trial, Tried, numbered, obeyed};
+use crate::call::counted;
 use crate::data::SingularQuery;
 use crate::http::{Auth, HttpError};
 use crate::pagination::{Ask, Carrier, PageToken, Pagination, ParamPlace, Totals, link_header, next};
@@ -109,8 +110,15 @@ pub(super) fn find(prober: &mut Prober, whole: Page, remote: &Remote, key: Optio
 fn everything(page: &Page) -> Found {
     let total = hints::totals(page).into_iter().find(|total| total.value == page.count);
     let evidence = match total {
-        Some(total) => format!("All {} records that {} declares came at once.", page.count, total.place),
-        None => format!("{} records came, and the answer names no next page.", page.count),
+        Some(total) => format!(
+            "{} came at once, as many as {} declares.",
+            counted(page.count, "record"),
+            total.place
+        ),
+        None => format!(
+            "{} came, and the answer names no next page.",
+            counted(page.count, "record")
+        ),
     };
     Found {
         scheme: json!({"type": "none"}),
@@ -394,14 +402,14 @@ fn untold(prober: &Prober, whole: &Page, total: Option<&Total>, tried: &Tried, s
         (None, None) => (
             json!({"type": "none"}),
             format!(
-                "If there are more than these {} records, look up how the next page is asked for.",
-                whole.count
+                "If there are more than {}, look up how the next page is asked for.",
+                counted(whole.count, "record")
             ),
         ),
     };
     Found {
         scheme,
-        evidence: format!("{} records came. {}", whole.count, tried.shown())
+        evidence: format!("{} came. {}", counted(whole.count, "record"), tried.shown())
             .trim_end()
             .to_owned(),
         doubt: Some(doubt),

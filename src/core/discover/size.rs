@@ -4,6 +4,7 @@ use super::answer::Page;
 use super::hints::{self, Total};
 use super::prober::Prober;
 use super::trial::{Kind, Trial, Tried, obeyed};
+use crate::call::counted;
 use crate::pagination::with_param;
 use serde_json::Value;
 use url::Url;
@@ -46,7 +47,12 @@ pub(super) fn size_of(trial: &Trial, first: &Page, whole: u64) -> Size {
     Size {
         param: trial.param.clone(),
         size: whole.max(USUAL_PAGE),
-        evidence: format!("{}={} brought {} records.", trial.param, trial.value, first.count),
+        evidence: format!(
+            "{}={} brought {}.",
+            trial.param,
+            trial.value,
+            counted(first.count, "record")
+        ),
         doubt: Some("Larger pages could not be tried: the collection fits on one.".into()),
     }
 }
@@ -66,8 +72,8 @@ pub(super) fn larger_pages(
             None,
             None,
             Some(format!(
-                "A page has {} records; larger ones were not tried.",
-                first.count
+                "A page has {}; larger ones were not tried.",
+                counted(first.count, "record")
             )),
         );
     }
@@ -125,8 +131,10 @@ fn sized(trial: &Trial, wanted: u64, first: &Page, page: &Page, total: Option<&T
         param: trial.param.clone(),
         size,
         evidence: format!(
-            "{}={wanted} brought {} records instead of {}.",
-            trial.param, page.count, first.count
+            "{}={wanted} brought {} instead of {}.",
+            trial.param,
+            counted(page.count, "record"),
+            first.count
         ),
         doubt,
     }

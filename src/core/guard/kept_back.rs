@@ -1,6 +1,7 @@
 //! What a person is told when a guard keeps a read back.
 
 use super::{Live, ReadState};
+use crate::call::counted;
 use crate::class::Class;
 use crate::error::Explain;
 
@@ -51,19 +52,21 @@ impl Explain for KeptBack {
             candidates_gone,
             gone_confirmed,
         } = self.live;
+        let kept = format!("The target keeps its {}", counted(rows_before, "row"));
         Some(match self.state {
             ReadState::EmptyUnconfirmed => {
-                format!("The target keeps its {rows_before} rows. Nothing but this one read says that they are gone.")
+                format!("{kept}. Nothing but this one read says that they are gone.")
             }
             ReadState::EmptyConfirmed => {
-                format!("The target keeps its {rows_before} rows, although the collection is confirmed to be empty.")
+                format!("{kept}, although the collection is confirmed to be empty.")
             }
             ReadState::Shrunk => format!(
-                "Of {rows_before} rows, {candidates_gone} are missing from the read ({gone_confirmed} of them for the \
-                 second time), and max_shrink is {}. The target is as it was.",
+                "Of {}, {candidates_gone} are missing from the read ({gone_confirmed} of them for the second time), and \
+                 max_shrink is {}. The target is as it was.",
+                counted(rows_before, "row"),
                 self.max_shrink
             ),
-            _ => format!("The target keeps its {rows_before} rows."),
+            _ => format!("{kept}."),
         })
     }
 
