@@ -61,8 +61,8 @@ mod replay; // publishing again what is stored, without the network
 mod replays; // rejected records: who sees them, and how they are tried again
 mod retries; // the retry queue: what waits, and when it is tried again
 mod roles; // who a run acts as, several databases, names of every kind
-mod schedules; // who runs when, for how long, and after whom
 mod rotation; // the key that seals secrets
+mod schedules; // who runs when, for how long, and after whom
 mod self_test; // what is missing in an installation
 mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back
