@@ -15,6 +15,7 @@ pub mod function;
 pub mod hooks;
 pub mod identity;
 pub mod jsonb;
+mod key_command;
 pub mod key_file;
 pub mod key_identity;
 pub mod latch;
@@ -34,6 +35,7 @@ pub mod statement;
 pub mod transaction;
 pub mod type_name;
 pub mod xact;
+pub mod zone;
 
 use pgrx::pg_sys;
 pub use pgrx::pg_sys::{Datum, FunctionCallInfo, Oid};

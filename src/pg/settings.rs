@@ -13,8 +13,12 @@ static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"*"));
 /// Three runs at once leave room in the default `max_worker_processes` (8) for parallel queries.
 static MAX_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(3);
+/// 0: as many as there are workers. A host's budget is shared by its runs, so a limit is for those that take long.
+static MAX_WORKERS_PER_HOST: GucSetting<i32> = GucSetting::<i32>::new(0);
 /// None: `pg_sluice.key` beside postgresql.conf, where that is not the data directory.
 static KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// Empty: a key file is what most have.
+static KEY_COMMAND: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// None: whatever has this data directory may work.
 static ARM_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// Empty: public addresses only.
@@ -96,6 +100,14 @@ fn define_switches() {
         &KEY_FILE,
         settings_check::key_file,
     );
+    GucRegistry::define_string_guc(
+        c"sluice.key_command",
+        c"A command that prints the key that seals secrets, in place of sluice.key_file.",
+        c"Run by the shell as the server's user, each time a secret is sealed or opened; it has ten seconds.",
+        &KEY_COMMAND,
+        GucContext::Sighup,
+        GucFlags::SUPERUSER_ONLY,
+    );
     define_checked(
         c"sluice.arm_file",
         c"A file without which this server starts no runs, so that copies of its data directory stay quiet.",
@@ -149,6 +161,16 @@ fn define_limits() {
         c"Each takes one of max_worker_processes; the launcher and a scheduler take two more.",
         &MAX_WORKERS,
         1,
+        crate::pg::shmem::MAX_SLOTS as i32,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"sluice.max_workers_per_host",
+        c"How many runs may read from one host at once, in all databases together; 0: as many as sluice.max_workers.",
+        c"So that the jobs of one slow host leave workers to the jobs of others.",
+        &MAX_WORKERS_PER_HOST,
+        0,
         crate::pg::shmem::MAX_SLOTS as i32,
         GucContext::Sighup,
         GucFlags::default(),
@@ -272,12 +294,25 @@ pub fn max_workers() -> usize {
     usize::try_from(MAX_WORKERS.get()).unwrap_or(1)
 }
 
+/// How many runs may read from one host at once.
+pub fn max_workers_per_host() -> usize {
+    match usize::try_from(MAX_WORKERS_PER_HOST.get()) {
+        Ok(limit) if limit > 0 => limit,
+        _ => max_workers(),
+    }
+}
+
 pub fn max_rate_budgets() -> usize {
     usize::try_from(MAX_RATE_BUDGETS.get()).unwrap_or(1)
 }
 
 pub fn allow_superuser_jobs() -> bool {
     ALLOW_SUPERUSER_JOBS.get()
+}
+
+/// The command that prints the key; None: there is a file.
+pub fn key_command() -> Option<String> {
+    Some(text(&KEY_COMMAND)).filter(|command| !command.trim().is_empty())
 }
 
 /// The configured key file; None for the default place.
@@ -318,12 +353,12 @@ pub fn lock_timeout() -> Duration {
     Duration::from_millis(u64::try_from(LOCK_TIMEOUT_MS.get()).unwrap_or(1))
 }
 
-/// How far the clock is moved; always zero in a release.
-pub fn debug_clock_offset() -> Duration {
+/// How far the clock is moved, forwards or backwards, in microseconds; always zero in a release.
+pub fn debug_clock_offset() -> i64 {
     #[cfg(feature = "failpoints")]
-    return Duration::from_secs(u64::try_from(DEBUG_CLOCK_OFFSET_S.get()).unwrap_or(0));
+    return i64::from(DEBUG_CLOCK_OFFSET_S.get()) * 1_000_000;
     #[cfg(not(feature = "failpoints"))]
-    Duration::ZERO
+    0
 }
 
 fn text(setting: &GucSetting<Option<CString>>) -> String {

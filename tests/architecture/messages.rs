@@ -27,6 +27,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("plain http to {host} is not allowed", "a name that is resolved"),
     ("the key file does not hold a key", "another key file"),
     ("the key file holds a placeholder, not a key", "another key file"),
+    ("the key command gave no key", "another configuration"),
     ("secret {} was sealed with another key", "another key file"),
     ("secret {} is damaged", "a damaged table"),
     (
@@ -38,6 +39,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("secrets cannot be used without a key", "another configuration"),
     ("the owner of job \"{job}\" was dropped", "a scheduler"),
     ("no worker could be started for job \"{job}\"", "a scheduler"),
+    ("the run of job \"{job}\" was left waiting", "a scheduler"),
     ("job \"{name}\" is disabled", "crashes"),
     ("run {run} is not held", "a run"),
     ("run {run} cannot be rolled back to", "runs"),

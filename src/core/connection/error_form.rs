@@ -148,6 +148,10 @@ fn of_settings() -> Vec<ConfigError> {
             by: "pagination.param",
         },
         SettingsFault::NoColumns,
+        SettingsFault::Order {
+            subject: Subject::setting("adaptive"),
+            order: "\"fastest\", \"usual\"",
+        },
         SettingsFault::ColumnName { name: name() },
     ]
     .map(ConfigError::from)
@@ -177,6 +181,21 @@ fn of_jobs() -> Vec<ConfigError> {
             members: vec!["id".into(), "sku".into()],
         },
         JobFault::EmptyKey,
+        JobFault::UnknownTimeZone {
+            name: "Europe/Bonn".into(),
+        },
+        JobFault::UnknownDependency {
+            name: "b".into(),
+            nearest: None,
+        },
+        JobFault::UnknownDependency {
+            name: "b".into(),
+            nearest: Some("a".into()),
+        },
+        JobFault::DependencyCycle {
+            name: "a".into(),
+            names: vec!["a".into(), "b".into(), "a".into()],
+        },
         JobFault::KeyColumnTwice { column: name() },
         JobFault::UnknownSchema { schema: name() },
         JobFault::NoSchema { table: name() },
@@ -199,6 +218,9 @@ fn of_secrets() -> Vec<ConfigError> {
         SecretFault::KeyLength { bytes: 31 },
         SecretFault::KeyNotHex,
         SecretFault::KeyIsConstant,
+        SecretFault::KeyCommand {
+            what: "It did not end within 10 seconds.".into(),
+        },
         SecretFault::AnotherKey {
             name: name(),
             sealed_with: key(1),
@@ -283,17 +305,17 @@ fn variant(error: &ConfigError) -> (&'static str, &'static str, &'static [&'stat
             "settings",
             variants!(fault, SettingsFault:
             NotAnObject Twice WrongPath Needs NoEffect ReservedHeader Credential ParamTaken ParamPlace NoColumns
-            ColumnName),
+            ColumnName Order),
         ),
         ConfigError::Job(fault) => (
             "job",
             variants!(fault, JobFault:
             Path KeyNeeded TableWithoutKey KeyNotInRecords EmptyKey KeyColumnTwice UnknownSchema NoSchema
-            Braces NoPlace NeedsTable),
+            Braces NoPlace NeedsTable UnknownTimeZone UnknownDependency DependencyCycle),
         ),
         ConfigError::Secret(fault) => (
             "secret",
-            variants!(fault, SecretFault:
+            variants!(fault, SecretFault: KeyCommand
             KeyLength KeyNotHex KeyIsConstant KeyFile AnotherKey Damaged UnknownFormat WrongName
             WrongSecretValue),
         ),

@@ -45,6 +45,9 @@ pub enum SettingsFault {
     NoColumns,
     #[error("column name {} cannot be used", quoted(.name))]
     ColumnName { name: String },
+    /// `order` names the members, the smallest first.
+    #[error("{subject} is out of order")]
+    Order { subject: Subject, order: &'static str },
 }
 
 impl Explain for SettingsFault {
@@ -84,6 +87,7 @@ impl Explain for SettingsFault {
                  (ctid, xmin, xmax, cmin, cmax, tableoid)."
                     .to_owned()
             }
+            SettingsFault::Order { order, .. } => format!("From the shortest to the longest they are: {order}."),
         })
     }
 
@@ -116,6 +120,7 @@ impl Explain for SettingsFault {
                     .to_owned()
             }
             SettingsFault::NoColumns => "Leave \"columns\" away to take every member, or name the columns.".to_owned(),
+            SettingsFault::Order { .. } => "Give those that are not at their default too.".to_owned(),
             SettingsFault::ColumnName { .. } => "Choose another name for the column, and keep its path.".to_owned(),
         })
     }
