@@ -18,6 +18,7 @@ mod pagination;
 mod parts;
 mod request;
 mod size;
+mod type_name;
 
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ use object::Object;
 pub use columns::ColumnSetting;
 pub use fault::SettingsFault;
 pub use parts::{CommitEvery, LimitSettings, RetrySettings, TimeoutSettings, UndoSettings};
+pub use type_name::TypeFault;
 
 /// How many requests a job has under way at most.
 pub const MOST_CONCURRENCY: u32 = 75;
