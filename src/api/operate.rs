@@ -10,7 +10,8 @@ use crate::store::job::{self, Job};
 use crate::store::{run, state};
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::call::{CallError, EndedWith, counted};
+use sluice_core::call::{CallError, EndedWith};
+use sluice_core::counted::counted;
 use sluice_core::run::{RunSource, RunStatus};
 use std::time::{Duration, Instant};
 
@@ -214,9 +215,17 @@ pub fn wait_until_free(procedure: &Procedure, job: &Job) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a run has ended, telling how far it is; its error where it did not end well. A caller that is cancelled
-/// cancels the run.
+/// Waits until a run has ended, and tells what it did.
 pub fn wait(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
+    let ended = wait_for_end(procedure, id, job)?;
+    procedure::notice(&summary(ended)?);
+    procedure.commit();
+    Ok(())
+}
+
+/// Waits until a run, or the one that continues it, has ended, telling how far it is: that run; its error where it did not
+/// end well. A caller that is cancelled cancels the run.
+pub fn wait_for_end(procedure: &Procedure, id: i64, job: &str) -> Result<i64> {
     let mut told = Instant::now();
     let mut last = String::new();
     loop {
@@ -224,11 +233,7 @@ pub fn wait(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
         let (status, error) = latch::uninterrupted(|| look(procedure, id))?;
         match status.as_str() {
             UNSEEN | "scheduled" | "running" | "publishing" => {}
-            "succeeded" => {
-                procedure::notice(&summary(id)?);
-                procedure.commit();
-                return Ok(());
-            }
+            "succeeded" => return Ok(id),
             "interrupted" => return follow(procedure, id, job),
             _ => {
                 return Err(CallError::RunEnded {
@@ -299,14 +304,14 @@ fn try_forget(id: i64) -> Result<bool> {
 }
 
 /// An interrupted run goes on as another: that one is waited for.
-fn follow(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
+fn follow(procedure: &Procedure, id: i64, job: &str) -> Result<i64> {
     procedure::notice(&format!(
         "run {id} was interrupted; waiting for the run that continues it"
     ));
     let next = job::by_name(job, identity::current_user()).and_then(|job| run::open_of(job.id))?;
     procedure.commit();
     match next {
-        Some(next) => wait(procedure, next.id, job),
+        Some(next) => wait_for_end(procedure, next.id, job),
         None => {
             let (status, error) = ending(id)?;
             Err(CallError::RunEnded {

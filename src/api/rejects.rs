@@ -6,10 +6,11 @@ use crate::pg::FunctionCallInfo;
 use crate::pg::procedure::{self, Procedure};
 use crate::pg::report::or_raise;
 use crate::store::job::Job;
+use crate::store::reject;
 use crate::store::run::{self, Wanted};
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::call::counted;
+use sluice_core::counted::{agreed, counted};
 use sluice_core::run::RunTask;
 
 /// Makes rows of a job's rejected records again, with the present definition.
@@ -23,7 +24,7 @@ fn replay_rejects(job: Option<&str>, call: FunctionCallInfo) {
         refuse_unarmed(&job)?;
         let id = occupy(procedure, &job)?;
         wait(procedure, id, &job.name)?;
-        procedure::notice(&told(id)?);
+        procedure::notice(&told(id, reject::untried(job.id)?)?);
         Ok(())
     }));
 }
@@ -40,12 +41,20 @@ fn occupy(procedure: &Procedure, job: &Job) -> Result<i64> {
     }
 }
 
-/// What became of the records that were tried.
-fn told(id: i64) -> Result<String> {
+/// What became of the records that were tried, and that there are others.
+fn told(id: i64, untried: i64) -> Result<String> {
     let c = run::counts(id)?;
     let written = c.inserted + c.updated + c.unchanged;
+    let others = match untried {
+        0 => String::new(),
+        _ => format!(
+            "; {} {} only with the next read",
+            counted(untried, "other"),
+            agreed(&untried, "is tried", "are tried")
+        ),
+    };
     Ok(format!(
-        "{} tried: {written} written, {} still rejected, {} of which a later version is there",
+        "{} tried: {written} written, {} still rejected, {} of which the same or a later version is there{others}",
         counted(c.records, "rejected record"),
         c.rejected,
         c.records - written - c.rejected

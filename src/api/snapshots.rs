@@ -1,6 +1,6 @@
 //! Full copies of a target: making one, putting one back, forgetting one.
 
-use super::operate::wait;
+use super::operate::{wait, wait_for_end};
 use super::rollback::{occupy, occupy_when_free, tell_left, tell_paused};
 use super::{given, operable_job, own_job, require_server, seen_job};
 use crate::pg::report::or_raise;
@@ -10,7 +10,8 @@ use crate::store::run::Wanted;
 use crate::store::snapshot::{self, Snapshot};
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::call::{CallError, counted};
+use sluice_core::call::CallError;
+use sluice_core::counted::counted;
 use sluice_core::job::JobFault;
 use sluice_core::run::RunTask;
 
@@ -31,9 +32,13 @@ fn create_snapshot(name: Option<&str>, label: Option<&str>, call: FunctionCallIn
                 break run;
             }
         };
-        wait(procedure, run, &job.name)?;
+        wait_for_end(procedure, run, &job.name)?;
         if let Some((id, rows, bytes)) = snapshot::made_by(job.id, run)? {
-            procedure::notice(&format!("snapshot {id}: {}, {bytes} bytes", counted(rows, "row")));
+            procedure::notice(&format!(
+                "snapshot {id}: {}, {}",
+                counted(rows, "row"),
+                counted(bytes, "byte")
+            ));
         }
         Ok(())
     }));

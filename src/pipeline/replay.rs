@@ -160,11 +160,11 @@ impl Replay<'_> {
             keep_undo_set(self.work, part)?;
             outcome.count(part);
         }
-        total.records += signed(share.len() as u64);
+        total.records += signed(whole.len() as u64);
         total.inserted += signed(outcome.inserted);
         total.updated += signed(outcome.updated);
         total.unchanged += signed(outcome.unchanged);
-        total.rejected += signed((share.len() - ids.len() - outdated.len()) as u64);
+        total.rejected += signed((whole.len() - ids.len() - outdated.len()) as u64);
         Ok(())
     }
 

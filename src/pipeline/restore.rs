@@ -19,6 +19,7 @@ use crate::store::snapshot::{self, Snapshot};
 use crate::store::{job, state, undo};
 use sluice_core::Result;
 use sluice_core::call::CallError;
+use sluice_core::counted::{agreed, counted};
 use sluice_core::data::{Mapping, page_of_texts};
 use sluice_core::run::RunStatus;
 
@@ -193,5 +194,7 @@ fn settle(work: &Work, snapshot: &Snapshot, total: &Outcome) -> Result<()> {
 }
 
 fn left_message(left: u64) -> Option<String> {
-    (left > 0).then(|| format!("{left} rows that the snapshot does not have are left: the job did not bring them"))
+    let (rows, are) = (counted(left, "row"), agreed(&left, "is", "are"));
+    let them = agreed(&left, "it", "them");
+    (left > 0).then(|| format!("{rows} that the snapshot does not have {are} left: the job did not bring {them}"))
 }

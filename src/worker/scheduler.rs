@@ -10,6 +10,7 @@ use crate::store::{self, ingest, job::Job, retry, role, run, state};
 use crate::worker::log_error;
 use pgrx::prelude::*;
 use sluice_core::Result;
+use sluice_core::counted::counted;
 use sluice_core::run::{RunSource, RunStatus, RunTask};
 use std::time::Duration;
 
@@ -118,7 +119,10 @@ fn close_dead(dead: &run::Run, now: Timestamp) -> Result<()> {
             retry::bury(dead.job, dead.id)?;
             store::job::disable(
                 dead.job,
-                &format!("its runs were interrupted {crashes} times in a row without a committed page"),
+                &format!(
+                    "its runs were interrupted {} in a row without a committed page",
+                    counted(crashes, "time")
+                ),
             )
         }
         Some(delay) => go_on(dead, now.plus(delay)),

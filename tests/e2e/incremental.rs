@@ -146,7 +146,7 @@ fn the_year_9999_is_written_and_not_followed() {
     );
     let told = shop.run("error_message");
     assert!(
-        told.starts_with("1 records have one at $.updated_at that lies more than a day ahead"),
+        told.starts_with("1 record has one at $.updated_at that lies more than a day ahead"),
         "{told}"
     );
     assert_eq!(shop.run("status"), "succeeded");
@@ -156,7 +156,7 @@ fn the_year_9999_is_written_and_not_followed() {
     shop.api.change_ids(&[7, 8]);
     shop.sync();
     let told = shop.run("error_message");
-    assert!(told.starts_with("1 records have no value at $.updated_at"), "{told}");
+    assert!(told.starts_with("1 record has no value at $.updated_at"), "{told}");
     shop.api.clear_faults();
     shop.api.change_ids(&[7]);
     shop.sync();

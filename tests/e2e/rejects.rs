@@ -290,7 +290,7 @@ fn none_may_be_rejected_where_the_limit_is_none() {
     shop.failing_sync();
     assert_eq!(
         shop.run("error_message"),
-        "1 records of the read were rejected, and max_rejects is 0"
+        "1 record of the read was rejected, and max_rejects is 0"
     );
     assert_eq!(count(&mut shop), 0);
 }

@@ -131,6 +131,13 @@ impl Shop {
         before
     }
 
+    /// Waits until the worker is gone: a run has ended before what it no longer needs is forgotten.
+    pub fn wait_until_tidied(&mut self) {
+        wait_until(&mut self.db, "the worker is gone", SOON, |db| {
+            db.pids("sluice worker").is_empty()
+        });
+    }
+
     /// Waits until the latest run has this status.
     pub fn wait_for_run(&mut self, status: &str) {
         wait_until(&mut self.db, &format!("the latest run is {status}"), SOON, |db| {
