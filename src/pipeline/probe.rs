@@ -11,8 +11,9 @@ use sluice_core::connection::ConnectionOptions;
 use sluice_core::data;
 use sluice_core::discover::{self, Finding, Remote, Subject};
 use sluice_core::error::{Error, HttpError, InternalError};
-use sluice_core::http::{Auth, Response};
+use sluice_core::http::{Auth, Method, Response};
 use sluice_core::job::JobPath;
+use sluice_core::pagination::ParamPlace;
 use sluice_core::retry::RetryPolicy;
 use sluice_core::settings::Settings;
 use sluice_fetch::probe::{self, Probed};
@@ -77,6 +78,12 @@ pub fn discover(question: &Question, document: &str, name: &str) -> Result<Vec<F
         first: spec.first_url()?,
         base: spec.base.clone(),
         auth: spec.auth.clone(),
+        body: spec.body.clone(),
+        place: match (spec.method, &spec.body) {
+            (Method::Post, None) => ParamPlace::Body,
+            (Method::Post, Some(body)) if body.is_object() => ParamPlace::Body,
+            _ => ParamPlace::Query,
+        },
     };
     let first = {
         let spec = spec.clone();
@@ -93,9 +100,10 @@ pub fn discover(question: &Question, document: &str, name: &str) -> Result<Vec<F
         document,
     };
     let pause = spacing(&question.options, &question.settings);
-    let found = discover::discover(&subject, &first, &mut |url| {
+    let found = discover::discover(&subject, &first, &mut |url, body| {
         wait(question, pause, deadline)?;
-        let (spec, url) = (spec.clone(), url.clone());
+        let (mut spec, url) = (spec.clone(), url.clone());
+        spec.body = body.cloned();
         ask(question, deadline, &transport, move |transport| {
             probe::at(&spec, url, transport)
         })
