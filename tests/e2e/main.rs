@@ -16,6 +16,7 @@ mod auth; // credentials: sent where they belong, and nowhere else
 mod bad_input; // what the remote gets wrong
 mod bad_target; // that cannot be written, or changes in mid-run
 mod cancelled_calls; // what a call leaves behind whose caller is cancelled, ended or killed
+mod changed_columns; // a rollback of runs whose table has got columns since, or other names
 mod changes_between; // two runs: the rows, the job, the caller's patience
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod cron; // pg_cron, which processes retries where a DBA wants it to
