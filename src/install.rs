@@ -14,10 +14,13 @@ extension_sql_file!(
     requires = ["reject"]
 );
 extension_sql_file!("../sql/schema/30_secret.sql", name = "secret", requires = ["snapshot"]);
+extension_sql_file!("../sql/schema/31_oauth.sql", name = "oauth", requires = ["secret"]);
+extension_sql_file!("../sql/schema/35_audit.sql", name = "audit", requires = ["oauth"]);
+extension_sql_file!("../sql/schema/36_history.sql", name = "history", requires = ["audit"]);
 extension_sql_file!(
     "../sql/schema/40_wrapper.sql",
     name = "wrapper",
-    requires = ["secret", api::connections::validate_options]
+    requires = ["history", api::connections::validate_options]
 );
 extension_sql_file!(
     "../sql/schema/60_views.sql",
@@ -36,7 +39,22 @@ extension_sql_file!(
 extension_sql_file!("../sql/schema/61_drift.sql", name = "drift", requires = ["views"]);
 extension_sql_file!("../sql/schema/62_origins.sql", name = "origins", requires = ["drift"]);
 extension_sql_file!("../sql/schema/65_rejects.sql", name = "rejects", requires = ["origins"]);
-extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["rejects"]);
+extension_sql_file!(
+    "../sql/schema/66_health.sql",
+    name = "health",
+    requires = ["rejects", api::live::worker_limit]
+);
+extension_sql_file!(
+    "../sql/schema/67_repair.sql",
+    name = "repair",
+    requires = ["health", api::repair::repair_sync]
+);
+extension_sql_file!(
+    "../sql/schema/68_self_test.sql",
+    name = "self_test",
+    requires = ["repair"]
+);
+extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["self_test"]);
 extension_sql_file!(
     "../sql/schema/75_look.sql",
     name = "look",

@@ -28,5 +28,18 @@ WITH stale AS (
 ), secrets AS (
     UPDATE sluice._secret AS x SET owner_oid = r.oid
     FROM pg_catalog.pg_roles AS r WHERE r.rolname = x.owner_name AND r.oid <> x.owner_oid
+), connected_anew AS (
+    -- Whoever has connected a connection again in this database meant that one.
+    DELETE FROM sluice._oauth AS o
+    WHERE (o.armed_system, o.armed_database) IS DISTINCT FROM ($1, $2)
+      AND EXISTS (SELECT FROM pg_catalog.pg_foreign_server AS s JOIN sluice._oauth AS n ON n.server_oid = s.oid
+                  WHERE s.srvname = o.server_name AND n.id <> o.id AND n.armed_system = $1 AND n.armed_database = $2)
+    RETURNING o.id
+), grants AS (
+    UPDATE sluice._oauth AS o
+    SET armed_system = $1, armed_database = $2,
+        server_oid = coalesce((SELECT s.oid FROM pg_catalog.pg_foreign_server AS s WHERE s.srvname = o.server_name), o.server_oid),
+        owner_oid = coalesce((SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname = o.owner_name), o.owner_oid)
+    WHERE (o.armed_system, o.armed_database) IS DISTINCT FROM ($1, $2) AND o.id NOT IN (SELECT c.id FROM connected_anew AS c)
 )
 SELECT count(*) FROM armed

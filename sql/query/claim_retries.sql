@@ -7,6 +7,7 @@ FROM (SELECT w.id
         AND j.enabled AND j.paused_at IS NULL AND j.armed_system = $2 AND j.armed_database = $3
         AND NOT EXISTS (SELECT FROM sluice._run AS r
                         WHERE r.job_id = j.id AND r.status IN ('scheduled', 'running', 'publishing'))
+        AND j.server_oid NOT IN (SELECT c.server_oid FROM sluice._waiting_connection AS c)
       ORDER BY w.priority DESC, w.created_at, w.id
       LIMIT $4
       FOR UPDATE OF w SKIP LOCKED) AS due

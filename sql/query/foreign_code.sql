@@ -20,23 +20,39 @@ WITH RECURSIVE reached (oid) AS (
     SELECT m.member FROM pg_catalog.pg_auth_members AS m JOIN member AS x ON x.role = m.roleid
 ), ordinary AS (
     SELECT a.oid, a.rolname FROM pg_catalog.pg_roles AS a WHERE NOT a.rolsuper
-), used AS (
-    -- Functions that triggers, defaults, checks, generated columns and index expressions call.
-    SELECT t.tgfoid AS function FROM pg_catalog.pg_trigger AS t JOIN relation AS r ON r.oid = t.tgrelid
+), part (class, object) AS (
+    -- What belongs to these tables and holds code or types.
+    SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::oid, r.oid FROM relation AS r
+    UNION ALL
+    SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid FROM pg_catalog.pg_index AS i JOIN relation AS r ON r.oid = i.indrelid
+    UNION ALL
+    SELECT 'pg_catalog.pg_attrdef'::pg_catalog.regclass, a.oid FROM pg_catalog.pg_attrdef AS a JOIN relation AS r ON r.oid = a.adrelid
+    UNION ALL
+    SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid FROM pg_catalog.pg_constraint AS k JOIN relation AS r ON r.oid = k.conrelid
+    UNION ALL
+    SELECT 'pg_catalog.pg_rewrite'::pg_catalog.regclass, w.oid FROM pg_catalog.pg_rewrite AS w JOIN relation AS r ON r.oid = w.ev_class
+    UNION ALL
+    SELECT 'pg_catalog.pg_trigger'::pg_catalog.regclass, t.oid FROM pg_catalog.pg_trigger AS t JOIN relation AS r ON r.oid = t.tgrelid
     WHERE NOT t.tgisinternal
+), used (class, object) AS (
+    SELECT p.class, p.object FROM part AS p
     UNION
-    SELECT d.refobjid FROM pg_catalog.pg_depend AS d
-    WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
-      AND (d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
-               AND d.objid IN (SELECT a.oid FROM pg_catalog.pg_attrdef AS a JOIN relation AS r ON r.oid = a.adrelid)
-           OR d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass
-               AND d.objid IN (SELECT k.oid FROM pg_catalog.pg_constraint AS k JOIN relation AS r ON r.oid = k.conrelid
-                               UNION ALL
-                               SELECT k.oid FROM pg_catalog.pg_constraint AS k
-                               JOIN pg_catalog.pg_attribute AS a ON a.atttypid = k.contypid
-                               JOIN relation AS r ON r.oid = a.attrelid)
-           OR d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-               AND d.objid IN (SELECT i.indexrelid FROM pg_catalog.pg_index AS i JOIN relation AS r ON r.oid = i.indrelid))
+    -- What those use, and what that uses: functions, operators, types and the checks of domains.
+    SELECT f.class, f.object FROM used AS u
+    CROSS JOIN LATERAL (
+        SELECT d.refclassid AS class, d.refobjid AS object FROM pg_catalog.pg_depend AS d
+        WHERE d.classid = u.class AND d.objid = u.object
+          AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass,
+                               'pg_catalog.pg_type'::pg_catalog.regclass, 'pg_catalog.pg_opclass'::pg_catalog.regclass,
+                               'pg_catalog.pg_opfamily'::pg_catalog.regclass)
+        UNION ALL
+        -- The columns of a composite type hang on its entry in pg_class.
+        SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::oid, c.typrelid FROM pg_catalog.pg_type AS c
+        WHERE c.oid = u.object AND c.typtype = 'c' AND u.class = 'pg_catalog.pg_type'::pg_catalog.regclass
+        UNION ALL
+        SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid FROM pg_catalog.pg_constraint AS k
+        WHERE k.contypid = u.object AND u.class = 'pg_catalog.pg_type'::pg_catalog.regclass
+    ) AS f
 )
 SELECT 'grant of ' || a.privilege_type AS kind,
        pg_catalog.format('%s to %s', r.oid::pg_catalog.regclass,
@@ -68,12 +84,13 @@ FROM member AS m JOIN ordinary AS o ON o.oid = m.role
 UNION ALL
 SELECT 'function', p.oid::pg_catalog.regprocedure::text,
        pg_catalog.format('ALTER TABLE %s OWNER TO %I', $1::pg_catalog.regclass, o.rolname)
-FROM used AS u JOIN pg_catalog.pg_proc AS p ON p.oid = u.function JOIN ordinary AS o ON o.oid = p.proowner
+FROM used AS u JOIN pg_catalog.pg_proc AS p ON p.oid = u.object JOIN ordinary AS o ON o.oid = p.proowner
+WHERE u.class = 'pg_catalog.pg_proc'::pg_catalog.regclass
 UNION ALL
-SELECT 'domain', t.oid::pg_catalog.regtype::text,
+-- Whose owner can add a check to it, or a column with one.
+SELECT 'type', t.oid::pg_catalog.regtype::text,
        pg_catalog.format('ALTER TABLE %s OWNER TO %I', $1::pg_catalog.regclass, o.rolname)
-FROM relation AS r
-JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
-JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid AND t.typtype = 'd'
+FROM used AS u JOIN pg_catalog.pg_type AS t ON t.oid = u.object AND t.typtype IN ('d', 'c')
 JOIN ordinary AS o ON o.oid = t.typowner
+WHERE u.class = 'pg_catalog.pg_type'::pg_catalog.regclass
 LIMIT 1

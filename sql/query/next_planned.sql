@@ -1,6 +1,8 @@
-SELECT date_part('epoch', min(least(t.next_run_at, p.at)) - $1)
+-- Where somebody has to connect the connection again, only payloads are due: they need no remote.
+SELECT date_part('epoch', min(least(CASE WHEN c.server_oid IS NULL THEN t.next_run_at END, p.at)) - $1)
 FROM sluice._job_state AS t
 JOIN sluice._job AS j ON j.id = t.job_id
+LEFT JOIN sluice._waiting_connection AS c ON c.server_oid = j.server_oid
 -- The next payload of a webhook; see seconds_to_payload.sql.
 LEFT JOIN LATERAL (
     SELECT coalesce(q.not_before, q.queued_at) AS at FROM sluice._ingest AS q

@@ -8,4 +8,6 @@ ON CONFLICT (job_id, field, kind) DO UPDATE SET
     sample_type = excluded.sample_type,
     seen_count = d.seen_count + excluded.seen_count,
     column_type = excluded.column_type,
+    -- A column that was widened waits again.
+    column_name = CASE WHEN d.kind <> 'widened' THEN d.column_name END,
     note = coalesce(excluded.note, d.note)

@@ -43,6 +43,17 @@ FROM unnest(columns) WITH ORDINALITY AS c (name, place)
 LEFT JOIN pg_attribute AS a ON a.attrelid = target AND a.attname = c.name AND NOT a.attisdropped
 $$;
 
+-- Whether every value of one type has a place in the other: the steps that a run takes by itself.
+CREATE FUNCTION sluice._is_widening(former text, wider text) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+SELECT CASE former
+    WHEN 'bigint' THEN wider IN ('numeric', 'text', 'jsonb')
+    WHEN 'date' THEN wider IN ('timestamp with time zone', 'text', 'jsonb')
+    WHEN 'text' THEN wider = 'jsonb'
+    ELSE former IN ('numeric', 'boolean', 'timestamp with time zone', 'uuid') AND wider IN ('text', 'jsonb')
+END
+$$;
+
 -- Why a snapshot's rows do not fit into a table as it is now; NULL where they do.
 CREATE FUNCTION sluice._snapshot_obstacle(target oid, columns text[], types text[], key text[]) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -51,7 +62,7 @@ SELECT CASE
     ELSE (SELECT CASE WHEN n.now IS NULL THEN format('key column "%s" is gone', n.name)
                       ELSE format('column "%s" was %s and is %s', n.name, n.was, n.now) END
           FROM unnest(columns, types, sluice._column_types(target, columns)) AS n (name, was, now)
-          WHERE n.now <> n.was OR n.now IS NULL AND n.name = ANY (key)
+          WHERE n.now <> n.was AND NOT sluice._is_widening(n.was, n.now) OR n.now IS NULL AND n.name = ANY (key)
           LIMIT 1)
     END
 $$;

@@ -213,6 +213,8 @@ WITH job AS MATERIALIZED (
            sluice._hinted(r.error_hint, r.sqlstate, j.own) AS error_hint, r.held_reason, r.not_before,
            p.run_id IS NOT NULL AS live, p.phase, p.pages_done, p.pages_total, p.records_done, p.rate,
            p.last_progress_at, q.next_retry_at, coalesce(o.open, 0) AS open_rejects,
+           g.state = 'reauth_required' AS awaits_consent, g.error_message AS consent_message, g.error_hint AS consent_hint,
+           g.needs_person,
            CASE
                WHEN NOT j.armed THEN 'not_armed'
                WHEN NOT j.enabled THEN 'disabled'
@@ -239,6 +241,7 @@ WITH job AS MATERIALIZED (
     ) AS r ON true
     LEFT JOIN sluice._open_rejects AS o ON o.job_id = j.id
     LEFT JOIN sluice._retry AS q ON q.job_id = j.id AND q.operation = 'sync' AND q.status = 'pending'
+    LEFT JOIN sluice._oauth AS g ON g.server_oid = j.server_oid AND j.armed AND g.state = 'reauth_required'
     LEFT JOIN sluice._running_job AS k ON k.job_id = j.id
     LEFT JOIN sluice.sync_progress AS p ON p.run_id = r.id
 )
@@ -253,13 +256,14 @@ SELECT s.name AS data_type,
        CASE WHEN s.status = 'running' AND s.pages_total > s.pages_done AND s.pages_done > 0
             THEN date_trunc('second', (s.last_progress_at - s.started_at) * (s.pages_total - s.pages_done) / s.pages_done)
        END AS eta,
-       CASE WHEN s.status NOT IN ('not_armed', 'disabled', 'paused')
+       CASE WHEN s.status NOT IN ('not_armed', 'disabled', 'paused') AND s.awaits_consent IS NOT TRUE
             THEN date_trunc('second', coalesce(s.next_retry_at, s.next_run_at)) END AS next_run_at,
        CASE
            WHEN s.status = 'not_armed' THEN coalesce(s.arm_file_fault, 'this database was restored, copied or upgraded')
            WHEN s.unconnected THEN pg_catalog.format('connection "%s" was dropped', s.server_name)
            WHEN s.status = 'disabled' THEN coalesce(s.disabled_reason, s.error_message)
            WHEN s.status = 'paused' THEN coalesce(s.error_message, s.pause_reason)
+           WHEN s.awaits_consent AND s.status IN ('idle', 'waiting_for_retry') THEN coalesce(s.consent_message, s.error_message, 'the connection is not connected')
            WHEN s.run_status = 'held' THEN coalesce(s.held_reason, s.error_message)
            WHEN s.run_status IN ('superseded', 'discarded') THEN NULL
            ELSE s.error_message
@@ -270,6 +274,8 @@ SELECT s.name AS data_type,
            WHEN s.unconnected THEN 'you: alter_job()'
            WHEN s.status IN ('disabled', 'paused') THEN 'you: resume_job()'
            WHEN s.status = 'held' THEN 'you: approve or discard'
+           WHEN s.awaits_consent AND s.status IN ('idle', 'waiting_for_retry')
+               THEN CASE WHEN s.needs_person THEN 'you: begin_oauth()' ELSE 'wait' END
            WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker', 'waiting_for_retry') THEN 'wait'
            WHEN s.error_class IN ('network', 'timeout', 'server', 'rate_limit', 'empty') THEN 'remote'
            WHEN s.error_class IN ('database', 'resource', 'cancelled') THEN 'wait'
@@ -291,6 +297,7 @@ SELECT s.name AS data_type,
            WHEN s.status IN ('disabled', 'paused') THEN pg_catalog.format('SELECT sluice.resume_job(%L);', s.name)
            WHEN s.status = 'held' THEN pg_catalog.format('CALL sluice.approve(%1$s); or SELECT sluice.discard(%1$s);', s.run_id)
            WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker') THEN NULL
+           WHEN s.awaits_consent THEN coalesce(s.consent_hint, s.error_hint)
            WHEN s.status = 'waiting_for_retry' THEN pg_catalog.format('SELECT sluice.retry_now(%L); does not wait.', s.name)
            WHEN s.error_hint IS NULL AND s.open_rejects > 0 THEN pg_catalog.format(
                'SELECT * FROM sluice.sync_rejects WHERE data_type = %1$L; when they are mended: CALL sluice.replay_rejects(%1$L);', s.name)
@@ -314,18 +321,25 @@ $$;
 CREATE EVENT TRIGGER sluice_connection_dropped ON sql_drop WHEN TAG IN ('DROP SERVER', 'DROP FOREIGN DATA WRAPPER', 'DROP OWNED')
 EXECUTE FUNCTION sluice._pause_without_connection();
 
+-- Health is computed from the age of the data and from the ledger, not only from how the last run ended.
 CREATE VIEW sluice.sync_connection_health WITH (security_barrier) AS
 WITH judged AS (
-    SELECT j.name, j.enabled AND NOT (j.armed AND j.current_server IS NULL) AS enabled,
+    SELECT j.name, j.enabled AND NOT (j.armed AND j.current_server IS NULL) AS enabled, j.armed, j.paused_at, j.pause_reason,
            CASE WHEN j.armed AND j.current_server IS NULL THEN pg_catalog.format('connection "%s" was dropped', j.server_name)
                 ELSE j.disabled_reason END AS disabled_reason, j.run_every, t.read_records, t.consecutive_failures,
            t.last_success_at, t.last_failure_at, t.updated_at, q.retry_status, r.status, r.answer, r.finished_at, r.error_class,
            sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message, r.held_reason,
            coalesce(o.open, 0) AS rejects, coalesce(o.without_key, 0) AS rejects_without_key,
            t.last_success_at IS NOT NULL
-               AND t.last_success_at >= pg_catalog.now() - 3 * coalesce(j.run_every, interval '100 years') AS fresh
+               AND t.last_success_at >= pg_catalog.now() - 3 * coalesce(j.run_every, interval '100 years') AS fresh,
+           -- Since when nothing came although runs succeed, where that is longer than ever before: at least a day and ten runs.
+           CASE WHEN j.run_every IS NOT NULL AND m.succeeded >= 10
+                     AND coalesce(m.records_at, m.first_success_at)
+                         < pg_catalog.now() - greatest(interval '1 day', 10 * j.run_every, 3 * m.longest_quiet)
+                THEN coalesce(m.records_at, m.first_success_at) END AS quiet_since, m.records_at
     FROM sluice._visible_job AS j
     JOIN sluice._job_state AS t ON t.job_id = j.id
+    LEFT JOIN sluice._total AS m ON m.job_id = j.id
     LEFT JOIN sluice._open_rejects AS o ON o.job_id = j.id
     LEFT JOIN LATERAL (
         SELECT y.status AS retry_status FROM sluice._retry AS y
@@ -353,6 +367,7 @@ WITH judged AS (
                WHEN d.status = 'held' THEN 'degraded'
                WHEN NOT d.fresh THEN 'degraded'
                WHEN d.rejects > 0 THEN 'degraded'
+               WHEN d.quiet_since IS NOT NULL THEN 'degraded'
                ELSE 'healthy'
            END AS health
     FROM judged AS d
@@ -376,16 +391,49 @@ SELECT s.name AS data_type,
            WHEN s.health = 'unhealthy' AND s.status = 'retryable' AND s.retry_status = 'dead' THEN pg_catalog.format(
                'its retries are used up (%s)', s.error_class)
            WHEN s.health = 'unhealthy' THEN pg_catalog.format('the last run failed (%s)', s.error_class)
-           WHEN NOT s.fresh AND s.health = 'degraded' THEN 'nothing has arrived for more than three intervals'
-           WHEN s.health = 'degraded' THEN pg_catalog.format('%s of the records could not become rows: see sync_rejects%s', s.rejects,
+           WHEN NOT s.fresh AND s.health = 'degraded' THEN 'nothing has arrived for more than three intervals' || CASE
+               WHEN NOT s.armed THEN ': the job is not armed'
+               WHEN s.paused_at IS NOT NULL THEN ': the job is paused' || coalesce(' (' || s.pause_reason || ')', '')
+               WHEN s.status = 'retryable' THEN pg_catalog.format(': the last run failed (%s)', s.error_class)
+               ELSE '' END
+           WHEN s.health = 'degraded' AND s.rejects > 0 THEN pg_catalog.format('%s of the records could not become rows: see sync_rejects%s', s.rejects,
                CASE WHEN s.rejects_without_key > 0
                     THEN pg_catalog.format('; %s without a readable key, so that no rows are removed', s.rejects_without_key)
                     ELSE '' END)
+           WHEN s.health = 'degraded' AND s.records_at IS NULL THEN pg_catalog.format(
+               'runs succeed and have never brought a record, since %s', pg_catalog.date_trunc('second', s.quiet_since))
+           WHEN s.health = 'degraded' THEN pg_catalog.format(
+               'runs succeed and have brought no record since %s, longer than ever before', pg_catalog.date_trunc('second', s.quiet_since))
            WHEN s.status = 'retryable' THEN pg_catalog.format('the last run failed (%s) and the data is fresh', s.error_class)
            WHEN s.status = 'rolled_back' THEN 'the last run succeeded, and was rolled back'
            ELSE 'the last run succeeded'
-       END AS reason
-FROM spoken AS s;
+       END AS reason,
+       CASE
+           WHEN NOT s.armed THEN 'you: arm()'
+           WHEN NOT s.enabled OR s.paused_at IS NOT NULL THEN 'you: resume_job()'
+           WHEN s.health = 'unknown' THEN 'wait'
+           WHEN s.health = 'healthy' AND s.status = 'retryable' THEN 'wait'
+           WHEN s.health = 'healthy' THEN 'nobody'
+           WHEN s.status = 'held' THEN 'you: approve or discard'
+           WHEN s.retry_status IN ('pending', 'processing') THEN 'wait'
+           WHEN s.status IN ('retryable', 'rolled_back') AND s.error_class IN ('network', 'timeout', 'server', 'rate_limit', 'empty') THEN 'remote'
+           WHEN s.status IN ('failed', 'retryable', 'rolled_back') AND s.error_class IS NOT NULL THEN 'you: see sync_status.hint'
+           WHEN NOT s.fresh THEN 'you: see sync_status'
+           WHEN s.rejects > 0 THEN 'you: replay_rejects()'
+           ELSE 'you: look at the remote'
+       END AS action,
+       'job' AS source
+FROM spoken AS s
+UNION ALL
+SELECT h.data_type, h.status, h.last_check_at, h.item_count, h.error_message, h.consecutive_failures, h.last_success_at,
+       h.last_failure_at, h.last_check_at, 'reported by ' || h.reported_by,
+       CASE WHEN h.status = 'healthy' THEN 'nobody' ELSE 'you: see error_message' END, 'reported'
+FROM sluice._reported_health AS h
+WHERE (pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+       OR pg_catalog.has_function_privilege('sluice._monitor_level()', 'EXECUTE')
+       OR pg_catalog.has_function_privilege('sluice._operator_level()', 'EXECUTE'))
+  -- A job of that name that was made since speaks for itself.
+  AND NOT EXISTS (SELECT FROM sluice._job AS j WHERE j.name = h.data_type);
 
 CREATE VIEW sluice.sync_retry_queue WITH (security_barrier) AS
 SELECT q.id,
@@ -402,7 +450,29 @@ SELECT q.id,
        q.created_at,
        q.updated_at
 FROM sluice._retry AS q
-JOIN sluice._visible_job AS j ON j.id = q.job_id;
+JOIN sluice._visible_job AS j ON j.id = q.job_id
+UNION ALL
+-- Tokens whose renewal failed: they belong to a connection, not to a job.
+SELECT -g.id,
+       s.srvname::text,
+       'refresh_token',
+       CASE WHEN g.due_at IS NULL THEN 'dead' WHEN g.due_at > pg_catalog.now() THEN 'pending' ELSE 'processing' END,
+       'high'::sluice.priority,
+       g.failures,
+       3,
+       g.due_at,
+       g.error_message,
+       g.error_class,
+       pg_catalog.jsonb_build_object('connection', s.srvname, 'state', g.state),
+       g.failed_at,
+       g.updated_at
+FROM sluice._oauth AS g
+JOIN pg_catalog.pg_foreign_server AS s ON s.oid = g.server_oid
+WHERE g.failures > 0
+  AND (pg_catalog.pg_has_role(s.srvowner, 'USAGE')
+       OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+       OR pg_catalog.has_function_privilege('sluice._monitor_level()', 'EXECUTE')
+       OR pg_catalog.has_function_privilege('sluice._operator_level()', 'EXECUTE'));
 
 CREATE FUNCTION sluice.get_retry_queue(status text DEFAULT NULL) RETURNS SETOF sluice.sync_retry_queue
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -440,21 +510,33 @@ SELECT s.srvname::text AS name,
        pg_catalog.pg_get_userbyid(s.srvowner)::text AS owner,
        sluice._origin(s.srvoptions) AS origin,
        coalesce(sluice._option(s.srvoptions, 'auth'), 'none') AS auth,
-       CASE WHEN last.error_class = 'auth' THEN 'reauth_required' WHEN last.answered THEN 'connected' END AS state,
-       NULL::timestamptz AS token_expires_at,
-       ok.at AS last_ok_at
+       CASE
+           WHEN g.sqlstate IN ('SY008', 'F0000') OR g.sqlstate IS NULL AND last.sqlstate IN ('SY008', 'F0000') THEN 'locked'
+           WHEN g.state IS NOT NULL AND g.state <> 'connected' OR last.error_class = 'auth' THEN 'reauth_required'
+           WHEN g.state = 'connected' OR last.answered THEN 'connected'
+       END AS state,
+       CASE WHEN g.state = 'connected' THEN g.expires_at END AS token_expires_at,
+       ok.at AS last_ok_at,
+       g.scope,
+       g.error_message,
+       g.error_detail,
+       g.error_hint AS hint
 FROM pg_catalog.pg_foreign_server AS s
 JOIN pg_catalog.pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw AND w.fdwname = 'pg_sluice'
 LEFT JOIN LATERAL (
     SELECT max(t.last_success_at) AS at FROM sluice._job AS j JOIN sluice._job_state AS t ON t.job_id = j.id
     WHERE j.server_oid = s.oid
 ) AS ok ON true
+-- Where tokens are got: what became of them last.
+LEFT JOIN sluice._oauth AS g ON g.server_oid = s.oid AND pg_catalog.left(sluice._option(s.srvoptions, 'auth'), 7) = 'oauth2_'
 -- What the last run that asked the remote says of the connection.
 LEFT JOIN LATERAL (
-    SELECT r.error_class, coalesce(r.error_class, '') NOT IN ('network', 'timeout', 'server', 'config') AS answered
+    SELECT r.error_class, r.sqlstate, coalesce(r.error_class, '') NOT IN ('network', 'timeout', 'server', 'config') AS answered
     FROM sluice._run AS r JOIN sluice._job AS j ON j.id = r.job_id
     WHERE j.server_oid = s.oid AND r.finished_at IS NOT NULL AND r.task = 'sync' AND r.source <> 'ingest'
       AND (r.pages > 0 OR r.error_class NOT IN ('database', 'resource', 'internal', 'cancelled'))
+      -- What was before the connection was connected again says nothing of it any more.
+      AND (g.obtained_at IS NULL OR r.finished_at > g.obtained_at)
     ORDER BY r.id DESC LIMIT 1
 ) AS last ON true
 WHERE pg_catalog.has_server_privilege(s.oid, 'USAGE')

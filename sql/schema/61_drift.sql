@@ -11,7 +11,7 @@ CREATE TABLE sluice._drift (
     job_id        bigint NOT NULL REFERENCES sluice._job ON DELETE CASCADE,
     -- A member's name, or the place of what lies deeper.
     field         text NOT NULL,
-    kind          text NOT NULL CHECK (kind IN ('new_field', 'missing_field', 'type_changed')),
+    kind          text NOT NULL CHECK (kind IN ('new_field', 'missing_field', 'type_changed', 'widened')),
     -- The same as a path, for a column that is made for it.
     place         text NOT NULL,
     first_seen_at timestamptz NOT NULL,
@@ -27,6 +27,15 @@ CREATE TABLE sluice._drift (
     PRIMARY KEY (job_id, field, kind)
 );
 
+-- Columns whose types were inferred from a job's records: while they have the type that they were given, they may get a wider one.
+CREATE TABLE sluice._made_column (
+    job_id      bigint NOT NULL REFERENCES sluice._job ON DELETE CASCADE,
+    column_name text NOT NULL,
+    column_type text NOT NULL,
+    PRIMARY KEY (job_id, column_name)
+);
+
+SELECT pg_catalog.pg_extension_config_dump('sluice._made_column', '');
 SELECT pg_catalog.pg_extension_config_dump('sluice._shape', '');
 SELECT pg_catalog.pg_extension_config_dump('sluice._drift', '');
 

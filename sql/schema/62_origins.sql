@@ -12,6 +12,9 @@ CREATE TABLE sluice._allowed_origin (
 
 SELECT pg_catalog.pg_extension_config_dump('sluice._allowed_origin', '');
 
+CREATE TRIGGER _audited AFTER INSERT OR UPDATE OR DELETE ON sluice._allowed_origin
+FOR EACH ROW EXECUTE FUNCTION sluice._audit_row('allowed origin', 'pattern', 'role_oid,allowed_at');
+
 CREATE VIEW sluice.sync_allowed_origins WITH (security_barrier) AS
 SELECT a.pattern,
        a.role_name AS role,

@@ -13,14 +13,14 @@ SELECT l.level, 'view', v.name
 FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
      unnest(ARRAY['sync_jobs', 'sync_runs', 'sync_held', 'sync_ingest', 'sync_parents', 'sync_progress', 'sync_status', 'sync_connection_health',
                   'sync_connections', 'sync_metadata', 'sync_undo', 'sync_snapshots', 'sync_drift', 'sync_secrets', 'sync_retry_queue',
-                  'sync_rejects', 'sync_allowed_origins']) AS v (name);
+                  'sync_rejects', 'sync_allowed_origins', 'sync_audit_log', 'sync_metrics', 'sync_figures']) AS v (name);
 
 INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
 FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
      unnest(ARRAY['get_sync_status', 'get_retry_queue', 'get_connection_health', 'is_recoverable_error', '_workers',
                   '_waits_for_worker', '_launcher_is_running', '_arm_file_fault', '_arm_file_hint', '_origin', '_option', '_may_quote', '_told', '_hinted',
-                  '_snapshot_obstacle', '_column_types']) AS f (name);
+                  '_snapshot_obstacle', '_column_types', '_is_widening', 'get_sync_metrics', 'get_sync_system_health', '_worker_limit']) AS f (name);
 
 INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
@@ -29,8 +29,8 @@ FROM unnest(ARRAY['writer', 'admin']) AS l (level),
                   'force_sync_all', 'retry_now', 'redrive', 'clear_queue', 'approve', 'discard', 'rollback_to',
                   'preview_rollback', 'replay', 'replay_rejects', 'create_snapshot', 'restore_snapshot', 'drop_snapshot',
                   'test_connection', 'ingest', 'retry_ingest', 'drop_ingest', 'create_connection', 'drop_connection', 'set_secret',
-                  'drop_secret', 'grant_secret',
-                  'discover', 'preview', '_preview', 'plan_from_openapi', '_plan_from_openapi',
+                  'drop_secret', 'grant_secret', 'begin_oauth', 'finish_oauth',
+                  'repair_sync', 'discover', 'preview', '_preview', 'plan_from_openapi', '_plan_from_openapi',
                   '_writer_level']) AS f (name);
 
 INSERT INTO sluice._access (level, kind, name)
@@ -38,18 +38,27 @@ SELECT l.level, 'function', f.name
 FROM unnest(ARRAY['operator', 'admin']) AS l (level),
      unnest(ARRAY['start_sync', 'sync', 'stop_sync', 'force_sync_all', 'pause_job', 'resume_job', 'approve', 'discard',
                   'rollback_to', 'preview_rollback', 'create_snapshot', 'restore_snapshot', 'replay_rejects', 'retry_now',
-                  'redrive', 'clear_queue', 'process_sync_retries', 'cleanup', 'install_cron_jobs', 'remove_cron_jobs',
+                  'repair_sync', 'redrive', 'clear_queue', 'process_sync_retries', 'cleanup', 'install_cron_jobs', 'remove_cron_jobs',
                   '_cron_jobs', 'retry_ingest', 'drop_ingest', '_operator_level']) AS f (name)
 ON CONFLICT DO NOTHING;
 
 INSERT INTO sluice._access (level, kind, name) VALUES
     ('monitor', 'function', '_monitor_level'),
     ('admin', 'function', '_admin_level'),
+    ('admin', 'function', 'update_connection_health_status'),
+    ('admin', 'function', 'forget_connection_health_status'),
     ('admin', 'function', 'grant_access'),
     ('admin', 'function', 'revoke_access'),
     ('admin', 'function', 'allow_origin'),
     ('admin', 'function', 'revoke_origin'),
     ('admin', 'function', 'arm');
+
+-- What self_test asks.
+INSERT INTO sluice._access (level, kind, name)
+SELECT l.level, 'function', f.name
+FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
+     unnest(ARRAY['self_test', '_is_preloaded', '_serves_database', '_key_fault', '_key_hint', '_is_processed_by_cron',
+                  '_network_policy']) AS f (name);
 
 -- One statement for each object of a level.
 CREATE FUNCTION sluice._access_statements(verb text, preposition text, role text, level text) RETURNS SETOF text
@@ -96,6 +105,7 @@ BEGIN
     IF level = 'admin' THEN
         EXECUTE format('GRANT USAGE ON FOREIGN DATA WRAPPER pg_sluice TO %I', role);
     END IF;
+    PERFORM sluice._note_operation('grant_access', 'role', role, after => to_jsonb(level));
 END
 $$;
 
@@ -114,5 +124,6 @@ BEGIN
     END LOOP;
     EXECUTE format('REVOKE USAGE ON FOREIGN DATA WRAPPER pg_sluice FROM %I', role);
     EXECUTE format('REVOKE USAGE ON SCHEMA sluice FROM %I', role);
+    PERFORM sluice._note_operation('revoke_access', 'role', role);
 END
 $$;

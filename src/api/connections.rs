@@ -40,9 +40,9 @@ fn validate(options: &[Option<String>], catalog_class: Oid) -> Result<()> {
 /// Refuses an origin that the current user may not connect to; a superuser may every one.
 fn refuse_origin(options: &ConnectionOptions) -> Result<()> {
     let caller = identity::current_user();
-    match origin::is_allowed(caller, options)? {
-        true => Ok(()),
-        false => Err(connection::origin_denied(&options.origin(), &role::name_of(caller)?)),
+    match origin::refused(caller, options)? {
+        None => Ok(()),
+        Some(origin) => Err(connection::origin_denied(&origin, &role::name_of(caller)?)),
     }
 }
 

@@ -117,6 +117,7 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
         // Every member of the first page has a column: what comes later is new.
         let columns = Settings::parse(&found.settings)?.columns;
         drift::keep_shape(id, &columns_hash(&columns), &Shape::default())?;
+        drift::keep_made(id, &found.made)?;
     }
     wake();
     tell(&new, &found)?;

@@ -77,6 +77,12 @@ fn waits_for_worker(job: i64) -> bool {
     !has_worker && (shmem::is_starved(here) || busy.len() >= settings::max_workers())
 }
 
+/// How many runs may be under way at once.
+#[pg_extern(name = "_worker_limit", stable, parallel_unsafe)]
+fn worker_limit() -> i32 {
+    i32::try_from(settings::max_workers()).unwrap_or(i32::MAX)
+}
+
 /// Whether the launcher is there.
 #[pg_extern(name = "_launcher_is_running", stable, parallel_unsafe)]
 fn launcher_is_running() -> bool {

@@ -1,7 +1,8 @@
 //! What SQL calls: arguments are parsed and checked, rights are looked at, and work is asked for.
 //!
 //! No function here does the work of a job: a call writes what it wants, and a worker does it after the commit. The
-//! exceptions are the probes of `create_job`, `test_connection`, `discover` and `preview`, which look at the remote in the session.
+//! exceptions are the probes of `create_job`, `test_connection`, `discover` and `preview`, which look at the remote in the session,
+//! and `begin_oauth` for a device, which asks for the code that the person is shown.
 
 mod access;
 mod connections;
@@ -11,15 +12,18 @@ mod failpoints;
 mod ingest;
 mod jobs;
 mod live;
+mod oauth;
 mod openapi;
 mod operate;
 mod origins;
 mod preview;
 mod rejects;
+mod repair;
 mod replay;
 mod retries;
 mod rollback;
 mod secrets;
+mod self_test;
 mod snapshots;
 mod target;
 

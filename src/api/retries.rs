@@ -4,7 +4,7 @@ use super::{caller_name, given, here, may_operate, operable_job, require_server,
 use crate::pg::catalog;
 use crate::pg::clock;
 use crate::pg::report::or_raise;
-use crate::store::{job, retry, run};
+use crate::store::{audit, history, job, retry, run};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
@@ -60,6 +60,7 @@ fn hasten(name: &str) -> Result<()> {
     if !retry::hasten(job.id, clock::now())? {
         return Err(CallError::NoRetry { job: name.into() }.into());
     }
+    audit::note("retry_now", "job", name)?;
     wake();
     Ok(())
 }
@@ -79,6 +80,9 @@ fn put_back(name: &str) -> Result<i64> {
         return Ok(0);
     }
     let count = retry::redrive(job.id, clock::now())?;
+    if count > 0 {
+        audit::note("redrive", "job", name)?;
+    }
     wake();
     Ok(count)
 }
@@ -100,6 +104,7 @@ fn clear(name: Option<&str>) -> Result<i64> {
         if may_operate(&job)? {
             let dropped = retry::clear(job.id)?;
             if dropped > 0 {
+                audit::note("clear_queue", "job", &job.name)?;
                 job::plan_after_failure(&job, clock::now(), false)?;
             }
             cleared += dropped;
@@ -109,11 +114,20 @@ fn clear(name: Option<&str>) -> Result<i64> {
     Ok(cleared)
 }
 
-/// Forgets retries that ended more than seven days ago; how many.
+/// Forgets retries that ended more than seven days ago, and runs and audit rows by their settings; how many rows.
 #[pg_extern(volatile, parallel_unsafe)]
 fn cleanup() -> i64 {
-    let pruned = catalog::require_primary().and_then(|()| retry::prune(clock::now()));
-    or_raise(pruned.map(|entries| i64::try_from(entries).unwrap_or(i64::MAX)))
+    or_raise(forget_old().map(|rows| i64::try_from(rows).unwrap_or(i64::MAX)))
+}
+
+fn forget_old() -> Result<u64> {
+    catalog::require_primary()?;
+    let now = clock::now();
+    let mut forgotten = retry::prune(now)? + history::prune_audit()?;
+    for job in job::all()? {
+        forgotten += history::prune_runs(job.id, now)?;
+    }
+    Ok(forgotten)
 }
 
 /// Whether an error of which only the text is known may pass by itself.

@@ -2,7 +2,8 @@
 
 use super::{caller_name, given};
 use crate::pg::report::or_raise;
-use crate::pg::{catalog, identity, key_file};
+use crate::pg::{catalog, clock, identity, key_file};
+use crate::store::oauth;
 use crate::store::role::{self, Level};
 use crate::store::secret::{self, Sealed};
 use pgrx::prelude::*;
@@ -44,6 +45,9 @@ fn set(name: &str, value: &str, origin: Option<&str>) -> Result<()> {
         origin: bound.as_deref().unwrap_or(""),
     };
     let sealed = secret::seal_value(&key, &label, value.as_bytes());
+    if oauth::hasten_for_owner(owner, clock::now())? {
+        super::wake();
+    }
     secret::store(
         &Sealed {
             id,

@@ -11,7 +11,7 @@ use crate::store::role;
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::counted::counted;
-use sluice_core::data::{SingularQuery, unique_members};
+use sluice_core::data::{InferredType, SingularQuery, unique_members};
 use sluice_core::job::{JobFault, Mode, TargetName};
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::sql_text::quote;
@@ -24,6 +24,8 @@ pub struct Found {
     /// The settings to store: with the columns where the table was made from them.
     pub settings: String,
     pub created: bool,
+    /// The columns whose types were inferred.
+    pub made: Vec<(String, InferredType)>,
 }
 
 /// What `create_job` was asked for, as far as the target is concerned.
@@ -53,7 +55,7 @@ pub fn find_or_create(wish: &Wish, settings: &Settings) -> Result<Found> {
 
 /// The relation that a quoted, possibly qualified name means to the caller.
 pub fn resolve(name: &str) -> Result<Option<Oid>> {
-    spi::value::<Oid>("SELECT pg_catalog.to_regclass($1)::oid", &[name.into()])
+    spi::value::<Oid>("SELECT pg_catalog.to_regclass($1)::pg_catalog.oid", &[name.into()])
 }
 
 fn is_temporary(oid: Oid) -> Result<bool> {
@@ -87,6 +89,7 @@ fn existing(wish: &Wish, settings: &Settings, oid: Oid) -> Result<Found> {
         key,
         settings: wish.document.to_string(),
         created: false,
+        made: Vec::new(),
     })
 }
 
@@ -198,6 +201,10 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
         key,
         settings: with_columns(wish.document, &columns),
         created: true,
+        made: columns
+            .into_iter()
+            .filter_map(|c| Some((c.name, c.inferred?)))
+            .collect(),
     })
 }
 
@@ -241,7 +248,7 @@ fn proposed_key(records_text: &str, columns: &[PlannedColumn]) -> Result<Vec<Str
 
 /// Checks that the caller can make a table of this name, before the remote is asked what it would look like.
 fn require_schema(name: &TargetName) -> Result<()> {
-    let sql = "SELECT n.nspname::text, pg_catalog.has_schema_privilege(n.oid, 'CREATE') \
+    let sql = "SELECT n.nspname::pg_catalog.text, pg_catalog.has_schema_privilege(n.oid, 'CREATE') \
                FROM pg_catalog.pg_namespace AS n \
                WHERE n.nspname OPERATOR(pg_catalog.=) coalesce($1, pg_catalog.current_schema())";
     let found = spi::row(sql, &[name.schema.clone().into()], |r| {
@@ -290,7 +297,8 @@ pub fn warn_of_others(job: &Job, target: &Target) -> Result<()> {
 
 fn create_table(name: &TargetName, columns: &[PlannedColumn], key: &[String], settings: &Settings) -> Result<Oid> {
     let column = |c: &PlannedColumn| format!("{} {}", quote(&c.name), c.type_sql);
-    let mark = (settings.on_missing == OnMissing::Mark).then(|| format!("{} timestamptz", quote(DELETED_AT)));
+    let mark =
+        (settings.on_missing == OnMissing::Mark).then(|| format!("{} timestamp with time zone", quote(DELETED_AT)));
     let list: Vec<String> = columns.iter().map(column).chain(mark).collect();
     let keys: Vec<String> = key.iter().map(|k| quote(k)).collect();
     let primary = (!keys.is_empty()).then(|| format!("PRIMARY KEY ({})", keys.join(", ")));

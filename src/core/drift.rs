@@ -22,6 +22,8 @@ pub enum DriftKind {
     MissingField,
     /// Values are of a kind that the first read of the member had not.
     TypeChanged,
+    /// Values did not fit a column whose type had been inferred.
+    Widened,
 }
 
 impl DriftKind {
@@ -30,6 +32,7 @@ impl DriftKind {
             DriftKind::NewField => "new_field",
             DriftKind::MissingField => "missing_field",
             DriftKind::TypeChanged => "type_changed",
+            DriftKind::Widened => "widened",
         }
     }
 }

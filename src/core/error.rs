@@ -12,6 +12,7 @@ pub use crate::data::DataError;
 use crate::data::excerpt;
 pub use crate::http::HttpError;
 use crate::job::{FunctionFault, JobFault};
+use crate::oauth::OAuthFault;
 use crate::openapi::OpenApiFault;
 pub use crate::target::TargetError;
 use std::fmt;
@@ -46,6 +47,8 @@ pub enum Error {
     Target(#[from] TargetError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    #[error(transparent)]
+    OAuth(#[from] OAuthFault),
     #[error(transparent)]
     OpenApi(#[from] OpenApiFault),
     #[error(transparent)]
@@ -206,6 +209,7 @@ impl Error {
             Error::Call(e) => Some(e),
             Error::Internal(e) => Some(e),
             Error::Target(e) => Some(e),
+            Error::OAuth(e) => Some(e),
             Error::OpenApi(e) => Some(e),
             Error::Database(_) => None,
         }

@@ -19,6 +19,7 @@ pub mod http;
 pub mod ingest;
 pub mod job;
 pub mod keys;
+pub mod oauth;
 pub mod openapi;
 pub mod pagination;
 pub mod retry;

@@ -20,7 +20,9 @@
 //!
 //! Operators are named with their schemas: a session's `search_path` does not change what a statement means.
 
+use crate::data::{InferredType, Widening};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 pub const INCOMING: &str = "sluice_incoming";
@@ -55,6 +57,10 @@ pub struct TargetText {
     /// For columns that came after the rows that are taken back: whether they still hold what PostgreSQL gave them, as
     /// conditions on `o`.
     pub unfilled: Vec<String>,
+    /// The types of columns that are of one that is inferred.
+    pub types: BTreeMap<String, InferredType>,
+    /// Columns that had a narrower type when fingerprints were taken.
+    pub widened: BTreeMap<String, Widening>,
     pub kind: TableKind,
 }
 
@@ -94,8 +100,14 @@ impl TargetText {
     /// as much, fails where a FIPS policy forbids MD5, and there is nobody to defend against.)
     /// The text depends on DateStyle, IntervalStyle, extra_float_digits and bytea_output, which are pinned, and on
     /// TimeZone, which an undo set remembers.
-    fn row_hash(alias: &str, names: &[String]) -> String {
-        let row = columns(&format!("{alias}."), names);
+    fn row_hash(&self, alias: &str, names: &[String]) -> String {
+        let row = list(names, |name| {
+            let column = format!("{alias}.{}", quote(name));
+            match self.widened.get(name) {
+                Some(widening) => widening.former_text(&column),
+                None => column,
+            }
+        });
         format!("pg_catalog.hashtextextended(ROW({row})::pg_catalog.text, 0)")
     }
 
@@ -295,7 +307,7 @@ impl TargetText {
     /// the fingerprint of the whole row, and that of its mapped columns (for an inserted row `NULL`).
     pub fn upsert_returning(&self) -> String {
         let keys = columns("t.", &self.key_names());
-        let (whole, mapped) = (Self::row_hash("t", &self.all), Self::row_hash("t", &self.mapped));
+        let (whole, mapped) = (self.row_hash("t", &self.all), self.row_hash("t", &self.mapped));
         let inserted = "t.xmax OPERATOR(pg_catalog.=) '0'::pg_catalog.xid";
         let returned = match self.kind {
             TableKind::Plain => format!(
@@ -318,7 +330,7 @@ impl TargetText {
     /// The same; returns the key and the fingerprint of the whole row.
     pub fn append_returning(&self) -> String {
         let keys = columns("t.", &self.key_names());
-        format!("{} RETURNING {keys}, {}", self.append(), Self::row_hash("t", &self.all))
+        format!("{} RETURNING {keys}, {}", self.append(), self.row_hash("t", &self.all))
     }
 
     /// Address, key and all columns of the rows about to be deleted, locked.
@@ -359,8 +371,8 @@ impl TargetText {
     /// whether nobody has filled a column that came later. A row that stands where we deleted one is never ours.
     pub fn find_undo(&self, op: UndoOp, locking: Locking) -> String {
         let hash = match op {
-            UndoOp::Inserted => Self::row_hash("o", &self.all),
-            UndoOp::Updated => Self::row_hash("o", &self.mapped),
+            UndoOp::Inserted => self.row_hash("o", &self.all),
+            UndoOp::Updated => self.row_hash("o", &self.mapped),
             UndoOp::Deleted => "NULL::pg_catalog.int8".into(),
         };
         let unfilled = match op {
@@ -385,9 +397,18 @@ impl TargetText {
         format!("DELETE FROM {table} AS t USING {FOUND} AS r WHERE {matches} RETURNING r.ordinal")
     }
 
+    /// Gives columns of the found rows other values (column, expression); returns where each row is now.
+    pub fn move_found(&self, ways: &[(String, String)]) -> String {
+        let set = list(ways, |(column, value)| format!("{} = {value}", quote(column)));
+        let (table, matches) = (self.reach(), Self::found_matches());
+        format!(
+            "UPDATE {table} AS t SET {set} FROM {FOUND} AS r WHERE {matches} RETURNING r.ordinal, t.ctid, t.tableoid"
+        )
+    }
+
     /// Writes the time into a column of the found rows; returns their ordinals and the fingerprints of their mapped columns.
     pub fn mark_found(&self, column: &str) -> String {
-        let (table, matches, hash) = (self.reach(), Self::found_matches(), Self::row_hash("t", &self.mapped));
+        let (table, matches, hash) = (self.reach(), Self::found_matches(), self.row_hash("t", &self.mapped));
         format!(
             "UPDATE {table} AS t SET {} = pg_catalog.now() FROM {FOUND} AS r WHERE {matches} RETURNING r.ordinal, {hash}",
             quote(column)
@@ -468,6 +489,8 @@ mod tests {
             all: names(&["id", "name", "note"]),
             attnums: vec![1, 2, 3],
             unfilled: Vec::new(),
+            types: BTreeMap::new(),
+            widened: BTreeMap::new(),
             kind: TableKind::Plain,
         }
     }

@@ -30,6 +30,9 @@ pub enum TargetError {
         name: String,
         remedy: String,
     },
+    /// Of PostgreSQL or of pg_sluice.
+    #[error("\"{table}\" cannot be a target: it belongs to the system")]
+    OfTheSystem { table: String },
     #[error("\"{table}\" cannot be a target: it is a temporary table")]
     Temporary { table: String },
     #[error("table \"{table}\" cannot be made: the first page has no records")]
@@ -141,7 +144,10 @@ impl Explain for TargetError {
             TargetError::Missing { .. } | TargetError::Gone { .. } | TargetError::Dropped { .. } => "42P01",
             TargetError::SuperuserJobsOff { .. } | TargetError::ForeignCode { .. } => "42501",
             TargetError::NothingToMakeItFrom { .. } => "22032",
-            TargetError::NotATable { .. } | TargetError::HasRules { .. } | TargetError::Temporary { .. } => "42809",
+            TargetError::NotATable { .. }
+            | TargetError::HasRules { .. }
+            | TargetError::Temporary { .. }
+            | TargetError::OfTheSystem { .. } => "42809",
             TargetError::NoUniqueIndex { .. } => "42P10",
             TargetError::UnknownColumn { .. }
             | TargetError::UndoKeyDropped { .. }
@@ -168,6 +174,9 @@ impl Explain for TargetError {
             TargetError::ForeignCode { kind, name, .. } => Some(format!(
                 "Code that an ordinary role can add or change would run as superuser: {kind} {name}."
             )),
+            TargetError::OfTheSystem { .. } => {
+                Some("Nobody, superusers included, fills these tables from a remote.".into())
+            }
             TargetError::Temporary { .. } => Some("A worker has a session of its own and would not see it.".into()),
             TargetError::HasRules { .. } => Some(
                 "Rules do something else with what is written, and INSERT … ON CONFLICT does not work with them."
@@ -214,6 +223,7 @@ impl Explain for TargetError {
             TargetError::NothingToMakeItFrom { .. } => {
                 "Create the table yourself and name it as the target, or check \"records\" and the path.".into()
             }
+            TargetError::OfTheSystem { .. } => "Give a table of your own as the target.".into(),
             TargetError::Missing { .. } => "Create the table again, or drop the job.".into(),
             TargetError::Dropped { .. } => "Drop the job, and make it again with a target that is there.".into(),
             TargetError::HasRules { table } => {

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use sluice_core::url_policy::address::AddressPolicy;
 use ureq::config::{Config, IpFamily, RedirectAuthHeaders};
-use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
 use crate::connector::connector;
 use crate::resolver::PolicyResolver;
 use crate::spec::{Limits, Timeouts};
+use crate::tls::Tls;
 
 const USER_AGENT: &str = concat!("pg_sluice/", env!("CARGO_PKG_VERSION"));
 /// Bytes of a response's status line and header fields.
@@ -23,6 +23,7 @@ const MAX_IDLE: Duration = Duration::from_secs(4);
 #[derive(Debug, Clone)]
 pub struct AgentSettings {
     pub policy: AddressPolicy,
+    pub tls: Tls,
     pub timeouts: Timeouts,
     pub limits: Limits,
     /// Connections that are kept for reuse.
@@ -43,7 +44,7 @@ fn config(settings: &AgentSettings) -> Config {
         .https_only(false)
         .http_status_as_error(false)
         .ip_family(IpFamily::Any)
-        .tls_config(tls())
+        .tls_config(settings.tls.config())
         .proxy(None)
         .no_delay(true)
         .max_redirects(0)
@@ -74,22 +75,11 @@ fn config(settings: &AgentSettings) -> Config {
         .build()
 }
 
-/// Mozilla's roots as bundled with the library: the same on every system, and nothing that a directory holds changes
-/// whom the database trusts.
-fn tls() -> TlsConfig {
-    TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        .client_cert(None)
-        .root_certs(RootCerts::WebPki)
-        .use_sni(true)
-        .disable_verification(false)
-        .build()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use ureq::config::AutoHeaderValue;
+    use ureq::tls::{RootCerts, TlsProvider};
 
     fn settings(policy: AddressPolicy) -> AgentSettings {
         let timeouts = Timeouts {
@@ -98,6 +88,7 @@ mod tests {
         };
         AgentSettings {
             policy,
+            tls: Tls::default(),
             timeouts,
             limits: Limits::default(),
             connections: 5,

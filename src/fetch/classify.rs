@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 use sluice_core::http::{Breakage, HttpError, Phase, SizeLimit, TlsProblem, remote};
 use ureq::{Error, Timeout};
 use ureq_proto::Error as Protocol;
@@ -92,8 +92,10 @@ fn phase(timeout: Timeout) -> Phase {
 
 fn tls_problem(error: &rustls::Error) -> TlsProblem {
     use CertificateError::*;
-    let rustls::Error::InvalidCertificate(reason) = error else {
-        return TlsProblem::Handshake;
+    let reason = match error {
+        rustls::Error::InvalidCertificate(reason) => reason,
+        rustls::Error::AlertReceived(alert) if is_of_certificate(*alert) => return TlsProblem::ClientCertificate,
+        _ => return TlsProblem::Handshake,
     };
     match reason {
         Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. } => TlsProblem::Expired,
@@ -102,6 +104,22 @@ fn tls_problem(error: &rustls::Error) -> TlsProblem {
         Revoked => TlsProblem::Revoked,
         _ => TlsProblem::BadCertificate,
     }
+}
+
+/// What servers say of a client's certificate (RFC 8446 section 6.2), a missing one included.
+fn is_of_certificate(alert: AlertDescription) -> bool {
+    use AlertDescription as A;
+    matches!(
+        alert,
+        A::CertificateRequired
+            | A::BadCertificate
+            | A::UnsupportedCertificate
+            | A::CertificateRevoked
+            | A::CertificateExpired
+            | A::CertificateUnknown
+            | A::UnknownCA
+            | A::AccessDenied
+    )
 }
 
 #[cfg(test)]

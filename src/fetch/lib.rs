@@ -27,6 +27,7 @@ mod pool;
 pub mod probe;
 mod resolver;
 mod spec;
+mod tls;
 pub mod transport;
 mod turns;
 
@@ -35,4 +36,5 @@ pub use gate::Gate;
 pub use memory::MemoryTransport;
 pub use pages::{Decode, Failure, FetchedPage, PageFacts, Poll, Read, start};
 pub use spec::{Limits, ReadSpec, Timeouts};
+pub use tls::Tls;
 pub use transport::{Transport, UreqTransport};

@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::agent::AgentSettings;
 use crate::gate::Gate;
+use crate::tls::Tls;
 
 /// Time limits of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +87,7 @@ pub struct ReadSpec {
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub policy: AddressPolicy,
+    pub tls: Tls,
     /// None: the first page.
     pub start: Option<Position>,
     /// Pages by number that need not come again where they are unchanged.
@@ -116,6 +118,7 @@ impl ReadSpec {
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             policy: AddressPolicy::default(),
+            tls: Tls::default(),
             start: None,
             known: HashMap::new(),
             seed: 0,
@@ -126,6 +129,7 @@ impl ReadSpec {
     pub fn agent_settings(&self) -> AgentSettings {
         AgentSettings {
             policy: self.policy.clone(),
+            tls: self.tls.clone(),
             timeouts: self.timeouts,
             limits: self.limits,
             connections: self.concurrency.max(1),

@@ -62,16 +62,25 @@ pub fn set_for_session(name: &str, value: &str) {
     }
 }
 
+/// Sets a setting for what is left of this transaction, its commit included, with the rights of the server itself.
+pub fn set_for_transaction(name: &str, value: &str) {
+    set_until(pg_sys::GucAction::GUC_ACTION_LOCAL, name, value);
+}
+
 fn set_local(name: &str, value: &str) {
+    set_until(pg_sys::GucAction::GUC_ACTION_SAVE, name, value);
+}
+
+fn set_until(end: pg_sys::GucAction::Type, name: &str, value: &str) {
     let (name, value) = (c_string(name), c_string(value));
-    // SAFETY: both texts live over the call; GUC_ACTION_SAVE ends with the nest level.
+    // SAFETY: both texts live over the call; GUC_ACTION_SAVE ends with the nest level, GUC_ACTION_LOCAL with the transaction.
     unsafe {
         pg_sys::set_config_option(
             name.as_ptr(),
             value.as_ptr(),
             pg_sys::GucContext::PGC_SUSET,
             pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
+            end,
             true,
             0,
             false,

@@ -264,6 +264,11 @@ fn operator_schema(operator: pg_sys::Oid) -> Option<pg_sys::Oid> {
     }
 }
 
+/// Schemas whose tables hold what PostgreSQL and pg_sluice themselves go by.
+fn is_of_the_system(schema: &str) -> bool {
+    matches!(schema, "pg_catalog" | "information_schema" | "pg_toast" | "sluice")
+}
+
 impl Target {
     pub fn column(&self, name: &str) -> Option<&TargetColumn> {
         self.columns.iter().find(|c| c.name == name)
@@ -281,6 +286,9 @@ impl Target {
     /// Refuses what rows cannot be written to as they are.
     pub fn expect_table(&self) -> Result<()> {
         let table = || self.full_name();
+        if is_of_the_system(&self.schema) {
+            return Err(TargetError::OfTheSystem { table: table() }.into());
+        }
         match self.kind {
             RelationKind::Other(kind) => Err(TargetError::NotATable { table: table(), kind }.into()),
             _ if self.has_rules => Err(TargetError::HasRules { table: table() }.into()),

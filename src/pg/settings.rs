@@ -29,6 +29,15 @@ static MAX_RESPONSE_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
 static MAX_RATIO: GucSetting<i32> = GucSetting::<i32>::new(100);
 /// Waiting longer for a lock on a target would queue its readers behind us.
 static LOCK_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+/// A run every half an hour for three weeks.
+static KEEP_RUNS: GucSetting<i32> = GucSetting::<i32>::new(1000);
+/// A month of history in minutes: what an enquiry usually goes back to.
+static KEEP_HISTORY_MIN: GucSetting<i32> = GucSetting::<i32>::new(30 * DAY_MIN);
+/// A year: audits come once a year.
+static KEEP_AUDIT_MIN: GucSetting<i32> = GucSetting::<i32>::new(365 * DAY_MIN);
+/// On: an event that nobody listens for costs next to nothing.
+static NOTIFY_EVENTS: GucSetting<bool> = GucSetting::<bool>::new(true);
+const DAY_MIN: i32 = 24 * 60;
 #[cfg(feature = "failpoints")]
 static DEBUG_CLOCK_OFFSET_S: GucSetting<i32> = GucSetting::<i32>::new(0);
 
@@ -37,6 +46,7 @@ pub fn define() {
     define_switches();
     define_network();
     define_limits();
+    define_history();
     #[cfg(feature = "failpoints")]
     GucRegistry::define_int_guc(
         c"sluice.debug_clock_offset",
@@ -168,6 +178,67 @@ fn define_limits() {
     );
 }
 
+fn define_history() {
+    GucRegistry::define_int_guc(
+        c"sluice.keep_runs",
+        c"How many runs of each job are kept in the history.",
+        c"The last success and the last failure stay, and so do runs that wait for a decision or can be rolled back.",
+        &KEEP_RUNS,
+        10,
+        1_000_000,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"sluice.keep_history",
+        c"How long runs are kept in the history.",
+        c"The last success and the last failure stay, and so do runs that wait for a decision or can be rolled back.",
+        &KEEP_HISTORY_MIN,
+        60,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_MIN,
+    );
+    GucRegistry::define_int_guc(
+        c"sluice.keep_audit",
+        c"How long rows of the audit log are kept.",
+        c"",
+        &KEEP_AUDIT_MIN,
+        DAY_MIN,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_MIN,
+    );
+    GucRegistry::define_bool_guc(
+        c"sluice.notify_events",
+        c"Tells by NOTIFY on sluice_events what becomes of runs and jobs.",
+        c"",
+        &NOTIFY_EVENTS,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+}
+
+pub fn keep_runs() -> i64 {
+    i64::from(KEEP_RUNS.get())
+}
+
+pub fn keep_history() -> Duration {
+    minutes(&KEEP_HISTORY_MIN)
+}
+
+pub fn keep_audit() -> Duration {
+    minutes(&KEEP_AUDIT_MIN)
+}
+
+pub fn notify_events() -> bool {
+    NOTIFY_EVENTS.get()
+}
+
+fn minutes(setting: &GucSetting<i32>) -> Duration {
+    Duration::from_secs(u64::try_from(setting.get()).unwrap_or(1) * 60)
+}
+
 pub fn enabled() -> bool {
     ENABLED.get()
 }
@@ -201,6 +272,11 @@ pub fn arm_file() -> Option<String> {
 /// `sluice.allowed_networks`; its check lets nothing else pass.
 pub fn allowed_networks() -> Networks {
     parse_networks(&text(&ALLOWED_NETWORKS)).unwrap_or_default()
+}
+
+/// Whether addresses that are not public may be called.
+pub fn allows_networks() -> bool {
+    !text(&ALLOWED_NETWORKS).trim().is_empty()
 }
 
 /// `sluice.allowed_hosts`; its check lets nothing else pass.

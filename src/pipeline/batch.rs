@@ -6,17 +6,16 @@
 //! Size: what one transaction holds, and in which order, is read in one place.
 
 use super::apply::{Applier, KeepUndo, Outcome};
-use super::collect::{self, Batch, body, counts, duplicates, entry, next_of, tombstones};
+use super::collect::{self, Batch, WithWaiting, body, counts, duplicates, entry, next_of, tombstones};
 use super::decode::Decoder;
 use super::drift::Known;
-use super::evolve::{self, Evolved};
+use super::evolve::{self, Evolved, Wishes};
 use super::named;
-use super::new_fields::Wanted;
 use super::plan::Plan;
 use super::read::ReadState;
 use super::refused::{Care, Origin, Refused, Sieve, Writing};
 use super::rejects::{self, Rejects};
-use super::{Work, brought};
+use super::{Work, brought, widen};
 use crate::pg::clock;
 use crate::pg::{failpoint, relation, transaction};
 use crate::store::undo::{self, UndoBatch};
@@ -25,6 +24,7 @@ use sluice_core::call::CallError;
 use sluice_core::cursor::Reach;
 use sluice_core::data::{self, DecodedPage, Mapping, Sifted};
 use sluice_core::error::{DatabaseError, Error};
+use sluice_core::job::Mode;
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Result};
 use std::borrow::Cow;
@@ -71,6 +71,8 @@ pub struct Writer<'a> {
     known: Option<Known>,
     /// Members that were to have a column and cannot.
     without_column: HashSet<String>,
+    /// Columns that were to become wider and cannot.
+    not_widened: HashSet<String>,
     rejects: Option<Rejects<'a>>,
     /// What the open transaction is doing.
     at: Cell<Origin>,
@@ -88,6 +90,7 @@ impl<'a> Writer<'a> {
             applier: None,
             known: None,
             without_column: HashSet::new(),
+            not_widened: HashSet::new(),
             rejects: None,
             at: Cell::default(),
             rows: 0,
@@ -129,6 +132,8 @@ impl<'a> Writer<'a> {
                     pause(delay)?;
                     delay *= 2;
                 }
+                // Two that change places are refused as one that is wrong.
+                Err(error) if care == Care::Whole && is_unique_violation(&error) => care = Care::Parts,
                 Err(error) if !Rejects::are_kept(self.plan) => {
                     self.decode_stale(&mut batch)?;
                     return Err(self.name_record(error, read, &batch));
@@ -173,16 +178,21 @@ impl<'a> Writer<'a> {
             self.applier = Some(applier);
             self.evolved = Some(evolved.plan);
         }
-        let left = self.wanted(read, batch).into_iter().map(|wanted| wanted.member);
-        let left: Vec<String> = left.collect();
-        self.without_column.extend(left);
+        let left = self.wishes(read, batch);
+        self.without_column
+            .extend(left.new.into_iter().map(|wanted| wanted.member));
+        self.not_widened
+            .extend(left.wider.into_iter().map(|wider| wider.column));
     }
 
-    /// The members that are to have a column before this batch can be written.
-    fn wanted(&self, read: &ReadState, batch: &Batch) -> Vec<Wanted> {
+    /// What has to become of the target before this batch can be written.
+    fn wishes(&self, read: &ReadState, batch: &Batch) -> Wishes {
         match read.direct {
-            true => batch.wanted(&self.without_column),
-            false => Vec::new(),
+            true => Wishes {
+                new: batch.wanted(&self.without_column),
+                wider: batch.wider(&self.not_widened),
+            },
+            false => Wishes::default(),
         }
     }
 
@@ -199,6 +209,7 @@ impl<'a> Writer<'a> {
             target: &self.plan().target,
             mapping: &mapping,
             write: &write,
+            swapping: self.swapping(applier),
         };
         let text = |number| batch.text(number).map(Cow::into_owned);
         named::named(error, &batch.suspects(), writing, &text)
@@ -243,16 +254,33 @@ impl<'a> Writer<'a> {
         Ok(Step { known, evolved })
     }
 
-    /// Adds the columns that the batch needs, and decodes its pages for them.
+    /// Adds the columns that the batch needs, and makes wider those that do not take its values; its pages are decoded for
+    /// them.
     fn evolve(&self, read: &ReadState, batch: &mut Batch) -> Result<Option<(Evolved, Applier)>> {
-        let wanted = self.wanted(read, batch);
-        let Some(mapping) = self.decoder.mapping().filter(|_| !wanted.is_empty()) else {
+        let Some(mut mapping) = self.decoder.mapping() else {
             return Ok(None);
         };
-        let Some(evolved) = evolve::evolve(self.plan(), &mapping, &wanted, self.work.run)? else {
-            return Ok(None);
-        };
-        batch.decode_anew(&self.decoder, &evolved.mapping)?;
+        let (mut wishes, mut tried) = (self.wishes(read, batch), HashSet::new());
+        let mut done: Option<Evolved> = None;
+        while !wishes.is_empty() {
+            let plan = done.as_ref().map_or(self.plan(), |evolved| &evolved.plan);
+            let Some(evolved) = evolve::evolve(plan, &mapping, &wishes, self.work.run)? else {
+                break;
+            };
+            tried.extend(wishes.wider.into_iter().map(|wider| (wider.column, wider.ty)));
+            mapping = Arc::clone(&evolved.mapping);
+            batch.decode_anew(&self.decoder, &mapping)?;
+            done = Some(evolved);
+            // Of a record that fits nowhere one column is told at a time.
+            let more = self.wishes(read, batch).wider.into_iter();
+            let wider = more.filter(|wider| !tried.contains(&(wider.column.clone(), wider.ty)));
+            wishes = Wishes {
+                wider: wider.collect(),
+                ..Wishes::default()
+            };
+            widen::tell(self.plan(), read.generation, &wishes.wider)?;
+        }
+        let Some(evolved) = done else { return Ok(None) };
         let applier = Applier::new(&evolved.plan.target, &evolved.mapping)?;
         Ok(Some((evolved, applier)))
     }
@@ -301,12 +329,18 @@ impl<'a> Writer<'a> {
             target: &shape.plan.target,
             mapping: shape.mapping.as_ref().ok_or(data::DataError::NoColumns)?,
             write,
+            swapping: shape.applier.and_then(|applier| self.swapping(applier)),
         };
         let mut sieve = Sieve::new(writing, self.rejects().room()?);
         let mut outcomes = sieve.take(&batch.suspects())?;
         let (refused, more) = sieve.finish()?;
         outcomes.extend(more);
         Ok((outcomes, refused))
+    }
+
+    /// Rows that are only added change no places.
+    fn swapping<'w>(&self, applier: &'w Applier) -> Option<&'w Applier> {
+        (self.plan.mode != Mode::Append && !self.plan.job.key.is_empty()).then_some(applier)
     }
 
     fn rejects(&self) -> &Rejects<'a> {
@@ -318,7 +352,14 @@ impl<'a> Writer<'a> {
         let Some(mapping) = &shape.mapping else {
             return Ok(());
         };
-        let mut kept = batch.undecoded(mapping)?;
+        if let Some(refused) = applied.refused.first().filter(|_| !Rejects::are_kept(self.plan)) {
+            return Err(refused.error.clone().into());
+        }
+        let with_waiting = if read.direct { WithWaiting::Yes } else { WithWaiting::No };
+        if let Some(error) = batch.in_vain().filter(|_| read.direct && !Rejects::are_kept(self.plan)) {
+            return Err(error);
+        }
+        let mut kept = batch.undecoded(mapping, with_waiting)?;
         let text = |number| Ok(batch.text(number).ok_or_else(collect::lost)?.into_owned());
         kept.extend(rejects::of_refusals(&applied.refused, mapping, text)?);
         self.rejects().keep(&kept)?;
@@ -458,7 +499,7 @@ pub fn current_target(plan: &Plan) -> Result<relation::Target> {
     })
 }
 
-fn is_unique_violation(error: &Error) -> bool {
+pub fn is_unique_violation(error: &Error) -> bool {
     matches!(error, Error::Database(DatabaseError { sqlstate, .. }) if sqlstate == UNIQUE_VIOLATION)
 }
 

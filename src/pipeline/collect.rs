@@ -7,6 +7,7 @@ use super::new_fields::Wanted;
 use super::read::ReadState;
 use super::refused::Suspect;
 use super::rejects;
+use super::widen::{Wider, join};
 use crate::pg::clock::{self, Timestamp};
 use crate::store::page;
 use crate::store::parent::Mark;
@@ -106,13 +107,30 @@ impl Batch {
         all
     }
 
-    /// The records that could not be decoded, as they are kept aside.
-    pub fn undecoded(&self, mapping: &Mapping) -> Result<Vec<Rejected>> {
+    /// The columns that are to become wider, without these.
+    pub fn wider(&self, without: &HashSet<String>) -> Vec<Wider> {
+        let mut all = Vec::new();
+        let of_pages = self.fresh().flat_map(|(_, fresh)| &fresh.waiting.columns);
+        of_pages
+            .filter(|wider| !without.contains(&wider.column))
+            .for_each(|wider| join(&mut all, wider.clone()));
+        all
+    }
+
+    /// What is wrong with the first record that has waited for a wider column in vain.
+    pub fn in_vain(&self) -> Option<Error> {
+        let mut rejects = self.fresh().flat_map(|(_, fresh)| &fresh.sifted.rejects);
+        rejects.next().map(|reject| reject.error.clone().into())
+    }
+
+    /// The records that could not be decoded, as they are kept aside: with those that wait for a wider column, or without.
+    pub fn undecoded(&self, mapping: &Mapping, with_waiting: WithWaiting) -> Result<Vec<Rejected>> {
         let mut kept = Vec::new();
         for (number, fresh) in self.fresh().filter(|(_, fresh)| !fresh.sifted.rejects.is_empty()) {
             let text = fresh.content.text().ok_or_else(lost)?;
             let records = data::split_records(&text)?;
-            for reject in &fresh.sifted.rejects {
+            let is_kept = |place: &u64| with_waiting == WithWaiting::Yes || !fresh.waiting.records.contains(place);
+            for reject in fresh.sifted.rejects.iter().filter(|reject| is_kept(&reject.record)) {
                 let record = records.get(reject.record as usize - 1).copied().unwrap_or_default();
                 kept.push(rejects::of_decoding(number, reject.record, reject, record, mapping));
             }
@@ -131,6 +149,13 @@ impl Batch {
         }
         Ok(())
     }
+}
+
+/// Whether records that wait for a wider column are taken for rejects: their columns did not become wider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithWaiting {
+    Yes,
+    No,
 }
 
 /// Where the checkpoint stands behind a batch.

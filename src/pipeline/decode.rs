@@ -4,6 +4,7 @@ use super::collect;
 use super::new_fields::{NewFields, Wanted};
 use super::plan::Plan;
 use super::read::{MappingParts, ReadState};
+use super::widen::{Waiting, Widenable};
 use sluice_core::Result;
 use sluice_core::data::{self, Mapping, Noted, PageHash, Sifted};
 use sluice_core::foreach::Parent;
@@ -36,6 +37,8 @@ pub struct Fresh {
     pub noted: Noted,
     /// Members that are to have a column.
     pub wanted: Vec<Wanted>,
+    /// Records that are rejects unless a column becomes wider.
+    pub waiting: Waiting,
 }
 
 /// The text of a page's records.
@@ -71,6 +74,7 @@ pub struct Decoder {
     /// None until the first page has decided; another one when the target gets columns.
     mapping: RwLock<Option<Arc<Mapping>>>,
     new_fields: NewFields,
+    widenable: Widenable,
     /// What the first page chooses its mapping from; None where the mapping is certain.
     parts: Option<MappingParts>,
     known: HashMap<Vec<u8>, u64>,
@@ -88,6 +92,7 @@ impl Decoder {
             records: plan.settings.records.clone(),
             mapping: RwLock::new(read.mapping.clone()),
             new_fields: NewFields::new(plan, read)?,
+            widenable: Widenable::of(plan)?,
             parts: read.mapping.is_none().then(|| MappingParts::of(plan)),
             known: read.known.clone(),
             store: read.whole,
@@ -241,8 +246,12 @@ impl Decoder {
     fn fresh(&self, text: &str, hash: PageHash, mapping: &Arc<Mapping>, name: &dyn Fn(&mut Sifted)) -> Result<Arrived> {
         let (mut sifted, noted) = data::sift_noting(text, mapping, self.new_fields.inferring())?;
         name(&mut sifted);
-        if self.on_bad_record == OnBadRecord::Fail && !sifted.rejects.is_empty() {
-            return Err(sifted.rejects.swap_remove(0).error.into());
+        let waiting = self.widenable.look(text, mapping, &sifted)?;
+        if self.on_bad_record == OnBadRecord::Fail {
+            let is_bad = |reject: &data::Reject| !waiting.records.contains(&reject.record);
+            if let Some(at) = sifted.rejects.iter().position(is_bad) {
+                return Err(sifted.rejects.swap_remove(at).error.into());
+            }
         }
         let wanted = self.new_fields.look(&noted)?;
         let content = match self.store {
@@ -265,6 +274,7 @@ impl Decoder {
                 mapping: Arc::clone(mapping),
                 noted,
                 wanted,
+                waiting,
             }),
             parent: None,
         })

@@ -57,6 +57,10 @@ impl Known {
             entries.add_unmapped(&fresh.noted, note, |member| {
                 fresh.wanted.iter().find(|w| w.member == *member).map(|w| w.ty)
             });
+            for wider in &fresh.waiting.columns {
+                let drift::Entry { told, place, ty } = wider.told();
+                entries.add(told, Some(place), ty);
+            }
         }
         next.write(self, entries)?;
         Ok(next)

@@ -1,16 +1,17 @@
 //! Columns for members that had none: found in the target or added to it, in the transaction of the first row that needs
-//! them. Columns are only ever added, and may be NULL.
+//! them; and wider types for those that have one. Columns are only ever added or widened, and may be NULL.
 
 use super::batch::current_target;
 use super::new_fields::Wanted;
 use super::plan::{self, Plan, Task};
 use super::read::{self, MappingParts};
+use super::widen::{self, Wider};
 use crate::pg::relation::Target;
 use crate::pg::{failpoint, spi};
 use crate::store::{drift, state};
 use sluice_core::Result;
-use sluice_core::data::{self, InferredType, Mapping, SingularQuery, Step, column_name};
-use sluice_core::drift::field;
+use sluice_core::data::{self, InferredType, JsonKind, Mapping, SingularQuery, Step, column_name};
+use sluice_core::drift::{DriftKind, field};
 use sluice_core::settings::OnNewField;
 use sluice_core::sql_text::quote;
 use sluice_core::target::MOST_COLUMNS;
@@ -23,25 +24,49 @@ pub struct Evolved {
     pub mapping: Arc<Mapping>,
 }
 
-/// Gives members their columns, as the run-as role. What is told of them must be written down already. None: none of
-/// them can have one.
-pub fn evolve(plan: &Plan, mapping: &Mapping, wanted: &[Wanted], run: i64) -> Result<Option<Evolved>> {
+/// What the rows of a batch, or of a read, need.
+#[derive(Default)]
+pub struct Wishes {
+    pub new: Vec<Wanted>,
+    pub wider: Vec<Wider>,
+}
+
+impl Wishes {
+    pub fn is_empty(&self) -> bool {
+        self.new.is_empty() && self.wider.is_empty()
+    }
+}
+
+/// Gives members their columns, and columns their wider types, as the run-as role. What is told of them must be written
+/// down already. None: none of it can be.
+pub fn evolve(plan: &Plan, mapping: &Mapping, wishes: &Wishes, run: i64) -> Result<Option<Evolved>> {
     let target = current_target(plan)?;
-    let mut found = Found::new(plan, &target, mapping, wanted);
+    let mut is_wider = false;
+    for wider in &wishes.wider {
+        is_wider |= widen::widen(plan, &target, wider, run)?;
+    }
+    let mut found = Found::new(plan, &target, mapping, &wishes.new);
     found.keep_to_the_limit(room(&target)?);
     found.alter(&target)?;
     failpoint::hit("evolve.altered");
     let job = plan.job.id;
     for (member, _, column, note) in &found.columns {
         let note = note.replace("{run}", &run.to_string());
-        drift::set_column(job, &field(&SingularQuery::member(member)), column.as_deref(), &note)?;
+        drift::set_column(
+            job,
+            DriftKind::NewField,
+            &field(&SingularQuery::member(member)),
+            column.as_deref(),
+            &note,
+        )?;
     }
+    drift::keep_made(job, &found.made())?;
     let columns: Vec<&String> = found
         .columns
         .iter()
         .filter_map(|(_, _, column, _)| column.as_ref())
         .collect();
-    if columns.is_empty() {
+    if columns.is_empty() && !is_wider {
         return Ok(None);
     }
     let plan = plan::load(job, &Task::Sync)?;
@@ -59,14 +84,14 @@ pub fn evolve(plan: &Plan, mapping: &Mapping, wanted: &[Wanted], run: i64) -> Re
     Ok(Some(Evolved { plan, mapping }))
 }
 
-/// Gives the members that wait for it their columns, where a stored read is published.
+/// Gives the members of a stored read that wait for it their columns, and columns their wider types, where it is published.
 pub fn evolve_stored(plan: &Plan, mapping: &Mapping, generation: i64, run: i64) -> Result<Option<Evolved>> {
     let member = |query: SingularQuery| match query.steps.into_iter().next() {
         Some(Step::Member(name)) => Some(name),
         _ => None,
     };
-    let waiting = drift::waiting(plan.job.id, generation)?.into_iter();
-    let wanted: Vec<Wanted> = waiting
+    let waiting = drift::waiting(plan.job.id, generation, DriftKind::NewField)?.into_iter();
+    let new: Vec<Wanted> = waiting
         .filter_map(|(place, ty)| {
             Some(Wanted {
                 member: member(place)?,
@@ -74,15 +99,29 @@ pub fn evolve_stored(plan: &Plan, mapping: &Mapping, generation: i64, run: i64) 
             })
         })
         .collect();
-    if wanted.is_empty() {
+    let waiting = drift::waiting(plan.job.id, generation, DriftKind::Widened)?.into_iter();
+    let wider: Vec<Wider> = waiting
+        .filter_map(|(place, ty)| {
+            let column = mapping.columns.iter().find(|column| column.query == place)?;
+            Some(Wider {
+                column: column.name.clone(),
+                place,
+                ty,
+                sample: JsonKind::Null,
+                records: 0,
+            })
+        })
+        .collect();
+    let wishes = Wishes { new, wider };
+    if wishes.is_empty() {
         return Ok(None);
     }
-    evolve(plan, mapping, &wanted, run)
+    evolve(plan, mapping, &wishes, run)
 }
 
 /// The columns that the target can still get.
 fn room(target: &Target) -> Result<usize> {
-    let sql = "SELECT count(*) FROM pg_catalog.pg_attribute AS a \
+    let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute AS a \
                WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.>) 0";
     let used = spi::value::<i64>(sql, &[target.oid.into()])?.unwrap_or(0);
     Ok(MOST_COLUMNS.saturating_sub(usize::try_from(used).unwrap_or(0)))
@@ -129,15 +168,20 @@ impl Found {
         }
     }
 
+    /// The columns that are added.
+    fn made(&self) -> Vec<(String, InferredType)> {
+        let added = self.columns.iter();
+        added
+            .filter_map(|(_, ty, name, _)| Some((name.clone()?, (*ty)?)))
+            .collect()
+    }
+
     fn alter(&self, target: &Target) -> Result<()> {
-        let added = self
-            .columns
-            .iter()
-            .filter_map(|(_, ty, name, _)| Some((name.as_ref()?, (*ty)?)));
         // Another session may have added it by now, of whatever type: it is filled, or the batch is refused, as any column.
-        let clause =
-            |(name, ty): (&String, InferredType)| format!("ADD COLUMN IF NOT EXISTS {} {}", quote(name), ty.sql());
-        let clauses: Vec<String> = added.map(clause).collect();
+        let clause = |(name, ty): &(String, InferredType)| {
+            format!("ADD COLUMN IF NOT EXISTS {} {}", quote(name), ty.qualified())
+        };
+        let clauses: Vec<String> = self.made().iter().map(clause).collect();
         if clauses.is_empty() {
             return Ok(());
         }

@@ -14,7 +14,6 @@ use super::apply::{Applier, KeepUndo, Outcome};
 use super::batch::{current_target, keep_undo_set, signed};
 use super::pages::check_end;
 use super::plan::Plan;
-use super::publish::KEPT_RUNS;
 use super::read::{self, MappingParts};
 use super::refused::{Suspect, Writing};
 use super::rejects::Rejects;
@@ -23,7 +22,7 @@ use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, clock, failpoint, latch, transaction};
 use crate::store::ingest::{self, Payload};
 use crate::store::run::{self, Counts};
-use crate::store::{state, undo};
+use crate::store::{history, state, undo};
 use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::ingest::BATCH_PAYLOADS;
 use sluice_core::job::Mode;
@@ -226,6 +225,7 @@ impl Intake<'_> {
             target: &self.plan.target,
             mapping: &share.mapping,
             write: &|page| applier.put(self.plan.mode, &[page], KeepUndo::No),
+            swapping: None,
         };
         let text = |number: i64| share.texts.get(usize::try_from(number - 1).ok()?).cloned();
         named::named(error, &suspects, writing, &text)
@@ -249,7 +249,7 @@ impl Intake<'_> {
             i64::from(keep.keep_days),
             bytes,
         )?;
-        run::prune(self.work.job, KEPT_RUNS)?;
+        history::prune_runs(self.work.job, clock::now())?;
         Ok(())
     }
 }

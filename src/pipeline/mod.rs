@@ -9,12 +9,12 @@
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
 //! `decode` turns responses into pages on the fetch threads; `pages` drives the read, `parents` one below each row of a
 //! query; `collect` holds pages until `batch` writes and commits them; `new_fields` sees members that no column takes,
-//! `drift` writes them down, `evolve` gives them columns; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
+//! `drift` writes them down, `evolve` gives them columns, and `widen` columns a type that takes their values; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
 //! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `sweep` removes
 //! it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already, `settle` ends
 //! one whose rows are there, `brought` keeps what it brought; `after_publish` calls the owner's function when that is
-//! done; `persist` tries a transaction again; `ingest` writes what others sent us; `rollback` takes runs
-//! back; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
+//! done; `persist` tries a transaction again; `events` tells others what happened; `ingest` writes what others sent us; `rollback` takes runs
+//! back; `tokens` gets and renews what OAuth 2 gives, asking by `remote`; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod after_publish;
@@ -25,6 +25,7 @@ mod collect;
 mod decode;
 mod difference;
 mod drift;
+pub mod events;
 mod evolve;
 mod finish;
 mod gone;
@@ -41,6 +42,7 @@ mod publish;
 mod read;
 mod refused;
 mod rejects;
+mod remote;
 mod replay;
 mod replay_run;
 mod restore;
@@ -49,13 +51,17 @@ mod secrets;
 mod settle;
 mod snapshot;
 mod sweep;
+pub mod tokens;
+mod widen;
 
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};
 use pages::Fetched;
 use plan::{Plan, Task};
+use read::ReadState;
 use sluice_core::error::HttpError;
 use sluice_core::{Error, Result};
+use tokens::Access;
 
 /// What a worker was started for.
 #[derive(Debug, Clone, Copy)]
@@ -95,16 +101,19 @@ pub fn run(work: &Work) -> Result<()> {
     let Some(run) = transaction::run(|| plan::take(work))? else {
         return Ok(());
     };
+    events::tell();
     let started = crate::pg::clock::now();
     let task = plan::task(&run);
-    let outcome = transaction::run(|| plan::load(work.job, &task)).and_then(|plan| {
+    let outcome = transaction::run(|| plan::load(work.job, &task)).and_then(|mut plan| {
         bgworker::report_activity(&format!("syncing {}", plan.job.name));
-        work_on(work, &task, &plan)
+        work_on(work, &task, &mut plan)
     });
-    transaction::run(|| finish::settle(work, started, &outcome))
+    transaction::run(|| finish::settle(work, started, &outcome))?;
+    events::tell();
+    Ok(())
 }
 
-fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
+fn work_on(work: &Work, task: &Task, plan: &mut Plan) -> Result<Ended> {
     match *task {
         Task::ReplayRejects => replay::run(work, plan),
         Task::Ingest => ingest::run(work, plan),
@@ -117,12 +126,13 @@ fn work_on(work: &Work, task: &Task, plan: &Plan) -> Result<Ended> {
     }
 }
 
-fn sync(work: &Work, plan: &Plan) -> Result<Ended> {
+fn sync(work: &Work, plan: &mut Plan) -> Result<Ended> {
+    let mut access = Access::open(work, plan)?;
     let mut read = transaction::run(|| read::resume_or_begin(work, plan))?;
     while !read.complete {
-        match pages::fetch_all(work, plan, &mut read)? {
-            Fetched::Whole => break,
-            Fetched::TokenLost { page, remote, status } => {
+        match pages::fetch_all(work, plan, &mut read) {
+            Ok(Fetched::Whole) => break,
+            Ok(Fetched::TokenLost { page, remote, status }) => {
                 let lost = HttpError::TokenLost {
                     remote,
                     page,
@@ -132,11 +142,27 @@ fn sync(work: &Work, plan: &Plan) -> Result<Ended> {
                 read = transaction::run(|| read::restart(work, plan, &read, lost))?;
                 failpoint::hit("read.restarted");
             }
+            Ok(Fetched::TokenAges) => {
+                access.renew_early(work, plan)?;
+                read = go_on(work, plan, &read)?;
+            }
+            Err(error) => {
+                access.renew_after(work, plan, read.next_page, error)?;
+                read = go_on(work, plan, &read)?;
+            }
         }
     }
+    access.has_worked()?;
     if read.direct {
         settle::settle_direct(work, plan, &read)
     } else {
         publish::by_difference(work, plan, &mut read)
     }
+}
+
+/// The same read from its checkpoint on, with another token.
+fn go_on(work: &Work, plan: &Plan, read: &ReadState) -> Result<ReadState> {
+    let mut again = transaction::run(|| read::resume_or_begin(work, plan))?;
+    again.began = read.began;
+    Ok(again)
 }

@@ -91,6 +91,7 @@ pub fn named_in_store(error: Error, plan: &Plan, mapping: &Arc<Mapping>, pages: 
         target: &plan.target,
         mapping,
         write: &|page| applier.merge(&[page], KeepUndo::No),
+        swapping: Some(&applier),
     };
     let text = |number| {
         texts

@@ -4,6 +4,7 @@ use super::batch::Writer;
 use super::collect::Batch;
 use super::decode::{Arrived, Decoder};
 use super::drift;
+use super::events;
 use super::plan::{Plan, spacing};
 use super::read::{self, ReadState};
 use super::{Work, bgworker, parents};
@@ -34,6 +35,8 @@ pub enum Fetched {
     Whole,
     /// The remote does not know the token of that page any more.
     TokenLost { page: u64, remote: String, status: u16 },
+    /// Another access token is to be asked for before this one expires.
+    TokenAges,
 }
 
 /// Reads all pages from the checkpoint on.
@@ -74,6 +77,10 @@ fn take_pages(
     let deadline = plan.settings.timeouts.run.map(|limit| (read.began + limit, limit));
     loop {
         check_end(work, deadline)?;
+        if plan.renew_at.is_some_and(|at| clock::now() >= at) {
+            writer.commit(read, batch.take())?;
+            return Ok(Fetched::TokenAges);
+        }
         match remote.poll() {
             Poll::Page(page) => {
                 note_page(work, &page);
@@ -120,6 +127,8 @@ pub(super) fn check_end(work: &Work, deadline: Option<(Instant, Duration)>) -> R
     if shmem::stop_asked(work.slot) {
         return Err(CallError::Stopped.into());
     }
+    signals::reload_settings_if_asked();
+    events::tell_progress(work);
     match deadline {
         Some((at, limit)) if Instant::now() >= at => Err(CallError::RunTimeout { limit }.into()),
         _ => Ok(()),
@@ -210,6 +219,7 @@ pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>) -> Re
             ahead: s.commit_every.bytes.min(MOST_AHEAD),
         },
         policy: plan.policy.clone(),
+        tls: plan.tls.clone(),
         start,
         // By numbers of pages: below parents they mean something else.
         known: match s.foreach {

@@ -3,6 +3,7 @@
 //! A definition is checked anew at each run: owners, grants and tables change between two of them.
 
 use super::{Work, secrets};
+use crate::pg::clock::Timestamp;
 use crate::pg::relation::{self, Target, TargetColumn};
 use crate::pg::{identity, settings};
 use crate::store::connection::{self, Server};
@@ -20,8 +21,10 @@ use sluice_core::http::{Auth, Method};
 use sluice_core::job::Mode;
 use sluice_core::run::{RunSource, RunTask};
 use sluice_core::settings::{OnMissing, Settings};
+use sluice_core::sql_text::quote;
 use sluice_core::target::{DELETED_AT, TargetError};
 use sluice_core::url_policy::address::AddressPolicy;
+use sluice_fetch::Tls;
 use std::time::Duration;
 
 /// Everything about a job that its runs use.
@@ -29,8 +32,12 @@ pub struct Plan {
     pub job: Job,
     pub mode: Mode,
     pub settings: Settings,
+    pub server: Server,
     pub options: ConnectionOptions,
     pub auth: Auth,
+    /// When another token is to be asked for; see [`super::tokens`].
+    pub renew_at: Option<Timestamp>,
+    pub tls: Tls,
     pub policy: AddressPolicy,
     pub target: Target,
     /// The target's columns that a mapping may use, with where their values are in a record.
@@ -140,37 +147,49 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     if let (Some(name), Task::Sync | Task::Approve { .. } | Task::Replay { .. }) = (&settings.after_publish, task) {
         function::callable(name, target.owner)?;
     }
-    let (options, auth, policy) = connection_parts(&server, settings.method)?;
+    let options = connection_options(&server, settings.method)?;
+    let (auth, tls) = credentials(&server, &options, task)?;
     let (mut candidates, columns_given) = candidates(&target, &settings, task, &job.key)?;
     add_columns_of_runs(job_id, &target, &settings, &mut candidates)?;
     Ok(Plan {
         job,
         mode,
         settings,
+        policy: address_policy(&options),
+        server,
         options,
         auth,
-        policy,
+        renew_at: None,
+        tls,
         target,
         candidates,
         columns_given,
     })
 }
 
-/// A connection's options, its opened credential, and where it may go; refused where it does not allow the method.
-fn connection_parts(server: &Server, method: Method) -> Result<(ConnectionOptions, Auth, AddressPolicy)> {
+/// A connection's options; refused where it does not allow the method.
+fn connection_options(server: &Server, method: Method) -> Result<ConnectionOptions> {
     let options = ConnectionOptions::parse(&server.options)?;
     options.check_method(&server.name, method)?;
-    check_origin(server, &options)?;
-    let auth = secrets::auth(server, &options)?;
-    let policy = address_policy(&options);
-    Ok((options, auth, policy))
+    Ok(options)
+}
+
+/// What proves who asks. Only a read asks the remote: what is stored is published and taken back without it.
+fn credentials(server: &Server, options: &ConnectionOptions, task: &Task) -> Result<(Auth, Tls)> {
+    match task {
+        Task::Sync => {
+            check_origin(server, options)?;
+            Ok((secrets::auth(server, options)?, secrets::tls(server, options)?))
+        }
+        _ => Ok((Auth::None, Tls::default())),
+    }
 }
 
 /// Refuses a connection to an origin that its owner may not, or may no longer, connect to.
 pub fn check_origin(server: &Server, options: &ConnectionOptions) -> Result<()> {
-    match origin::is_allowed(server.owner, options)? {
-        true => Ok(()),
-        false => Err(connection::origin_denied(&options.origin(), &server.owner_name)),
+    match origin::refused(server.owner, options)? {
+        None => Ok(()),
+        Some(origin) => Err(connection::origin_denied(&origin, &server.owner_name)),
     }
 }
 
@@ -200,6 +219,7 @@ fn check_rights(job: &Job, server: &Server, target: &Target, settings: &Settings
         }
         .into());
     }
+    check_still_becomes(job, target)?;
     let mut needed = vec!["SELECT", "INSERT"];
     if job.mode != Mode::Append.as_str() {
         needed.push("UPDATE");
@@ -217,6 +237,27 @@ fn check_rights(job: &Job, server: &Server, target: &Target, settings: &Settings
         .into());
     }
     check_superuser(target, settings)
+}
+
+/// The table may have another owner by now, whom the job must not act as for somebody who could not.
+fn check_still_becomes(job: &Job, target: &Target) -> Result<()> {
+    if role::may_become(job.owner, target.owner)? {
+        return Ok(());
+    }
+    let (maker, owner) = (role::name_of(job.owner)?, role::name_of(target.owner)?);
+    Err(CallError::Denied {
+        what: format!("table \"{}\"", target.name),
+        detail: format!(
+            "Its owner is \"{owner}\", and the owner of job \"{}\", \"{maker}\", cannot become that role.",
+            job.name
+        ),
+        hint: format!(
+            "GRANT {} TO {}; or make the job again as the table's owner.",
+            quote(&owner),
+            quote(&maker)
+        ),
+    }
+    .into())
 }
 
 /// A superuser writes only where no code of an ordinary role would run with it.

@@ -3,25 +3,24 @@
 //! The one stated exception to "no transaction while waiting for the network": the caller's own transaction is open.
 
 use super::plan::{address_policy, check_origin, spacing};
-use super::secrets;
-use crate::pg::{clock, latch, settings, signals};
+use super::{remote, secrets, tokens};
+use crate::pg::{clock, latch, settings};
 use crate::store::connection::Server;
 use sluice_core::Result;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::data;
 use sluice_core::discover::{self, Finding, Remote, Subject};
-use sluice_core::error::{Error, HttpError, InternalError};
+use sluice_core::error::HttpError;
 use sluice_core::http::{Auth, Method, Response};
 use sluice_core::job::JobPath;
 use sluice_core::pagination::ParamPlace;
 use sluice_core::retry::RetryPolicy;
 use sluice_core::settings::Settings;
 use sluice_fetch::probe::{self, Probed};
-use sluice_fetch::{Gate, Limits, ReadSpec, Timeouts};
+use sluice_fetch::{Gate, Limits, ReadSpec, Timeouts, Tls};
 use sluice_fetch::{Transport, UreqTransport};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
 /// What is asked, of whom.
@@ -58,7 +57,7 @@ const SLICE: Duration = Duration::from_millis(50);
 /// # Errors
 /// A credential that cannot be opened, what the request met, or a time-out where nothing came in `timeouts.probe`.
 pub fn first_page(question: &Question) -> Result<Response> {
-    let spec = spec(question, secrets::auth(&question.server, &question.options)?);
+    let spec = spec(question, credentials(question)?);
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     ask(question, deadline(question), &transport, move |transport| {
         probe::first_page(&spec, transport)
@@ -72,7 +71,7 @@ pub fn first_page(question: &Question) -> Result<Response> {
 /// Those of [`first_page`]; what later requests meet is told as a doubt.
 pub fn discover(question: &Question, document: &str, name: &str) -> Result<Vec<Finding>> {
     let deadline = deadline(question);
-    let spec = spec(question, secrets::auth(&question.server, &question.options)?);
+    let spec = spec(question, credentials(question)?);
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     let remote = Remote {
         first: spec.first_url()?,
@@ -132,7 +131,7 @@ fn wait(question: &Question, pause: Duration, deadline: Instant) -> Result<()> {
 
 /// Each step on the way to the remote, as far as it went, with one request. Without a credential none is sent.
 pub fn steps(question: &Question) -> Result<Vec<Probed>> {
-    let auth = match secrets::auth(&question.server, &question.options) {
+    let auth = match credentials(question) {
         Ok(auth) => auth,
         Err(error) => return Ok(probe::without_credential(&error)),
     };
@@ -163,34 +162,22 @@ fn ask<T: Send + 'static>(
     transport: &Arc<dyn Transport>,
     work: impl FnOnce(&dyn Transport) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    signals::quiet_thread_panics();
-    let (sender, receiver) = sync_channel(1);
-    let shared = Arc::clone(transport);
-    let thread = std::thread::Builder::new().name("sl-probe".into());
-    let started = signals::with_all_blocked(|| thread.spawn(move || sender.send(work(&*shared))));
-    started.map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
-    loop {
-        match receiver.try_recv() {
-            Ok(result) => return result,
-            Err(TryRecvError::Disconnected) => {
-                return Err(InternalError::Panic {
-                    message: "the probing thread ended".into(),
-                }
-                .into());
-            }
-            Err(TryRecvError::Empty) if Instant::now() >= deadline => {
-                transport.close();
-                return Err(HttpError::probe_timeout(&question.options.base_url).into());
-            }
-            Err(TryRecvError::Empty) => match receiver.recv_timeout(Duration::from_millis(1)) {
-                Ok(result) => return result,
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => latch::wait(SLICE),
-            },
-        }
-    }
+    let patience = remote::Patience {
+        deadline,
+        timeout: HttpError::probe_timeout(&question.options.base_url),
+        pause: &remote::pause_in_session,
+    };
+    remote::ask(&patience, transport, work)
 }
 
-fn spec(question: &Question, auth: Auth) -> ReadSpec {
+/// What proves who asks: what is sent, and what TLS shows.
+fn credentials(question: &Question) -> Result<(Auth, Tls)> {
+    let (server, options) = (&question.server, &question.options);
+    let auth = tokens::in_session(server, options, deadline(question))?;
+    Ok((auth, secrets::tls(server, options)?))
+}
+
+fn spec(question: &Question, (auth, tls): (Auth, Tls)) -> ReadSpec {
     let s = &question.settings;
     ReadSpec {
         base: question.options.base_url.clone(),
@@ -222,6 +209,7 @@ fn spec(question: &Question, auth: Auth) -> ReadSpec {
             ahead: 0,
         },
         policy: address_policy(&question.options),
+        tls,
         start: None,
         known: HashMap::new(),
         seed: clock::random_seed(),

@@ -6,7 +6,7 @@
 
 use super::after_publish;
 use super::apply::{Applier, Outcome};
-use super::batch::{current_target, keep_undo_set, signed};
+use super::batch::{current_target, is_unique_violation, keep_undo_set, signed};
 use super::difference::{Difference, Part, Share};
 use super::drift;
 use super::evolve;
@@ -23,7 +23,7 @@ use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};
 use crate::store::run::{self, Counts};
-use crate::store::{ingest, job, missing, page, parent, reject, retry, state, undo};
+use crate::store::{history, ingest, job, missing, page, parent, reject, retry, state, undo};
 use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Reason, Removals};
 use sluice_core::run::RunStatus;
@@ -110,6 +110,8 @@ pub fn publish<'a>(
             Ok(Verdict::Published) => break,
             Ok(Verdict::Held(reason)) => return Ok(Ended::Held(reason)),
             Ok(Verdict::KeptBack(error)) => return Ok(Ended::KeptBack(error)),
+            // Two that change places are refused as one that is wrong.
+            Err(error) if care == Care::Whole && is_unique_violation(&error) => care = Care::Parts,
             Err(error) if !Rejects::are_kept(plan) => return Err(doing.name_record(error, plan)),
             Err(error) => care = care.after(&error, doing.at.get()).ok_or(error)?,
         }
@@ -292,6 +294,7 @@ impl Publishing<'_> {
             target: &self.plan.target,
             mapping,
             write: &merge,
+            swapping: Some(applier),
         };
         let mut sieve = match self.care {
             Care::Whole => None,
@@ -328,6 +331,9 @@ impl Publishing<'_> {
                 .map_or(&[][..], |page| &page.1)
         };
         let text = |number| gone::body_text(self.work.job, hash(number));
+        if let Some(refused) = refused.first().filter(|_| !Rejects::are_kept(self.plan)) {
+            return Err(refused.error.clone().into());
+        }
         self.rejects.keep(&rejects::of_refusals(&refused, mapping, text)?)
     }
 
@@ -343,6 +349,9 @@ impl Publishing<'_> {
     fn keep_undecoded(&self, share: &Share, known: &HashMap<i64, Vec<u64>>, mapping: &Mapping) -> Result<()> {
         let mut kept = Vec::new();
         for part in share.pages.iter().filter(|part| !part.sifted.rejects.is_empty()) {
+            if !Rejects::are_kept(self.plan) {
+                return Err(part.sifted.rejects[0].error.clone().into());
+            }
             let records = data::split_records(&part.unknown.text)?;
             for reject in &part.sifted.rejects {
                 let at = reject.record as usize - 1;
@@ -446,9 +455,6 @@ pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
     reject::keep_only(work.job, &kept)?;
     parent::keep_only(work.job, &kept)?;
     ingest::forget_keys(work.job)?;
-    run::prune(work.job, KEPT_RUNS)?;
+    history::prune_runs(work.job, clock::now())?;
     Ok(())
 }
-
-/// Runs whose rows are kept whatever became of them.
-pub const KEPT_RUNS: i64 = 1000;

@@ -311,7 +311,7 @@ pub fn is_empty(plan: &Plan) -> Result<bool> {
 
 /// The rows that the target holds, as the run-as role sees them.
 pub fn count(plan: &Plan) -> Result<i64> {
-    let sql = format!("SELECT count(*) FROM {}", plan.target.sql_name());
+    let sql = format!("SELECT pg_catalog.count(*) FROM {}", plan.target.sql_name());
     Ok(crate::pg::spi::value::<i64>(&sql, &[])?.unwrap_or(0))
 }
 

@@ -2,9 +2,10 @@
 //!
 //! The pages are written in parts, each in a subtransaction: all at once, then 100 records, and of a part that is refused
 //! 50, 25, 10 and single ones. What is refused alone is tried once more when all the others are there, since it may refer
-//! to one of them. Then it is written with one column after the other left NULL, and taken back.
+//! to one of them. Rows that are in each other's way under a unique index are set aside and written together. Then it is
+//! written with one column after the other left NULL, and taken back.
 
-use super::apply::Outcome;
+use super::apply::{Applier, Outcome};
 use crate::pg::relation::Target;
 use crate::pg::{failpoint, latch, spi, transaction};
 use sluice_core::Class;
@@ -17,6 +18,9 @@ use std::ops::Range;
 type Result<T, E = Error> = std::result::Result<T, E>;
 
 const NOT_NULL_VIOLATION: &str = "23502";
+const UNIQUE_VIOLATION: &str = "23505";
+/// How often rows are set aside, each time without those that were in the way of others.
+const MOST_SWAPS: usize = 10;
 /// Records of the parts that are tried one after the other.
 const PARTS: [usize; 6] = [usize::MAX, 100, 50, 25, 10, 1];
 /// Refused records whose column is searched for, unless another one was refused with the same words.
@@ -77,6 +81,8 @@ pub struct Writing<'a> {
     pub target: &'a Target,
     pub mapping: &'a Mapping,
     pub write: &'a dyn Fn(&DecodedPage) -> Result<Outcome>,
+    /// What sets rows aside that are in each other's way; None where rows are only added.
+    pub swapping: Option<&'a Applier>,
 }
 
 /// A record that PostgreSQL refused.
@@ -214,6 +220,18 @@ impl<'a> Sieve<'a> {
     /// What was refused in the end, with the columns that are to blame, and what the second tries came to.
     pub fn finish(mut self) -> Result<(Vec<Refused>, Vec<Outcome>)> {
         let mut done = Vec::new();
+        loop {
+            self.try_again(&mut done)?;
+            if self.is_over() || !self.swap(&mut done)? {
+                break;
+            }
+        }
+        self.blame()?;
+        Ok((self.refused, done))
+    }
+
+    /// Tries what was refused as often as it helps.
+    fn try_again(&mut self, done: &mut Vec<Outcome>) -> Result<()> {
         let mut progress = !self.is_over();
         while progress {
             let before = self.refused.len();
@@ -232,8 +250,65 @@ impl<'a> Sieve<'a> {
             }
             progress = self.refused.len() < before && !self.refused.is_empty();
         }
-        self.blame()?;
-        Ok((self.refused, done))
+        Ok(())
+    }
+
+    /// Writes together what was refused for the sake of each other's rows; whether there was any.
+    fn swap(&mut self, done: &mut Vec<Outcome>) -> Result<bool> {
+        let Some(applier) = self.writing.swapping else {
+            return Ok(false);
+        };
+        let is_in_the_way = |refused: &Refused| {
+            refused.error.sqlstate == UNIQUE_VIOLATION && !refused.overtaken && !refused.key.is_empty()
+        };
+        let mut moving: Vec<usize> = (0..self.refused.len())
+            .filter(|at| is_in_the_way(&self.refused[*at]))
+            .collect();
+        for _ in 0..MOST_SWAPS {
+            if moving.is_empty() {
+                return Ok(false);
+            }
+            let mut stuck = Vec::new();
+            match transaction::attempt(|| self.write_aside(applier, &moving, &mut stuck)) {
+                Ok(outcome) => {
+                    done.push(outcome);
+                    let mut at = 0..;
+                    self.refused.retain(|_| !moving.contains(&at.next().unwrap_or(0)));
+                    return Ok(true);
+                }
+                Err(Error::Call(CallError::Stopped)) if stuck.is_empty() => return Ok(false),
+                Err(Error::Call(CallError::Stopped)) => moving.retain(|at| !stuck.contains(at)),
+                // Whatever speaks against setting them aside: they stay refused.
+                Err(Error::Database(met)) if !is_passing(&met) => return Ok(false),
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Sets the rows of these refused records aside and writes the records; those that are refused even so are `stuck`.
+    fn write_aside(&self, applier: &Applier, moving: &[usize], stuck: &mut Vec<usize>) -> Result<Outcome> {
+        let each = || moving.iter().map(|at| &self.refused[*at]);
+        let keys: Vec<&[u8]> = each().map(|refused| refused.key.as_slice()).collect();
+        let former = applier.set_aside(&keys)?.ok_or(CallError::Stopped)?;
+        let all = DecodedPage {
+            rows: each().flat_map(|refused| refused.row.clone()).collect(),
+            keys: keys.concat(),
+            records: u32::try_from(moving.len()).unwrap_or(u32::MAX),
+            ..DecodedPage::default()
+        };
+        if let Ok(outcome) = self.part(&all)?
+            && former.is_back(&outcome)
+        {
+            return former.keep_in(outcome, &self.writing.target.full_name());
+        }
+        for at in moving {
+            let refused = &self.refused[*at];
+            if self.part(&single(refused.row.clone(), &refused.key))?.is_err() {
+                stuck.push(*at);
+            }
+        }
+        Err(CallError::Stopped.into())
     }
 
     /// Writes a part, unless PostgreSQL refuses it.
@@ -320,6 +395,10 @@ impl<'a> Sieve<'a> {
             Err(other) => Err(other),
         }
     }
+}
+
+fn is_passing(met: &DatabaseError) -> bool {
+    matches!(met.class(), Class::Database | Class::Resource | Class::Cancelled)
 }
 
 /// The detail of a constraint between rows names the key that is meant; other details quote the row, with defaults that

@@ -19,6 +19,7 @@ use crate::store::reject::{self, Settled, Version, Waiting};
 use crate::store::run::{self, Counts};
 use crate::store::state;
 use sluice_core::data::{self, DecodedPage, Mapping, keys_of_rows, split_rows};
+use sluice_core::job::Mode;
 use sluice_core::keys::KeyId;
 use sluice_core::run::RunStatus;
 use sluice_core::{Class, Result};
@@ -136,6 +137,7 @@ impl Replay<'_> {
             target: &self.plan.target,
             mapping: self.mapping,
             write: &|page| self.applier.put(self.plan.mode, &[page], keep),
+            swapping: (self.plan.mode != Mode::Append).then_some(self.applier),
         };
         let mut sieve = Sieve::new(writing, u64::MAX);
         let suspect = Suspect {

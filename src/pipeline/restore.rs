@@ -45,6 +45,7 @@ fn once(work: &Work, plan: &Plan, id: i64) -> Result<()> {
     }
     let copied = Copied {
         columns: &snapshot.columns,
+        types: &snapshot.types,
         mapped: &snapshot.mapped,
         key: &snapshot.key,
     };

@@ -8,13 +8,15 @@ use sluice_core::connection::{ApiKeyIn, AuthKind, ConnectionOptions};
 use sluice_core::http::{Auth, KeyPlace, Secret};
 use sluice_core::secret::{SecretLabel, open};
 use sluice_core::{Error, Result};
+use sluice_fetch::Tls;
 
-/// What the connection sends to prove who it is.
+/// What the connection sends to prove who it is, where that is a secret that somebody has set; tokens are got by
+/// [`super::tokens`].
 pub fn auth(server: &Server, options: &ConnectionOptions) -> Result<Auth> {
-    if options.auth == AuthKind::None {
+    let Some(name) = &options.secret else {
         return Ok(Auth::None);
-    }
-    let value = opened(server, options)?;
+    };
+    let value = named(server, name, &options.origin())?;
     Ok(match options.auth {
         AuthKind::Basic => Auth::Basic {
             username: options.username.clone().unwrap_or_default(),
@@ -33,16 +35,23 @@ pub fn auth(server: &Server, options: &ConnectionOptions) -> Result<Auth> {
     })
 }
 
-/// The secret that the connection names: its server's owner must own it or have been granted it, and it must be bound
-/// to the connection's origin.
-fn opened(server: &Server, options: &ConnectionOptions) -> Result<Secret> {
-    let name = options.secret.clone().unwrap_or_default();
-    let origin = options.origin();
-    let found = secret::find(server.owner, &name)?.ok_or_else(|| unknown(server, &name))?;
-    let sealed = bound(found, &origin, server)?;
+/// Whom the connection trusts in TLS, and the certificate that it shows, with its key.
+pub fn tls(server: &Server, options: &ConnectionOptions) -> Result<Tls> {
+    let key = match &options.tls.client {
+        Some(certificate) => Some(named(server, &certificate.key, &options.origin())?),
+        None => None,
+    };
+    Ok(Tls::new(&options.tls, key.as_ref())?)
+}
+
+/// The secret that a connection names: its server's owner must own it or have been granted it, and it must be bound to
+/// the origin that it is sent to.
+pub fn named(server: &Server, name: &str, origin: &str) -> Result<Secret> {
+    let found = secret::find(server.owner, name)?.ok_or_else(|| unknown(server, name))?;
+    let sealed = bound(found, origin, server)?;
     let key = key_file::load()?;
-    let plain = open(&key, &label(&sealed, &origin), &sealed.sealed).map_err(Error::from)?;
-    let text = String::from_utf8(plain.to_vec()).map_err(|_| unknown(server, &name))?;
+    let plain = open(&key, &label(&sealed, origin), &sealed.sealed).map_err(Error::from)?;
+    let text = String::from_utf8(plain.to_vec()).map_err(|_| unknown(server, name))?;
     Ok(Secret::new(text))
 }
 

@@ -72,10 +72,33 @@ pub fn record(job: i64, generation: i64, now: Timestamp, entries: &[Entry]) -> R
     execute(sql, &args).map(drop)
 }
 
+/// The columns that were made from a job's records, with the types that they were given.
+pub fn made(job: i64) -> Result<Vec<(String, InferredType)>> {
+    let sql = "SELECT column_name, column_type FROM sluice._made_column WHERE job_id = $1 ORDER BY column_name";
+    let found = rows(sql, &[job.into()], |r| Ok((r.need::<String>(1)?, r.need::<String>(2)?)))?;
+    let known = found.into_iter();
+    Ok(known
+        .filter_map(|(name, ty)| Some((name, InferredType::of_sql(&ty)?)))
+        .collect())
+}
+
+/// Notes columns that were made, or made wider.
+pub fn keep_made(job: i64, columns: &[(String, InferredType)]) -> Result<()> {
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO sluice._made_column (job_id, column_name, column_type) \
+               SELECT $1, n, t FROM unnest($2::text[], $3::text[]) AS c (n, t) \
+               ON CONFLICT (job_id, column_name) DO UPDATE SET column_type = excluded.column_type";
+    let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
+    let types: Vec<String> = columns.iter().map(|(_, ty)| ty.sql().to_owned()).collect();
+    execute(sql, &[job.into(), names.into(), types.into()]).map(drop)
+}
+
 /// The members that runs gave a column: where each is in a record, and the column.
 pub fn with_columns(job: i64) -> Result<Vec<(SingularQuery, String)>> {
     let sql = "SELECT place, column_name FROM sluice._drift \
-               WHERE job_id = $1 AND column_name IS NOT NULL ORDER BY first_seen_at, field";
+               WHERE job_id = $1 AND kind = 'new_field' AND column_name IS NOT NULL ORDER BY first_seen_at, field";
     let found = rows(sql, &[job.into()], |r| Ok((r.need::<String>(1)?, r.need::<String>(2)?)))?;
     let parsed = found
         .into_iter()
@@ -85,23 +108,28 @@ pub fn with_columns(job: i64) -> Result<Vec<(SingularQuery, String)>> {
         .collect())
 }
 
-/// The members of a read that wait for a column, with the type that takes its values.
-pub fn waiting(job: i64, generation: i64) -> Result<Vec<(SingularQuery, InferredType)>> {
-    let sql = "SELECT place, column_type FROM sluice._drift WHERE job_id = $1 AND generation = $2 \
+/// The members of a read that wait for a column, or for a wider one, with the type that takes their values.
+pub fn waiting(job: i64, generation: i64, kind: DriftKind) -> Result<Vec<(SingularQuery, InferredType)>> {
+    let sql = "SELECT place, column_type FROM sluice._drift WHERE job_id = $1 AND generation = $2 AND kind = $3 \
                AND column_name IS NULL AND column_type IS NOT NULL ORDER BY first_seen_at, field";
-    let found = rows(sql, &[job.into(), generation.into()], |r| {
+    let found = rows(sql, &[job.into(), generation.into(), kind.as_str().into()], |r| {
         Ok((r.need::<String>(1)?, type_of(r.get(2)?)))
     })?;
     let parsed = found.into_iter().map(|(place, ty)| (SingularQuery::parse(&place), ty));
     Ok(parsed.filter_map(|(place, ty)| Some((place.ok()?, ty?))).collect())
 }
 
-/// The member has a column now; None: it cannot have one, which the note says.
-pub fn set_column(job: i64, field: &str, column: Option<&str>, note: &str) -> Result<()> {
+/// The member has a column now, or a wider one; None: it cannot have one, which the note says.
+pub fn set_column(job: i64, kind: DriftKind, field: &str, column: Option<&str>, note: &str) -> Result<()> {
     let sql = "UPDATE sluice._drift SET column_name = $4, note = $5, column_type = CASE WHEN $4 IS NOT NULL THEN column_type END \
                WHERE job_id = $1 AND field = $2 AND kind = $3";
-    let kind = DriftKind::NewField.as_str();
-    let field = storable(field.into());
-    let args = [job.into(), field.into(), kind.into(), column.into(), note.into()];
+    let (field, note) = (storable(field.into()), storable(note.into()));
+    let args = [
+        job.into(),
+        field.into(),
+        kind.as_str().into(),
+        column.into(),
+        note.into(),
+    ];
     execute(sql, &args).map(drop)
 }

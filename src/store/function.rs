@@ -11,7 +11,7 @@ pub fn callable(name: &FunctionName, role: Oid) -> Result<Oid> {
     let schemas = match &name.schema {
         Some(schema) => vec![schema.clone()],
         None => spi::rows(
-            "SELECT pg_catalog.unnest(pg_catalog.current_schemas(true))::text",
+            "SELECT pg_catalog.unnest(pg_catalog.current_schemas(true))::pg_catalog.text",
             &[],
             |r| r.need(1),
         )?,

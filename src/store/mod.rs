@@ -3,17 +3,23 @@
 //! Every function runs elevated with a pinned search path (see `pg::identity`), so callers may be anybody: a session
 //! of an ordinary role, a worker as the run-as role, the scheduler. Who may do what is decided by the callers.
 
+pub mod audit;
 pub mod brought;
 pub mod connection;
 pub mod drift;
+pub mod event;
 pub mod function;
+pub mod history;
 pub mod ingest;
 pub mod job;
 pub mod missing;
+pub mod oauth;
+pub mod oauth_flow;
 pub mod origin;
 pub mod page;
 pub mod parent;
 pub mod reject;
+pub mod repair;
 pub mod retry;
 pub mod role;
 pub mod run;

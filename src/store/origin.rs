@@ -6,21 +6,24 @@ use sluice_core::Result;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::url_policy::OriginPattern;
 
-/// Whether a role may have a connection to the origin of these options: USAGE on the wrapper allows every one, a pattern those
-/// that it holds.
-pub fn is_allowed(role: Oid, options: &ConnectionOptions) -> Result<bool> {
+/// The first origin of these options that a role may not have a connection to: USAGE on the wrapper allows every one, a
+/// pattern those that it holds. An authorization server counts as much as the API.
+pub fn refused(role: Oid, options: &ConnectionOptions) -> Result<Option<String>> {
     if may_use_wrapper(role)? {
-        return Ok(true);
+        return Ok(None);
     }
     let sql = "SELECT a.pattern FROM sluice._allowed_origin AS a \
                JOIN pg_catalog.pg_roles AS r ON r.oid = a.role_oid AND r.rolname = a.role_name \
                WHERE pg_catalog.pg_has_role($1, a.role_oid, 'USAGE')";
     let patterns: Vec<String> = rows(sql, &[role.into()], |r| r.need(1))?;
     // What is stored was read before; what cannot be read any more allows nothing.
-    Ok(patterns
+    let patterns: Vec<OriginPattern> = patterns
         .iter()
         .filter_map(|text| OriginPattern::parse(text).ok())
-        .any(|pattern| pattern.holds(&options.base_url)))
+        .collect();
+    let is_held = |url| patterns.iter().any(|pattern| pattern.holds(url));
+    let outside = options.endpoints().into_iter().find(|url| !is_held(url));
+    Ok(outside.map(sluice_core::url_policy::origin))
 }
 
 /// What PostgreSQL itself asks for on CREATE SERVER.

@@ -1,7 +1,8 @@
 //! What the catalogs say of roles and of a target's owner.
 
 use super::{row, rows, value};
-use crate::pg::Oid;
+use crate::pg::identity::RunAs;
+use crate::pg::{Oid, bgworker};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 
@@ -21,6 +22,27 @@ pub fn owner_of(relation: Oid) -> Result<Option<RunAsRole>> {
             may_login: r.need(2)?,
         })
     })
+}
+
+/// A role as one that a worker runs as; None where it is gone.
+pub fn as_run_as(role: Oid) -> Result<Option<RunAsRole>> {
+    let sql = "SELECT a.oid, a.rolcanlogin FROM pg_catalog.pg_roles AS a WHERE a.oid = $1";
+    row(sql, &[role.into()], |r| {
+        Ok(RunAsRole {
+            oid: r.need(1)?,
+            may_login: r.need(2)?,
+        })
+    })
+}
+
+impl RunAsRole {
+    /// How a worker becomes it.
+    pub fn run_as(&self) -> RunAs {
+        match self.may_login || !bgworker::ASSUMES_NOLOGIN {
+            true => RunAs::Session(self.oid),
+            false => RunAs::Assumed(self.oid),
+        }
+    }
 }
 
 pub fn exists(role: Oid) -> Result<bool> {

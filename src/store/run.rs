@@ -377,14 +377,6 @@ pub fn ending(id: i64, reader: Oid) -> Result<Option<(String, EndedWith)>> {
     })
 }
 
-/// Forgets old runs of a job: those without undo set beyond the newest `keep`, but never the last success or failure.
-pub fn prune(job: i64, keep: i64) -> Result<u64> {
-    execute(
-        include_str!("../../sql/query/prune_runs.sql"),
-        &[job.into(), keep.into()],
-    )
-}
-
 /// Says what is to be known of a run that did not fail; `keys` are data.
 pub fn note(id: i64, message: &str, keys: Option<&str>) -> Result<()> {
     execute(

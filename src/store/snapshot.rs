@@ -13,6 +13,8 @@ pub struct Snapshot {
     pub made_by: i64,
     /// What is kept of each row.
     pub columns: Vec<String>,
+    /// Their types' names then.
+    pub types: Vec<Option<String>>,
     /// What the job filled of that.
     pub mapped: Vec<String>,
     pub key: Vec<String>,
@@ -22,7 +24,7 @@ pub struct Snapshot {
     pub chunks: i32,
 }
 
-const COLUMNS: &str = "id, job_id, label, made_by, columns, mapped, key, position::text, rows, chunks";
+const COLUMNS: &str = "id, job_id, label, made_by, columns, mapped, key, position::text, rows, chunks, types";
 
 fn read(r: &Row) -> Result<Snapshot> {
     Ok(Snapshot {
@@ -36,6 +38,7 @@ fn read(r: &Row) -> Result<Snapshot> {
         position: r.need(8)?,
         rows: r.need(9)?,
         chunks: r.need(10)?,
+        types: r.need(11)?,
     })
 }
 

@@ -7,6 +7,7 @@
 mod launcher;
 mod scheduler;
 mod sync;
+mod tokens;
 
 /// Errors of a background process that no row can hold: they go to the server's log, once.
 fn log_error(what: &str, error: &sluice_core::Error) {

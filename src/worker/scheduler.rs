@@ -4,10 +4,10 @@
 //! Each job is handled by itself, so that one bad definition stops no other.
 
 use crate::pg::clock::{self, Timestamp};
-use crate::pg::identity::RunAs;
 use crate::pg::{Datum, Oid, arm_file, bgworker, catalog, failpoint, settings, shmem, transaction};
-use crate::store::{self, ingest, job::Job, retry, role, run, state};
-use crate::worker::log_error;
+use crate::pipeline::events;
+use crate::store::{self, history, ingest, job::Job, oauth, retry, role, run, state};
+use crate::worker::{log_error, tokens};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::counted::counted;
@@ -21,6 +21,8 @@ const AFTER_ERROR: Duration = Duration::from_secs(30);
 /// The delay before the work goes on after the first and the second interruption in a row; the third disables the job.
 const AFTER_CRASH: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
+/// How often the history of a database is pruned.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// How late a retry is when the scheduler steps in for a pg_cron that was to process it.
 const CRON_GRACE: Duration = Duration::from_secs(180);
 /// Retries that one pass makes runnable.
@@ -84,8 +86,24 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
             smooth &= isolated("starting a worker", || start(database, run, job)).unwrap_or(false);
         }
     }
+    match isolated("looking after tokens", || tokens::start_due(database, now)) {
+        Some(at) => next = next.min(at),
+        None => smooth = false,
+    }
+    events::tell();
+    if shmem::takes_pruning(database, now, PRUNE_EVERY) {
+        prune(now);
+    }
     // What failed is tried again soon, but not at once, which would be for ever.
     Ok(if smooth { next } else { now.plus(RETRY) })
+}
+
+/// Forgets history that is too old or too much, a job at a time.
+fn prune(now: Timestamp) {
+    for job in transaction::run(store::job::all).unwrap_or_default() {
+        isolated("forgetting old runs", || history::prune_runs(job.id, now));
+    }
+    isolated("forgetting old audit rows", history::prune_audit);
 }
 
 /// Work on one job that must not keep the others from theirs.
@@ -175,6 +193,10 @@ fn plan(job: &Job, now: Timestamp) -> Result<()> {
     if has_payload && !reads_first {
         return run::request(job.id, RunSource::Ingest, "scheduler", None).map(drop);
     }
+    // Asking would only be refused: they go on when it is connected again.
+    if oauth::is_waiting(job.server)? {
+        return Ok(());
+    }
     match retry::open_of(job.id)? {
         // The schedule waits with it, unless somebody has asked for a run.
         Some(entry) if entry.pending && next.is_none() => return Ok(()),
@@ -242,12 +264,7 @@ fn start(database: u32, run_id: i64, job_id: i64) -> Result<bool> {
     let Some(owner) = role::owner_of(job.target)? else {
         return fail_without_target(&job, run_id).map(|()| true);
     };
-    let run_as = if owner.may_login || !bgworker::ASSUMES_NOLOGIN {
-        RunAs::Session(owner.oid)
-    } else {
-        RunAs::Assumed(owner.oid)
-    };
-    let wanted = shmem::reservation(database, job_id, run_id, run_as);
+    let wanted = shmem::reservation(database, job_id, run_id, owner.run_as());
     let Some(slot) = shmem::reserve(wanted, &job.name, settings::max_workers()) else {
         shmem::set_starved(database);
         return Ok(true); // every worker is busy: the one that ends first wakes us

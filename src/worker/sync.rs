@@ -1,11 +1,11 @@
-//! The worker: does one run as the run-as role, and ends.
+//! The worker: does one run as the run-as role, or looks after the tokens of one connection, and ends.
 
 use crate::pg::identity::RunAs;
 use crate::pg::shmem::Slot;
 use crate::pg::{Datum, Oid, bgworker, identity, latch, lock, shmem, signals, transaction};
 use crate::pipeline::{self, Work};
 use crate::store;
-use crate::worker::log_error;
+use crate::worker::{log_error, tokens};
 use pgrx::prelude::*;
 use std::time::Duration;
 
@@ -61,12 +61,18 @@ fn apply_role_settings(slot: &Slot) {
 }
 
 fn run_once(number: usize, slot: &Slot) {
+    if let Some(grant) = tokens::grant_of(slot) {
+        if let Err(error) = pipeline::tokens::keep(grant) {
+            log_error("a token could not be looked after", &error);
+        }
+        return;
+    }
     let jobs_table = match transaction::run(store::jobs_table) {
         Ok(oid) => oid,
         Err(error) => return log_error("a worker found no jobs table", &error),
     };
     let locked = (0..LOCK_TRIES).any(|_| {
-        lock::try_lock_job(jobs_table, slot.job) || {
+        lock::try_lock(jobs_table, slot.job) || {
             latch::wait(LOCK_PAUSE);
             false
         }
@@ -81,6 +87,6 @@ fn run_once(number: usize, slot: &Slot) {
             log_error(&format!("run {} could not be ended in order", slot.run), &error);
         }
         bgworker::report_activity("");
-        lock::unlock_job(jobs_table, slot.job);
+        lock::unlock(jobs_table, slot.job);
     }
 }

@@ -70,7 +70,12 @@ const RULES: &[Rule] = &[
 ];
 
 /// What one folder's rule leaves open.
-const EXCEPTIONS: &[(&str, &str)] = &[("src/api/", "pipeline::probe"), ("src/api/", "pipeline::preview")];
+const EXCEPTIONS: &[(&str, &str)] = &[
+    ("src/api/", "pipeline::probe"),
+    ("src/api/", "pipeline::preview"),
+    // A device's code is asked for in the session, since the person is shown it.
+    ("src/api/", "pipeline::tokens"),
+];
 
 /// Every use of something that lies above, as `path:line: uses what`.
 pub fn violations(files: &[Source]) -> Vec<String> {

@@ -6,7 +6,7 @@
 use crate::source::Source;
 
 /// Where the messages of definitions and calls are written.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "src/core/settings/fault.rs",
     "src/core/job/fault.rs",
     "src/core/job/function.rs",
@@ -15,6 +15,7 @@ const FILES: [&str; 9] = [
     "src/core/connection/fault.rs",
     "src/core/secret/fault.rs",
     "src/core/url_policy/fault.rs",
+    "src/core/oauth/fault.rs",
     "src/core/call.rs",
 ];
 
@@ -49,6 +50,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("setting \"foreach.query\" took longer than {limit:?}", "a run"),
     ("setting \"foreach.query\" has more than {limit} rows", "a run"),
     ("the collection has more {what} than the limit of {limit}", "a run"),
+    ("{remote} gave no token ({code})", "an authorization server"),
+    ("the answer of {remote} holds no token", "an authorization server"),
+    (
+        "the token of connection {} could not be renewed",
+        "an authorization server",
+    ),
 ];
 
 /// Messages that no golden file shows, and exceptions that are none any more.

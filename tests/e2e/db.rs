@@ -108,6 +108,18 @@ impl Db {
         std::mem::take(&mut self.notices.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The notifications since the last call: channel and payload.
+    pub fn take_notifications(&mut self) -> Vec<(String, String)> {
+        let waited = std::time::Duration::from_millis(20);
+        let mut notifications = self.client.notifications();
+        let mut arrived = notifications.timeout_iter(waited);
+        let mut taken = Vec::new();
+        while let Ok(Some(one)) = postgres::fallible_iterator::FallibleIterator::next(&mut arrived) {
+            taken.push((one.channel().to_string(), one.payload().to_string()));
+        }
+        taken
+    }
+
     /// The process ids of a backend type, such as `sluice worker`.
     pub fn pids(&mut self, backend_type: &str) -> Vec<u32> {
         let sql = format!(

@@ -34,6 +34,7 @@ const OF_A_SUPERUSER: &[&str] = &[
     "ALTER SYSTEM",
     "sluice.arm(",
     "cron_jobs",
+    "health_status",
     "CREATE SCHEMA",
 ];
 

@@ -269,3 +269,111 @@ fn a_superusers_table_with_an_ordinary_roles_cascade_is_refused() {
     assert!(error.to_string().contains("app.child"), "{error}");
     assert!(scene.api.requests().is_empty());
 }
+
+/// Every place where a superuser's table may lead to code of `app`: (how it is made, how it is taken away, what is named).
+const LEADS_TO_CODE_OF_APP: [(&str, &str, &str); 9] = [
+    (
+        "ALTER TABLE official ADD COLUMN extra integer DEFAULT app.number()",
+        "ALTER TABLE official DROP COLUMN extra",
+        "app.number()",
+    ),
+    (
+        "ALTER TABLE official ADD COLUMN extra integer GENERATED ALWAYS AS (app.number()) STORED",
+        "ALTER TABLE official DROP COLUMN extra",
+        "app.number()",
+    ),
+    (
+        "ALTER TABLE official ADD CONSTRAINT lead CHECK (app.number() IS NOT NULL)",
+        "ALTER TABLE official DROP CONSTRAINT lead",
+        "app.number()",
+    ),
+    (
+        "ALTER TABLE official ADD CONSTRAINT lead CHECK (stock OPERATOR(app.##) 1)",
+        "ALTER TABLE official DROP CONSTRAINT lead",
+        "app.same(integer,integer)",
+    ),
+    (
+        "CREATE INDEX lead ON official ((stock OPERATOR(pg_catalog.+) app.number()))",
+        "DROP INDEX lead",
+        "app.number()",
+    ),
+    (
+        "CREATE INDEX lead ON official (id) WHERE stock OPERATOR(app.##) 1",
+        "DROP INDEX lead",
+        "app.same(integer,integer)",
+    ),
+    (
+        "CREATE TRIGGER lead BEFORE UPDATE ON official FOR EACH ROW WHEN (NEW.stock OPERATOR(app.##) 1)
+             EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "DROP TRIGGER lead ON official",
+        "app.same(integer,integer)",
+    ),
+    (
+        "ALTER TABLE official ADD COLUMN extra app.checked[]",
+        "ALTER TABLE official DROP COLUMN extra",
+        "app.",
+    ),
+    (
+        "CREATE TYPE pair AS (a integer, b app.checked); ALTER TABLE official ADD COLUMN extra pair",
+        "DROP TYPE pair CASCADE",
+        "app.",
+    ),
+];
+
+/// S-13: whatever leads to code that an ordinary role can change keeps a worker from writing as superuser.
+#[test]
+fn a_superusers_table_that_leads_to_an_ordinary_roles_code_in_any_way_is_refused() {
+    let cluster = Cluster::start();
+    let mut scene = Scene::on(&cluster);
+    scene.app.exec(
+        "CREATE FUNCTION app.number() RETURNS integer LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 1; END';
+         CREATE FUNCTION app.same(integer, integer) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN true; END';
+         CREATE OPERATOR app.## (LEFTARG = integer, RIGHTARG = integer, FUNCTION = app.same);
+         CREATE DOMAIN app.checked AS integer",
+    );
+    scene.admin.exec(&format!(
+        "SET search_path = public; CREATE TABLE official {}",
+        crate::scene::PRODUCT
+    ));
+    scene
+        .admin
+        .exec(&create_job("official", "{}").replace("app.official", "public.official"));
+    scene.admin.exec("CALL sluice.sync('official')");
+    scene.api.clear_log();
+    for (make, take_away, named) in LEADS_TO_CODE_OF_APP {
+        scene.admin.exec(make);
+        let error = scene.admin.error("CALL sluice.sync('official')");
+        assert_eq!(error.sqlstate, "42501", "{make}: {error}");
+        assert!(
+            error.detail.as_deref().is_some_and(|detail| detail.contains(named)),
+            "{make}: {error}"
+        );
+        scene.admin.exec(take_away);
+    }
+    assert!(scene.api.requests().is_empty());
+    scene.admin.exec("CALL sluice.sync('official')");
+}
+
+/// S-14: a job writes for the role that made it, wherever its table goes.
+#[test]
+fn a_table_that_is_given_to_a_role_which_the_jobs_owner_cannot_become_is_written_no_more() {
+    let cluster = Cluster::start();
+    let mut scene = Scene::on(&cluster);
+    scene.job();
+    scene.sync();
+    crate::scene::make_role(&mut scene.admin, "heir");
+    scene
+        .admin
+        .exec("GRANT USAGE, CREATE ON SCHEMA app TO heir; ALTER TABLE app.product OWNER TO heir");
+    scene.api.clear_log();
+    let error = scene.app.error("CALL sluice.sync('product')");
+    assert_eq!(error.sqlstate, "42501", "{error}");
+    let detail = error.detail.clone().unwrap_or_default();
+    assert!(detail.contains("\"heir\"") && detail.contains("\"app\""), "{error}");
+    assert!(scene.api.requests().is_empty());
+    // Who can become the new owner goes on, as that role.
+    scene.admin.exec("GRANT heir TO app");
+    scene.sync();
+    assert_eq!(scene.app.text("SELECT run_as FROM sluice.sync_jobs"), "heir");
+    assert_table_equals_source(&mut scene.admin, "app.product", &scene.api);
+}

@@ -12,12 +12,14 @@ mod after_publish; // the owner's function in the publishing transaction
 mod append; // rows that are only added
 mod arm_file; // copies of a server, which wait for it
 mod arming; // restored and copied databases
+mod audit; // who changed what, from where; rows that nobody changes
 mod auth; // credentials: sent where they belong, and nowhere else
 mod bad_input; // what the remote gets wrong
 mod bad_target; // that cannot be written, or changes in mid-run
 mod cancelled_calls; // what a call leaves behind whose caller is cancelled, ended or killed
 mod changed_columns; // a rollback of runs whose table has got columns since, or other names
 mod changes_between; // two runs: the rows, the job, the caller's patience
+mod climbing; // an ordinary role that tries to become more
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod cron; // pg_cron, which processes retries where a DBA wants it to
 mod definitions; // reads under a definition, a table or a moment that is not the usual one
@@ -26,16 +28,21 @@ mod documentation; // the SQL of README and guide, as it stands
 mod drift; // fields that come, go or change, and the columns that a target gets
 mod dropped_columns; // a rollback of runs that wrote a column which is gone since
 mod dropping; // databases and the extension, in mid-run
+mod events; // NOTIFY of state changes, in transactions of their own
 mod first_load; // the first load, and what people see of it
 mod formats; // answers in CSV and lines of JSON
 mod gone; // which missing rows are removed, and when
 mod guards; // answers that must never destroy data
 mod hard_weather; // broken transfers, limits, a collection that moves
+mod health; // from the age of the data and the ledger; figures; history that is forgotten
 mod histories; // random sequences of everything that undo has to do with
+mod hostile_names; // objects of an attacker under every name that we use
 mod hostile_owner; // whose code never runs with more rights than its own
 mod incremental; // reads of what changed, and their watermark
 mod lost_tokens; // tokens that the remote forgets in mid-read
 mod modes; // upsert, keys of several columns, targets that were there before
+mod oauth; // connections that a person, or a client, connects
+mod oauth_renewal; // tokens that expire, are refused, or are lost with a process
 mod origins; // that are allowed to roles, and the connections that they make
 mod owner_settings; // which change nothing about the rows
 mod paging; // the other paginations, and what servers do at the last page
@@ -45,18 +52,24 @@ mod preview; // the first records as they would be stored
 mod refresh; // a refresh: what readers see, what is written, what is left alone
 mod refused_records; // what PostgreSQL would not take: which record, which column
 mod rejects; // records that could not become rows: kept aside while the others are written
+mod repair; // what is damaged on purpose, and mended
 mod replay; // publishing again what is stored, without the network
 mod replays; // rejected records: who sees them, and how they are tried again
 mod retries; // the retry queue: what waits, and when it is tried again
 mod roles; // who a run acts as, several databases, names of every kind
+mod self_test; // what is missing in an installation
 mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back
 mod spellings; // keys that are equal and written in several ways
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
+mod swaps; // values that change places under a unique constraint
 mod targets; // tables of every kind, databases of other encodings
+mod tls; // certificates: whom a connection trusts, and what it shows
+mod tls_front; // an API behind TLS, with certificates of every kind
 mod tombstones; // rows that are gone: removed, marked, kept; reads of everything now and then
 mod unchanged; // pages that the remote says are unchanged
 mod undo; // taking published runs back
 mod waiting; // for the remote, holding nothing
 mod webhooks; // payloads that others send us
+mod widening; // wider types for columns that were made from the data

@@ -223,12 +223,12 @@ fn columns_that_are_gone_are_told_and_a_changed_type_is_refused() {
     shop.app.exec("CALL sluice.restore_snapshot(1)");
     let told = "column \"updated_at\", which the target no longer has, is left out";
     assert!(shop.app.take_notices().iter().any(|n| n == told));
-    shop.db.exec("ALTER TABLE app.products ALTER COLUMN stock TYPE text");
+    shop.db.exec("ALTER TABLE app.products ALTER COLUMN stock TYPE integer");
     let refused = shop.app.error("CALL sluice.restore_snapshot(1)");
     assert_eq!(refused.sqlstate, "55000", "{refused}");
     let detail = refused.detail.clone().unwrap_or_default();
     assert!(
-        detail.contains("column \"stock\" was") && detail.contains("is text"),
+        detail.contains("column \"stock\" was") && detail.contains("is integer"),
         "{refused}"
     );
     let shown = "SELECT concat_ws(' ', restorable, obstacle) FROM sluice.sync_snapshots";

@@ -77,9 +77,10 @@ fn auth(wanted: &Value) -> Result<Auth, Refusal> {
             name: owned("name")?,
             value: owned("value")?,
         },
+        "issued" => Auth::Issued,
         other => {
             return Err(format!(
-                "auth.type is none, bearer, basic, header_key or query_key, not {other}"
+                "auth.type is none, bearer, basic, header_key, query_key or issued, not {other}"
             ));
         }
     })

@@ -14,6 +14,7 @@ use crate::log::RequestLine;
 use crate::paging::Scheme;
 use crate::request::Request;
 use crate::server::Server;
+use crate::settings::Auth;
 
 /// One connection: its number, and where it comes from.
 pub(crate) struct Peer {
@@ -94,7 +95,11 @@ impl Exchange<'_> {
     fn answer(&self, scheme: Option<Scheme>, faults: &[Fault], body: Vec<u8>) -> Answer {
         let request = self.request;
         let settings = self.server.settings().clone();
-        if !settings.auth.admits(request) {
+        let is_admitted = match settings.auth {
+            Auth::Issued => lock(&self.server.oauth).admits(request),
+            _ => settings.auth.admits(request),
+        };
+        if !is_admitted {
             let mut refusal = Answer::error(401, None);
             refusal.set_header("WWW-Authenticate", settings.auth.challenge());
             return refusal;

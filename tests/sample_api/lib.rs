@@ -29,6 +29,7 @@ mod format;
 mod gate;
 mod listing;
 mod log;
+mod oauth;
 mod paging;
 mod query;
 mod record;
@@ -48,6 +49,7 @@ use std::time::Duration;
 
 pub use fault::{Fault, Total};
 pub use log::RequestLine;
+pub use oauth::{OAuthServer, TOKEN_PAGE, TokenRequest};
 pub use script::Rule;
 pub use settings::{Auth, LastPage, PastEnd, Settings};
 pub use truth::Checksum;
@@ -198,6 +200,17 @@ impl SampleApi {
     /// Lets all held requests go and holds nothing any more.
     pub fn release(&self) {
         self.server.gate.release();
+    }
+
+    /// Looks at, or changes, the authorization server.
+    pub fn oauth<T>(&self, look: impl FnOnce(&mut OAuthServer) -> T) -> T {
+        look(&mut lock(&self.server.oauth))
+    }
+
+    /// A person opens an authorization address and consents; where the browser goes then.
+    pub fn consent(&self, address: &str) -> String {
+        let issuer = self.url();
+        self.oauth(|oauth| oauth.consent(address, &issuer))
     }
 
     pub fn settings(&self) -> Settings {

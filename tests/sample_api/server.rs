@@ -15,6 +15,7 @@ use crate::deliver::{After, Wire};
 use crate::exchange::{Exchange, Peer};
 use crate::gate::{Gate, Stop, lock, wait_until};
 use crate::log::Log;
+use crate::oauth::{OAuthServer, TOKEN_PAGE};
 use crate::request::{self, NoRequest};
 use crate::script::Script;
 use crate::settings::Settings;
@@ -26,6 +27,7 @@ pub(crate) struct Server {
     pub(crate) script: Mutex<Script>,
     pub(crate) gate: Gate,
     pub(crate) log: Log,
+    pub(crate) oauth: Mutex<OAuthServer>,
     settings: RwLock<Settings>,
     pub(crate) stop: Stop,
     connections: Mutex<HashMap<u64, Arc<TcpStream>>>,
@@ -41,6 +43,7 @@ impl Server {
             script: Mutex::default(),
             gate: Gate::default(),
             log,
+            oauth: Mutex::default(),
             settings: RwLock::new(settings),
             stop: Stop::default(),
             connections: Mutex::default(),
@@ -134,6 +137,12 @@ impl Server {
             };
             let after = match request::read(stream, &mut input) {
                 Ok(request) if request.path.starts_with("/_control/") => control::serve(self, &request, &mut wire)?,
+                Ok(request) if request.path.starts_with("/oauth/") => {
+                    self.gate.pass(TOKEN_PAGE);
+                    let base = format!("http://{}", self.address);
+                    let answer = lock(&self.oauth).serve(&request, &base);
+                    wire.send(&answer, false, if request.closes { After::Close } else { After::Keep })?
+                }
                 Ok(request) => Exchange {
                     server: self,
                     request: &request,

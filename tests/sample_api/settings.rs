@@ -59,9 +59,20 @@ pub enum LastPage {
 pub enum Auth {
     None,
     Bearer(String),
-    Basic { username: String, password: String },
-    HeaderKey { name: String, value: String },
-    QueryKey { name: String, value: String },
+    Basic {
+        username: String,
+        password: String,
+    },
+    HeaderKey {
+        name: String,
+        value: String,
+    },
+    QueryKey {
+        name: String,
+        value: String,
+    },
+    /// A token of the server's own authorization server.
+    Issued,
 }
 
 impl std::fmt::Debug for Auth {
@@ -79,6 +90,7 @@ impl Auth {
             Auth::Basic { .. } => "basic",
             Auth::HeaderKey { .. } => "header_key",
             Auth::QueryKey { .. } => "query_key",
+            Auth::Issued => "issued",
         }
     }
 
@@ -92,13 +104,14 @@ impl Auth {
             }
             Auth::HeaderKey { name, value } => request.header(name) == Some(value),
             Auth::QueryKey { name, value } => request.query.get(name) == Some(value),
+            Auth::Issued => false,
         }
     }
 
     /// The value of `WWW-Authenticate` (RFC 9110 11.6.1) in a refusal.
     pub(crate) fn challenge(&self) -> &'static str {
         match self {
-            Auth::Bearer(_) => "Bearer realm=\"sample\"",
+            Auth::Bearer(_) | Auth::Issued => "Bearer realm=\"sample\"",
             Auth::Basic { .. } => "Basic realm=\"sample\"",
             _ => "ApiKey realm=\"sample\"",
         }

@@ -5,11 +5,16 @@
 use super::error::{ConfigError, Subject};
 use super::fault::ConnectionFault;
 use super::names::{is_reserved_header, is_secret_name, is_token};
+use super::oauth;
 use super::options::{Given, wrong};
 use super::spelling::nearest;
+use crate::oauth::Grant;
 
-const AUTHS: [&str; 4] = ["none", "bearer", "basic", "api_key"];
-const LATER_AUTHS: [&str; 3] = [
+const AUTHS: [&str; 7] = [
+    "none",
+    "bearer",
+    "basic",
+    "api_key",
     "oauth2_client_credentials",
     "oauth2_authorization_code",
     "oauth2_device",
@@ -25,11 +30,16 @@ pub enum AuthKind {
     Basic,
     /// A key of the remote's own, in a header or a query parameter.
     ApiKey,
+    /// A bearer token that is got by OAuth 2; see [`crate::oauth`].
+    OAuth2(Grant),
 }
 
 impl AuthKind {
     pub fn as_str(self) -> &'static str {
         match self {
+            AuthKind::OAuth2(Grant::ClientCredentials) => "oauth2_client_credentials",
+            AuthKind::OAuth2(Grant::AuthorizationCode) => "oauth2_authorization_code",
+            AuthKind::OAuth2(Grant::Device) => "oauth2_device",
             AuthKind::None => "none",
             AuthKind::Bearer => "bearer",
             AuthKind::Basic => "basic",
@@ -37,14 +47,30 @@ impl AuthKind {
         }
     }
 
-    /// The options that this kind takes.
-    fn options(self) -> &'static [&'static str] {
+    pub fn grant(self) -> Option<Grant> {
         match self {
-            AuthKind::None => &[],
-            AuthKind::Bearer => &["secret"],
-            AuthKind::Basic => &["username", "secret"],
-            AuthKind::ApiKey => &["secret", "api_key_name", "api_key_in"],
+            AuthKind::OAuth2(grant) => Some(grant),
+            _ => None,
         }
+    }
+
+    /// The options that this kind takes.
+    fn options(self) -> Vec<&'static str> {
+        let of_grant = |further: &[&'static str]| oauth::COMMON.iter().chain(further).copied().collect();
+        match self {
+            AuthKind::None => vec![],
+            AuthKind::Bearer => vec!["secret"],
+            AuthKind::Basic => vec!["username", "secret"],
+            AuthKind::ApiKey => vec!["secret", "api_key_name", "api_key_in"],
+            AuthKind::OAuth2(Grant::ClientCredentials) => of_grant(&[]),
+            AuthKind::OAuth2(Grant::AuthorizationCode) => of_grant(&["authorization_url"]),
+            AuthKind::OAuth2(Grant::Device) => of_grant(&["device_url"]),
+        }
+    }
+
+    /// Whether the option `secret` names what is sent.
+    fn has_secret(self) -> bool {
+        matches!(self, AuthKind::Bearer | AuthKind::Basic | AuthKind::ApiKey)
     }
 }
 
@@ -65,10 +91,9 @@ impl Given<'_> {
             "bearer" => Ok(AuthKind::Bearer),
             "basic" => Ok(AuthKind::Basic),
             "api_key" => Ok(AuthKind::ApiKey),
-            later if LATER_AUTHS.contains(&later) => Err(ConfigError::NotSupportedYet {
-                what: format!("auth \"{later}\""),
-                supported: AUTHS.to_vec(),
-            }),
+            "oauth2_client_credentials" => Ok(AuthKind::OAuth2(Grant::ClientCredentials)),
+            "oauth2_authorization_code" => Ok(AuthKind::OAuth2(Grant::AuthorizationCode)),
+            "oauth2_device" => Ok(AuthKind::OAuth2(Grant::Device)),
             // What was given is not shown: a token is easily put here by mistake.
             other => Err(ConfigError::UnknownWord {
                 subject: Subject::option("auth"),
@@ -81,13 +106,16 @@ impl Given<'_> {
 
     /// Options of another `auth` than the one that is set are mistakes.
     pub(super) fn check_uses(&self, auth: AuthKind) -> Result<(), ConfigError> {
-        for option in ["secret", "username", "api_key_name", "api_key_in"] {
+        let static_kinds = ["secret", "username", "api_key_name", "api_key_in"];
+        let endpoints = ["authorization_url", "device_url"];
+        let all = static_kinds.into_iter().chain(oauth::COMMON).chain(endpoints);
+        for option in all {
             if self.get(option).is_some() && !auth.options().contains(&option) {
                 let because = match self.get("auth") {
                     Some(_) => format!("auth is \"{}\"", auth.as_str()),
                     None => "auth is not given, and so \"none\"".to_owned(),
                 };
-                let uses = auth.options().to_vec();
+                let uses = auth.options();
                 return Err(ConnectionFault::UselessOption { option, because, uses }.into());
             }
         }
@@ -95,7 +123,7 @@ impl Given<'_> {
     }
 
     pub(super) fn secret(&self, auth: AuthKind) -> Result<Option<String>, ConfigError> {
-        if auth == AuthKind::None {
+        if !auth.has_secret() {
             return Ok(None);
         }
         let name = self.required("secret", &format!("auth is \"{}\"", auth.as_str()))?;

@@ -75,6 +75,12 @@ fn of_connections() -> Vec<ConfigError> {
             option: "secret",
             because: "auth is \"bearer\"".into(),
         },
+        ConnectionFault::NoCertificate { option: "ca" },
+        ConnectionFault::NotACertificate { option: "ca", place: 2 },
+        ConnectionFault::PrivateKey { option: "client_cert" },
+        ConnectionFault::WrongClientKey {
+            secret: "shop_key".into(),
+        },
         ConnectionFault::UselessOption {
             option: "secret",
             because: "auth is \"none\"".into(),
@@ -281,7 +287,7 @@ fn variant(error: &ConfigError) -> (&'static str, &'static str, &'static [&'stat
     let (area, (name, all)) = match error {
         ConfigError::Connection(fault) => (
             "connection",
-            variants!(fault, ConnectionFault:
+            variants!(fault, ConnectionFault: NoCertificate NotACertificate PrivateKey WrongClientKey
             MissingOption UselessOption NotOnServer NotADocument OptionTwice CredentialOption NotASecretName PlainHttp
             MethodNotAllowed),
         ),

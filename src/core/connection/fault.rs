@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::spelling::{list, quoted};
+use crate::call::literal;
 use crate::class::Class;
 use crate::error::Explain;
 use crate::sql_text::quote;
@@ -37,6 +38,17 @@ pub enum ConnectionFault {
     /// The value of `secret` cannot be the name of a secret, so it may be the secret itself. It is not kept.
     #[error("option \"{option}\" is not the name of a secret")]
     NotASecretName { option: &'static str },
+    /// What was given is not kept: it may be a private key.
+    #[error("option \"{option}\" holds no certificates in PEM form")]
+    NoCertificate { option: &'static str },
+    /// The certificate at this place, counted from 1.
+    #[error("option \"{option}\" holds something that is not a certificate")]
+    NotACertificate { option: &'static str, place: usize },
+    #[error("option \"{option}\" holds a private key")]
+    PrivateKey { option: &'static str },
+    /// The secret of this name is no private key, or that of another certificate.
+    #[error("secret {} is not the key of the client certificate", quoted(.secret))]
+    WrongClientKey { secret: String },
     /// The host's addresses are not all in `allowed`, and the connection does not say `plain_http`.
     #[error("plain http to {host} is not allowed")]
     PlainHttp {
@@ -65,7 +77,11 @@ impl Explain for ConnectionFault {
             ConnectionFault::OptionTwice { .. } => "42710",
             ConnectionFault::CredentialOption { .. } | ConnectionFault::NotOnServer { .. } => "HV00D",
             ConnectionFault::NotADocument => "22023",
-            ConnectionFault::NotASecretName { .. } => "22023",
+            ConnectionFault::NotASecretName { .. }
+            | ConnectionFault::NoCertificate { .. }
+            | ConnectionFault::NotACertificate { .. }
+            | ConnectionFault::WrongClientKey { .. } => "22023",
+            ConnectionFault::PrivateKey { .. } => "HV00D",
             ConnectionFault::PlainHttp { .. } => "22023",
             ConnectionFault::MethodNotAllowed { .. } => "42501",
         }
@@ -93,6 +109,20 @@ impl Explain for ConnectionFault {
                  itself; if so, replace it at the remote, since statements are logged."
                     .to_owned()
             }
+            ConnectionFault::NoCertificate { .. } => {
+                "It is the text of certificates, with their lines -----BEGIN CERTIFICATE-----, and not the name of a file."
+                    .to_owned()
+            }
+            ConnectionFault::NotACertificate { place, .. } => format!("Certificate {place} cannot be read (X.509)."),
+            ConnectionFault::PrivateKey { .. } => {
+                "The options of a server are readable by every role of the cluster. What was given is not repeated here; \
+                 if it was the real key, replace it at the remote, since statements are logged."
+                    .to_owned()
+            }
+            ConnectionFault::WrongClientKey { .. } => {
+                "It must be the private key of the first certificate of client_cert, in PEM form and without a passphrase."
+                    .to_owned()
+            }
             ConnectionFault::PlainHttp { outside, .. } => plain_http_detail(outside),
             ConnectionFault::MethodNotAllowed { allowed, .. } => {
                 format!("Its option methods allows: {}.", allowed.join(", "))
@@ -103,6 +133,10 @@ impl Explain for ConnectionFault {
     fn hint(&self) -> Option<String> {
         Some(match self {
             ConnectionFault::MissingOption { option, .. } => format!("Add it: {}", option_example(option)),
+            ConnectionFault::UselessOption {
+                option: "ca" | "client_cert" | "client_key",
+                ..
+            } => "Remove it, or use https in base_url.".to_owned(),
             ConnectionFault::UselessOption { .. } => "Remove it, or change \"auth\".".to_owned(),
             ConnectionFault::OptionTwice { .. } => "Give it once.".to_owned(),
             ConnectionFault::NotOnServer { .. } => "Give it to the server: ALTER SERVER … OPTIONS (ADD …).".to_owned(),
@@ -120,6 +154,18 @@ impl Explain for ConnectionFault {
             ConnectionFault::NotASecretName { option } => format!(
                 "Store the value with SELECT sluice.set_secret('shop_token', '…'), then give its name: {option} \
                  'shop_token'."
+            ),
+            ConnectionFault::NoCertificate { option } | ConnectionFault::NotACertificate { option, .. } => {
+                format!("In psql: \\set pem `cat file.pem`, then {option} :'pem' in the options.")
+            }
+            ConnectionFault::PrivateKey { .. } => {
+                "In psql: \\set key `cat key.pem`, then SELECT sluice.set_secret('shop_key', :'key'), and client_key \
+                 'shop_key' in the options."
+                    .to_owned()
+            }
+            ConnectionFault::WrongClientKey { secret } => format!(
+                "In psql: \\set key `cat key.pem`, then SELECT sluice.set_secret({}, :'key').",
+                literal(secret)
             ),
             ConnectionFault::PlainHttp { outside, allowed, .. } => plain_http_hint(outside, allowed),
             ConnectionFault::MethodNotAllowed {
@@ -143,6 +189,13 @@ fn option_example(option: &str) -> &'static str {
         "username" => "username 'alice'",
         "api_key_name" => "api_key_name 'X-API-Key'",
         "auth" => "auth 'bearer'",
+        "token_url" => "token_url 'https://auth.example.com/oauth/token'",
+        "authorization_url" => "authorization_url 'https://auth.example.com/oauth/authorize'",
+        "device_url" => "device_url 'https://auth.example.com/oauth/device'",
+        "client_id" => "client_id 'pg_sluice', as the remote has registered it",
+        "client_secret" => "client_secret 'shop_client', a name given to sluice.set_secret",
+        "client_cert" => "client_cert, the text of the certificate in PEM form",
+        "client_key" => "client_key 'shop_key', a name given to sluice.set_secret",
         _ => "secret 'shop_token', a name given to sluice.set_secret",
     }
 }

@@ -12,8 +12,10 @@ mod document;
 mod error;
 mod fault;
 mod names;
+mod oauth;
 mod options;
 mod spelling;
+mod tls;
 
 pub use auth::{ApiKeyIn, AuthKind};
 pub use credentials::names_a_credential;
@@ -23,6 +25,7 @@ pub use fault::ConnectionFault;
 pub use names::{is_reserved_header, is_secret_name, is_token};
 pub use options::{ConnectionOptions, DEFAULT_MAX_CONCURRENCY};
 pub use spelling::{found, list, nearest, quoted};
+pub use tls::{ClientCertificate, TlsOptions};
 
 #[cfg(test)]
 mod error_form;

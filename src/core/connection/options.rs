@@ -7,7 +7,9 @@ use super::credentials::{names_a_credential, option_smells_of_a_credential};
 use super::error::{ConfigError, Subject};
 use super::fault::ConnectionFault;
 use super::spelling::{found, nearest};
+use super::tls::TlsOptions;
 use crate::http::Method;
+use crate::oauth::OAuthOptions;
 use crate::url_policy;
 
 /// How many requests a connection has under way at most, where its options do not say.
@@ -16,7 +18,7 @@ pub const DEFAULT_MAX_CONCURRENCY: u32 = 8;
 const MOST_CONCURRENCY: u32 = 75;
 const FASTEST: f64 = 100_000.0;
 
-const OPTIONS: [&str; 11] = [
+const OPTIONS: [&str; 24] = [
     "base_url",
     "auth",
     "secret",
@@ -28,10 +30,9 @@ const OPTIONS: [&str; 11] = [
     "plain_http",
     "methods",
     "allow_push",
-];
-
-/// Options of the design that this release recognises, and refuses.
-const LATER: [&str; 10] = [
+    "ca",
+    "client_cert",
+    "client_key",
     "token_url",
     "authorization_url",
     "device_url",
@@ -49,13 +50,16 @@ const LATER: [&str; 10] = [
 pub struct ConnectionOptions {
     pub base_url: Url,
     pub auth: AuthKind,
-    /// The name of the secret; present exactly where `auth` is not `None`.
+    /// The name of the secret; present exactly with `Bearer`, `Basic` and `ApiKey`.
     pub secret: Option<String>,
     /// Present exactly with `Basic`.
     pub username: Option<String>,
     /// Present exactly with `ApiKey`.
     pub api_key_name: Option<String>,
     pub api_key_in: ApiKeyIn,
+    /// Present exactly with `OAuth2`.
+    pub oauth: Option<OAuthOptions>,
+    pub tls: TlsOptions,
     pub requests_per_second: Option<f64>,
     /// 1 to 75; [`DEFAULT_MAX_CONCURRENCY`] where it is none.
     pub max_concurrency: Option<u32>,
@@ -77,12 +81,14 @@ impl ConnectionOptions {
         given.check_uses(auth)?;
         given.check_push()?;
         Ok(ConnectionOptions {
-            base_url,
             auth,
             secret: given.secret(auth)?,
             username: given.username(auth)?,
             api_key_name: given.api_key_name(auth)?,
             api_key_in: given.api_key_in()?,
+            oauth: given.oauth(auth)?,
+            tls: given.tls(base_url.scheme())?,
+            base_url,
             requests_per_second: given.requests_per_second()?,
             max_concurrency: given.max_concurrency()?,
             plain_http: given.switch("plain_http")?,
@@ -112,6 +118,16 @@ impl ConnectionOptions {
     pub fn origin(&self) -> String {
         url_policy::origin(&self.base_url)
     }
+
+    /// Every address that the connection sends something to: its own, and those of its authorization server. The address
+    /// at which a person consents is not among them: only a browser goes there.
+    pub fn endpoints(&self) -> Vec<&Url> {
+        let oauth = self.oauth.as_ref();
+        let of_oauth = oauth.map(|oauth| [Some(&oauth.token_url), oauth.device_url.as_ref()]);
+        std::iter::once(&self.base_url)
+            .chain(of_oauth.into_iter().flatten().flatten())
+            .collect()
+    }
 }
 
 /// The options as they were given.
@@ -137,13 +153,6 @@ impl<'a> Given<'a> {
 
     fn check_names(&self) -> Result<(), ConfigError> {
         for (place, (name, _)) in self.options.iter().enumerate() {
-            if LATER.contains(&name.as_str()) {
-                let what = Subject::option(name).to_string();
-                return Err(ConfigError::NotSupportedYet {
-                    what,
-                    supported: Vec::new(),
-                });
-            }
             if !OPTIONS.contains(&name.as_str()) {
                 return Err(unknown(name));
             }

@@ -100,17 +100,81 @@ fn a_misspelt_option_names_the_nearest() {
 }
 
 #[test]
-fn oauth_and_push_are_known_and_not_supported_yet() {
-    for option in [
-        ("auth", "oauth2_client_credentials"),
+fn push_is_known_and_not_supported_yet() {
+    assert_eq!(with(&[("allow_push", "on")]).unwrap_err().sqlstate(), "0A000");
+}
+
+const CLIENT: [(&str, &str); 4] = [
+    ("auth", "oauth2_client_credentials"),
+    ("token_url", "https://auth.example/token"),
+    ("client_id", "sluice"),
+    ("client_secret", "shop_client"),
+];
+
+/// The options of a client, some of them in place of its own or added.
+fn client(changes: &[(&'static str, &'static str)]) -> Result<ConnectionOptions, ConfigError> {
+    let kept = CLIENT
+        .iter()
+        .filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
+    let given: Vec<_> = kept
+        .chain(changes)
+        .filter(|(_, value)| *value != "-")
+        .copied()
+        .collect();
+    with(&given)
+}
+
+#[test]
+fn each_kind_of_oauth_takes_its_own_options() {
+    use crate::oauth::Grant;
+    let options = client(&[("scope", "read write"), ("token_path", "$.data")]).unwrap();
+    let oauth = options.oauth.as_ref().unwrap();
+    assert_eq!(
+        (oauth.grant, options.secret.is_none()),
+        (Grant::ClientCredentials, true)
+    );
+    assert_eq!(oauth.origin(), "https://auth.example");
+    let code = [
         ("auth", "oauth2_authorization_code"),
-        ("auth", "oauth2_device"),
-        ("token_url", "https://x.example/token"),
-        ("client_secret", "name"),
-        ("allow_push", "on"),
+        ("authorization_url", "https://auth.example/a?prompt=consent"),
+    ];
+    let code = client(&[code[0], code[1], ("client_secret", "-")]).unwrap();
+    assert_eq!(
+        code.oauth.unwrap().authorization_url.unwrap().query(),
+        Some("prompt=consent")
+    );
+    let device = client(&[("auth", "oauth2_device"), ("device_url", "https://auth.example/device")]).unwrap();
+    assert_eq!(
+        device.endpoints().last().unwrap().as_str(),
+        "https://auth.example/device"
+    );
+}
+
+#[test]
+fn what_oauth_cannot_do_with_is_refused() {
+    for (change, sqlstate) in [
+        (("client_secret", "-"), "22023"),
+        (("token_url", "-"), "22023"),
+        (("client_id", "-"), "22023"),
+        (("client_secret", "sk-live/abc def"), "22023"),
+        (("token_url", "https://user:pw@auth.example/token"), "22023"),
+        (("token_url", "https://auth.example/token?key=1"), "22023"),
+        (("token_url", "ftp://auth.example/token"), "22023"),
+        (("authorization_url", "https://auth.example/a"), "22023"),
+        (("device_url", "https://auth.example/a"), "22023"),
+        (("client_auth", "jwt"), "22023"),
+        (("token_body", "xml"), "22023"),
+        (("token_path", "$..a"), "22023"),
+        (("client_id", "a\nb"), "22023"),
+        (("secret", "shop_token"), "22023"),
     ] {
-        assert_eq!(with(&[option]).unwrap_err().sqlstate(), "0A000", "{option:?}");
+        assert_eq!(client(&[change]).unwrap_err().sqlstate(), sqlstate, "{change:?}");
     }
+    let code = [
+        ("auth", "oauth2_authorization_code"),
+        ("authorization_url", "https://auth.example/a?access_token=1"),
+    ];
+    assert!(client(&code).is_err(), "a credential in the query");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::time;
 use std::collections::{HashMap, HashSet};
 
 /// The types that are proposed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InferredType {
     Int8,
     Numeric,
@@ -52,6 +52,18 @@ impl InferredType {
             InferredType::Uuid => "uuid",
             InferredType::Text => "text",
             InferredType::Jsonb => "jsonb",
+        }
+    }
+
+    /// The same for a statement of ours, whatever the search path: another type may have the name.
+    pub fn qualified(self) -> &'static str {
+        match self {
+            InferredType::Date => "pg_catalog.date",
+            InferredType::Uuid => "pg_catalog.uuid",
+            InferredType::Text => "pg_catalog.text",
+            InferredType::Jsonb => "pg_catalog.jsonb",
+            // Words of the grammar.
+            InferredType::Int8 | InferredType::Numeric | InferredType::Bool | InferredType::Timestamptz => self.sql(),
         }
     }
 

@@ -37,6 +37,7 @@ mod records;
 pub(crate) mod time;
 mod tree;
 mod tuple;
+mod widen;
 
 #[cfg(test)]
 mod tests;
@@ -66,3 +67,4 @@ pub use pick::pick;
 pub(crate) use records::members_of;
 pub use records::{key_shown, split_records, value_shown};
 pub use tuple::{fields, key_fields, keys_of_rows, page_of_texts, split_keys, split_rows};
+pub use widen::Widening;

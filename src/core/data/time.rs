@@ -162,6 +162,21 @@ fn take_number<const N: usize>(rest: &mut &[u8]) -> Result<i64, Misfit> {
     })
 }
 
+/// The form of RFC 3339 in UTC, without zeros at the end of a fraction; None outside of the years 1 to 9999.
+pub(crate) fn utc_text(micros: i64) -> Option<String> {
+    let (day, time) = (micros.div_euclid(MICROS_PER_DAY), micros.rem_euclid(MICROS_PER_DAY));
+    let (year, month, day) = civil(day)?;
+    let (seconds, fraction) = (time / MICROS_PER_SECOND, time % MICROS_PER_SECOND);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let fraction = match fraction {
+        0 => String::new(),
+        _ => format!(".{fraction:06}").trim_end_matches('0').to_owned(),
+    };
+    Some(format!(
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"
+    ))
+}
+
 /// Days since 0000-03-01: a year that begins in March has its leap day at the end.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };

@@ -46,6 +46,8 @@ pub enum TlsProblem {
     Revoked,
     /// Any other fault of the certificate.
     BadCertificate,
+    /// The remote wants a certificate, or another one.
+    ClientCertificate,
     /// No common version or cipher, or the handshake broke.
     Handshake,
 }

@@ -83,6 +83,7 @@ fn tls(problem: TlsProblem) -> &'static str {
         TlsProblem::UnknownIssuer => "The certificate was issued by an authority that is not trusted.",
         TlsProblem::Revoked => "The certificate was revoked.",
         TlsProblem::BadCertificate => "The certificate is not acceptable.",
+        TlsProblem::ClientCertificate => "The remote asks for a client certificate, or refuses the one that it got.",
         TlsProblem::Handshake => "The TLS handshake failed.",
     }
 }
@@ -108,6 +109,14 @@ pub(super) fn hint(error: &HttpError) -> Option<&'static str> {
             problem: TlsProblem::Handshake,
             ..
         } => "Check that the remote speaks TLS 1.2 or 1.3 on this port.",
+        Tls {
+            problem: TlsProblem::UnknownIssuer,
+            ..
+        } => "Give the authority's certificate with the connection's option ca; verification cannot be turned off.",
+        Tls {
+            problem: TlsProblem::ClientCertificate,
+            ..
+        } => "Give the connection a certificate that the remote knows: its options client_cert and client_key.",
         Tls { .. } => "The remote's certificate must be mended; verification cannot be turned off.",
         Timeout { .. } => {
             "The setting timeouts.request (timeouts.probe in a first look) allows more time; a smaller page_size needs less."

@@ -99,12 +99,20 @@ pub fn check_secret_name(name: &str) -> Result<(), SecretFault> {
     }
 }
 
-/// Checks a value as `set_secret` is given it: 1 to 8192 bytes that can stand in a header, on one line.
+/// Checks a value as `set_secret` is given it: 1 to 8192 bytes that can stand in a header, on one line; a private key in
+/// PEM form has many.
 pub fn check_secret_value(name: &str, value: &str) -> Result<(), SecretFault> {
-    match value.is_empty() || value.len() > LONGEST_VALUE || value.chars().any(char::is_control) {
+    match value.is_empty() || value.len() > LONGEST_VALUE || !has_expected_lines(value) {
         true => Err(SecretFault::WrongSecretValue { name: name.to_owned() }),
         false => Ok(()),
     }
+}
+
+fn has_expected_lines(value: &str) -> bool {
+    let is_pem = value.starts_with("-----BEGIN ");
+    value
+        .chars()
+        .all(|c| !c.is_control() || is_pem && matches!(c, '\n' | '\r'))
 }
 
 /// Seals `value` as the version of the secret that `label` says.

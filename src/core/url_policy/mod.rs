@@ -33,6 +33,34 @@ pub fn parse_base(text: &str) -> Result<Url, ConfigError> {
     })
 }
 
+/// Reads an address of an authorization server. That at which a person consents may have parameters of its own.
+pub fn parse_endpoint(option: &str, text: &str) -> Result<Url, ConfigError> {
+    let refuse = |fault| ConfigError::Url {
+        subject: Subject::option(option),
+        fault,
+    };
+    let (address, query) = match text.split_once('?') {
+        Some((address, query)) if option == "authorization_url" => (address, Some(query)),
+        _ => (text, None),
+    };
+    let mut url = read(address).map_err(refuse)?;
+    if let Some(query) = query {
+        check_characters(query).map_err(refuse)?;
+        if query.contains('#') {
+            return Err(refuse(UrlFault::Fragment));
+        }
+        url.set_query(Some(query));
+        // Every role of the cluster can read it.
+        if url
+            .query_pairs()
+            .any(|(name, _)| crate::connection::names_a_credential(&name))
+        {
+            return Err(refuse(UrlFault::Query));
+        }
+    }
+    Ok(url)
+}
+
 /// Reads an origin as a person writes it for `set_secret` (`https://api.example.com`), in its canonical form.
 pub fn parse_origin(text: &str) -> Result<String, ConfigError> {
     let refuse = |fault| ConfigError::Url {

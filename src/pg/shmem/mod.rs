@@ -43,6 +43,8 @@ pub struct Database {
     pub blocked_by: i32,
     /// No background worker slot was free for its scheduler, or no worker for one of its runs.
     pub starved: bool,
+    /// When its history was last pruned.
+    pub pruned_at: Timestamp,
 }
 
 /// One worker: what it was started for, and how far it is.
@@ -162,6 +164,7 @@ const NO_DATABASE: Database = Database {
     scheduler_since: Timestamp(0),
     blocked_by: 0,
     starved: false,
+    pruned_at: Timestamp(0),
 };
 
 const EMPTY: Shared = Shared {

@@ -2,6 +2,7 @@
 
 use super::{FREE_SLOT, NAME_LEN, SHARED, Slot, SlotState};
 use crate::pg::clock::{self, Timestamp};
+use std::time::Duration;
 
 /// The calling process is this database's scheduler; false where the database is blocked.
 pub fn enter_scheduler(oid: u32, pid: i32) -> bool {
@@ -24,6 +25,15 @@ pub fn set_due(oid: u32, at: Timestamp) {
     if let Some(database) = SHARED.exclusive().database(oid) {
         database.due_at = at;
     }
+}
+
+/// Whether the database's history is to be pruned now: once in `every`.
+pub fn takes_pruning(oid: u32, now: Timestamp, every: Duration) -> bool {
+    let mut shared = SHARED.exclusive();
+    let due = shared
+        .database(oid)
+        .filter(|database| now.since(database.pruned_at) >= every);
+    due.map(|database| database.pruned_at = now).is_some()
 }
 
 /// A worker could not be started: every one is busy, or no background worker slot was free.

@@ -53,6 +53,11 @@ pub fn set_phase(slot: usize, phase: Phase) {
     SHARED.exclusive().slots[slot].progress.phase = phase;
 }
 
+/// How far this worker is.
+pub fn progress(slot: usize) -> Progress {
+    SHARED.share().slots[slot].progress
+}
+
 /// When this worker began.
 pub fn started_at(slot: usize) -> Timestamp {
     SHARED.share().slots[slot].progress.started_at

@@ -10,8 +10,9 @@ use crate::pg::relation::Target;
 use crate::pg::rowset::{Field, Rowset, RowsetWriter};
 use crate::pg::statement::{Pinned, Planning, Session, Statement, session};
 use sluice_core::Result;
-use sluice_core::data::{DecodedPage, FieldFormat, key_fields, page_of_texts, split_keys};
+use sluice_core::data::{DecodedPage, FieldFormat, InferredType, Widening, key_fields, page_of_texts, split_keys};
 use sluice_core::sql_text::{COPIED, EXTRA, INCOMING, OWN};
+use std::borrow::Cow;
 
 /// Rows that are read at once.
 const ROWS_PER_FETCH: i64 = 100;
@@ -37,6 +38,8 @@ pub fn copied_columns(target: &Target) -> Vec<String> {
 /// What a copy holds.
 pub struct Copied<'a> {
     pub columns: &'a [String],
+    /// The names of their types.
+    pub types: &'a [Option<String>],
     pub mapped: &'a [String],
     pub key: &'a [String],
 }
@@ -51,8 +54,20 @@ pub struct Restorer {
     whole_places: Vec<usize>,
     mapped_places: Vec<usize>,
     key_places: Vec<usize>,
+    /// Which of a row's values are texts of a narrower type than the target's.
+    widened: Vec<(usize, Widening)>,
     /// Copied columns that the target no longer has.
     pub dropped: Vec<String>,
+}
+
+fn widened(target: &Target, copied: &Copied<'_>) -> Vec<(usize, Widening)> {
+    let of = |(place, (name, then)): (usize, (&String, &Option<String>))| {
+        let then = InferredType::of_sql(then.as_deref()?)?;
+        let now = InferredType::of_column(target.column(name)?.encoding())?;
+        Some((place, Widening::new(then, now)?))
+    };
+    let both = copied.columns.iter().zip(copied.types);
+    both.enumerate().filter_map(of).collect()
 }
 
 /// Hands keys to the function that it is given.
@@ -71,6 +86,7 @@ impl Restorer {
             whole_places: places(&whole),
             mapped_places: places(&mapped),
             key_places: places(copied.key),
+            widened: widened(target, copied),
             dropped: copied.columns.iter().filter(|c| !whole.contains(c)).cloned().collect(),
             whole: Applier::of_texts(target, whole, copied.key)?,
             mapped: Applier::of_texts(target, mapped, copied.key)?,
@@ -85,10 +101,26 @@ impl Restorer {
 
     /// Puts rows of the copy back: those that are not there, and the mapped columns of those that differ.
     pub fn put_back(&self, rows: &[Values], keep: KeepUndo) -> Result<[Outcome; 2]> {
+        let rows = &self.in_wider_types(rows)[..];
         let whole = page_of_texts(rows, &self.whole_places, &self.key_places);
         let missing = self.whole.add_absent(&[&whole], keep)?;
         let mapped = page_of_texts(rows, &self.mapped_places, &self.key_places);
         Ok([missing, self.mapped.merge(&[&mapped], keep)?])
+    }
+
+    fn in_wider_types<'r>(&self, rows: &'r [Values]) -> Cow<'r, [Values]> {
+        if self.widened.is_empty() {
+            return Cow::Borrowed(rows);
+        }
+        let mut rows = rows.to_vec();
+        for row in &mut rows {
+            for (place, widening) in &self.widened {
+                if let Some(Some(text)) = row.get_mut(*place) {
+                    *text = widening.text_of(text).into_owned();
+                }
+            }
+        }
+        Cow::Owned(rows)
     }
 
     /// Removes rows that the copy does not have and the job has brought. `copied`: the copy's keys. `own`: what the job

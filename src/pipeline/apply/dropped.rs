@@ -1,4 +1,4 @@
-//! Undo sets of a table that has lost columns since.
+//! Undo sets of a table that has lost columns since, or has wider ones.
 //!
 //! What is left of each row goes back, and the lost columns are told. A fingerprint that a lost column was part of cannot
 //! be taken any more: a row then counts as ours while it is as the run's pages, which the page store keeps as long as
@@ -10,10 +10,10 @@ use super::undo::{Entry, Payload, UndoText, Values};
 use super::unfilled::unfilled;
 use crate::pg::relation::Target;
 use crate::pg::statement::{Pinned, Planning, Statement, session};
-use sluice_core::data::{DecodedPage, content_hash_bytes};
+use sluice_core::data::{DecodedPage, InferredType, Widening, content_hash_bytes};
 use sluice_core::error::{Result, TargetError};
 use sluice_core::sql_text::{INCOMING, Locking, TargetText, UndoOp};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// An undo set as far as the target can take it.
 pub(super) struct Fitted {
@@ -65,10 +65,24 @@ pub(super) fn fit(target: &Target, payload: Payload, undo: &UndoText) -> Result<
         .filter(|name| !is_there(name))
         .cloned();
     let dropped = dropped.collect();
+    let left = |columns: &[String]| -> Vec<String> { columns.iter().filter_map(now).map(str::to_owned).collect() };
+    let mut text = target_text(target, left(&payload.mapped), &key)?;
+    text.all = left(all);
+    let types = payload
+        .types
+        .iter()
+        .filter_map(|(name, ty)| Some((now(name)?.to_owned(), ty.clone())));
+    text.widened = widened(&types.collect(), &text.types);
+    text.unfilled = unfilled(target, &undo.attnums, &[])?;
     let kept = |values: Values, columns: &[String]| -> Values {
         let both = columns.iter().zip(values);
         both.filter(|(name, _)| is_there(name))
-            .map(|(_, value)| value)
+            .map(
+                |(name, value)| match now(name).and_then(|name| text.widened.get(name)) {
+                    Some(widening) => value.map(|former| widening.text_of(&former).into_owned()),
+                    None => value,
+                },
+            )
             .collect()
     };
     let rows = payload.rows.into_iter().map(|Entry(op, key, hash, former)| {
@@ -76,16 +90,21 @@ pub(super) fn fit(target: &Target, payload: Payload, undo: &UndoText) -> Result<
         Entry(op, key, hash, former.map(|values| kept(values, columns)))
     });
     let rows = rows.collect();
-    let left = |columns: &[String]| -> Vec<String> { columns.iter().filter_map(now).map(str::to_owned).collect() };
-    let mut text = target_text(target, left(&payload.mapped), &key)?;
-    text.all = left(all);
-    text.unfilled = unfilled(target, &undo.attnums, &[])?;
     Ok(Fitted {
         text,
         rows,
         dropped,
         blind,
     })
+}
+
+/// The columns that have a wider type now than then.
+fn widened(then: &BTreeMap<String, String>, now: &BTreeMap<String, InferredType>) -> BTreeMap<String, Widening> {
+    let of = |(name, then): (&String, &String)| {
+        let widening = Widening::new(InferredType::of_sql(then)?, *now.get(name)?)?;
+        Some((name.clone(), widening))
+    };
+    then.iter().filter_map(of).collect()
 }
 
 /// What a person is told of columns that were left out.

@@ -11,6 +11,7 @@
 //! transactions. The target's shape is looked at again, under the writer's lock, before each batch.
 
 mod append;
+mod aside;
 mod copies;
 mod dropped;
 mod mark;

@@ -1,8 +1,10 @@
 //! Whether a target can take what a mapping gives, and whether it still is the table that this was decided for.
 
 use crate::pg::relation::{RelationKind, Target, lock_target, refuse_row_security};
+use sluice_core::data::InferredType;
 use sluice_core::error::{Result, TargetError};
 use sluice_core::sql_text::{TableKind, TargetText};
+use std::collections::BTreeMap;
 
 /// Takes the writer's lock on the target and fails if it is not the same table any more, or hides rows from the writer.
 pub(super) fn lock_same(target: &Target, fingerprint: &str) -> Result<()> {
@@ -61,6 +63,12 @@ pub(super) fn target_text(target: &Target, mapped: Vec<String>, key: &[String]) 
         all: settable().map(|c| c.name.clone()).collect(),
         attnums: settable().map(|c| c.attnum.into()).collect(),
         unfilled: Vec::new(),
+        types: target
+            .columns
+            .iter()
+            .filter_map(|c| Some((c.name.clone(), InferredType::of_column(c.encoding())?)))
+            .collect(),
+        widened: BTreeMap::new(),
         kind: match target.kind {
             RelationKind::Table => TableKind::Plain,
             _ => TableKind::Partitioned,

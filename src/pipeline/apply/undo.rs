@@ -5,16 +5,18 @@
 //! all columns for an inserted row (removing it would take local values along), of the mapped ones for an updated row
 //! (only those are put back). A row that is not ours any more is left and reported.
 
+use super::aside::{move_away, ways};
 use super::dropped::{SentKeys, fit};
 use super::shape::lock_same;
 use crate::pg::relation::Target;
 use crate::pg::rowset::{Field, Rowset, RowsetWriter};
 use crate::pg::statement::{Pinned, Planning, Session, Statement, session, time_zone};
+use crate::pg::transaction;
 use serde::{Deserialize, Serialize};
 use sluice_core::data::FieldFormat;
-use sluice_core::error::{Result, TargetError};
+use sluice_core::error::{Error, Result, TargetError};
 use sluice_core::sql_text::{FOUND, Locking, TargetText, UNDO, UndoOp};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// The undo set of one batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub struct UndoText {
     pub columns: Vec<String>,
     /// Their numbers in the table.
     pub attnums: Vec<i64>,
-    /// JSON: `{"time_zone": …, "key": […], "mapped": […], "rows": [["i" | "u" | "d", [key values], fingerprint, [former
+    /// JSON: `{"time_zone": …, "key": […], "mapped": […], "types": {column: type}, "rows": [["i" | "u" | "d", [key values], fingerprint, [former
     /// values]], …]}`, values as text or null.
     pub payload: String,
 }
@@ -34,6 +36,9 @@ pub(super) struct Payload {
     time_zone: String,
     pub key: Vec<String>,
     pub mapped: Vec<String>,
+    /// Of columns that may get a wider one: what the texts are texts of.
+    #[serde(default)]
+    pub types: BTreeMap<String, String>,
     pub rows: Vec<Entry>,
 }
 
@@ -58,6 +63,11 @@ impl Images {
             time_zone: time_zone(),
             key,
             mapped: text.mapped.clone(),
+            types: text
+                .types
+                .iter()
+                .map(|(name, ty)| (name.clone(), ty.sql().to_owned()))
+                .collect(),
             rows: Vec::new(),
         };
         Images {
@@ -133,17 +143,17 @@ pub fn revert(target: &Target, undo: &UndoText, sent: Option<&SentKeys>) -> Resu
     let _exact = Pinned::exact_text();
     let mut plan = RevertPlan::new(target, undo)?;
     plan.sent = sent;
-    let mut reverted = Reverted {
-        dropped: std::mem::take(&mut plan.dropped),
-        ..Reverted::default()
-    };
-    session(|session| {
-        reverted.removed = plan.act(session, UndoOp::Inserted, &mut reverted)?;
-        reverted.restored = plan.act(session, UndoOp::Updated, &mut reverted)?;
-        reverted.reinserted = plan.reinsert(session, &mut reverted.left)?;
-        Ok(reverted)
-    })
+    match transaction::attempt(|| plan.revert()) {
+        // Rows that changed places stand in each other's way again.
+        Err(Error::Database(met)) if met.sqlstate == UNIQUE_VIOLATION => {
+            plan.ways = ways(target, &plan.text)?;
+            plan.revert()
+        }
+        outcome => outcome,
+    }
 }
+
+const UNIQUE_VIOLATION: &str = "23505";
 
 /// What [`revert`] would do with these batches, the newest first, without writing or locking anything.
 ///
@@ -175,7 +185,7 @@ pub fn inserted_keys(undo: &UndoText, key: &[String], table: &str) -> Result<Vec
     Ok(if payload.key == key { keys.collect() } else { Vec::new() })
 }
 
-fn parse(undo: &UndoText, table: &str) -> Result<Payload> {
+pub(super) fn parse(undo: &UndoText, table: &str) -> Result<Payload> {
     let malformed = |e: serde_json::Error| TargetError::MalformedUndo {
         table: table.into(),
         reason: e.to_string(),
@@ -234,6 +244,8 @@ struct RevertPlan<'a> {
     dropped: BTreeSet<String>,
     blind: Vec<UndoOp>,
     sent: Option<&'a SentKeys>,
+    /// Where updated rows are moved before they are restored.
+    ways: Vec<(String, String)>,
 }
 
 impl<'a> RevertPlan<'a> {
@@ -249,6 +261,20 @@ impl<'a> RevertPlan<'a> {
             dropped: fitted.dropped,
             blind: fitted.blind,
             sent: None,
+            ways: Vec::new(),
+        })
+    }
+
+    fn revert(&self) -> Result<Reverted> {
+        let mut reverted = Reverted {
+            dropped: self.dropped.clone(),
+            ..Reverted::default()
+        };
+        session(|session| {
+            reverted.removed = self.act(session, UndoOp::Inserted, &mut reverted)?;
+            reverted.restored = self.act(session, UndoOp::Updated, &mut reverted)?;
+            reverted.reinserted = self.reinsert(session, &mut reverted.left)?;
+            Ok(reverted)
         })
     }
 
@@ -365,12 +391,22 @@ impl<'a> RevertPlan<'a> {
             return Ok(HashSet::new());
         };
         let shape: Vec<_> = address_fields().into_iter().chain(self.value_fields(op)?).collect();
+        let moved = match op {
+            UndoOp::Updated if !self.ways.is_empty() => {
+                let addresses = found.iter().map(|row| &row[1..3]);
+                move_away(session, (self.target, &self.text), &self.ways, addresses)?
+            }
+            _ => Vec::new(),
+        };
+        let mut now: HashMap<usize, &[Option<String>]> = HashMap::new();
+        now.extend(moved.iter().filter_map(|row| Some((number(row, 0)?, &row[1..]))));
         let mut writer = RowsetWriter::new(session, &shape, &self.target.full_name());
-        for row in found {
+        for (at, row) in found.iter().enumerate() {
             let former = number(row, 0)
                 .and_then(|o| self.rows.get(o))
                 .and_then(|entry| entry.3.as_ref());
-            let values = row[..3].iter().chain(former.into_iter().flatten());
+            let address = now.get(&at).copied().unwrap_or(&row[1..3]);
+            let values = row[..1].iter().chain(address).chain(former.into_iter().flatten());
             writer.add(values.map(|v| v.as_deref().map(str::as_bytes)))?;
         }
         let run = || Statement::prepare(session, &statement, Planning::ProbeThenOrdinary).texts(session);

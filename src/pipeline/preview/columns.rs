@@ -3,7 +3,7 @@
 use crate::pg::type_name;
 use sluice_core::Result;
 use sluice_core::connection::ConfigError;
-use sluice_core::data::{self, SingularQuery};
+use sluice_core::data::{self, InferredType, SingularQuery};
 use sluice_core::settings::{ColumnSetting, Settings, SettingsFault};
 
 /// A column that a table is to have.
@@ -15,6 +15,8 @@ pub struct PlannedColumn {
     pub default: Option<String>,
     /// The type as a statement names it.
     pub type_sql: String,
+    /// The same where nobody has declared it.
+    pub inferred: Option<InferredType>,
 }
 
 /// Those that the settings declare, each with its own type or the one that takes the page's values; without a
@@ -26,20 +28,26 @@ pub fn planned(settings: &Settings, records_text: &str) -> Result<Vec<PlannedCol
             name: column.name,
             query: column.query,
             default: None,
-            type_sql: column.ty.sql().to_owned(),
+            type_sql: column.ty.qualified().to_owned(),
+            inferred: Some(column.ty),
         });
         return Ok(planned.collect());
     };
     let plan = |column: &ColumnSetting| {
-        let type_sql = match &column.type_name {
-            Some(name) => declared(column, name)?,
-            None => data::infer_at(records_text, &column.query)?.sql().to_owned(),
+        let inferred = match &column.type_name {
+            Some(_) => None,
+            None => Some(data::infer_at(records_text, &column.query)?),
+        };
+        let type_sql = match (inferred, &column.type_name) {
+            (Some(ty), _) => ty.qualified().to_owned(),
+            (None, name) => declared(column, name.as_deref().unwrap_or_default())?,
         };
         Ok(PlannedColumn {
             name: column.name.clone(),
             query: column.query.clone(),
             default: column.default.clone(),
             type_sql,
+            inferred,
         })
     };
     columns.iter().map(plan).collect()

@@ -26,6 +26,21 @@ CREATE SERVER bad FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url 'https://h?ke
 CREATE SERVER bad FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url 'https://h', token 'hunter2');
 CREATE SERVER bad FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url 'https://h', auth 'bearer', secret 'hunter 2!');
 SELECT sluice.create_connection('bad', 'https://h', '{"password": "hunter2"}');
+-- Certificates are text, and keys are secrets.
+\set pem `cat src/fetch/tests/fetch/tls/certificate.pem`
+\set key `cat src/fetch/tests/fetch/tls/key.pem`
+CREATE SERVER mutual FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url 'https://127.0.0.1:1', ca :'pem', client_cert :'pem', client_key 'mutual_key');
+SELECT sluice.set_secret('mutual_key', 'hunter2');
+SELECT check_name, detail, hint FROM sluice.test_connection('mutual') WHERE NOT ok;
+SELECT sluice.set_secret('mutual_key', :'key');
+SELECT check_name FROM sluice.test_connection('mutual') WHERE NOT ok;
+ALTER SERVER mutual OPTIONS (SET ca '/etc/ssl/ca.pem');
+ALTER SERVER mutual OPTIONS (SET ca E'-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----');
+ALTER SERVER mutual OPTIONS (SET client_cert :'key');
+ALTER SERVER mutual OPTIONS (SET client_key :'key');
+ALTER SERVER mutual OPTIONS (DROP client_key);
+ALTER SERVER mutual OPTIONS (DROP client_cert);
+ALTER SERVER mutual OPTIONS (SET base_url 'http://127.0.0.1:1');
 -- Only servers take options, and nothing else is made of them.
 ALTER FOREIGN DATA WRAPPER pg_sluice OPTIONS (ADD base_url 'https://h');
 CREATE USER MAPPING FOR postgres SERVER shop OPTIONS (password 'hunter2');

@@ -1,0 +1,80 @@
+//! How a connection gets its tokens: the options of the three `oauth2_…` kinds of `auth`.
+
+use url::Url;
+
+use crate::data::SingularQuery;
+use crate::url_policy;
+
+/// Which way leads to a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grant {
+    /// RFC 6749, 4.4: nobody has to consent.
+    ClientCredentials,
+    /// RFC 6749, 4.1, with PKCE (RFC 7636).
+    AuthorizationCode,
+    /// RFC 8628.
+    Device,
+}
+
+impl Grant {
+    /// Whether a person has to consent, and consent again where the grant is lost.
+    pub fn needs_a_person(self) -> bool {
+        self != Grant::ClientCredentials
+    }
+}
+
+/// How the client proves itself at the token endpoint (RFC 6749, 2.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuth {
+    Basic,
+    Post,
+}
+
+/// What the token endpoint reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenBody {
+    Form,
+    Json,
+}
+
+/// The options of a connection that gets tokens, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OAuthOptions {
+    pub grant: Grant,
+    pub token_url: Url,
+    /// Present exactly with `AuthorizationCode`.
+    pub authorization_url: Option<Url>,
+    /// Present exactly with `Device`.
+    pub device_url: Option<Url>,
+    pub client_id: String,
+    /// The name of a secret; always there with `ClientCredentials`. A client without one is public, and PKCE protects it.
+    pub client_secret: Option<String>,
+    pub client_auth: ClientAuth,
+    pub scope: Option<String>,
+    pub audience: Option<String>,
+    pub token_body: TokenBody,
+    /// Where the answer's members stand, in an answer with an envelope.
+    pub token_path: Option<SingularQuery>,
+}
+
+impl OAuthOptions {
+    /// The one origin that client secrets, codes and refresh tokens are sent to.
+    pub fn origin(&self) -> String {
+        url_policy::origin(&self.token_url)
+    }
+
+    /// What a grant belongs to: with another client or another server it is worth nothing, and with another API its
+    /// tokens would be sent where nobody has consented to. Tokens that nobody consents to are also asked for anew where
+    /// their scope changes.
+    pub fn definition(&self, api_origin: &str) -> String {
+        let of_scope = match self.grant.needs_a_person() {
+            true => String::new(),
+            false => format!("|{:?}|{:?}", self.scope, self.audience),
+        };
+        let text = format!(
+            "{:?}|{}|{}|{api_origin}{of_scope}",
+            self.grant, self.token_url, self.client_id
+        );
+        blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+}

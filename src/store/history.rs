@@ -1,0 +1,24 @@
+//! What is forgotten with time: runs by count and age, the audit log by age. Small statements, each a transaction's worth.
+
+use super::execute;
+use crate::pg::clock::Timestamp;
+use crate::pg::settings;
+use pgrx::datum::TimestampWithTimeZone;
+use sluice_core::Result;
+
+/// Rows of the audit log that one statement forgets.
+const AT_ONCE: i64 = 10_000;
+
+/// Forgets old runs of a job; how many. The last success and the last failure stay, and what waits or can be undone.
+pub fn prune_runs(job: i64, now: Timestamp) -> Result<u64> {
+    let since = TimestampWithTimeZone::from(now.minus(settings::keep_history()));
+    let args = [job.into(), settings::keep_runs().into(), since.into()];
+    execute(include_str!("../../sql/query/prune_runs.sql"), &args)
+}
+
+/// Forgets the oldest rows of the audit log; how many. Their table lets them go by the server's own clock.
+pub fn prune_audit() -> Result<u64> {
+    let sql = "DELETE FROM sluice._audit WHERE id IN (SELECT a.id FROM sluice._audit AS a \
+               WHERE a.happened_at < clock_timestamp() - make_interval(secs => $1) ORDER BY a.happened_at LIMIT $2)";
+    execute(sql, &[settings::keep_audit().as_secs_f64().into(), AT_ONCE.into()])
+}

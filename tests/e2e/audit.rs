@@ -1,0 +1,142 @@
+//! The audit log: every change of a definition and every operation, who, from where, what; rows that nobody changes (S-51).
+
+use crate::shop::{PAGES, Shop};
+
+/// What the log says since `from`, oldest first: role, action, kind of object, object.
+fn log(shop: &mut Shop) -> Vec<String> {
+    let sql = "SELECT concat_ws(' ', acting_role, action, object_type, object) FROM sluice.sync_audit_log ORDER BY id";
+    shop.db.rows(sql).rows.into_iter().flatten().flatten().collect()
+}
+
+/// What the operations of the test below come to.
+const EXPECTED: [&str; 20] = [
+    "app create secret token",
+    "app create secret grant postgres",
+    "app alter job products",
+    "app alter job products",
+    "app alter job products",
+    "app create_snapshot job products",
+    "app restore_snapshot job products",
+    "app alter job products",
+    "app drop snapshot first",
+    "app alter job products",
+    "app start_sync job products",
+    "app rollback_to job products",
+    "app alter job products",
+    "app drop secret token",
+    "app drop secret grant postgres",
+    "app drop job products",
+    "postgres alter connection shop",
+    "postgres alter connection store",
+    "postgres drop connection store",
+    "postgres revoke_access role app",
+];
+
+#[test]
+fn definitions_and_operations_are_noted_with_who_and_what() {
+    let mut shop = Shop::loaded(300, PAGES);
+    let setup = log(&mut shop);
+    assert!(
+        setup.contains(&"postgres create connection shop".to_string()),
+        "{setup:?}"
+    );
+    assert!(
+        setup.contains(&"postgres grant_access role app".to_string()),
+        "{setup:?}"
+    );
+    assert!(setup.contains(&"app create job products".to_string()), "{setup:?}");
+    assert!(setup.contains(&"app start_sync job products".to_string()), "{setup:?}");
+    let before = setup.len();
+    for statement in [
+        "SELECT sluice.set_secret('token', 'a-value-that-nobody-sees', origin => 'https://api.example.com')",
+        "SELECT sluice.grant_secret('token', 'postgres')",
+        "SELECT sluice.alter_job('products', schedule => '2 hours')",
+        "SELECT sluice.pause_job('products', 'cleaning')",
+        "SELECT sluice.resume_job('products')",
+        "CALL sluice.create_snapshot('products', 'first')",
+    ] {
+        shop.app.exec(statement);
+    }
+    let snapshot = shop.db.number("SELECT max(id) FROM sluice.sync_snapshots");
+    shop.app.exec(&format!("CALL sluice.restore_snapshot({snapshot})"));
+    shop.app.exec(&format!("SELECT sluice.drop_snapshot({snapshot})"));
+    shop.app.exec("SELECT sluice.resume_job('products')");
+    shop.api.change(10.0, 1);
+    shop.sync();
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    shop.app.exec("SELECT sluice.drop_secret('token')");
+    shop.app.exec("SELECT sluice.drop_job('products')");
+    shop.db.exec("ALTER SERVER shop OPTIONS (ADD max_concurrency '2')");
+    shop.db.exec("ALTER SERVER shop RENAME TO store");
+    shop.db.exec("DROP SERVER store CASCADE");
+    shop.db.exec("SELECT sluice.revoke_access('app')");
+    let noted = log(&mut shop)[before..].to_vec();
+    let mut missing: Vec<&str> = EXPECTED.to_vec();
+    missing.retain(|line| !noted.iter().any(|there| there == line));
+    assert!(missing.is_empty(), "missing {missing:?} in {noted:#?}");
+    // A change says what was and what is, and nothing else.
+    let change = "SELECT concat_ws(' ', before ->> 'schedule', after ->> 'schedule', (SELECT count(*) FROM jsonb_object_keys(after))) \
+                  FROM sluice.sync_audit_log WHERE action = 'alter' AND after ? 'schedule'";
+    assert_eq!(shop.db.text(change), "manual 2 hours 2");
+    let renamed = "SELECT concat_ws(' ', before ->> 'name', after ->> 'name') FROM sluice.sync_audit_log \
+                   WHERE object = 'store' AND action = 'alter'";
+    assert_eq!(shop.db.text(renamed), "shop store");
+    // A log line stays where a transaction is rolled back.
+    shop.db
+        .exec("BEGIN; SELECT sluice.grant_access('app', 'writer'); ROLLBACK");
+    assert!(
+        shop.cluster
+            .log()
+            .contains("pg_sluice audit: grant_access: role \"app\""),
+        "{}",
+        shop.cluster.log_tail(20)
+    );
+    let noted = log(&mut shop);
+    assert_eq!(
+        noted.last().map(String::as_str),
+        Some("postgres revoke_access role app")
+    );
+    let everything = shop
+        .db
+        .text("SELECT string_agg(a::text, ' ') FROM sluice.sync_audit_log a");
+    assert!(!everything.contains("nobody-sees"), "{everything}");
+}
+
+#[test]
+fn values_that_a_job_sends_are_not_told() {
+    let mut shop = Shop::open(100);
+    let settings = r#"{"records": "$.data", "params": {"region": "hush"}, "headers": {"X-Mode": "hush"}}"#;
+    shop.create_job("products", "/page/products", settings);
+    shop.app
+        .exec("SELECT sluice.alter_job('products', settings => '{\"params\": {\"region\": \"hush hush\"}}')");
+    let told = shop
+        .db
+        .text("SELECT string_agg(concat(before, after), ' ') FROM sluice.sync_audit_log WHERE object = 'products'");
+    assert!(
+        told.contains("region") && told.contains("X-Mode") && !told.contains("hush"),
+        "{told}"
+    );
+    assert_eq!(
+        shop.db
+            .number("SELECT count(*) FROM sluice.sync_audit_log WHERE object = 'products'"),
+        2
+    );
+}
+
+#[test]
+fn nobody_changes_a_row_and_only_age_takes_one_away() {
+    let mut shop = Shop::open(100);
+    for statement in [
+        "UPDATE sluice._audit SET object = 'x'",
+        "DELETE FROM sluice._audit",
+        "TRUNCATE sluice._audit",
+    ] {
+        let error = shop.db.error(statement);
+        assert_eq!(error.sqlstate, "42501", "{error}");
+        assert_eq!(error.message, "the audit log cannot be changed");
+    }
+    shop.db.exec("INSERT INTO sluice._audit (happened_at, action, object_type, object) VALUES (now() - interval '400 days', 'create', 'job', 'old')");
+    let before = shop.db.number("SELECT count(*) FROM sluice._audit");
+    assert_eq!(shop.db.number("SELECT sluice.cleanup()"), 1);
+    assert_eq!(shop.db.number("SELECT count(*) FROM sluice._audit"), before - 1);
+}
