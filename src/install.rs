@@ -7,7 +7,8 @@ extension_sql_file!("../sql/schema/10_job.sql", name = "job", requires = ["schem
 extension_sql_file!("../sql/schema/20_run.sql", name = "run", requires = ["job"]);
 extension_sql_file!("../sql/schema/25_ingest.sql", name = "ingest", requires = ["run"]);
 extension_sql_file!("../sql/schema/25_retry.sql", name = "retry", requires = ["ingest"]);
-extension_sql_file!("../sql/schema/27_reject.sql", name = "reject", requires = ["retry"]);
+extension_sql_file!("../sql/schema/26_failure.sql", name = "failure", requires = ["retry"]);
+extension_sql_file!("../sql/schema/27_reject.sql", name = "reject", requires = ["failure"]);
 extension_sql_file!(
     "../sql/schema/28_snapshot.sql",
     name = "snapshot",
@@ -38,7 +39,16 @@ extension_sql_file!(
 );
 extension_sql_file!("../sql/schema/61_drift.sql", name = "drift", requires = ["views"]);
 extension_sql_file!("../sql/schema/62_origins.sql", name = "origins", requires = ["drift"]);
-extension_sql_file!("../sql/schema/65_rejects.sql", name = "rejects", requires = ["origins"]);
+extension_sql_file!(
+    "../sql/schema/63_failures.sql",
+    name = "failures",
+    requires = ["origins"]
+);
+extension_sql_file!(
+    "../sql/schema/65_rejects.sql",
+    name = "rejects",
+    requires = ["failures"]
+);
 extension_sql_file!(
     "../sql/schema/66_health.sql",
     name = "health",

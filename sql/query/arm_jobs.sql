@@ -22,6 +22,9 @@ WITH stale AS (
         whole_generation = NULL, whole_version = NULL, whole_at = NULL, skip_valid = false,
         next_run_at = CASE WHEN a.run_every IS NOT NULL THEN now() END, updated_at = now()
     FROM armed AS a WHERE a.id = t.job_id
+), rules AS (
+    UPDATE sluice._error_rule AS x SET server_oid = s.oid
+    FROM pg_catalog.pg_foreign_server AS s WHERE s.srvname = x.server_name AND s.oid <> x.server_oid
 ), origins AS (
     UPDATE sluice._allowed_origin AS o SET role_oid = r.oid
     FROM pg_catalog.pg_roles AS r WHERE r.rolname = o.role_name AND r.oid <> o.role_oid

@@ -10,5 +10,6 @@ LEFT JOIN LATERAL (
     ORDER BY q.id LIMIT 1
 ) AS p ON true
 WHERE j.enabled AND j.paused_at IS NULL AND j.armed_system = $2 AND j.armed_database = $3
+  AND NOT EXISTS (SELECT FROM sluice._connection_pause AS z WHERE z.server_oid = j.server_oid)
   AND NOT EXISTS (SELECT FROM sluice._run AS r
                   WHERE r.job_id = j.id AND r.status IN ('scheduled', 'running', 'publishing'))

@@ -23,6 +23,9 @@ CREATE TABLE sluice._run (
     unchanged       bigint NOT NULL DEFAULT 0,
     rejected        bigint NOT NULL DEFAULT 0,
     bytes           bigint NOT NULL DEFAULT 0,
+    -- Requests that failed, rate limits aside: in all, and since the last answer.
+    failed_requests integer NOT NULL DEFAULT 0,
+    failed_in_row   integer NOT NULL DEFAULT 0,
     -- Rows that are missing from this read but not yet proven gone.
     unconfirmed     bigint NOT NULL DEFAULT 0,
     -- What the read amounted to, as the guards judged it.
@@ -86,6 +89,8 @@ CREATE TABLE sluice._page (
     total_pages bigint,
     -- Below which row of the job's `foreach` query the page lies: identifies its values.
     parent      bytea,
+    -- A rule took the answer for a page without records: the read says nothing of what is missing.
+    ignored     boolean NOT NULL DEFAULT false,
     PRIMARY KEY (job_id, generation, number)
 );
 

@@ -98,6 +98,8 @@ CREATE TRIGGER _audited AFTER INSERT OR UPDATE OR DELETE ON sluice._secret
 FOR EACH ROW EXECUTE FUNCTION sluice._audit_row('secret', 'name', 'owner_oid,sealed');
 CREATE TRIGGER _audited AFTER INSERT OR UPDATE OR DELETE ON sluice._secret_grant
 FOR EACH ROW EXECUTE FUNCTION sluice._audit_row('secret grant', 'role_name', 'role_oid,granted_at');
+CREATE TRIGGER _audited AFTER INSERT OR UPDATE OR DELETE ON sluice._error_rule
+FOR EACH ROW EXECUTE FUNCTION sluice._audit_row('error rule', 'name', 'server_oid,set_at');
 
 -- A connection as it is: its options hold no credential, the wrapper refuses those.
 CREATE FUNCTION sluice._connection_as_it_is(server oid) RETURNS jsonb

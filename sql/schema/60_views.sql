@@ -24,6 +24,10 @@ RETURN CASE WHEN own OR sqlstate = '22032' OR error_class IN ('config', 'auth') 
             THEN message
             ELSE 'an error that may quote data (' || sqlstate || '), whose text is for the job''s owner' END;
 
+-- A detail quotes what a remote said, too.
+CREATE FUNCTION sluice._detailed(detail text, sqlstate text, own boolean) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN own OR NOT sluice._may_quote(sqlstate) AND left(sqlstate, 2) NOT IN ('08', '28') THEN detail END;
+
 -- The jobs that the current user may see, with what the catalogs say of them now.
 CREATE VIEW sluice._visible_job WITH (security_barrier) AS
 SELECT j.*,
@@ -95,14 +99,15 @@ SELECT r.id,
        r.error_class,
        r.sqlstate,
        sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message,
-       CASE WHEN j.own OR NOT sluice._may_quote(r.sqlstate) THEN r.error_detail END AS error_detail,
+       sluice._detailed(r.error_detail, r.sqlstate, j.own) AS error_detail,
        sluice._hinted(r.error_hint, r.sqlstate, j.own) AS error_hint,
        r.unconfirmed,
        r.held_reason,
        r.created_at,
        r.task,
        r.answer,
-       r.removals
+       r.removals,
+       r.failed_requests
 FROM sluice._run AS r
 JOIN sluice._visible_job AS j ON j.id = r.job_id;
 
@@ -207,7 +212,8 @@ WITH job AS MATERIALIZED (
     FROM sluice._visible_job AS j
     JOIN sluice._job_state AS t ON t.job_id = j.id
 ), standing AS MATERIALIZED (
-    SELECT j.id, j.name, j.arm_file_fault, j.next_run_at, j.last_success_at, j.armed AND j.current_server IS NULL AS unconnected, j.server_name, j.paused_at, j.pause_reason, j.disabled_reason,
+    SELECT j.id, j.name, j.arm_file_fault, j.next_run_at, j.last_success_at, j.armed AND j.current_server IS NULL AS unconnected, j.server_name, j.current_server, j.paused_at, j.pause_reason, j.disabled_reason,
+           z.server_oid IS NOT NULL AS connection_paused, z.until AS connection_until, z.reason AS connection_reason,
            r.id AS run_id, r.status AS run_status, r.records, r.pages, r.unconfirmed, r.started_at,
            r.finished_at, r.error_class, sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message,
            sluice._hinted(r.error_hint, r.sqlstate, j.own) AS error_hint, r.held_reason, r.not_before,
@@ -222,6 +228,7 @@ WITH job AS MATERIALIZED (
                WHEN r.status = 'running' AND k.pid IS NOT NULL THEN 'running'
                WHEN j.paused_at IS NOT NULL AND (r.status IS NULL OR r.task = 'sync' OR r.status <> 'scheduled')
                    THEN 'paused'
+               WHEN z.server_oid IS NOT NULL AND (r.status IS NULL OR r.task = 'sync' OR r.status <> 'scheduled') THEN 'paused'
                WHEN r.status IN ('scheduled', 'running', 'publishing') AND sluice._waits_for_worker(j.id)
                    THEN 'waiting_for_worker'
                WHEN r.status IN ('scheduled', 'running', 'publishing') THEN 'scheduled'
@@ -241,6 +248,7 @@ WITH job AS MATERIALIZED (
     ) AS r ON true
     LEFT JOIN sluice._open_rejects AS o ON o.job_id = j.id
     LEFT JOIN sluice._retry AS q ON q.job_id = j.id AND q.operation = 'sync' AND q.status = 'pending'
+    LEFT JOIN sluice._connection_pause AS z ON z.server_oid = j.server_oid
     LEFT JOIN sluice._oauth AS g ON g.server_oid = j.server_oid AND j.armed AND g.state = 'reauth_required'
     LEFT JOIN sluice._running_job AS k ON k.job_id = j.id
     LEFT JOIN sluice.sync_progress AS p ON p.run_id = r.id
@@ -256,12 +264,16 @@ SELECT s.name AS data_type,
        CASE WHEN s.status = 'running' AND s.pages_total > s.pages_done AND s.pages_done > 0
             THEN date_trunc('second', (s.last_progress_at - s.started_at) * (s.pages_total - s.pages_done) / s.pages_done)
        END AS eta,
-       CASE WHEN s.status NOT IN ('not_armed', 'disabled', 'paused') AND s.awaits_consent IS NOT TRUE
+       CASE WHEN s.status = 'paused' AND s.paused_at IS NULL
+            THEN date_trunc('second', greatest(s.connection_until, coalesce(s.next_retry_at, s.next_run_at, s.connection_until)))
+            WHEN s.status NOT IN ('not_armed', 'disabled', 'paused') AND s.awaits_consent IS NOT TRUE
             THEN date_trunc('second', coalesce(s.next_retry_at, s.next_run_at)) END AS next_run_at,
        CASE
            WHEN s.status = 'not_armed' THEN coalesce(s.arm_file_fault, 'this database was restored, copied or upgraded')
            WHEN s.unconnected THEN pg_catalog.format('connection "%s" was dropped', s.server_name)
            WHEN s.status = 'disabled' THEN coalesce(s.disabled_reason, s.error_message)
+           WHEN s.status = 'paused' AND s.paused_at IS NULL THEN pg_catalog.format(
+               'connection "%s" is paused%s', s.current_server, coalesce(': ' || s.connection_reason, ''))
            WHEN s.status = 'paused' THEN coalesce(s.error_message, s.pause_reason)
            WHEN s.awaits_consent AND s.status IN ('idle', 'waiting_for_retry') THEN coalesce(s.consent_message, s.error_message, 'the connection is not connected')
            WHEN s.run_status = 'held' THEN coalesce(s.held_reason, s.error_message)
@@ -272,6 +284,8 @@ SELECT s.name AS data_type,
            WHEN s.status = 'not_armed' AND s.arm_file_fault IS NOT NULL THEN 'you: the arm file'
            WHEN s.status = 'not_armed' THEN 'you: arm()'
            WHEN s.unconnected THEN 'you: alter_job()'
+           WHEN s.status = 'paused' AND s.paused_at IS NULL THEN
+               CASE WHEN s.connection_until IS NULL THEN 'you: resume_connection()' ELSE 'wait' END
            WHEN s.status IN ('disabled', 'paused') THEN 'you: resume_job()'
            WHEN s.status = 'held' THEN 'you: approve or discard'
            WHEN s.awaits_consent AND s.status IN ('idle', 'waiting_for_retry')
@@ -294,6 +308,8 @@ SELECT s.name AS data_type,
            WHEN s.status = 'not_armed' THEN coalesce(sluice._arm_file_hint(), 'SELECT sluice.arm();')
            WHEN s.unconnected THEN pg_catalog.format(
                'SELECT sluice.alter_job(%1$L, connection => ''...''); SELECT sluice.resume_job(%1$L);', s.name)
+           WHEN s.status = 'paused' AND s.paused_at IS NULL THEN pg_catalog.format(
+               'SELECT sluice.resume_connection(%L); does not wait.', s.current_server)
            WHEN s.status IN ('disabled', 'paused') THEN pg_catalog.format('SELECT sluice.resume_job(%L);', s.name)
            WHEN s.status = 'held' THEN pg_catalog.format('CALL sluice.approve(%1$s); or SELECT sluice.discard(%1$s);', s.run_id)
            WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker') THEN NULL
@@ -316,6 +332,11 @@ BEGIN
     WHERE d.classid = 'pg_foreign_server'::regclass AND d.objid = j.server_oid
       -- The oids of a restored job mean nothing until it is armed.
       AND j.id IN (SELECT v.id FROM sluice._visible_job AS v WHERE v.stamped);
+    -- What was said of the connection goes with it.
+    DELETE FROM sluice._connection_pause AS z USING pg_event_trigger_dropped_objects() AS d
+    WHERE d.classid = 'pg_foreign_server'::regclass AND d.objid = z.server_oid;
+    DELETE FROM sluice._error_rule AS r USING pg_event_trigger_dropped_objects() AS d
+    WHERE d.classid = 'pg_foreign_server'::regclass AND d.objid = r.server_oid AND d.object_name = r.server_name;
 END
 $$;
 CREATE EVENT TRIGGER sluice_connection_dropped ON sql_drop WHEN TAG IN ('DROP SERVER', 'DROP FOREIGN DATA WRAPPER', 'DROP OWNED')
@@ -511,6 +532,7 @@ SELECT s.srvname::text AS name,
        sluice._origin(s.srvoptions) AS origin,
        coalesce(sluice._option(s.srvoptions, 'auth'), 'none') AS auth,
        CASE
+           WHEN z.server_oid IS NOT NULL THEN 'paused'
            WHEN g.sqlstate IN ('SY008', 'F0000') OR g.sqlstate IS NULL AND last.sqlstate IN ('SY008', 'F0000') THEN 'locked'
            WHEN g.state IS NOT NULL AND g.state <> 'connected' OR last.error_class = 'auth' THEN 'reauth_required'
            WHEN g.state = 'connected' OR last.answered THEN 'connected'
@@ -520,13 +542,16 @@ SELECT s.srvname::text AS name,
        g.scope,
        g.error_message,
        g.error_detail,
-       g.error_hint AS hint
+       g.error_hint AS hint,
+       z.reason AS pause_reason,
+       z.until AS paused_until
 FROM pg_catalog.pg_foreign_server AS s
 JOIN pg_catalog.pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw AND w.fdwname = 'pg_sluice'
 LEFT JOIN LATERAL (
     SELECT max(t.last_success_at) AS at FROM sluice._job AS j JOIN sluice._job_state AS t ON t.job_id = j.id
     WHERE j.server_oid = s.oid
 ) AS ok ON true
+LEFT JOIN sluice._connection_pause AS z ON z.server_oid = s.oid
 -- Where tokens are got: what became of them last.
 LEFT JOIN sluice._oauth AS g ON g.server_oid = s.oid AND pg_catalog.left(sluice._option(s.srvoptions, 'auth'), 7) = 'oauth2_'
 -- What the last run that asked the remote says of the connection.

@@ -2,7 +2,7 @@
 
 CREATE TABLE sluice._access (
     level text NOT NULL CHECK (level IN ('monitor', 'writer', 'operator', 'admin')),
-    kind  text NOT NULL CHECK (kind IN ('function', 'view')),
+    kind  text NOT NULL CHECK (kind IN ('function', 'view', 'rows')),
     name  text NOT NULL,
     PRIMARY KEY (level, kind, name)
 );
@@ -13,14 +13,16 @@ SELECT l.level, 'view', v.name
 FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
      unnest(ARRAY['sync_jobs', 'sync_runs', 'sync_held', 'sync_ingest', 'sync_parents', 'sync_progress', 'sync_status', 'sync_connection_health',
                   'sync_connections', 'sync_metadata', 'sync_undo', 'sync_snapshots', 'sync_drift', 'sync_secrets', 'sync_retry_queue',
-                  'sync_rejects', 'sync_allowed_origins', 'sync_audit_log', 'sync_metrics', 'sync_figures']) AS v (name);
+                  'sync_rejects', 'sync_allowed_origins', 'sync_audit_log', 'sync_metrics', 'sync_figures',
+                  'sync_failure_logs', 'error_rules']) AS v (name);
 
 INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
 FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
      unnest(ARRAY['get_sync_status', 'get_retry_queue', 'get_connection_health', 'is_recoverable_error', '_workers',
                   '_waits_for_worker', '_launcher_is_running', '_arm_file_fault', '_arm_file_hint', '_origin', '_option', '_may_quote', '_told', '_hinted',
-                  '_snapshot_obstacle', '_column_types', '_is_widening', 'get_sync_metrics', 'get_sync_system_health', '_worker_limit']) AS f (name);
+                  '_snapshot_obstacle', '_column_types', '_is_widening', 'get_sync_metrics', 'get_sync_system_health', '_worker_limit',
+                  '_detailed', '_class_meaning', 'explain_error']) AS f (name);
 
 INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
@@ -30,7 +32,7 @@ FROM unnest(ARRAY['writer', 'admin']) AS l (level),
                   'preview_rollback', 'replay', 'replay_rejects', 'create_snapshot', 'restore_snapshot', 'drop_snapshot',
                   'test_connection', 'ingest', 'retry_ingest', 'drop_ingest', 'create_connection', 'drop_connection', 'set_secret',
                   'drop_secret', 'grant_secret', 'begin_oauth', 'finish_oauth',
-                  'repair_sync', 'discover', 'preview', '_preview', 'plan_from_openapi', '_plan_from_openapi',
+                  'repair_sync', 'pause_connection', 'resume_connection', 'discover', 'preview', '_preview', 'plan_from_openapi', '_plan_from_openapi',
                   '_writer_level']) AS f (name);
 
 INSERT INTO sluice._access (level, kind, name)
@@ -39,7 +41,8 @@ FROM unnest(ARRAY['operator', 'admin']) AS l (level),
      unnest(ARRAY['start_sync', 'sync', 'stop_sync', 'force_sync_all', 'pause_job', 'resume_job', 'approve', 'discard',
                   'rollback_to', 'preview_rollback', 'create_snapshot', 'restore_snapshot', 'replay_rejects', 'retry_now',
                   'repair_sync', 'redrive', 'clear_queue', 'process_sync_retries', 'cleanup', 'install_cron_jobs', 'remove_cron_jobs',
-                  '_cron_jobs', 'retry_ingest', 'drop_ingest', '_operator_level']) AS f (name)
+                  '_cron_jobs', 'retry_ingest', 'drop_ingest', 'pause_connection', 'resume_connection',
+                  '_operator_level']) AS f (name)
 ON CONFLICT DO NOTHING;
 
 INSERT INTO sluice._access (level, kind, name) VALUES
@@ -49,6 +52,9 @@ INSERT INTO sluice._access (level, kind, name) VALUES
     ('admin', 'function', 'forget_connection_health_status'),
     ('admin', 'function', 'grant_access'),
     ('admin', 'function', 'revoke_access'),
+    ('admin', 'function', 'set_error_rule'),
+    ('admin', 'function', 'drop_error_rule'),
+    ('admin', 'rows', 'error_rules'),
     ('admin', 'function', 'allow_origin'),
     ('admin', 'function', 'revoke_origin'),
     ('admin', 'function', 'arm');
@@ -65,6 +71,9 @@ CREATE FUNCTION sluice._access_statements(verb text, preposition text, role text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 SELECT format('%s SELECT ON sluice.%I %s %I', verb, a.name, preposition, role)
 FROM sluice._access AS a WHERE a.level = _access_statements.level AND a.kind = 'view'
+UNION ALL
+SELECT format('%s INSERT, UPDATE, DELETE ON sluice.%I %s %I', verb, a.name, preposition, role)
+FROM sluice._access AS a WHERE a.level = _access_statements.level AND a.kind = 'rows'
 UNION ALL
 SELECT format('%s EXECUTE ON %s %s %s %I', verb, CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END,
               p.oid::regprocedure, preposition, role)

@@ -7,6 +7,7 @@
 mod access;
 mod connections;
 mod discover;
+mod errors;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod ingest;

@@ -7,7 +7,7 @@ use crate::pg::procedure::{self, Procedure};
 use crate::pg::report::or_raise;
 use crate::pg::{arm_file, bgworker, catalog, clock, failpoint, identity, latch, shmem};
 use crate::store::job::{self, Job};
-use crate::store::{run, state};
+use crate::store::{pause, run, state};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::{CallError, EndedWith};
@@ -74,6 +74,10 @@ pub fn refuse_at_rest(job: &Job) -> Result<()> {
             reason: job.pause_reason.clone(),
         }
         .into());
+    }
+    if let Some(reason) = pause::reason(job.server)? {
+        let connection = job.server_name.clone();
+        return Err(CallError::ConnectionPaused { connection, reason }.into());
     }
     if !job.enabled {
         return Err(CallError::Disabled {

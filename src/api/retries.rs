@@ -123,7 +123,7 @@ fn cleanup() -> i64 {
 fn forget_old() -> Result<u64> {
     catalog::require_primary()?;
     let now = clock::now();
-    let mut forgotten = retry::prune(now)? + history::prune_audit()?;
+    let mut forgotten = retry::prune(now)? + history::prune_failures(now)? + history::prune_audit()?;
     for job in job::all()? {
         forgotten += history::prune_runs(job.id, now)?;
     }

@@ -50,6 +50,12 @@ pub enum CallError {
     NotHeld { run: i64, status: String },
     #[error("job \"{name}\" is paused")]
     Paused { name: String, reason: Option<String> },
+    #[error("connection \"{connection}\" is paused")]
+    ConnectionPaused { connection: String, reason: Option<String> },
+    #[error("connection \"{connection}\" is not paused")]
+    NotPaused { connection: String },
+    #[error("error rule \"{name}\" does not exist")]
+    UnknownErrorRule { name: String, nearest: Option<String> },
     #[error("job \"{name}\" is disabled")]
     Disabled { name: String, reason: Option<String> },
     #[error("job \"{name}\" is not armed")]
@@ -162,6 +168,8 @@ impl Explain for CallError {
             | CallError::NoRetry { .. }
             | CallError::NotHeld { .. }
             | CallError::Paused { .. }
+            | CallError::ConnectionPaused { .. }
+            | CallError::NotPaused { .. }
             | CallError::Disabled { .. }
             | CallError::NothingToRollBack { .. }
             | CallError::NotRollbackTarget { .. }
@@ -183,6 +191,7 @@ impl Explain for CallError {
             | CallError::UnknownRun { .. }
             | CallError::UnknownSnapshot { .. }
             | CallError::UnknownRole { .. }
+            | CallError::UnknownErrorRule { .. }
             | CallError::NoAllowedOrigin { .. }
             | CallError::UnknownSecret { .. } => "42704",
             CallError::JobExists { .. } => "42710",
@@ -218,9 +227,9 @@ impl Explain for CallError {
             CallError::RecordCount { found } => Some(format!("It is {found}.")),
             CallError::ForeignTable => Some("A job writes to an ordinary table.".into()),
             CallError::NotHeld { status, .. } => Some(format!("Its status is {status}.")),
-            CallError::Paused { reason, .. } | CallError::Disabled { reason, .. } => {
-                reason.as_ref().map(|reason| format!("Reason: {reason}."))
-            }
+            CallError::Paused { reason, .. }
+            | CallError::ConnectionPaused { reason, .. }
+            | CallError::Disabled { reason, .. } => reason.as_ref().map(|reason| format!("Reason: {reason}.")),
             CallError::NotArmed { .. } => Some(
                 "The job was made in another cluster or database: this one was restored, copied or upgraded.".into(),
             ),
@@ -278,6 +287,10 @@ impl Explain for CallError {
             CallError::UnknownRun { .. } => "SELECT id, data_type, status FROM sluice.sync_runs shows the runs.".into(),
             CallError::NotHeld { .. } => "SELECT * FROM sluice.sync_held shows the runs that wait for a decision.".into(),
             CallError::Paused { name, .. } => format!("Resume it first: SELECT sluice.resume_job({}).", literal(name)),
+            CallError::ConnectionPaused { connection, .. } => format!("Resume it first: SELECT sluice.resume_connection({}).", literal(connection)),
+            CallError::NotPaused { .. } => "SELECT name, state FROM sluice.sync_connections shows those that are.".into(),
+            CallError::UnknownErrorRule { nearest: Some(near), .. } => format!("Did you mean \"{near}\"?"),
+            CallError::UnknownErrorRule { .. } => "SELECT name FROM sluice.error_rules shows the rules.".into(),
             CallError::Disabled { name, .. } => format!("Mend the cause, then resume it: SELECT sluice.resume_job({}).", literal(name)),
             CallError::NotArmed { .. } => "If this database shall call the remote, arm it: SELECT sluice.arm().".into(),
             CallError::Unarmed(fault) => fault.hint().into(),

@@ -282,9 +282,17 @@ pub struct Evidence {
 /// Why a read does not prove that everything up to its highest value was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moved {
+    /// A rule took an answer of the read for the end of the collection.
+    Ignored,
     KeysCameTwice(u64),
-    TotalFell { first: u64, last: u64 },
-    FewerThanDeclared { records: u64, declared: u64 },
+    TotalFell {
+        first: u64,
+        last: u64,
+    },
+    FewerThanDeclared {
+        records: u64,
+        declared: u64,
+    },
 }
 
 /// Whether records may have moved from pages to come into pages already read. None: the watermark may advance.
@@ -305,6 +313,7 @@ pub fn moved(evidence: &Evidence) -> Option<Moved> {
 impl std::fmt::Display for Moved {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Moved::Ignored => f.write_str("an answer was ignored, as an error rule says"),
             Moved::KeysCameTwice(keys) => write!(f, "{} came twice in the read", counted(*keys, "key")),
             Moved::TotalFell { first, last } => {
                 write!(f, "the declared total fell from {first} to {last} during the read")

@@ -10,6 +10,7 @@ pub use crate::connection::ConfigError;
 use crate::connection::ConnectionFault;
 pub use crate::data::DataError;
 use crate::data::excerpt;
+use crate::error_rule::{Ruled, Ruling};
 pub use crate::http::HttpError;
 use crate::job::{FunctionFault, JobFault};
 use crate::oauth::OAuthFault;
@@ -53,6 +54,9 @@ pub enum Error {
     OpenApi(#[from] OpenApiFault),
     #[error(transparent)]
     Internal(#[from] InternalError),
+    /// A failure that a rule of the user's has decided about.
+    #[error(transparent)]
+    Ruled(Box<Ruled>),
 }
 
 impl From<ConnectionFault> for Error {
@@ -211,12 +215,13 @@ impl Error {
             Error::Target(e) => Some(e),
             Error::OAuth(e) => Some(e),
             Error::OpenApi(e) => Some(e),
-            Error::Database(_) => None,
+            Error::Database(_) | Error::Ruled(_) => None,
         }
     }
 
     pub fn class(&self) -> Class {
         match self {
+            Error::Ruled(e) => e.ruling.class,
             Error::Database(e) => e.class(),
             other => other.explain().map_or(Class::Internal, Explain::class),
         }
@@ -224,6 +229,7 @@ impl Error {
 
     pub fn sqlstate(&self) -> &str {
         match self {
+            Error::Ruled(e) => e.error.sqlstate(),
             Error::Database(e) => &e.sqlstate,
             Error::Call(e) => e.carried_sqlstate().unwrap_or_else(|| e.sqlstate()),
             Error::Target(e) => e.carried_sqlstate().unwrap_or_else(|| e.sqlstate()),
@@ -233,6 +239,7 @@ impl Error {
 
     pub fn detail(&self) -> Option<String> {
         match self {
+            Error::Ruled(e) => e.error.detail(),
             Error::Database(e) => e.detail(),
             other => other.explain().and_then(Explain::detail),
         }
@@ -240,8 +247,33 @@ impl Error {
 
     pub fn hint(&self) -> Option<String> {
         match self {
+            Error::Ruled(e) => e.ruling.hint.clone().or_else(|| e.error.hint()),
             Error::Database(e) => e.hint(),
             other => other.explain().and_then(Explain::hint),
+        }
+    }
+
+    /// What a rule has decided about it.
+    pub fn ruling(&self) -> Option<&Ruling> {
+        match self {
+            Error::Ruled(e) => Some(&e.ruling),
+            _ => None,
+        }
+    }
+
+    /// The failure itself, whatever a rule has decided about it.
+    pub fn cause(&self) -> &Error {
+        match self {
+            Error::Ruled(e) => &e.error,
+            other => other,
+        }
+    }
+
+    /// Whether the same work is to be done again later.
+    pub fn is_recoverable(&self) -> bool {
+        match self.ruling() {
+            Some(ruling) => ruling.action.is_queued(),
+            None => self.class().is_recoverable(),
         }
     }
 }

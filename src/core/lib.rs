@@ -13,6 +13,8 @@ pub mod data;
 pub mod discover;
 pub mod drift;
 pub mod error;
+pub mod error_rule;
+pub mod failure;
 pub mod foreach;
 pub mod guard;
 pub mod http;

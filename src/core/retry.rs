@@ -34,6 +34,61 @@ impl Default for RetryPolicy {
     }
 }
 
+/// How many requests of one run may fail before it stops and is queued: a remote that answers now and then would keep it
+/// for hours. A rate limit is no failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorBudget {
+    /// That follow each other without an answer between them.
+    pub in_row: u32,
+    pub in_all: u32,
+}
+
+impl Default for ErrorBudget {
+    fn default() -> ErrorBudget {
+        ErrorBudget { in_row: 35, in_all: 50 }
+    }
+}
+
+/// What is spent of it, over all attempts of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Spent {
+    pub in_row: u32,
+    pub in_all: u32,
+}
+
+impl Spent {
+    pub fn fail(&mut self) {
+        self.in_row = self.in_row.saturating_add(1);
+        self.in_all = self.in_all.saturating_add(1);
+    }
+
+    /// A request was answered well.
+    pub fn succeed(&mut self) {
+        self.in_row = 0;
+    }
+}
+
+impl ErrorBudget {
+    /// The failures with which it is spent, and whether they were in a row; None while some is left.
+    pub fn exceeded(&self, spent: Spent) -> Option<(u32, bool)> {
+        if spent.in_row >= self.in_row {
+            Some((spent.in_row, true))
+        } else {
+            (spent.in_all >= self.in_all).then_some((spent.in_all, false))
+        }
+    }
+}
+
+/// The class whose delays a failure has that is repeated: its own, or that of a failing server where a rule has a failure
+/// repeated whose class is not by itself.
+pub fn repeated_as(class: Class) -> Class {
+    match class {
+        Class::RateLimit => class,
+        _ if first_delay(class).is_some() => class,
+        _ => Class::Server,
+    }
+}
+
 impl RetryPolicy {
     /// The delay after the `attempt`-th failed request (from 1 on), or None where it is not repeated: the attempts are
     /// used up, or the class does not pass by itself. `random` is in [0, 1). For a rate limit this is the wait when

@@ -41,6 +41,8 @@ impl Default for QueuePolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failed {
     pub class: Class,
+    /// Whether the queue takes it: by its class, or as a rule says.
+    pub recoverable: bool,
     /// Retries that were made before, since the last that brought a page.
     pub retries: u32,
     /// Whether this run committed a page.
@@ -61,7 +63,7 @@ pub enum Next {
 impl QueuePolicy {
     /// What follows from a failure. `queued`: the run was a retry, or took one's place. `random` is in [0, 1).
     pub fn next(&self, failed: Failed, queued: bool, random: f64) -> Next {
-        if !failed.class.is_recoverable() || self.attempts == 0 {
+        if !failed.recoverable || self.attempts == 0 {
             return if queued { Next::Dead } else { Next::NotQueued };
         }
         let retries = if failed.progressed { 0 } else { failed.retries };
@@ -166,6 +168,7 @@ mod tests {
     fn failed(class: Class, retries: u32) -> Failed {
         Failed {
             class,
+            recoverable: class.is_recoverable(),
             retries,
             progressed: false,
         }

@@ -1,15 +1,17 @@
 //! The work of one thread: take an ask, send its request until it is answered for good, decode, deliver.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use sluice_core::class::Class;
-use sluice_core::error::{Error, Explain};
+use sluice_core::error::Error;
+use sluice_core::error_rule::Action;
 use sluice_core::http::status::{self, Meaning};
 use sluice_core::http::{HttpError, Request, Response};
 use sluice_core::pagination::{Answer, Ask, KnownPage, PageToken, Pagination, Source, declared_in, link_header, next};
-use sluice_core::retry::rate_wait;
+use sluice_core::retry::{rate_wait, repeated_as};
 
+use crate::failures::{FailedRequest, Sequel};
 use crate::order::{Failed, Fetched};
 use crate::pages::{Decode, PageFacts};
 use crate::pool::{Shared, Wait};
@@ -44,6 +46,9 @@ pub(crate) fn work<D: Decode>(shared: &Shared<D::Page>, transport: &dyn Transpor
     }
 }
 
+/// What an answer that does not count is to the plan of a read.
+const NO_SUCH_PAGE: u16 = 404;
+
 /// How many redirects one request may meet.
 pub(crate) const MOST_REDIRECTS: u32 = 3;
 
@@ -51,6 +56,8 @@ pub(crate) const MOST_REDIRECTS: u32 = 3;
 enum Sent {
     Answered(Response, Meaning),
     Redirected(Request),
+    /// A rule takes the answer for a page without records.
+    Ignored(Response),
 }
 
 /// A request that was answered for good; it may be one that a redirect led to.
@@ -58,6 +65,7 @@ struct Exchanged {
     request: Request,
     response: Response,
     meaning: Meaning,
+    ignored: bool,
 }
 
 struct PageWork<'a, D: Decode> {
@@ -79,12 +87,13 @@ impl<D: Decode> PageWork<'_, D> {
             request,
             response,
             meaning,
+            ignored,
         }) = self.exchange(spec.request(self.ask)?)?
         else {
             return Ok(None);
         };
-        if meaning == Meaning::Absent && !self.shared.is_end_when_absent(self.ask.number) {
-            return Err(status::failure(&request, &response, &spec.auth, SystemTime::now()).into());
+        if ignored {
+            return Ok(Some(self.ignored(&response)));
         }
         let in_header = self.next_in_header(&request, &response)?;
         if let (Meaning::Unchanged, Some(known)) = (meaning, spec.known(self.ask)) {
@@ -109,7 +118,7 @@ impl<D: Decode> PageWork<'_, D> {
     }
 
     /// Sends until there is an answer for good. None: the page is not wanted any more.
-    fn exchange(&mut self, mut request: Request) -> Result<Option<Exchanged>, HttpError> {
+    fn exchange(&mut self, mut request: Request) -> Result<Option<Exchanged>, Error> {
         let spec = &self.shared.spec;
         let known = spec.known(self.ask);
         if let Some(known) = known {
@@ -121,13 +130,19 @@ impl<D: Decode> PageWork<'_, D> {
                 return Ok(None);
             }
             self.requests += 1;
+            let answered = |request, response, (meaning, ignored)| Exchanged {
+                request,
+                response,
+                meaning,
+                ignored,
+            };
             let error = match self.send(&request, redirects) {
                 Ok(Sent::Answered(response, meaning)) => {
-                    return Ok(Some(Exchanged {
-                        request,
-                        response,
-                        meaning,
-                    }));
+                    spec.failures.answered();
+                    return Ok(Some(answered(request, response, (meaning, false))));
+                }
+                Ok(Sent::Ignored(response)) => {
+                    return Ok(Some(answered(request, response, (Meaning::NoContent, true))));
                 }
                 Ok(Sent::Redirected(elsewhere)) => {
                     redirects += 1;
@@ -139,23 +154,33 @@ impl<D: Decode> PageWork<'_, D> {
                 }
                 Err(error) => error,
             };
-            let wait = match error.class() {
+            let class = match error.ruling().map(|ruling| ruling.action) {
+                None => error.class(),
+                Some(Action::Retry) => repeated_as(error.class()),
+                Some(_) => return Err(error),
+            };
+            let wait = match class {
                 Class::RateLimit => rate_limited(&error, &mut rate_waited),
                 class => {
                     failures += 1;
+                    if let Some(spent) = spec.failures.count() {
+                        return Err(over_budget(error, spent));
+                    }
                     self.backoff(&error, class, failures)
                 }
             };
             let Some((delay, wait)) = wait else { return Err(error) };
+            self.note(error, Sequel::Repeated(delay));
             if !self.shared.pause(self.ask, delay, wait) {
                 return Ok(None);
             }
         }
     }
 
-    fn send(&self, request: &Request, redirects: u32) -> Result<Sent, HttpError> {
+    fn send(&self, request: &Request, redirects: u32) -> Result<Sent, Error> {
         let spec = &self.shared.spec;
-        let response = self.transport.send(request)?;
+        let sent = self.transport.send(request);
+        let response = sent.map_err(|error| spec.rules.of_failure(error.into(), None))?;
         if redirects < MOST_REDIRECTS
             && let Some(elsewhere) = spec.redirected(request, &response)
         {
@@ -164,12 +189,53 @@ impl<D: Decode> PageWork<'_, D> {
         if response.status == 304 && spec.known(self.ask).is_some() {
             return Ok(Sent::Answered(response, Meaning::Unchanged));
         }
-        let meaning = status::judge(request, &response, &spec.auth, SystemTime::now())?;
-        Ok(Sent::Answered(response, meaning))
+        let now = SystemTime::now();
+        let error = match status::judge(request, &response, &spec.auth, now) {
+            Ok(Meaning::Absent) if self.shared.is_end_when_absent(self.ask.number) => {
+                return Ok(Sent::Answered(response, Meaning::Absent));
+            }
+            Ok(Meaning::Absent) => {
+                let failure = status::failure(request, &response, &spec.auth, now);
+                spec.rules.of_failure(failure.into(), Some(&response))
+            }
+            Ok(meaning) => match self.refused(request, &response) {
+                Some(error) => error,
+                None => return Ok(Sent::Answered(response, meaning)),
+            },
+            Err(error) => spec.rules.of_failure(error.into(), Some(&response)),
+        };
+        match error.ruling().map(|ruling| ruling.action) {
+            Some(Action::Ignore) => {
+                self.note(error, Sequel::Ignored);
+                Ok(Sent::Ignored(response))
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// The failure that a good answer is by a rule. A body becomes a tree for it: not on all threads at once.
+    fn refused(&self, request: &Request, response: &Response) -> Option<Error> {
+        let spec = &self.shared.spec;
+        if !spec.rules.look_at_answers() {
+            return None;
+        }
+        let _turn = self.shared.turns.take();
+        let error = || status::refused(request, response, &spec.auth, SystemTime::now()).into();
+        spec.rules.of_good_answer(response, error)
+    }
+
+    fn note(&self, error: Error, sequel: Sequel) {
+        self.shared.spec.failures.note(FailedRequest {
+            page: self.ask.number,
+            attempt: self.requests,
+            error,
+            sequel,
+            at: Instant::now(),
+        });
     }
 
     /// The delay before the request is repeated; None: it is not.
-    fn backoff(&self, error: &HttpError, class: Class, failures: u32) -> Option<(Duration, Wait)> {
+    fn backoff(&self, error: &Error, class: Class, failures: u32) -> Option<(Duration, Wait)> {
         let policy = self.shared.spec.retry;
         let delay = policy.delay(class, failures, self.shared.random())?;
         // A failing server may say how long (503 with Retry-After); within the cap it is believed.
@@ -211,6 +277,15 @@ impl<D: Decode> PageWork<'_, D> {
             page: self.ask.number,
         };
         next::token(&spec.pagination, named, &context)
+    }
+
+    /// A page whose answer does not count: the read ends there, as if the remote had said that there is no such page.
+    fn ignored(&self, response: &Response) -> Fetched<D::Page> {
+        let mut fetched = self.fetched(response, None, &PageFacts::default(), None);
+        fetched.answer.status = NO_SUCH_PAGE;
+        (fetched.answer.total, fetched.answer.total_pages) = (None, None);
+        (fetched.etag, fetched.last_modified, fetched.ignored) = (None, None, true);
+        fetched
     }
 
     /// A page that is as it was. What its headers say now is newer than what was kept of it.
@@ -259,12 +334,13 @@ impl<D: Decode> PageWork<'_, D> {
             etag,
             last_modified,
             requests: self.requests,
+            ignored: false,
         }
     }
 }
 
 /// The wait after a 429; None where the request has waited long enough in this run.
-fn rate_limited(error: &HttpError, waited: &mut Duration) -> Option<(Duration, Wait)> {
+fn rate_limited(error: &Error, waited: &mut Duration) -> Option<(Duration, Wait)> {
     let delay = rate_wait(retry_after(error));
     *waited += delay;
     (*waited <= LONGEST_RATE_WAIT).then(|| {
@@ -277,9 +353,30 @@ fn rate_limited(error: &HttpError, waited: &mut Duration) -> Option<(Duration, W
     })
 }
 
-fn retry_after(error: &HttpError) -> Option<Duration> {
-    match error {
-        HttpError::Status { retry_after, .. } => *retry_after,
+fn retry_after(error: &Error) -> Option<Duration> {
+    match error.cause() {
+        Error::Http(HttpError::Status { retry_after, .. } | HttpError::AnswerIsError { retry_after, .. }) => {
+            *retry_after
+        }
         _ => None,
+    }
+}
+
+/// The error that ends a read whose budget is spent: what failed last, under the same rule.
+fn over_budget(error: Error, (failed, in_row): (u32, bool)) -> Error {
+    let over = |last| {
+        Error::Http(HttpError::TooManyFailures {
+            failed,
+            in_row,
+            last: Box::new(last),
+        })
+    };
+    match error {
+        Error::Http(last) => over(last),
+        Error::Ruled(mut ruled) => {
+            ruled.error = over_budget(ruled.error, (failed, in_row));
+            Error::Ruled(ruled)
+        }
+        other => other,
     }
 }

@@ -10,6 +10,7 @@
 //! - [`Transport`]: one request to one response. [`UreqTransport`] is the real one, [`MemoryTransport`] serves tests.
 //! - [`probe`]: one request without retries, for a person who waits.
 //! - `agent`, `resolver`, `connector`: ureq with every default set by hand and every address checked.
+//! - [`Failures`]: the error budget of a run, and the requests of it that failed and were repeated.
 //! - `body`: decoded bodies under caps on the decoded bytes. `classify`: ureq's errors by structure.
 //!
 //! No thread is ever joined: stopping a read returns at once, whatever the network does.
@@ -19,6 +20,7 @@ mod body;
 mod classify;
 mod connector;
 mod exchange;
+pub mod failures;
 pub mod gate;
 mod memory;
 mod order;
@@ -32,6 +34,7 @@ pub mod transport;
 mod turns;
 
 pub use agent::AgentSettings;
+pub use failures::{FailedRequest, Failures, Sequel};
 pub use gate::Gate;
 pub use memory::MemoryTransport;
 pub use pages::{Decode, Failure, FetchedPage, PageFacts, Poll, Read, start};

@@ -25,6 +25,8 @@ pub(crate) struct Fetched<P> {
     pub etag: Option<String>,
     pub last_modified: Option<String>,
     pub requests: u32,
+    /// A rule has taken the answer for a page without records.
+    pub ignored: bool,
 }
 
 /// How work on a page ended without one.
@@ -211,5 +213,6 @@ fn page<P>(ask: Ask, fetched: Fetched<P>, verdict: Verdict) -> Option<FetchedPag
         etag: fetched.etag,
         last_modified: fetched.last_modified,
         requests: fetched.requests,
+        ignored: fetched.ignored,
     })
 }

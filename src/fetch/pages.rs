@@ -63,6 +63,8 @@ pub struct FetchedPage<P> {
     pub last_modified: Option<String>,
     /// Requests that this page took, repeated ones included.
     pub requests: u32,
+    /// A rule has taken the answer for a page without records, whatever it held.
+    pub ignored: bool,
 }
 
 /// Why a read ended early. All pages before `page` were given out.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use sluice_core::error_rule::ErrorRules;
 use sluice_core::http::status::redirect_target;
 use sluice_core::http::{Auth, HeaderValue, HttpError, Json, Method, Request, Response};
 use sluice_core::pagination::{Ask, Carrier, KnownPage, Pagination, ParamPlace, Position, with_param};
@@ -12,6 +13,7 @@ use sluice_core::url_policy::join;
 use url::Url;
 
 use crate::agent::AgentSettings;
+use crate::failures::Failures;
 use crate::gate::Gate;
 use crate::tls::Tls;
 
@@ -84,6 +86,10 @@ pub struct ReadSpec {
     /// Where that is kept; reads with the same gate keep to one pace.
     pub gate: Gate,
     pub retry: RetryPolicy,
+    /// What answers and failures mean for this job.
+    pub rules: ErrorRules,
+    /// The error budget of the run, and what failed in it.
+    pub failures: Failures,
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub policy: AddressPolicy,
@@ -115,6 +121,8 @@ impl ReadSpec {
             min_delay: Duration::ZERO,
             gate: Gate::default(),
             retry: RetryPolicy::default(),
+            rules: ErrorRules::default(),
+            failures: Failures::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             policy: AddressPolicy::default(),

@@ -24,6 +24,7 @@ use sluice_core::call::CallError;
 use sluice_core::cursor::Reach;
 use sluice_core::data::{self, DecodedPage, Mapping, Sifted};
 use sluice_core::error::{DatabaseError, Error};
+use sluice_core::error_rule::Action;
 use sluice_core::job::Mode;
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Result};
@@ -116,22 +117,37 @@ impl<'a> Writer<'a> {
         self.evolved.as_ref().unwrap_or(self.plan)
     }
 
-    fn write(&mut self, read: &mut ReadState, mut batch: Batch, last: bool) -> Result<()> {
+    fn write(&mut self, read: &mut ReadState, batch: Batch, last: bool) -> Result<()> {
         self.count(&batch)?;
         self.prepare(read)?;
+        self.write_part(read, batch, last)
+    }
+
+    fn write_part(&mut self, read: &mut ReadState, mut batch: Batch, last: bool) -> Result<()> {
         let (mut delay, mut care) = (FIRST_DELAY, Care::Whole);
         for attempt in 1.. {
             self.decode_stale(&mut batch)?;
-            match transaction::run(|| self.write_once(read, &mut batch, last, care)) {
+            let written = transaction::run(|| self.write_once(read, &mut batch, last, care));
+            match written.map_err(|error| self.plan.rules.of_failure(error, None)) {
                 Ok(step) => {
                     self.take_step(read, &batch, step);
                     break;
                 }
                 Err(error) if read.copy && is_unique_violation(&error) => read.copy = false,
-                Err(error) if error.class() == Class::Database && attempt < BATCH_TRIES => {
+                // What ran short may be enough for half of it.
+                Err(error) if error.class() == Class::Resource && attempt < BATCH_TRIES && is_tried_again(&error) => {
+                    pause(delay)?;
+                    delay *= 2;
+                    if let Some(rest) = batch.halve() {
+                        self.write_part(read, batch, false)?;
+                        return self.write_part(read, rest, last);
+                    }
+                }
+                Err(error) if error.class() == Class::Database && attempt < BATCH_TRIES && is_tried_again(&error) => {
                     pause(delay)?;
                     delay *= 2;
                 }
+                Err(error) if error.ruling().is_some() => return Err(error),
                 // Two that change places are refused as one that is wrong.
                 Err(error) if care == Care::Whole && is_unique_violation(&error) => care = Care::Parts,
                 Err(error) if !Rejects::are_kept(self.plan) => {
@@ -497,6 +513,11 @@ pub fn current_target(plan: &Plan) -> Result<relation::Target> {
         }
         .into()
     })
+}
+
+/// Whether the same batch is written once more in this run: of its class, unless a rule has it otherwise.
+fn is_tried_again(error: &Error) -> bool {
+    error.ruling().is_none_or(|ruling| ruling.action == Action::Retry)
 }
 
 pub fn is_unique_violation(error: &Error) -> bool {

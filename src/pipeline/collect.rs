@@ -55,6 +55,17 @@ impl Batch {
         self.marks.push(mark);
     }
 
+    /// The second half of its pages, which is taken away; None where there is nothing to halve. The states of parents
+    /// belong to all of them.
+    pub fn halve(&mut self) -> Option<Batch> {
+        if self.pages.len() < 2 || !self.marks.is_empty() {
+            return None;
+        }
+        let mut rest = Batch::new();
+        rest.pages = self.pages.split_off(self.pages.len() / 2);
+        Some(rest)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.pages.is_empty() && self.marks.is_empty()
     }
@@ -200,6 +211,7 @@ pub fn entry(fetched: &FetchedPage<Arrived>, at: Timestamp) -> page::Entry {
         total_pages: fetched.total_pages.map(signed),
         received_at: at,
         parent: fetched.page.as_ref().and_then(|page| page.parent).map(|id| id.to_vec()),
+        ignored: fetched.ignored,
     }
 }
 

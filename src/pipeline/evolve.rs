@@ -69,7 +69,7 @@ pub fn evolve(plan: &Plan, mapping: &Mapping, wishes: &Wishes, run: i64) -> Resu
     if columns.is_empty() && !is_wider {
         return Ok(None);
     }
-    let plan = plan::load(job, &Task::Sync)?;
+    let plan = plan::load(job, None, &Task::Sync)?;
     let is_used = |name: &str| mapping.columns.iter().any(|c| c.name == name) || columns.iter().any(|c| *c == name);
     let mapping = MappingParts::of(&plan)
         .mapping(is_used)

@@ -3,20 +3,23 @@
 use super::{Ended, Work, rejects};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::shmem;
+use crate::store::failure::{self, Failure, Place};
 use crate::store::job::{self, Job};
-use crate::store::{ingest, retry, run, state};
+use crate::store::{ingest, pause, retry, run, state};
 use sluice_core::data::DataError;
 use sluice_core::error::HttpError;
+use sluice_core::error_rule::{Action, Ruling};
+use sluice_core::failure::NextStep;
 use sluice_core::guard;
 use sluice_core::retry::SplitMix64;
-use sluice_core::retry_queue::{Failed, Next};
+use sluice_core::retry_queue::{self, Failed};
 use sluice_core::run::RunStatus;
 use sluice_core::settings::Settings;
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Error, Result};
 
 /// Writes how the run ended. A published run and a rollback have done so already, in their own transaction.
-pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>) -> Result<()> {
+pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>, failed_at: Place) -> Result<()> {
     let now = clock::now();
     let Some(job) = job::by_id(work.job)? else {
         return Ok(());
@@ -35,26 +38,29 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>) -> Resul
             state::note_failure(work.job, now)?;
             // The remote was reached and answered: that its answer was refused is for the next run to judge anew.
             retry::complete(work.job)?;
-            job::plan_after_success(&job, started, now)
+            job::plan_after_success(&job, started, now)?;
+            log(work, error, failed_at, now, None)
         }
-        Err(error) => fail(work, &job, error, now),
+        Err(error) => fail(work, &job, (error, failed_at), now),
     }
 }
 
-fn fail(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<()> {
+fn fail(work: &Work, job: &Job, (error, failed_at): (&Error, Place), now: Timestamp) -> Result<()> {
     let status = status_after(work, error)?;
     run::fail(work.run, status, error, now)?;
-    if let Error::Data(DataError::PathMissing { .. }) = error {
+    if let Error::Data(DataError::PathMissing { .. }) = error.cause() {
         run::note_answer(work.run, guard::ReadState::PathMissing)?;
     }
     if run::is_ingest(work.run)? {
         // Neither the schedule nor the health of the remote has to do with it.
-        let delay = sluice_core::ingest::delay_after(ingest::failures(work.job)? + 1);
-        return ingest::postpone(work.job, work.run, error, now.plus(delay));
+        let at = now.plus(sluice_core::ingest::delay_after(ingest::failures(work.job)? + 1));
+        ingest::postpone(work.job, work.run, error, at)?;
+        return log(work, error, failed_at, now, Some((NextStep::Queued, Some(at))));
     }
     // An approved run that could not be published keeps its pages, and waits for a decision again.
     if run::hold_again(work.run)? {
-        return job::plan_after_failure(job, now, false);
+        job::plan_after_failure(job, now, false)?;
+        return log(work, error, failed_at, now, Some((NextStep::Stopped, None)));
     }
     if status == RunStatus::Stopped {
         retry::complete(work.job)?;
@@ -64,7 +70,43 @@ fn fail(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<()> {
     if leads_nowhere(work, error, now)? {
         state::give_up_read(work.job)?;
     }
-    plan_after(work, job, error, now)
+    let next = match error.ruling() {
+        Some(ruling) if ruling.action == Action::PauseConnection => Some(pause_connection(job, error, ruling, now)?),
+        _ => {
+            plan_after(work, job, error, now)?;
+            None
+        }
+    };
+    log(work, error, failed_at, now, next)
+}
+
+/// A next step of a failure, and when.
+type Next = (NextStep, Option<Timestamp>);
+
+/// Without a next step it is what was planned for the job.
+fn log(work: &Work, error: &Error, place: Place, at: Timestamp, next: Option<Next>) -> Result<()> {
+    failure::record(&Failure {
+        job: work.job,
+        run: work.run,
+        at,
+        place,
+        error,
+        next,
+    })
+}
+
+fn pause_connection(job: &Job, error: &Error, ruling: &Ruling, now: Timestamp) -> Result<Next> {
+    let until = ruling.pause_for.map(|length| now.plus(length));
+    let told = ruling.hint.clone().unwrap_or_else(|| error.to_string());
+    let by = format!("error rule \"{}\"", ruling.name);
+    pause::pause(job.server, Some(&format!("{told} ({by})")), &by, until)?;
+    // What waits for the connection is due when it goes on.
+    retry::complete(job.id)?;
+    job::plan_after_failure(job, now, false)?;
+    if job::seconds_to(job.id, now)?.is_some() {
+        state::plan_next(job.id, Some(now))?;
+    }
+    Ok((NextStep::ConnectionPaused, until))
 }
 
 /// Has the run tried again by the queue, or by the schedule.
@@ -78,34 +120,39 @@ fn plan_after(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<(
     let open = retry::open_of(work.job)?;
     let failed = Failed {
         class: error.class(),
+        recoverable: error.is_recoverable(),
         retries: open.map_or(0, |entry| entry.retries),
         progressed: run::counts(work.run)?.pages > 0,
     };
     let random = SplitMix64::new(clock::random_seed()).next_f64();
     match policy.next(failed, open.is_some(), random) {
-        Next::Wait { delay, retries } => {
+        retry_queue::Next::Wait { delay, retries } => {
             retry::queue(work.run, retries, policy.attempts, now.plus(delay))?;
             // The schedule waits with it.
             state::plan_next(work.job, None)
         }
-        Next::Dead => {
+        retry_queue::Next::Dead => {
             retry::bury(work.job, work.run)?;
             job::plan_after_failure(job, now, true)
         }
-        Next::NotQueued => job::plan_after_failure(job, now, !error.class().is_recoverable()),
+        retry_queue::Next::NotQueued => job::plan_after_failure(job, now, !error.is_recoverable()),
     }
 }
 
 /// Whether the pages of the read must not be gone on with: they loop, their next token is lost, or they are all there and
 /// cannot be published as they are. What a record has wrong may be mended when it is asked for again.
 fn leads_nowhere(work: &Work, error: &Error, now: Timestamp) -> Result<bool> {
+    let restarts = error
+        .ruling()
+        .is_some_and(|ruling| ruling.action == Action::RestartRead);
     Ok(match error.class() {
+        _ if restarts => true,
         Class::PaginationLoop => true,
         // What was read is good: it was the owner's function that failed.
-        _ if matches!(error, Error::Target(TargetError::Function(_))) => false,
+        _ if matches!(error.cause(), Error::Target(TargetError::Function(_))) => false,
         // Its rejects would count again, mended or not.
-        _ if rejects::ends_read(error) => true,
-        _ if matches!(error, Error::Http(HttpError::TokenLost { .. })) => true,
+        _ if rejects::ends_read(error.cause()) => true,
+        _ if matches!(error.cause(), Error::Http(HttpError::TokenLost { .. })) => true,
         Class::Data => {
             let state = state::load(work.job, now)?;
             state.complete && !state.direct
@@ -119,7 +166,7 @@ fn status_after(work: &Work, error: &Error) -> Result<RunStatus> {
     let asked = shmem::stop_asked(work.slot) || run::by_id(work.run)?.is_some_and(|r| r.stopped_by.is_some());
     Ok(if asked || error.class() == Class::Cancelled {
         RunStatus::Stopped
-    } else if error.class().is_recoverable() {
+    } else if error.is_recoverable() {
         RunStatus::Retryable
     } else {
         RunStatus::Failed

@@ -136,7 +136,14 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
     };
     // At least that many: some of them may be among the pages' rows.
     compared.rows_before = compared.rows_before.max(sent.before.len() as u64);
-    compared.gapless = (1..).zip(&now).all(|(expected, (number, ..))| *number == expected);
+    let has_all = (1..).zip(&now).all(|(expected, (number, ..))| *number == expected);
+    compared.gapless = has_all && !page::has_ignored(job, generation)?;
+    if let Some(whole) = read.state.whole_generation
+        && page::has_ignored(job, whole)?
+    {
+        // What the read before did not have may have been in the answer that was ignored.
+        compared.confirmed.clear();
+    }
     compared.complete = parent::failed(job, generation)?.1 == 0;
     compared.single = match plan.settings.foreach {
         Some(_) => parent::most_pages(job, generation)? <= 1,

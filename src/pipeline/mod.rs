@@ -14,7 +14,8 @@
 //! it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already, `settle` ends
 //! one whose rows are there, `brought` keeps what it brought; `after_publish` calls the owner's function when that is
 //! done; `persist` tries a transaction again; `events` tells others what happened; `ingest` writes what others sent us; `rollback` takes runs
-//! back; `tokens` gets and renews what OAuth 2 gives, asking by `remote`; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
+//! back; `tokens` gets and renews what OAuth 2 gives, asking by `remote`; `failures` writes down the requests that failed,
+//! and goes on as error rules say; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod after_publish;
@@ -27,6 +28,7 @@ mod difference;
 mod drift;
 pub mod events;
 mod evolve;
+mod failures;
 mod finish;
 mod gone;
 mod ingest;
@@ -56,6 +58,8 @@ mod widen;
 
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};
+use crate::store::failure::Place;
+use failures::After;
 use pages::Fetched;
 use plan::{Plan, Task};
 use read::ReadState;
@@ -104,11 +108,15 @@ pub fn run(work: &Work) -> Result<()> {
     events::tell();
     let started = crate::pg::clock::now();
     let task = plan::task(&run);
-    let outcome = transaction::run(|| plan::load(work.job, &task)).and_then(|mut plan| {
+    let mut failed_at = Place::default();
+    let outcome = transaction::run(|| plan::load(work.job, Some(work.run), &task)).and_then(|mut plan| {
         bgworker::report_activity(&format!("syncing {}", plan.job.name));
-        work_on(work, &task, &mut plan)
+        let outcome = work_on(work, &task, &mut plan);
+        failures::write_down(work, &plan)?;
+        failed_at = plan.failed_at.get();
+        outcome.map_err(|error| plan.rules.of_failure(error, None))
     });
-    transaction::run(|| finish::settle(work, started, &outcome))?;
+    transaction::run(|| finish::settle(work, started, &outcome, failed_at))?;
     events::tell();
     Ok(())
 }
@@ -139,17 +147,17 @@ fn sync(work: &Work, plan: &mut Plan) -> Result<Ended> {
                     status,
                     restarts: read.state.restarts,
                 };
-                read = transaction::run(|| read::restart(work, plan, &read, lost))?;
+                read = transaction::run(|| read::restart(work, plan, &read, lost.into()))?;
                 failpoint::hit("read.restarted");
             }
             Ok(Fetched::TokenAges) => {
                 access.renew_early(work, plan)?;
                 read = go_on(work, plan, &read)?;
             }
-            Err(error) => {
-                access.renew_after(work, plan, read.next_page, error)?;
-                read = go_on(work, plan, &read)?;
-            }
+            Err(error) => match failures::go_on(work, plan, &read, &mut access, error)? {
+                After::Again(again) => read = *again,
+                After::GoOn => read = go_on(work, plan, &read)?,
+            },
         }
     }
     access.has_worked()?;

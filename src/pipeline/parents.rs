@@ -18,7 +18,7 @@ use super::drift;
 use super::pages::{Fetched, check_end, lost_token, note_page, spec, wait};
 use super::plan::Plan;
 use super::read::ReadState;
-use super::{Work, bgworker};
+use super::{Work, bgworker, failures};
 use crate::pg::{clock, latch, query, shmem, signals, transaction};
 use crate::store::parent::{self, Mark, Pending};
 use crate::store::{page, run, state};
@@ -210,6 +210,7 @@ impl Parents<'_> {
         let commit_every = &self.plan.settings.commit_every;
         loop {
             check_end(self.work, deadline)?;
+            failures::write_down(self.work, self.plan)?;
             self.fill_window(read)?;
             if self.window.is_empty() {
                 self.commit(read, writer)?;
@@ -291,22 +292,28 @@ impl Parents<'_> {
             Poll::Failed(failure) if first.pages == 0 && is_absent(&failure) => match absent {
                 Absent::Skip => Step::Failed(failure.error.to_string()),
                 Absent::Empty => Step::End,
-                Absent::Fail => Step::Error(failure.error),
-            },
-            Poll::Failed(failure) => Step::Error(match lost_token(self.plan, &failure) {
-                // The next run begins anew.
-                Some(Fetched::TokenLost { page, remote, status }) => {
-                    let restarts = 0;
-                    HttpError::TokenLost {
-                        remote,
-                        page,
-                        status,
-                        restarts,
-                    }
-                    .into()
+                Absent::Fail => {
+                    failures::note_place(self.plan, self.next_number, failure.attempts);
+                    Step::Error(failure.error)
                 }
-                _ => failure.error,
-            }),
+            },
+            Poll::Failed(failure) => {
+                failures::note_place(self.plan, self.next_number, failure.attempts);
+                Step::Error(match lost_token(self.plan, &failure) {
+                    // The next run begins anew.
+                    Some(Fetched::TokenLost { page, remote, status }) => {
+                        let restarts = 0;
+                        HttpError::TokenLost {
+                            remote,
+                            page,
+                            status,
+                            restarts,
+                        }
+                        .into()
+                    }
+                    _ => failure.error,
+                })
+            }
         }
     }
 
@@ -370,6 +377,7 @@ impl Parents<'_> {
                 etag: None,
                 last_modified: None,
                 requests: 0,
+                ignored: false,
             })?;
         }
         Ok(true)

@@ -8,14 +8,16 @@ use crate::pg::relation::{self, Target, TargetColumn};
 use crate::pg::{identity, settings};
 use crate::store::connection::{self, Server};
 use crate::store::drift;
+use crate::store::failure::{self, Place};
 use crate::store::job::Job;
 use crate::store::run::Run;
-use crate::store::{self, function, origin, retry, role, run};
+use crate::store::{self, error_rule, function, origin, retry, role, run};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::data::SingularQuery;
 use sluice_core::drift::{columns_hash, field};
+use sluice_core::error_rule::ErrorRules;
 use sluice_core::foreach::parent_column;
 use sluice_core::http::{Auth, Method};
 use sluice_core::job::Mode;
@@ -24,7 +26,8 @@ use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::sql_text::quote;
 use sluice_core::target::{DELETED_AT, TargetError};
 use sluice_core::url_policy::address::AddressPolicy;
-use sluice_fetch::Tls;
+use sluice_fetch::{Failures, Tls};
+use std::cell::Cell;
 use std::time::Duration;
 
 /// Everything about a job that its runs use.
@@ -44,6 +47,14 @@ pub struct Plan {
     pub candidates: Vec<Candidate>,
     /// Whether the job names its columns; otherwise the first page decides which of the candidates are used.
     pub columns_given: bool,
+    /// What errors mean for this job.
+    pub rules: ErrorRules,
+    /// The run's error budget, and the requests of it that failed.
+    pub failures: Failures,
+    /// Failures that are written down already; more than a few are only counted.
+    pub written_down: Cell<usize>,
+    /// Where the read is that failed.
+    pub failed_at: Cell<Place>,
 }
 
 impl Plan {
@@ -124,7 +135,7 @@ pub fn task(run: &Run) -> Task {
 }
 
 /// Gathers a job's plan as the run-as role, and refuses what cannot work.
-pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
+pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
     let job = store::job::by_id(job_id)?.ok_or_else(|| CallError::UnknownJob {
         name: job_id.to_string(),
         nearest: None,
@@ -140,7 +151,7 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
         nearest: None,
     })?;
     store::job::follow_names(&job, &target.schema, &target.name, &server.name)?;
-    let mode = Mode::parse(&job.mode)?;
+    let (mode, budget) = (Mode::parse(&job.mode)?, settings.retry.budget);
     check_rights(&job, &server, &target, &settings)?;
     check_target(&target, &job.key)?;
     check_mark(&target, &settings, task)?;
@@ -151,6 +162,8 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
     let (auth, tls) = credentials(&server, &options, task)?;
     let (mut candidates, columns_given) = candidates(&target, &settings, task, &job.key)?;
     add_columns_of_runs(job_id, &target, &settings, &mut candidates)?;
+    let rules = error_rule::of_job(job_id, server.oid)?;
+    let spent = run.map(failure::spent).transpose()?.unwrap_or_default();
     Ok(Plan {
         job,
         mode,
@@ -164,6 +177,10 @@ pub fn load(job_id: i64, task: &Task) -> Result<Plan> {
         target,
         candidates,
         columns_given,
+        rules,
+        failures: Failures::new(budget, spent),
+        written_down: Cell::new(0),
+        failed_at: Cell::default(),
     })
 }
 

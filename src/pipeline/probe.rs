@@ -11,13 +11,14 @@ use sluice_core::connection::ConnectionOptions;
 use sluice_core::data;
 use sluice_core::discover::{self, Finding, Remote, Subject};
 use sluice_core::error::HttpError;
+use sluice_core::error_rule::ErrorRules;
 use sluice_core::http::{Auth, Method, Response};
 use sluice_core::job::JobPath;
 use sluice_core::pagination::ParamPlace;
 use sluice_core::retry::RetryPolicy;
 use sluice_core::settings::Settings;
 use sluice_fetch::probe::{self, Probed};
-use sluice_fetch::{Gate, Limits, ReadSpec, Timeouts, Tls};
+use sluice_fetch::{Failures, Gate, Limits, ReadSpec, Timeouts, Tls};
 use sluice_fetch::{Transport, UreqTransport};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -198,6 +199,8 @@ fn spec(question: &Question, (auth, tls): (Auth, Tls)) -> ReadSpec {
             attempts: 1,
             ..RetryPolicy::default()
         },
+        rules: ErrorRules::default(),
+        failures: Failures::default(),
         timeouts: Timeouts {
             connect: s.timeouts.connect.min(s.timeouts.probe),
             request: s.timeouts.probe,

@@ -106,10 +106,11 @@ pub fn publish<'a>(
             publishing.once()
         };
         // The pages are in the store: trying again costs no request.
-        match persist(once) {
+        match persist(once).map_err(|error| plan.rules.of_failure(error, None)) {
             Ok(Verdict::Published) => break,
             Ok(Verdict::Held(reason)) => return Ok(Ended::Held(reason)),
             Ok(Verdict::KeptBack(error)) => return Ok(Ended::KeptBack(error)),
+            Err(error) if error.ruling().is_some() => return Err(error),
             // Two that change places are refused as one that is wrong.
             Err(error) if care == Care::Whole && is_unique_violation(&error) => care = Care::Parts,
             Err(error) if !Rejects::are_kept(plan) => return Err(doing.name_record(error, plan)),
@@ -183,7 +184,8 @@ impl Publishing<'_> {
         run::note_answer(self.work.run, decision.state())?;
         if self.occasion == Occasion::Read {
             state::note_read(self.work.job, signed(facts.records))?;
-            state::count_empty_reads(self.work.job, signed(facts.records))?;
+            // A read with a gap is no complete one, however little it had.
+            state::count_empty_reads(self.work.job, signed(facts.records.max(u64::from(!facts.gapless))))?;
         }
         Ok(decision)
     }

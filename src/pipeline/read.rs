@@ -8,7 +8,7 @@ use crate::store::{brought, page, run, undo};
 use sluice_core::Result;
 use sluice_core::cursor::Watch;
 use sluice_core::data::{Aside, Column, Mapping, SingularQuery, content_hash};
-use sluice_core::error::{Error, HttpError, InternalError};
+use sluice_core::error::{Error, InternalError};
 use sluice_core::http::Method;
 use sluice_core::job::Mode;
 use sluice_core::pagination::{KnownPage, PageToken, Position};
@@ -187,9 +187,9 @@ pub fn begin_stored(work: &Work, plan: &Plan) -> Result<i64> {
 ///
 /// # Errors
 /// `lost`, where that has happened too often.
-pub fn restart(work: &Work, plan: &Plan, read: &ReadState, lost: HttpError) -> Result<ReadState> {
+pub fn restart(work: &Work, plan: &Plan, read: &ReadState, lost: Error) -> Result<ReadState> {
     if read.state.restarts >= MOST_RESTARTS {
-        return Err(lost.into());
+        return Err(lost);
     }
     let passed = page::known_stored(work.job, read.generation)?;
     if read.first_load {

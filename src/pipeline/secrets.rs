@@ -35,6 +35,13 @@ pub fn auth(server: &Server, options: &ConnectionOptions) -> Result<Auth> {
     })
 }
 
+/// Another credential in the place of one that the remote no longer takes; None where there is none. Of OAuth 2, `tokens` gets
+/// another one; here a secret that was set anew since the run began is taken.
+pub fn renewed(server: &Server, options: &ConnectionOptions, refused: &Auth) -> Result<Option<Auth>> {
+    let now = auth(server, options)?;
+    Ok((now != *refused).then_some(now))
+}
+
 /// Whom the connection trusts in TLS, and the certificate that it shows, with its key.
 pub fn tls(server: &Server, options: &ConnectionOptions) -> Result<Tls> {
     let key = match &options.tls.client {

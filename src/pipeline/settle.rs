@@ -19,7 +19,7 @@ use crate::store::run::Counts;
 use crate::store::state::{self, State};
 use crate::store::{self, job, page, run};
 use sluice_core::counted::{agreed, counted};
-use sluice_core::cursor::{Cursor, Evidence, moved};
+use sluice_core::cursor::{Cursor, Evidence, Moved, moved};
 use sluice_core::data::Mapping;
 use sluice_core::guard::{self, Decision, KeptBack, Live, ReadFacts};
 use sluice_core::job::Mode;
@@ -59,7 +59,9 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
         let decision = guard::decide(&facts(records), &live(&state), &plan.settings);
         run::note_answer(work.run, decision.state())?;
         if read.whole {
-            state::count_empty_reads(work.job, records)?;
+            // What was ignored may have held any of them.
+            let ignored = page::has_ignored(work.job, read.generation)?;
+            state::count_empty_reads(work.job, records.max(i64::from(ignored)))?;
         }
         match decision {
             Decision::Publish { .. } => {}
@@ -191,7 +193,10 @@ fn watermark(work: &Work, plan: &Plan, read: &ReadState, state: &State) -> Resul
     let Some(cursor) = &plan.settings.cursor else {
         return Ok(state.cursor.clone());
     };
-    let moved = moved(&evidence(work, plan, read, state)?);
+    let moved = match page::has_ignored(work.job, read.generation)? {
+        true => Some(Moved::Ignored),
+        false => moved(&evidence(work, plan, read, state)?),
+    };
     let next = match moved {
         Some(_) => state.cursor.clone(),
         None => cursor.format.later(state.cursor.clone(), state.reach.highest.clone()),

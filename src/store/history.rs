@@ -1,4 +1,4 @@
-//! What is forgotten with time: runs by count and age, the audit log by age. Small statements, each a transaction's worth.
+//! What is forgotten with time: runs by count and age, failures and the audit log by age. Small statements, each a transaction's worth.
 
 use super::execute;
 use crate::pg::clock::Timestamp;
@@ -14,6 +14,14 @@ pub fn prune_runs(job: i64, now: Timestamp) -> Result<u64> {
     let since = TimestampWithTimeZone::from(now.minus(settings::keep_history()));
     let args = [job.into(), settings::keep_runs().into(), since.into()];
     execute(include_str!("../../sql/query/prune_runs.sql"), &args)
+}
+
+/// Forgets the oldest failures, by age alone; how many.
+pub fn prune_failures(now: Timestamp) -> Result<u64> {
+    let sql = "DELETE FROM sluice._failure WHERE id IN (SELECT f.id FROM sluice._failure AS f \
+               WHERE f.failed_at < $1 ORDER BY f.failed_at LIMIT $2)";
+    let since = TimestampWithTimeZone::from(now.minus(settings::keep_history()));
+    execute(sql, &[since.into(), AT_ONCE.into()])
 }
 
 /// Forgets the oldest rows of the audit log; how many. Their table lets them go by the server's own clock.

@@ -25,6 +25,8 @@ pub struct Entry {
     pub received_at: Timestamp,
     /// Identifies the row of a `foreach` query below which the page lies.
     pub parent: Option<Vec<u8>>,
+    /// A rule took the answer for a page without records.
+    pub ignored: bool,
 }
 
 /// What is kept of a page's content: both parts compressed.
@@ -57,6 +59,7 @@ pub fn record(job: i64, generation: i64, run: i64, entries: &[Entry]) -> Result<
         of_each(entries, |e| e.total).into(),
         of_each(entries, |e| e.total_pages).into(),
         of_each(entries, |e| e.parent.clone()).into(),
+        of_each(entries, |e| e.ignored).into(),
     ];
     execute(sql, &args).map(drop)
 }
@@ -73,6 +76,12 @@ pub fn repeat(job: i64, (from, to): (i64, i64), run: i64, (number, hash): (i64, 
         hash.to_vec().into(),
     ];
     execute(sql, &args).map(drop)
+}
+
+/// Whether a rule took an answer of a read for a page without records: the read says nothing of what is missing.
+pub fn has_ignored(job: i64, generation: i64) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM sluice._page WHERE job_id = $1 AND generation = $2 AND ignored)";
+    Ok(value::<bool>(sql, &[job.into(), generation.into()])?.unwrap_or(false))
 }
 
 /// How many pages of a read have a content that is no longer stored.

@@ -70,10 +70,12 @@ pub fn take_place(job: i64) -> Result<()> {
     execute(sql, &[job.into()]).map(drop)
 }
 
-/// The job's run is gone and the entry did not learn how it ended: it is tried again at once.
+/// The job's run is gone and the entry did not learn how it ended: it is tried again at once. Whether there is a run is
+/// seen with the entry: between two looks somebody else may have taken the entry and asked for one.
 pub fn wait_again(job: i64, now: Timestamp) -> Result<()> {
     let sql = "UPDATE sluice._retry SET status = 'pending', next_retry_at = $2, updated_at = clock_timestamp() \
-               WHERE job_id = $1 AND operation = 'sync' AND status = 'processing'";
+               WHERE job_id = $1 AND operation = 'sync' AND status = 'processing' AND NOT EXISTS (SELECT FROM sluice._run AS r \
+               WHERE r.job_id = $1 AND r.status IN ('scheduled', 'running', 'publishing'))";
     execute(sql, &[job.into(), stamp(now).into()]).map(drop)
 }
 
@@ -82,6 +84,13 @@ pub fn hasten(job: i64, now: Timestamp) -> Result<bool> {
     let sql = "UPDATE sluice._retry SET next_retry_at = least(next_retry_at, $2), updated_at = clock_timestamp() \
                WHERE job_id = $1 AND status = 'pending'";
     Ok(execute(sql, &[job.into(), stamp(now).into()])? > 0)
+}
+
+/// Makes the waiting retries of every job of a connection due: its remote answers again. How many.
+pub fn make_due_for_connection(server: Oid, now: Timestamp) -> Result<u64> {
+    let sql = "UPDATE sluice._retry AS q SET next_retry_at = $2, updated_at = clock_timestamp() FROM sluice._job AS j \
+               WHERE j.id = q.job_id AND j.server_oid = $1 AND q.status = 'pending' AND q.next_retry_at > $2";
+    execute(sql, &[server.into(), stamp(now).into()])
 }
 
 /// Puts the newest dead letter of each kind of work back, as if nothing had been tried; how many.

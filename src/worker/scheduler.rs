@@ -6,12 +6,14 @@
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::{Datum, Oid, arm_file, bgworker, catalog, failpoint, settings, shmem, transaction};
 use crate::pipeline::events;
-use crate::store::{self, history, ingest, job::Job, oauth, retry, role, run, state};
+use crate::store::failure::{self, Failure, Place};
+use crate::store::{self, history, ingest, job::Job, oauth, pause, retry, role, run, state};
 use crate::worker::{log_error, tokens};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::counted::counted;
 use sluice_core::run::{RunSource, RunStatus, RunTask};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// How soon a scheduler looks again when something it wanted did not happen.
@@ -68,8 +70,11 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
             smooth &= isolated("closing a run", || close_dead(run, now)).is_some();
         }
     }
+    let paused = transaction::run(|| pause::lasting(now))?;
     for job in transaction::run(store::job::all)? {
-        smooth &= isolated("planning a job", || plan(&job, now)).is_some();
+        if !paused.contains(&job.server) {
+            smooth &= isolated("planning a job", || plan(&job, now)).is_some();
+        }
     }
     let grace = match transaction::run(retry::is_processed_by_cron)? {
         true => CRON_GRACE,
@@ -78,12 +83,13 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
     smooth &= isolated("processing retries", || process_retries(now.minus(grace), now)).is_some();
     let planned = transaction::run(|| next_planned(now))?;
     let mut next = planned.min(transaction::run(|| next_retry(now))?.plus(grace));
+    next = next.min(transaction::run(|| next_resumed(now))?);
     for (run, job, delay) in transaction::run(run::waiting)? {
         let at = now.plus(Duration::from_secs_f64(delay));
         if at > now {
             next = next.min(at);
         } else if !has_worker(database, job) {
-            smooth &= isolated("starting a worker", || start(database, run, job)).unwrap_or(false);
+            smooth &= isolated("starting a worker", || start(database, run, job, &paused)).unwrap_or(false);
         }
     }
     match isolated("looking after tokens", || tokens::start_due(database, now)) {
@@ -103,6 +109,7 @@ fn prune(now: Timestamp) {
     for job in transaction::run(store::job::all).unwrap_or_default() {
         isolated("forgetting old runs", || history::prune_runs(job.id, now));
     }
+    isolated("forgetting old failures", || history::prune_failures(now));
     isolated("forgetting old audit rows", history::prune_audit);
 }
 
@@ -246,8 +253,14 @@ fn next_retry(now: Timestamp) -> Result<Timestamp> {
     Ok(seconds.map_or(Timestamp::NEVER, |s| now.plus(Duration::from_secs_f64(s.max(0.0)))))
 }
 
+/// When the next paused connection goes on by itself.
+fn next_resumed(now: Timestamp) -> Result<Timestamp> {
+    let seconds = pause::seconds_to_next(now)?;
+    Ok(seconds.map_or(Timestamp::NEVER, |s| now.plus(Duration::from_secs_f64(s.max(0.0)))))
+}
+
 /// Starts a worker for a waiting run; false where it has to wait for a slot.
-fn start(database: u32, run_id: i64, job_id: i64) -> Result<bool> {
+fn start(database: u32, run_id: i64, job_id: i64, paused: &HashSet<Oid>) -> Result<bool> {
     let Some(job) = store::job::by_id(job_id)? else {
         return Ok(true);
     };
@@ -258,7 +271,8 @@ fn start(database: u32, run_id: i64, job_id: i64) -> Result<bool> {
     if !job.enabled && !asked_for {
         return fail_disabled(&job, run_id).map(|()| true);
     }
-    if !is_armed(&job) || (job.paused && !asked_for) {
+    let rests = job.paused || paused.contains(&job.server);
+    if !is_armed(&job) || (rests && !asked_for) {
         return Ok(true);
     }
     let Some(owner) = role::owner_of(job.target)? else {
@@ -288,14 +302,27 @@ fn start(database: u32, run_id: i64, job_id: i64) -> Result<bool> {
 
 /// Worker after worker ended before it could take the run: the reason is in the server's log.
 fn give_up(job: &Job, run_id: i64) -> Result<()> {
-    let now = clock::now();
     let error = sluice_core::call::CallError::WorkerDidNotStart {
         job: job.name.clone(),
         attempts: ATTEMPTS,
     };
-    run::fail(run_id, RunStatus::Failed, &error.into(), now)?;
+    fail_unstarted(job, run_id, &error.into())
+}
+
+/// A run that fails without a worker.
+fn fail_unstarted(job: &Job, run_id: i64, error: &sluice_core::Error) -> Result<()> {
+    let now = clock::now();
+    run::fail(run_id, RunStatus::Failed, error, now)?;
     state::note_failure(job.id, now)?;
-    store::job::plan_after_failure(job, now, true)
+    store::job::plan_after_failure(job, now, true)?;
+    failure::record(&Failure {
+        job: job.id,
+        run: run_id,
+        at: now,
+        place: Place::default(),
+        error,
+        next: None,
+    })
 }
 
 /// A job that was disabled after the run was asked for: whoever waits for the run learns it.
@@ -309,12 +336,9 @@ fn fail_disabled(job: &Job, run_id: i64) -> Result<()> {
 
 /// The target is gone: no role to run as, nothing to write to. The run fails without a worker.
 fn fail_without_target(job: &Job, run_id: i64) -> Result<()> {
-    let now = clock::now();
     let error = sluice_core::target::TargetError::Gone {
         target: format!("{}.{}", job.target_schema, job.target_table),
         job: job.name.clone(),
     };
-    run::fail(run_id, RunStatus::Failed, &error.into(), now)?;
-    state::note_failure(job.id, now)?;
-    store::job::plan_after_failure(job, now, true)
+    fail_unstarted(job, run_id, &error.into())
 }

@@ -4,7 +4,7 @@ use crate::scene::{SOON, Scene, create_job, make_role};
 use sluice_e2e::{Cluster, Db};
 
 const LEVELS: [&str; 4] = ["monitor", "writer", "operator", "admin"];
-const VIEWS: [&str; 17] = [
+const VIEWS: [&str; 18] = [
     "sync_status",
     "sync_jobs",
     "sync_runs",
@@ -19,13 +19,14 @@ const VIEWS: [&str; 17] = [
     "sync_drift",
     "sync_secrets",
     "sync_rejects",
+    "sync_failure_logs",
     "sync_audit_log",
     "sync_metrics",
     "sync_figures",
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 56] = [
+const FUNCTIONS: [(&str, &str); 61] = [
     ("allow_origin", "a"),
     ("alter_job", "wa"),
     ("approve", "woa"),
@@ -38,10 +39,12 @@ const FUNCTIONS: [(&str, &str); 56] = [
     ("discard", "woa"),
     ("discover", "wa"),
     ("drop_connection", "wa"),
+    ("drop_error_rule", "a"),
     ("drop_ingest", "woa"),
     ("drop_job", "wa"),
     ("drop_secret", "wa"),
     ("drop_snapshot", "wa"),
+    ("explain_error", "mwoa"),
     ("force_sync_all", "woa"),
     ("forget_connection_health_status", "a"),
     ("get_connection_health", "mwoa"),
@@ -56,6 +59,7 @@ const FUNCTIONS: [(&str, &str); 56] = [
     ("ingest", "wa"),
     ("install_cron_jobs", "oa"),
     ("is_recoverable_error", "mwoa"),
+    ("pause_connection", "woa"),
     ("pause_job", "woa"),
     ("plan_from_openapi", "wa"),
     ("preview", "wa"),
@@ -67,6 +71,7 @@ const FUNCTIONS: [(&str, &str); 56] = [
     ("replay", "wa"),
     ("replay_rejects", "woa"),
     ("restore_snapshot", "woa"),
+    ("resume_connection", "woa"),
     ("resume_job", "woa"),
     ("retry_ingest", "woa"),
     ("retry_now", "woa"),
@@ -74,6 +79,7 @@ const FUNCTIONS: [(&str, &str); 56] = [
     ("revoke_origin", "a"),
     ("rollback_to", "woa"),
     ("self_test", "mwoa"),
+    ("set_error_rule", "a"),
     ("set_secret", "wa"),
     ("start_sync", "woa"),
     ("stop_sync", "woa"),
@@ -162,7 +168,8 @@ fn nothing_of_ours_is_granted_to_everybody_and_no_table_to_anybody() {
     let tables = scene.admin.rows(
         "SELECT c.relname, a.grantee::regrole, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a \
          WHERE c.relnamespace = 'sluice'::regnamespace AND a.grantee <> c.relowner \
-           AND NOT (c.relkind = 'v' AND c.relname LIKE 'sync\\_%' AND a.privilege_type = 'SELECT')",
+           AND NOT (c.relkind = 'v' AND (c.relname LIKE 'sync\\_%' OR c.relname = 'error_rules') AND a.privilege_type = 'SELECT') \
+           AND NOT (c.relname = 'error_rules' AND a.grantee = 'a_admin'::regrole AND a.privilege_type IN ('INSERT', 'UPDATE', 'DELETE'))",
     );
     assert!(tables.rows.is_empty(), "{tables}");
 }
@@ -220,6 +227,7 @@ fn writers_see_their_own_rows_and_monitors_and_operators_see_all() {
             "sync_progress",
             "sync_drift",
             "sync_rejects",
+            "sync_failure_logs",
         ];
         let filled = !empty.contains(&view);
         let names = |role: &str| seen(&mut cluster.db_as(role, &scene.database), view, column);

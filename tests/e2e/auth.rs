@@ -69,7 +69,7 @@ fn a_key_is_sent_in_the_query_and_appears_nowhere() {
     shop.api.misbehave(fault);
     let error = shop.failing_sync();
     assert!(!error.to_string().contains("canary"), "{error}");
-    for table in ["_run", "_page", "_job", "_secret", "_job_state"] {
+    for table in ["_run", "_page", "_job", "_secret", "_job_state", "_failure"] {
         let found = format!("SELECT count(*) FROM sluice.{table} AS t WHERE t::text LIKE '%canary%'");
         assert_eq!(shop.db.number(&found), 0, "in {table}");
     }

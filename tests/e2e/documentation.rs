@@ -33,6 +33,8 @@ const OF_A_SUPERUSER: &[&str] = &[
     "create_connection",
     "ALTER SYSTEM",
     "sluice.arm(",
+    "error_rule",
+    "pause_connection",
     "cron_jobs",
     "health_status",
     "CREATE SCHEMA",

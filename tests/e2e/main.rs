@@ -28,7 +28,9 @@ mod documentation; // the SQL of README and guide, as it stands
 mod drift; // fields that come, go or change, and the columns that a target gets
 mod dropped_columns; // a rollback of runs that wrote a column which is gone since
 mod dropping; // databases and the extension, in mid-run
+mod error_rules; // what answers and SQLSTATEs mean where the defaults do not fit
 mod events; // NOTIFY of state changes, in transactions of their own
+mod failures; // what is written down of them, and the error budget of a run
 mod first_load; // the first load, and what people see of it
 mod formats; // answers in CSV and lines of JSON
 mod gone; // which missing rows are removed, and when

@@ -88,6 +88,22 @@ pub enum HttpError {
         excerpt: Option<String>,
         retry_after: Option<Duration>,
     },
+    /// A good status, and a rule that takes the answer for a failure.
+    #[error("the answer of {remote} is an error")]
+    AnswerIsError {
+        remote: String,
+        path: String,
+        status: u16,
+        excerpt: Option<String>,
+        retry_after: Option<Duration>,
+    },
+    /// The error budget of a run is spent. `in_row`: with those that followed each other.
+    #[error("{failed} requests failed{}", if *.in_row { " in a row" } else { "" })]
+    TooManyFailures {
+        failed: u32,
+        in_row: bool,
+        last: Box<HttpError>,
+    },
     /// A status that is no failure but says that this is not the collection (202, 206, 304 without a validator …).
     #[error("{remote} answered with status {status}, which is no complete page")]
     NotAPage { remote: String, path: String, status: u16 },
@@ -165,6 +181,8 @@ impl Explain for HttpError {
             } => Class::Network,
             Timeout { .. } => Class::Timeout,
             Status { status, .. } => super::status::class(*status),
+            AnswerIsError { .. } => Class::Server,
+            TooManyFailures { last, .. } => last.class(),
             NotAPage { .. }
             | BadLink { .. }
             | BadNext { .. }
@@ -192,6 +210,8 @@ impl Explain for HttpError {
             } => "08001",
             Timeout { .. } | Broken { .. } => "08006",
             Status { status, .. } => super::status::sqlstate(*status),
+            AnswerIsError { .. } => "22032",
+            TooManyFailures { last, .. } => last.sqlstate(),
             NotAPage { .. } | BadLink { .. } | BadNext { .. } | BadEncoding { .. } | MissingTotal { .. } => "22032",
             Redirected { .. } | ForeignLink { .. } => "22023",
             BlockedAddress { .. } | BlockedHost { .. } | PlainHttp { .. } => "SY007",

@@ -15,6 +15,12 @@ pub(super) fn detail(error: &HttpError) -> Option<String> {
             excerpt,
             retry_after,
             ..
+        }
+        | AnswerIsError {
+            path,
+            excerpt,
+            retry_after,
+            ..
         } => {
             let mut text = format!("The request was for {path}.");
             if let Some(excerpt) = excerpt {
@@ -25,6 +31,10 @@ pub(super) fn detail(error: &HttpError) -> Option<String> {
             }
             text
         }
+        TooManyFailures { last, .. } => match detail(last) {
+            Some(told) => format!("The last one: {last}. {told}"),
+            None => format!("The last one: {last}."),
+        },
         NotAPage { path, .. } => format!("The request was for {path}."),
         Redirected { to_origin, .. } | ForeignLink { to_origin, .. } => match to_origin {
             Some(origin) => format!("The target's origin is {}.", crate::data::excerpt(origin)),
@@ -122,6 +132,8 @@ pub(super) fn hint(error: &HttpError) -> Option<&'static str> {
             "The setting timeouts.request (timeouts.probe in a first look) allows more time; a smaller page_size needs less."
         }
         Status { status, .. } => return super::status::hint(*status),
+        AnswerIsError { .. } => "An error rule says so: SELECT * FROM sluice.error_rules.",
+        TooManyFailures { last, .. } => return hint(last),
         NotAPage { .. } => "Check path and params: a page is answered with status 200.",
         Redirected { .. } => {
             "Up to three redirects below the base URL are followed, after POST only 307 and 308. Give the final address as base_url or path."

@@ -100,6 +100,17 @@ pub fn failure(request: &Request, response: &Response, auth: &Auth, now: SystemT
     }
 }
 
+/// The failure that an answer with a good status is by a rule.
+pub fn refused(request: &Request, response: &Response, auth: &Auth, now: SystemTime) -> HttpError {
+    HttpError::AnswerIsError {
+        remote: request.remote(),
+        path: request.url.path().to_owned(),
+        status: response.status,
+        excerpt: excerpt(&response.body, auth),
+        retry_after: retry::retry_after(&response.headers, now),
+    }
+}
+
 fn redirected(request: &Request, response: &Response) -> HttpError {
     let target = response
         .headers

@@ -59,8 +59,24 @@ pub(super) const COMMIT_EVERY: Keys = Keys {
     known: &["bytes", "seconds", "pages"],
     later: &[],
 };
+/// What an error rule looks for; see `error_match`.
+pub(super) const ERROR_MATCH: Keys = Keys {
+    known: &["status", "header", "body", "sqlstate"],
+    later: &[],
+};
+pub(super) const ERROR_HEADER: Keys = Keys {
+    known: &["name", "value"],
+    later: &[],
+};
 pub(super) const RETRY: Keys = Keys {
-    known: &["attempts", "delays", "request_attempts", "request_cap"],
+    known: &[
+        "attempts",
+        "delays",
+        "request_attempts",
+        "request_cap",
+        "failed_requests",
+        "failed_in_row",
+    ],
     later: &[],
 };
 pub(super) const TIMEOUTS: Keys = Keys {

@@ -8,6 +8,7 @@
 
 mod columns;
 mod cursor;
+mod error_match;
 mod fault;
 mod field;
 mod foreach;

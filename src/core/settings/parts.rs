@@ -6,6 +6,7 @@ use super::keys;
 use super::object::Object;
 use super::{DAY, HOUR};
 use crate::connection::ConfigError;
+use crate::retry::ErrorBudget;
 use crate::retry_queue::QueuePolicy;
 
 const MEGABYTE: u64 = 1024 * 1024;
@@ -28,6 +29,8 @@ pub struct RetrySettings {
     pub request_attempts: u32,
     /// The longest delay between two of them; default 5 s.
     pub request_cap: Duration,
+    /// How many requests may fail in one run; default 35 in a row and 50 in all.
+    pub budget: ErrorBudget,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +81,7 @@ pub(super) fn commit_every(given: &Object<'_>) -> Result<CommitEvery, ConfigErro
 pub(super) fn retry(given: &Object<'_>) -> Result<RetrySettings, ConfigError> {
     let part = given.object("retry", &keys::RETRY)?;
     let cap = part.interval("request_cap", Duration::from_millis(1)..=HOUR)?;
-    let usual = QueuePolicy::default();
+    let (usual, usual_budget) = (QueuePolicy::default(), ErrorBudget::default());
     let delays = part
         .get("delays")
         .map(|field| field.intervals(Duration::from_secs(1)..=7 * DAY))
@@ -90,6 +93,14 @@ pub(super) fn retry(given: &Object<'_>) -> Result<RetrySettings, ConfigError> {
         },
         request_attempts: part.count("request_attempts", 1..=1000)?.unwrap_or(12),
         request_cap: cap.unwrap_or(Duration::from_secs(5)),
+        budget: ErrorBudget {
+            in_row: part
+                .count("failed_in_row", 1..=1_000_000)?
+                .unwrap_or(usual_budget.in_row),
+            in_all: part
+                .count("failed_requests", 1..=1_000_000)?
+                .unwrap_or(usual_budget.in_all),
+        },
     })
 }
 

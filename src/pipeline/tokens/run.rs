@@ -6,9 +6,11 @@ use crate::pg::{clock, transaction};
 use crate::pipeline::Work;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::remote::pause_in_worker;
+use crate::pipeline::secrets;
 use crate::store::oauth;
 use sluice_core::call::CallError;
 use sluice_core::error::HttpError;
+use sluice_core::error_rule::Action;
 use sluice_core::oauth::Grant as Kind;
 use sluice_core::{Error, Result};
 use std::time::Duration;
@@ -62,9 +64,15 @@ impl Access {
     /// # Errors
     /// `error`, where no other token helps; or why there is none.
     pub fn renew_after(&mut self, work: &Work, plan: &mut Plan, page: i64, error: Error) -> Result<()> {
-        let was_refused = matches!(&error, Error::Http(HttpError::Status { status: 401, .. }));
-        let Some(token) = self.token.as_ref().filter(|_| was_refused) else {
+        let was_refused = match error.ruling() {
+            Some(ruling) => ruling.action == Action::RefreshTokenThenRetry,
+            None => matches!(&error, Error::Http(HttpError::Status { status: 401, .. })),
+        };
+        if !was_refused {
             return Err(error);
+        }
+        let Some(token) = &self.token else {
+            return self.read_again(plan, page, error);
         };
         if self.refused_at == Some(page) {
             return Err(self.give_up(plan, error));
@@ -72,6 +80,17 @@ impl Access {
         let version = token.version;
         self.refused_at = Some(page);
         self.take(work, plan, Some(version))
+    }
+
+    /// Without tokens: a secret that was set anew since the run began, where a rule asks for it.
+    fn read_again(&mut self, plan: &mut Plan, page: i64, error: Error) -> Result<()> {
+        if self.refused_at == Some(page) || error.ruling().is_none() {
+            return Err(error);
+        }
+        let now = transaction::run(|| secrets::renewed(&plan.server, &plan.options, &plan.auth))?;
+        plan.auth = now.ok_or(error)?;
+        self.refused_at = Some(page);
+        Ok(())
     }
 
     /// The API takes not even a new token: a person has to look, and the jobs wait until then.

@@ -9,5 +9,6 @@ mod policy;
 mod probing;
 mod reading;
 mod reads;
+mod ruled;
 mod scripted;
 mod stopping;
