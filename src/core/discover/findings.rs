@@ -3,7 +3,7 @@
 use super::answer::{Page, ToldFormat};
 use super::changes::Changes;
 use super::columns::{self, ProposedColumn, Shape};
-use super::composite::{self, Pair};
+use super::key::Key;
 use super::paging::Paging;
 use super::statement::{Call, Member, create_job, wrapped};
 use super::{Place, Subject};
@@ -128,55 +128,6 @@ fn total_row(paging: &Paging) -> Finding {
         Some(total) => Finding::new("total", Some(json!(total.place)))
             .because(format!("It is {}, and agrees with what came.", total.value)),
         None => Finding::new("total", None).but(paging.total_doubt.as_ref()),
-    }
-}
-
-/// The column that a member goes into; None where the columns that were given leave it out.
-fn column_of<'a>(subject: &Subject<'a>, proposed: &'a ProposedColumn) -> Option<&'a str> {
-    let Some(columns) = &subject.settings.columns else {
-        return Some(&proposed.column.name);
-    };
-    let given = columns.iter().find(|column| column.query == proposed.column.query);
-    given.map(|column| column.name.as_str())
-}
-
-/// What tells the records apart.
-enum Key<'a> {
-    One(&'a ProposedColumn),
-    Two(Pair<'a>),
-}
-
-impl<'a> Key<'a> {
-    fn find(sample: &[&str], shape: &'a Shape) -> Result<Option<Key<'a>>, DataError> {
-        Ok(match columns::likeliest_key(&columns::unique(sample)?, shape) {
-            Some(one) => Some(Key::One(one)),
-            None => composite::likeliest_pair(sample, shape)?.map(Key::Two),
-        })
-    }
-
-    fn members(&self) -> &[&'a ProposedColumn] {
-        match self {
-            Key::One(one) => std::slice::from_ref(one),
-            Key::Two(pair) => &pair.columns,
-        }
-    }
-
-    /// The columns that the members go into; None where the columns that were given leave one out.
-    fn columns(&self, subject: &Subject<'a>) -> Option<Vec<&'a str>> {
-        self.members().iter().map(|member| column_of(subject, member)).collect()
-    }
-
-    fn evidence(&self, records: u64) -> String {
-        match self {
-            Key::One(key) => format!("{}: {records} of {records} distinct", key.column.name),
-            Key::Two(Pair {
-                columns: [one, other],
-                distinct,
-            }) => format!(
-                "{0} and {1} together: {records} of {records} distinct. Alone {0} has {2}, and {1} {3}.",
-                one.column.name, other.column.name, distinct[0], distinct[1]
-            ),
-        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! `answer` reads one answer by its structure, `headerless` CSV that names no columns; `hints` says what its names suggest;
-//! `trial`, `paging` and `size` try that on the remote; `columns` looks at the records, `composite` for a key of two members,
+//! `trial`, `paging`, `place` and `size` try that on the remote; `columns` looks at the records, `composite` for a key of two members,
 //! `changes` for what tells of changes; `findings` says it all. Nothing here does I/O: [`discover`] is given the
 //! first answer, and a function that sends further requests.
 
@@ -16,7 +16,9 @@ mod composite;
 mod findings;
 mod headerless;
 mod hints;
+mod key;
 mod paging;
+mod place;
 mod prober;
 mod size;
 mod statement;
