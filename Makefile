@@ -8,7 +8,7 @@ PG_CONFIG ?=
 export PG_CONFIG ONLY UPDATE KEEP
 
 .DEFAULT_GOAL := help
-.PHONY: help tools test-tools install uninstall demo demo-real demo-stop test test-core test-pg test-e2e test-peers fuzz lint bench package clean
+.PHONY: help tools test-tools install uninstall demo demo-real demo-stop test test-core test-pg test-e2e test-peers test-pgspot fuzz lint bench package clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ test-e2e: test-tools ## Real servers, real workers, crashes and faults (KEEP=1 k
 
 test-peers: tools ## Against other people's servers, which it gets from PyPI and npm (not part of test)
 	@scripts/test.sh peers
+
+test-pgspot: tools ## pgspot (from PyPI) finds nothing in the install script (not part of test)
+	@scripts/test.sh pgspot
 
 SECONDS ?= 60
 fuzz: ## Random input to each reader of remote text, guided by coverage, for SECONDS (60) each

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs test tiers and counts. One line a tier; the last line is "N passed, N failed" over all of them.
 #
-# test.sh TIER…      lint | core | install | pg | e2e | all | peers     ONLY=name: only the tests whose name contains it
+# test.sh TIER…      lint | core | install | pg | e2e | all | peers | pgspot     ONLY=name: only the tests whose name contains it
 # The output of a tier lies in target/test-logs/TIER.log; where a tier fails, its end is shown.
 . "$(dirname "$0")/env.sh"
 logs=$CARGO_TARGET_DIR/test-logs
@@ -70,6 +70,9 @@ again() {
 # Not part of all: it needs PyPI and npm.
 peers() { scripts/test-peers.sh "$(scripts/private-postgres.sh)" ${ONLY:+"$ONLY"}; }
 
+# Not part of all: it needs PyPI.
+pgspot() { scripts/test-pgspot.sh "$(scripts/private-postgres.sh)"; }
+
 # ---- running and counting ----
 
 # run TIER: into its log, with its exit status and its seconds beside it.
@@ -122,11 +125,11 @@ for name in "$@"; do
   case $name in
     all) all ;;
     lint | core | install) tier "$name" || true ;;
-    pg | e2e | peers)
+    pg | e2e | peers | pgspot)
       tier install || break
       tier "$name" || true
       ;;
-    *) die "test.sh lint | core | install | pg | e2e | all | peers" ;;
+    *) die "test.sh lint | core | install | pg | e2e | all | peers | pgspot" ;;
   esac
 done
 echo "$passed passed, $failed failed"

@@ -24,10 +24,20 @@ extension_sql_file!(
     requires = ["history", api::connections::validate_options]
 );
 extension_sql_file!(
+    "../sql/schema/55_rate.sql",
+    name = "rate",
+    requires = [
+        "wrapper",
+        api::rates::rate_limit,
+        api::connections::origin,
+        api::connections::option
+    ]
+);
+extension_sql_file!(
     "../sql/schema/60_views.sql",
     name = "views",
     requires = [
-        "wrapper",
+        "rate",
         api::live::workers,
         api::live::waits_for_worker,
         api::live::launcher_is_running,
@@ -49,10 +59,11 @@ extension_sql_file!(
     name = "rejects",
     requires = ["failures"]
 );
+extension_sql_file!("../sql/schema/66_rates.sql", name = "rates", requires = ["rejects"]);
 extension_sql_file!(
     "../sql/schema/66_health.sql",
     name = "health",
-    requires = ["rejects", api::live::worker_limit]
+    requires = ["rates", api::live::worker_limit]
 );
 extension_sql_file!(
     "../sql/schema/67_repair.sql",

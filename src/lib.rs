@@ -35,6 +35,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::settings::define();
     if pg::is_preloading() {
         pg::shmem::request();
+        pg::rates::request();
         #[cfg(feature = "failpoints")]
         pg::failpoint::request();
         pg::hooks::install();

@@ -34,6 +34,7 @@ fn the_core_has_no_dependency_that_does_io() {
     hold("dependencies of core", imports::core_dependencies(&manifest.text));
 }
 
+/// S-52.
 #[test]
 fn unsafe_code_lies_in_pg_and_says_why_it_is_safe() {
     hold("unsafe", words::unsafe_code(&rust_files("src")));

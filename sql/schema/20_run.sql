@@ -13,6 +13,8 @@ CREATE TABLE sluice._run (
     generation      bigint,
     created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     not_before      timestamptz,
+    -- Why it waits until then, where that is its remote's doing.
+    rate_wait       text,
     started_at      timestamptz,
     finished_at     timestamptz,
     pages           bigint NOT NULL DEFAULT 0,

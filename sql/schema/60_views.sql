@@ -216,7 +216,7 @@ WITH job AS MATERIALIZED (
            z.server_oid IS NOT NULL AS connection_paused, z.until AS connection_until, z.reason AS connection_reason,
            r.id AS run_id, r.status AS run_status, r.records, r.pages, r.unconfirmed, r.started_at,
            r.finished_at, r.error_class, sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message,
-           sluice._hinted(r.error_hint, r.sqlstate, j.own) AS error_hint, r.held_reason, r.not_before,
+           sluice._hinted(r.error_hint, r.sqlstate, j.own) AS error_hint, r.held_reason, r.not_before, r.rate_wait,
            p.run_id IS NOT NULL AS live, p.phase, p.pages_done, p.pages_total, p.records_done, p.rate,
            p.last_progress_at, q.next_retry_at, coalesce(o.open, 0) AS open_rejects,
            g.state = 'reauth_required' AS awaits_consent, g.error_message AS consent_message, g.error_hint AS consent_hint,
@@ -229,6 +229,8 @@ WITH job AS MATERIALIZED (
                WHEN j.paused_at IS NOT NULL AND (r.status IS NULL OR r.task = 'sync' OR r.status <> 'scheduled')
                    THEN 'paused'
                WHEN z.server_oid IS NOT NULL AND (r.status IS NULL OR r.task = 'sync' OR r.status <> 'scheduled') THEN 'paused'
+               WHEN r.status = 'scheduled' AND r.rate_wait IS NOT NULL AND r.not_before > pg_catalog.now()
+                   THEN 'waiting_for_rate'
                WHEN r.status IN ('scheduled', 'running', 'publishing') AND sluice._waits_for_worker(j.id)
                    THEN 'waiting_for_worker'
                WHEN r.status IN ('scheduled', 'running', 'publishing') THEN 'scheduled'
@@ -267,7 +269,8 @@ SELECT s.name AS data_type,
        CASE WHEN s.status = 'paused' AND s.paused_at IS NULL
             THEN date_trunc('second', greatest(s.connection_until, coalesce(s.next_retry_at, s.next_run_at, s.connection_until)))
             WHEN s.status NOT IN ('not_armed', 'disabled', 'paused') AND s.awaits_consent IS NOT TRUE
-            THEN date_trunc('second', coalesce(s.next_retry_at, s.next_run_at)) END AS next_run_at,
+            THEN date_trunc('second', CASE WHEN s.status = 'waiting_for_rate' THEN s.not_before
+                                           ELSE coalesce(s.next_retry_at, s.next_run_at) END) END AS next_run_at,
        CASE
            WHEN s.status = 'not_armed' THEN coalesce(s.arm_file_fault, 'this database was restored, copied or upgraded')
            WHEN s.unconnected THEN pg_catalog.format('connection "%s" was dropped', s.server_name)
@@ -275,6 +278,7 @@ SELECT s.name AS data_type,
            WHEN s.status = 'paused' AND s.paused_at IS NULL THEN pg_catalog.format(
                'connection "%s" is paused%s', s.current_server, coalesce(': ' || s.connection_reason, ''))
            WHEN s.status = 'paused' THEN coalesce(s.error_message, s.pause_reason)
+           WHEN s.status = 'waiting_for_rate' THEN s.rate_wait
            WHEN s.awaits_consent AND s.status IN ('idle', 'waiting_for_retry') THEN coalesce(s.consent_message, s.error_message, 'the connection is not connected')
            WHEN s.run_status = 'held' THEN coalesce(s.held_reason, s.error_message)
            WHEN s.run_status IN ('superseded', 'discarded') THEN NULL
@@ -290,7 +294,8 @@ SELECT s.name AS data_type,
            WHEN s.status = 'held' THEN 'you: approve or discard'
            WHEN s.awaits_consent AND s.status IN ('idle', 'waiting_for_retry')
                THEN CASE WHEN s.needs_person THEN 'you: begin_oauth()' ELSE 'wait' END
-           WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker', 'waiting_for_retry') THEN 'wait'
+           WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker', 'waiting_for_retry', 'waiting_for_rate')
+               THEN 'wait'
            WHEN s.error_class IN ('network', 'timeout', 'server', 'rate_limit', 'empty') THEN 'remote'
            WHEN s.error_class IN ('database', 'resource', 'cancelled') THEN 'wait'
            WHEN s.error_class IS NOT NULL THEN 'you: see hint'
@@ -313,6 +318,7 @@ SELECT s.name AS data_type,
            WHEN s.status IN ('disabled', 'paused') THEN pg_catalog.format('SELECT sluice.resume_job(%L);', s.name)
            WHEN s.status = 'held' THEN pg_catalog.format('CALL sluice.approve(%1$s); or SELECT sluice.discard(%1$s);', s.run_id)
            WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker') THEN NULL
+           WHEN s.status = 'waiting_for_rate' THEN 'SELECT * FROM sluice.sync_rate_limits;'
            WHEN s.awaits_consent THEN coalesce(s.consent_hint, s.error_hint)
            WHEN s.status = 'waiting_for_retry' THEN pg_catalog.format('SELECT sluice.retry_now(%L); does not wait.', s.name)
            WHEN s.error_hint IS NULL AND s.open_rejects > 0 THEN pg_catalog.format(
@@ -535,6 +541,7 @@ SELECT s.srvname::text AS name,
            WHEN z.server_oid IS NOT NULL THEN 'paused'
            WHEN g.sqlstate IN ('SY008', 'F0000') OR g.sqlstate IS NULL AND last.sqlstate IN ('SY008', 'F0000') THEN 'locked'
            WHEN g.state IS NOT NULL AND g.state <> 'connected' OR last.error_class = 'auth' THEN 'reauth_required'
+           WHEN coalesce(live.breaker, kept.breaker, 'closed') <> 'closed' THEN 'breaker_open'
            WHEN g.state = 'connected' OR last.answered THEN 'connected'
        END AS state,
        CASE WHEN g.state = 'connected' THEN g.expires_at END AS token_expires_at,
@@ -551,6 +558,8 @@ LEFT JOIN LATERAL (
     SELECT max(t.last_success_at) AS at FROM sluice._job AS j JOIN sluice._job_state AS t ON t.job_id = j.id
     WHERE j.server_oid = s.oid
 ) AS ok ON true
+LEFT JOIN sluice._rate AS kept ON kept.budget = sluice._budget(s.oid)
+LEFT JOIN LATERAL sluice._rate_limit(sluice._budget(s.oid)) AS live ON true
 LEFT JOIN sluice._connection_pause AS z ON z.server_oid = s.oid
 -- Where tokens are got: what became of them last.
 LEFT JOIN sluice._oauth AS g ON g.server_oid = s.oid AND pg_catalog.left(sluice._option(s.srvoptions, 'auth'), 7) = 'oauth2_'

@@ -139,10 +139,10 @@ BEGIN
     IF t.reading AND t.definition IS NOT NULL THEN
         SELECT count(*), coalesce(max(p.number), 0) INTO n, m FROM sluice._page AS p WHERE p.job_id = which AND p.generation = t.generation;
         IF (n, m) IS DISTINCT FROM (t.page_number - 1, t.page_number - 1) THEN
-            UPDATE sluice._job_state AS x SET definition = NULL, complete = false, skip_valid = false WHERE x.job_id = which;
+            UPDATE sluice._job_state AS x SET definition = NULL, complete = false, skip_valid = false WHERE x.job_id = which
+            RETURNING x.* INTO t;
             RETURN QUERY SELECT 'checkpoint', 'mended', format('the checkpoint stands at page %s, and the ledger has %s pages up to page %s',
                 t.page_number, n, m), 'gave up the read: the next one begins at its first page and compares every row', NULL;
-            t.definition := NULL;
         END IF;
     END IF;
     -- The page store. Reads that write as they come need no contents.

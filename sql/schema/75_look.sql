@@ -15,7 +15,7 @@ $$;
 
 CREATE FUNCTION sluice.plan_from_openapi(document jsonb)
 RETURNS TABLE (name text, path text, mode text, key text[], settings jsonb, evidence text, doubt text, statement text)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 SELECT p.name, p.path, p.mode, p.key, p.settings::pg_catalog.jsonb, p.evidence, p.doubt, p.statement
 FROM sluice._plan_from_openapi($1::pg_catalog.text) AS p
 $$;

@@ -14,7 +14,7 @@ FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
      unnest(ARRAY['sync_jobs', 'sync_runs', 'sync_held', 'sync_ingest', 'sync_parents', 'sync_progress', 'sync_status', 'sync_connection_health',
                   'sync_connections', 'sync_metadata', 'sync_undo', 'sync_snapshots', 'sync_drift', 'sync_secrets', 'sync_retry_queue',
                   'sync_rejects', 'sync_allowed_origins', 'sync_audit_log', 'sync_metrics', 'sync_figures',
-                  'sync_failure_logs', 'error_rules']) AS v (name);
+                  'sync_failure_logs', 'error_rules', 'sync_rate_limits']) AS v (name);
 
 INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
@@ -22,7 +22,7 @@ FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
      unnest(ARRAY['get_sync_status', 'get_retry_queue', 'get_connection_health', 'is_recoverable_error', '_workers',
                   '_waits_for_worker', '_launcher_is_running', '_arm_file_fault', '_arm_file_hint', '_origin', '_option', '_may_quote', '_told', '_hinted',
                   '_snapshot_obstacle', '_column_types', '_is_widening', 'get_sync_metrics', 'get_sync_system_health', '_worker_limit',
-                  '_detailed', '_class_meaning', 'explain_error']) AS f (name);
+                  '_detailed', '_class_meaning', 'explain_error', '_budget', '_rate_limit']) AS f (name);
 
 INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name

@@ -50,7 +50,7 @@ fn running() -> Result<Vec<Worker>> {
     let here = bgworker::my_database();
     let slots = shmem::slots()
         .into_iter()
-        .filter(|slot| slot.database == here && slot.pid > 0 && seen.contains(&slot.job));
+        .filter(|slot| slot.database == here && slot.pid > 0 && slot.run > 0 && seen.contains(&slot.job));
     let time = |at: Timestamp| TimestampWithTimeZone::from(at);
     Ok(slots
         .map(|slot| {

@@ -18,6 +18,7 @@ mod openapi;
 mod operate;
 mod origins;
 mod preview;
+mod rates;
 mod rejects;
 mod repair;
 mod replay;

@@ -24,6 +24,7 @@ pub mod keys;
 pub mod oauth;
 pub mod openapi;
 pub mod pagination;
+pub mod rate;
 pub mod retry;
 pub mod retry_queue;
 pub mod run;

@@ -4,7 +4,8 @@
 //! scheduled ─► running ─► publishing ─► succeeded ─► rolled_back (by rollback_to)
 //!                 │            ├──────► held ─► publishing (approve) | discarded | superseded
 //!                 │            └──────► rolled_back (an empty answer kept back)
-//!                 └─► retryable | failed | stopped | interrupted   (each keeps its checkpoint)
+//!     ▲           ├─► retryable | failed | stopped | interrupted   (each keeps its checkpoint)
+//!     └───────────┘ (its host asked to wait: the worker is given back)
 //! ```
 //!
 //! All states are durable: they are the `status` column of `sluice._run`. A run that says `running` while no session
@@ -18,7 +19,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// Asked for (schedule, `start_sync`), not yet taken by a worker. In: session or scheduler; out: worker.
+    /// Asked for (schedule, `start_sync`), not yet taken by a worker; or given back until its host may be asked again. In:
+    /// session, scheduler or worker; out: worker.
     Scheduled,
     /// A worker reads pages. In: worker; out: worker, or the scheduler when the job's lock is free.
     Running,
@@ -88,7 +90,7 @@ impl RunStatus {
         use RunStatus::*;
         match self {
             Scheduled => matches!(next, Running | Failed | Stopped | Interrupted),
-            Running => !matches!(next, Scheduled | Running | Superseded | Discarded),
+            Running => !matches!(next, Running | Superseded | Discarded),
             Publishing => !matches!(next, Scheduled | Running | Publishing | Superseded | Discarded),
             Held => matches!(next, Publishing | Discarded | Superseded),
             Succeeded => next == RolledBack,

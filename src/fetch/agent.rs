@@ -102,6 +102,7 @@ mod tests {
         }
     }
 
+    /// S-24.
     #[test]
     fn every_setting_of_the_agent_is_as_we_want_it() {
         let config = config(&settings(AddressPolicy::default()));
@@ -152,6 +153,7 @@ mod tests {
         assert_eq!(t.await_100, Some(Duration::from_secs(1)));
     }
 
+    /// S-25.
     #[test]
     fn certificates_are_verified_against_the_bundled_roots() {
         let config = config(&settings(AddressPolicy::default()));

@@ -111,3 +111,37 @@ impl<T: Transport> Transport for Watched<T> {
         self.0.is_tls()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluice_core::url_policy::address::Refusal;
+    use std::net::TcpListener;
+    use std::time::Duration;
+    use ureq::unversioned::resolver::DefaultResolver;
+
+    /// S-23: whatever a resolver says, the address itself is checked where the socket is made.
+    #[test]
+    fn an_address_that_a_resolver_let_through_is_not_connected_to() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let config = ureq::config::Config::builder()
+            .proxy(None)
+            .timeout_global(Some(Duration::from_secs(5)))
+            .build();
+        let agent = ureq::Agent::with_parts(config, connector(AddressPolicy::default()), DefaultResolver::default());
+        let refused = agent.get(format!("http://127.0.0.1:{port}/")).call().unwrap_err();
+        let Error::Other(inner) = refused else {
+            panic!("{refused:?}")
+        };
+        assert!(matches!(
+            inner.downcast_ref::<HttpError>(),
+            Some(HttpError::BlockedAddress {
+                refusal: Refusal::NotPublic("loopback"),
+                ..
+            })
+        ));
+        assert!(listener.accept().is_err(), "nobody came");
+    }
+}

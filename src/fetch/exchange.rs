@@ -1,6 +1,7 @@
 //! The work of one thread: take an ask, send its request until it is answered for good, decode, deliver.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use sluice_core::class::Class;
@@ -9,17 +10,18 @@ use sluice_core::error_rule::Action;
 use sluice_core::http::status::{self, Meaning};
 use sluice_core::http::{HttpError, Request, Response};
 use sluice_core::pagination::{Answer, Ask, KnownPage, PageToken, Pagination, Source, declared_in, link_header, next};
+use sluice_core::rate::{Asks, Hold, Why};
 use sluice_core::retry::{rate_wait, repeated_as};
 
 use crate::failures::{FailedRequest, Sequel};
 use crate::order::{Failed, Fetched};
+use crate::pace::Permit;
 use crate::pages::{Decode, PageFacts};
-use crate::pool::{Shared, Wait};
+use crate::pool::{Admission, Shared, Wait};
 use crate::transport::Transport;
 
-/// Longest time that one request may spend in rate-limit waits within a run. A remote that asks for more is asked
-/// again by a later run.
-const LONGEST_RATE_WAIT: Duration = Duration::from_secs(30 * 60);
+/// Longest time that one request may spend in short rate-limit waits: then the worker is given back all the same.
+const LONGEST_RATE_WAIT: Duration = Duration::from_secs(60);
 
 /// What a thread of the read does until no page is left for it.
 pub(crate) fn work<D: Decode>(shared: &Shared<D::Page>, transport: &dyn Transport, decode: &D) {
@@ -76,7 +78,7 @@ struct PageWork<'a, D: Decode> {
     requests: u32,
 }
 
-impl<D: Decode> PageWork<'_, D> {
+impl<'a, D: Decode> PageWork<'a, D> {
     /// None: the page is not wanted any more.
     fn run(&mut self) -> Result<Option<Fetched<D::Page>>, Error> {
         let spec = &self.shared.spec;
@@ -124,11 +126,15 @@ impl<D: Decode> PageWork<'_, D> {
         if let Some(known) = known {
             spec.condition(&mut request, known);
         }
-        let (mut failures, mut rate_waited, mut redirects) = (0, Duration::ZERO, 0);
+        let (mut failures, mut redirects) = (0, 0);
+        let mut refused = Refused::default();
+        let mut last = None;
         loop {
-            if !self.shared.admit(self.ask) {
-                return Ok(None);
-            }
+            let permit = match self.admit(&mut refused, last.is_some()) {
+                Admission::Go(permit) => permit,
+                Admission::Unwanted => return Ok(None),
+                Admission::Later(hold) => return Err(put_off(&request, hold, last)),
+            };
             self.requests += 1;
             let answered = |request, response, (meaning, ignored)| Exchanged {
                 request,
@@ -136,7 +142,7 @@ impl<D: Decode> PageWork<'_, D> {
                 meaning,
                 ignored,
             };
-            let error = match self.send(&request, redirects) {
+            let error = match self.send(&request, redirects, permit) {
                 Ok(Sent::Answered(response, meaning)) => {
                     spec.failures.answered();
                     return Ok(Some(answered(request, response, (meaning, false))));
@@ -159,28 +165,55 @@ impl<D: Decode> PageWork<'_, D> {
                 Some(Action::Retry) => repeated_as(error.class()),
                 Some(_) => return Err(error),
             };
-            let wait = match class {
-                Class::RateLimit => rate_limited(&error, &mut rate_waited),
-                class => {
-                    failures += 1;
-                    if let Some(spent) = spec.failures.count() {
-                        return Err(over_budget(error, spent));
-                    }
-                    self.backoff(&error, class, failures)
+            if class == Class::RateLimit {
+                let delay = rate_wait(retry_after(&error));
+                if error.ruling().is_some() {
+                    // A rule says so: from the answer alone the budget could not know.
+                    spec.pace.hold(delay);
                 }
+                // The budget knows how long: nobody who shares it sends before that.
+                self.shared.retries.fetch_add(1, Ordering::Relaxed);
+                refused.reason = Some(error.to_string());
+                self.note(error, Sequel::Repeated(delay));
+                continue;
+            }
+            failures += 1;
+            if let Some(spent) = spec.failures.count() {
+                return Err(over_budget(error, spent));
+            }
+            let Some((delay, wait)) = self.backoff(&error, class, failures) else {
+                return Err(error);
             };
-            let Some((delay, wait)) = wait else { return Err(error) };
-            self.note(error, Sequel::Repeated(delay));
+            self.note(error.clone(), Sequel::Repeated(delay));
             if !self.shared.pause(self.ask, delay, wait) {
                 return Ok(None);
             }
+            last = Some(error);
         }
     }
 
-    fn send(&self, request: &Request, redirects: u32) -> Result<Sent, Error> {
+    fn admit(&self, refused: &mut Refused, has_failed: bool) -> Admission<'a> {
+        let asks = match has_failed {
+            true => Asks::Ordinary,
+            false => self.shared.spec.pace.asks,
+        };
+        let patience = match refused.waited < LONGEST_RATE_WAIT {
+            true => self.shared.spec.pace.patience,
+            false => Duration::ZERO,
+        };
+        let began = refused.reason.is_some().then(Instant::now);
+        let admission = self.shared.admit(self.ask, patience, refused.reason.as_deref(), asks);
+        refused.waited += began.map_or(Duration::ZERO, |began| began.elapsed());
+        admission
+    }
+
+    fn send(&self, request: &Request, redirects: u32, permit: Permit<'_>) -> Result<Sent, Error> {
         let spec = &self.shared.spec;
-        let sent = self.transport.send(request);
-        let response = sent.map_err(|error| spec.rules.of_failure(error.into(), None))?;
+        let began = Instant::now();
+        let exchange = self.transport.send(request);
+        self.shared.leave(permit, &exchange);
+        let response = exchange.map_err(|error| spec.rules.of_failure(error.into(), None))?;
+        self.shared.latencies.add(began.elapsed());
         if redirects < MOST_REDIRECTS
             && let Some(elsewhere) = spec.redirected(request, &response)
         {
@@ -339,18 +372,20 @@ impl<D: Decode> PageWork<'_, D> {
     }
 }
 
-/// The wait after a 429; None where the request has waited long enough in this run.
-fn rate_limited(error: &Error, waited: &mut Duration) -> Option<(Duration, Wait)> {
-    let delay = rate_wait(retry_after(error));
-    *waited += delay;
-    (*waited <= LONGEST_RATE_WAIT).then(|| {
-        (
-            delay,
-            Wait::Rate {
-                reason: error.to_string(),
-            },
-        )
-    })
+/// What a request was told that came too early.
+#[derive(Default)]
+struct Refused {
+    reason: Option<String>,
+    /// How long it has waited for that.
+    waited: Duration,
+}
+
+/// A request that has to wait for longer than is waited out. Where the host is given up for now, its own failure says more.
+fn put_off(request: &Request, hold: Hold, last: Option<Error>) -> Error {
+    match last {
+        Some(error) if hold.why == Why::Breaker => error,
+        _ => HttpError::rate_wait(&request.remote(), hold).into(),
+    }
 }
 
 fn retry_after(error: &Error) -> Option<Duration> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use sluice_core::error::Error;
 use sluice_core::http::{HttpError, Response};
@@ -65,6 +66,29 @@ pub struct FetchedPage<P> {
     pub requests: u32,
     /// A rule has taken the answer for a page without records, whatever it held.
     pub ignored: bool,
+}
+
+/// How the exchanges of a read went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figures {
+    pub requests: u64,
+    pub retries: u64,
+    /// What half of the answers took at most, and what all but a twentieth did.
+    pub half: Option<Duration>,
+    pub most: Option<Duration>,
+    /// How many requests the budget lets be under way by now.
+    pub concurrency: u32,
+}
+
+impl Figures {
+    /// Before anything was asked.
+    pub const NONE: Figures = Figures {
+        requests: 0,
+        retries: 0,
+        half: None,
+        most: None,
+        concurrency: 0,
+    };
 }
 
 /// Why a read ended early. All pages before `page` were given out.
@@ -148,6 +172,17 @@ impl<P: Send + 'static> Read<P> {
     /// Requests that repeated an earlier one.
     pub fn retries(&self) -> u64 {
         self.shared.retries.load(Ordering::Relaxed)
+    }
+
+    /// How the exchanges went so far.
+    pub fn figures(&self) -> Figures {
+        Figures {
+            requests: self.requests(),
+            retries: self.retries(),
+            half: self.shared.latencies.quantile(0.5),
+            most: self.shared.latencies.quantile(0.95),
+            concurrency: self.shared.spec.pace.concurrency(),
+        }
     }
 }
 

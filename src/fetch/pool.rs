@@ -9,11 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sluice_core::http::HttpError;
+use sluice_core::http::{HttpError, Response};
 use sluice_core::pagination::{Ask, PageToken};
+use sluice_core::rate::{Asks, Hold, Why};
 use sluice_core::retry::SplitMix64;
 
+use crate::figures::Latencies;
 use crate::order::{Failed, Fetched, Order};
+use crate::pace::Permit;
 use crate::pages::Poll;
 use crate::spec::ReadSpec;
 use crate::turns::Turns;
@@ -22,6 +25,9 @@ pub(crate) struct Shared<P> {
     pub spec: ReadSpec,
     pub requests: AtomicU64,
     pub retries: AtomicU64,
+    pub latencies: Latencies,
+    /// Threads that wait for a place on the budget.
+    held_up: AtomicU64,
     pub turns: Turns,
     state: Mutex<State<P>>,
     changed: Condvar,
@@ -39,6 +45,15 @@ pub(crate) enum Wait {
     },
     /// The remote has told us to slow down.
     Rate { reason: String },
+}
+
+/// Whether a request may be sent.
+pub(crate) enum Admission<'a> {
+    Go(Permit<'a>),
+    /// Its page is not wanted any more.
+    Unwanted,
+    /// Not for a while.
+    Later(Hold),
 }
 
 struct State<P> {
@@ -68,6 +83,8 @@ impl<P: Send + 'static> Shared<P> {
             spec,
             requests: AtomicU64::new(0),
             retries: AtomicU64::new(0),
+            latencies: Latencies::default(),
+            held_up: AtomicU64::new(0),
             turns,
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -109,29 +126,53 @@ impl<P: Send + 'static> Shared<P> {
         self.announce();
     }
 
-    /// Waits until a request for `ask` may be sent. False: it is not wanted any more.
-    pub fn admit(&self, ask: &Ask) -> bool {
+    /// Waits until a request for `ask` may be sent. `reason`: why an earlier one was refused. A wait that is not over soon is
+    /// not waited out when it is longer than `patience`. `asks`: an open breaker lets nobody insist twice.
+    pub fn admit(&self, ask: &Ask, patience: Duration, reason: Option<&str>, asks: Asks) -> Admission<'_> {
+        let pace = &self.spec.pace;
+        let mut waiting = None;
         let mut state = self.lock();
         while state.wants(ask) {
-            match self.spec.gate.pass(self.spec.min_delay) {
-                None => {
+            let hold = match pace.ask(asks) {
+                Ok(permit) => {
+                    state.waits.remove(&ask.number);
                     self.requests.fetch_add(1, Ordering::Relaxed);
-                    return true;
+                    return Admission::Go(permit);
                 }
-                Some(left) => state = self.wait(state, left),
+                Err(hold) => hold,
+            };
+            if !hold.why.is_momentary() {
+                if hold.wait > patience {
+                    state.waits.remove(&ask.number);
+                    return Admission::Later(hold);
+                }
+                if hold.why != Why::Pace {
+                    let reason = reason.unwrap_or(hold.why.as_str()).to_owned();
+                    let until = Instant::now() + hold.wait;
+                    state.waits.insert(ask.number, (until, Wait::Rate { reason }));
+                }
             }
+            waiting.get_or_insert_with(|| pace.begin_to_wait());
+            self.held_up.fetch_add(1, Ordering::Relaxed);
+            state = self.wait(state, hold.wait);
+            self.held_up.fetch_sub(1, Ordering::Relaxed);
         }
-        false
+        state.waits.remove(&ask.number);
+        Admission::Unwanted
+    }
+
+    /// A request is over: its place may be somebody's of this read.
+    pub fn leave(&self, permit: Permit<'_>, exchange: &Result<Response, HttpError>) {
+        permit.answered(exchange);
+        if self.held_up.load(Ordering::Relaxed) > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// Waits before a request is repeated. False: it is not wanted any more.
     pub fn pause(&self, ask: &Ask, delay: Duration, wait: Wait) -> bool {
         let until = Instant::now() + delay;
         let mut state = self.lock();
-        if matches!(wait, Wait::Rate { .. }) {
-            // The remote's budget is one: nobody sends before the wait is over.
-            self.spec.gate.close_until(until);
-        }
         state.waits.insert(ask.number, (until, wait));
         let mut left = delay;
         while state.wants(ask) && !left.is_zero() {

@@ -9,8 +9,9 @@ use sluice_core::class::Class;
 use sluice_core::counted::{agreed, counted};
 use sluice_core::error::{Error, Explain};
 use sluice_core::http::status::{self, Meaning};
-use sluice_core::http::{Headers, HttpError, Phase, Request, Response};
+use sluice_core::http::{HttpError, Phase, Request, Response};
 use sluice_core::pagination::ReadPlan;
+use sluice_core::rate::{Told, told};
 
 use url::Url;
 
@@ -94,13 +95,13 @@ pub fn at(spec: &ReadSpec, url: Url, transport: &dyn Transport) -> Result<Respon
 }
 
 fn send(spec: &ReadSpec, mut request: Request, transport: &dyn Transport) -> Result<Response, HttpError> {
-    let mut response = transport.send(&request)?;
+    let mut response = exchange(spec, &request, transport)?;
     for _ in 0..MOST_REDIRECTS {
         let Some(elsewhere) = spec.redirected(&request, &response) else {
             break;
         };
         request = elsewhere;
-        response = transport.send(&request)?;
+        response = exchange(spec, &request, transport)?;
     }
     match status::judge(&request, &response, &spec.auth, SystemTime::now())? {
         Meaning::Page | Meaning::NoContent => Ok(response),
@@ -108,6 +109,14 @@ fn send(spec: &ReadSpec, mut request: Request, transport: &dyn Transport) -> Res
             Err(status::failure(&request, &response, &spec.auth, SystemTime::now()))
         }
     }
+}
+
+/// One exchange, on the budget of host and credential.
+fn exchange(spec: &ReadSpec, request: &Request, transport: &dyn Transport) -> Result<Response, HttpError> {
+    let permit = spec.pace.wait(&request.remote())?;
+    let exchange = transport.send(request);
+    permit.answered(&exchange);
+    exchange
 }
 
 /// Index into [`CHECKS`].
@@ -172,11 +181,12 @@ fn rate_limit(outcome: Result<&Response, &HttpError>) -> Probed {
         hint: None,
     };
     match outcome {
-        Ok(response) => match (
-            number(&response.headers, "remaining"),
-            number(&response.headers, "limit"),
-        ) {
-            (Some(left), Some(limit)) => of(
+        Ok(response) => match told(&response.headers, SystemTime::now()) {
+            Told {
+                left: Some(left),
+                limit: Some(limit),
+                ..
+            } => of(
                 Some(left > 0),
                 format!(
                     "{left} of {} {} left.",
@@ -184,7 +194,7 @@ fn rate_limit(outcome: Result<&Response, &HttpError>) -> Probed {
                     agreed(&left, "is", "are")
                 ),
             ),
-            (Some(left), None) => of(
+            Told { left: Some(left), .. } => of(
                 Some(left > 0),
                 format!("{} {} left.", counted(left, "request"), agreed(&left, "is", "are")),
             ),
@@ -193,10 +203,4 @@ fn rate_limit(outcome: Result<&Response, &HttpError>) -> Probed {
         Err(error) if error.class() == Class::RateLimit => of(Some(false), error.to_string()),
         Err(_) => Probed::untried(RATE_LIMIT),
     }
-}
-
-fn number(headers: &Headers, what: &str) -> Option<u64> {
-    ["x-ratelimit-", "x-rate-limit-", "ratelimit-"]
-        .iter()
-        .find_map(|prefix| headers.get(&format!("{prefix}{what}"))?.trim().parse().ok())
 }

@@ -7,14 +7,16 @@ use sluice_core::error_rule::ErrorRules;
 use sluice_core::http::status::redirect_target;
 use sluice_core::http::{Auth, HeaderValue, HttpError, Json, Method, Request, Response};
 use sluice_core::pagination::{Ask, Carrier, KnownPage, Pagination, ParamPlace, Position, with_param};
+use sluice_core::rate::Terms;
 use sluice_core::retry::RetryPolicy;
+use sluice_core::settings::MOST_CONCURRENCY;
 use sluice_core::url_policy::address::AddressPolicy;
 use sluice_core::url_policy::join;
 use url::Url;
 
 use crate::agent::AgentSettings;
 use crate::failures::Failures;
-use crate::gate::Gate;
+use crate::pace::Pace;
 use crate::tls::Tls;
 
 /// Time limits of one request.
@@ -81,10 +83,8 @@ pub struct ReadSpec {
     pub concurrency: usize,
     /// Whether taking the pages is much work too: then one processor is left to it.
     pub caller_computes: bool,
-    /// Least time between the starts of two requests.
-    pub min_delay: Duration,
-    /// Where that is kept; reads with the same gate keep to one pace.
-    pub gate: Gate,
+    /// The budget that requests are sent on.
+    pub pace: Pace,
     pub retry: RetryPolicy,
     /// What answers and failures mean for this job.
     pub rules: ErrorRules,
@@ -118,8 +118,7 @@ impl ReadSpec {
             page_size: None,
             concurrency: 8,
             caller_computes: true,
-            min_delay: Duration::ZERO,
-            gate: Gate::default(),
+            pace: Pace::alone(Terms::new(None, 1, Duration::ZERO, MOST_CONCURRENCY)),
             retry: RetryPolicy::default(),
             rules: ErrorRules::default(),
             failures: Failures::default(),

@@ -5,6 +5,7 @@
 
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 /// Microseconds since 2000-01-01 00:00:00 UTC.
@@ -46,11 +47,21 @@ impl From<Timestamp> for TimestampWithTimeZone {
     }
 }
 
+/// How far the clock is moved, for threads, which may not look at settings: as it was when the time was last asked for.
+static OFFSET: AtomicI64 = AtomicI64::new(0);
+
+/// How far the clock was moved when this process last asked for the time, in microseconds.
+pub fn known_offset() -> i64 {
+    OFFSET.load(Ordering::Relaxed)
+}
+
 /// The time now.
 pub fn now() -> Timestamp {
     // SAFETY: reads the system's clock; no state of the server is touched.
     let real = unsafe { pg_sys::GetCurrentTimestamp() };
-    Timestamp(real + crate::pg::settings::debug_clock_offset().as_micros() as i64)
+    let offset = crate::pg::settings::debug_clock_offset().as_micros() as i64;
+    OFFSET.store(offset, Ordering::Relaxed);
+    Timestamp(real + offset)
 }
 
 /// `N` strong random bytes.

@@ -22,6 +22,7 @@ pub mod latch;
 pub mod lock;
 pub mod procedure;
 pub mod query;
+pub mod rates;
 pub mod relation;
 pub mod report;
 pub mod rowset;

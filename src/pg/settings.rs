@@ -27,6 +27,8 @@ static ALLOW_SUPERUSER_JOBS: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MAX_RESPONSE_KB: GucSetting<i32> = GucSetting::<i32>::new(64 * 1024);
 /// Text compresses 5 to 20 times; 100 is an attack.
 static MAX_RATIO: GucSetting<i32> = GucSetting::<i32>::new(100);
+/// More hosts and credentials than most clusters know; each takes less than a kilobyte.
+static MAX_RATE_BUDGETS: GucSetting<i32> = GucSetting::<i32>::new(1024);
 /// Waiting longer for a lock on a target would queue its readers behind us.
 static LOCK_TIMEOUT_MS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 /// A run every half an hour for three weeks.
@@ -136,6 +138,11 @@ fn define_checked(
 }
 
 fn define_limits() {
+    // Where the library is loaded later there is no shared memory to be sized, and the server refuses such a setting.
+    let at_start = match crate::pg::is_preloading() {
+        true => GucContext::Postmaster,
+        false => GucContext::Sighup,
+    };
     GucRegistry::define_int_guc(
         c"sluice.max_workers",
         c"How many runs may be under way at once, in all databases together.",
@@ -144,6 +151,16 @@ fn define_limits() {
         1,
         crate::pg::shmem::MAX_SLOTS as i32,
         GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"sluice.max_rate_budgets",
+        c"How many hosts and credentials the server keeps rate budgets for.",
+        c"Idle ones make room for others; where none is idle, requests wait.",
+        &MAX_RATE_BUDGETS,
+        1,
+        65_536,
+        at_start,
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
@@ -253,6 +270,10 @@ pub fn serves_database(name: &str) -> bool {
 
 pub fn max_workers() -> usize {
     usize::try_from(MAX_WORKERS.get()).unwrap_or(1)
+}
+
+pub fn max_rate_budgets() -> usize {
+    usize::try_from(MAX_RATE_BUDGETS.get()).unwrap_or(1)
 }
 
 pub fn allow_superuser_jobs() -> bool {

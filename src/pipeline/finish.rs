@@ -1,6 +1,6 @@
 //! Ends a run's row, says when the job runs next, and tells what went wrong.
 
-use super::{Ended, Work, rejects};
+use super::{Ended, Work, rates, rejects};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::shmem;
 use crate::store::failure::{self, Failure, Place};
@@ -24,6 +24,11 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>, failed_a
     let Some(job) = job::by_id(work.job)? else {
         return Ok(());
     };
+    // A definition that cannot be read any more has no page size either.
+    let page_size = Settings::parse(&job.settings)
+        .ok()
+        .and_then(|settings| settings.page_size);
+    rates::write_figures(work, page_size)?;
     match outcome {
         Ok(Ended::Published | Ended::Ingested | Ended::Done) => Ok(()),
         Ok(Ended::Held(reason)) => {
@@ -41,7 +46,13 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>, failed_a
             job::plan_after_success(&job, started, now)?;
             log(work, error, failed_at, now, None)
         }
-        Err(error) => fail(work, &job, (error, failed_at), now),
+        Err(error) => match error.cause() {
+            Error::Http(HttpError::RateWait { wait, why, .. }) if !is_stopped(work)? => {
+                // Not over: it goes on where it is when the wait is, and its worker is free for others meanwhile.
+                run::give_back(work.run, now.plus(*wait), why.as_str())
+            }
+            _ => fail(work, &job, (error, failed_at), now),
+        },
     }
 }
 
@@ -161,10 +172,14 @@ fn leads_nowhere(work: &Work, error: &Error, now: Timestamp) -> Result<bool> {
     })
 }
 
+/// Whether somebody asked for the run's end.
+fn is_stopped(work: &Work) -> Result<bool> {
+    Ok(shmem::stop_asked(work.slot) || run::by_id(work.run)?.is_some_and(|r| r.stopped_by.is_some()))
+}
+
 /// A run that somebody asked to end is stopped, whatever error that showed as.
 fn status_after(work: &Work, error: &Error) -> Result<RunStatus> {
-    let asked = shmem::stop_asked(work.slot) || run::by_id(work.run)?.is_some_and(|r| r.stopped_by.is_some());
-    Ok(if asked || error.class() == Class::Cancelled {
+    Ok(if is_stopped(work)? || error.class() == Class::Cancelled {
         RunStatus::Stopped
     } else if error.is_recoverable() {
         RunStatus::Retryable

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
-//! `decode` turns responses into pages on the fetch threads; `pages` drives the read, `parents` one below each row of a
+//! `rates` keeps what the remote asked for; `decode` turns responses into pages on the fetch threads; `pages` drives the read, `parents` one below each row of a
 //! query; `collect` holds pages until `batch` writes and commits them; `new_fields` sees members that no column takes,
 //! `drift` writes them down, `evolve` gives them columns, and `widen` columns a type that takes their values; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
 //! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `sweep` removes
@@ -41,6 +41,7 @@ mod plan;
 pub mod preview;
 pub mod probe;
 mod publish;
+pub mod rates;
 mod read;
 mod refused;
 mod rejects;
@@ -112,6 +113,7 @@ pub fn run(work: &Work) -> Result<()> {
     let outcome = transaction::run(|| plan::load(work.job, Some(work.run), &task)).and_then(|mut plan| {
         bgworker::report_activity(&format!("syncing {}", plan.job.name));
         let outcome = work_on(work, &task, &mut plan);
+        rates::keep(&plan)?;
         failures::write_down(work, &plan)?;
         failed_at = plan.failed_at.get();
         outcome.map_err(|error| plan.rules.of_failure(error, None))

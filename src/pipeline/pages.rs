@@ -6,9 +6,9 @@ use super::collect::Batch;
 use super::decode::{Arrived, Decoder};
 use super::drift;
 use super::events;
-use super::plan::{Plan, spacing};
+use super::plan::Plan;
 use super::read::{self, ReadState};
-use super::{Work, bgworker, failures, parents};
+use super::{Work, bgworker, failures, parents, rates};
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{clock, failpoint, latch, settings, signals, transaction};
 use sluice_core::Result;
@@ -17,8 +17,9 @@ use sluice_core::error::{Error, HttpError, InternalError};
 use sluice_core::http::status::says_token_lost;
 use sluice_core::pagination::ParamPlace;
 use sluice_core::pagination::Position;
+use sluice_core::rate::Asks;
 use sluice_core::retry::RetryPolicy;
-use sluice_fetch::{self as fetch, Failure, FetchedPage, Gate, Limits, Poll, Read, ReadSpec, Timeouts};
+use sluice_fetch::{self as fetch, Failure, FetchedPage, Limits, Poll, Read, ReadSpec, Timeouts};
 use sluice_fetch::{Transport, UreqTransport};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<Fetch
     }
     let begin = || {
         Ok((
-            spec(plan, read, read.position(plan.job.id)?)?,
+            spec(plan, read, read.position(plan.job.id)?, rates::asks(work)?)?,
             Decoder::new(plan, read)?,
         ))
     };
@@ -59,6 +60,7 @@ pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<Fetch
     let remote = signals::with_all_blocked(|| fetch::start(spec, Arc::clone(&transport), Arc::clone(&decoder), wake));
     let mut writer = Writer::new(work, plan, decoder);
     let result = take_pages(work, plan, read, &remote, &mut bell, &mut writer);
+    rates::note_figures(remote.figures());
     // Requests that are under way end here, not with the process: a held connection would outlive the run.
     remote.stop();
     transport.close();
@@ -103,7 +105,10 @@ fn take_pages(
                 return lost_token(plan, &failure).ok_or(failure.error);
             }
             Poll::Pending if batch.is_due(&plan.settings.commit_every) => writer.commit(read, batch.take())?,
-            Poll::Pending => wait(work, remote, bell)?,
+            Poll::Pending => {
+                rates::keep(plan)?;
+                wait(work, remote, bell)?;
+            }
         }
     }
 }
@@ -188,10 +193,10 @@ fn sent(plan: &Plan, read: &ReadState) -> (Vec<(String, String)>, Option<serde_j
 }
 
 /// What the fetch threads are told: copies, since they may not look at settings themselves.
-pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>) -> Result<ReadSpec> {
+pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>, asks: Asks) -> Result<ReadSpec> {
     let s = &plan.settings;
     let (params, body) = sent(plan, read);
-    let most = plan.options.max_concurrency.unwrap_or(s.concurrency);
+    let terms = rates::terms(&plan.options, s);
     Ok(ReadSpec {
         base: plan.options.base_url.clone(),
         path: plan.job.path.clone(),
@@ -203,10 +208,9 @@ pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>) -> Re
         pagination: s.pagination.clone(),
         param_place: s.param_place,
         page_size: s.page_size,
-        concurrency: s.concurrency.min(most).max(1) as usize,
+        concurrency: s.concurrency.min(terms.most).max(1) as usize,
         caller_computes: read.direct,
-        min_delay: spacing(&plan.options, s),
-        gate: Gate::default(),
+        pace: rates::pace(plan.rate_budget, terms, asks)?,
         retry: RetryPolicy {
             attempts: s.retry.request_attempts,
             cap: s.retry.request_cap,

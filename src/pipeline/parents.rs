@@ -18,7 +18,7 @@ use super::drift;
 use super::pages::{Fetched, check_end, lost_token, note_page, spec, wait};
 use super::plan::Plan;
 use super::read::ReadState;
-use super::{Work, bgworker, failures};
+use super::{Work, bgworker, failures, rates};
 use crate::pg::{clock, latch, query, shmem, signals, transaction};
 use crate::store::parent::{self, Mark, Pending};
 use crate::store::{page, run, state};
@@ -44,7 +44,7 @@ const QUERY_CANCELLED: &str = "57014";
 /// Reads below all parents from the checkpoint on. On success the read is complete and everything is committed.
 pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState, foreach: &Foreach) -> Result<()> {
     list(work, plan, read, foreach)?;
-    let spec = transaction::run(|| spec(plan, read, None))?;
+    let spec = transaction::run(|| spec(plan, read, None, rates::asks(work)?))?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     let decoder = Arc::new(transaction::run(|| Decoder::new(plan, read))?);
     let (bell, rope) = latch::bell().map_err(|e| Error::Internal(InternalError::Os { what: e.to_string() }))?;
@@ -271,7 +271,10 @@ impl Parents<'_> {
 
     fn wait(&mut self) -> Result<()> {
         match self.window.front().map(|first| &first.remote) {
-            Some(Ok(remote)) => wait(self.work, remote, &mut self.bell),
+            Some(Ok(remote)) => {
+                rates::keep(self.plan)?;
+                wait(self.work, remote, &mut self.bell)
+            }
             _ => Ok(()),
         }
     }

@@ -11,7 +11,7 @@ use crate::store::drift;
 use crate::store::failure::{self, Place};
 use crate::store::job::Job;
 use crate::store::run::Run;
-use crate::store::{self, error_rule, function, origin, retry, role, run};
+use crate::store::{self, error_rule, function, origin, rate, retry, role, run};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
@@ -28,7 +28,6 @@ use sluice_core::target::{DELETED_AT, TargetError};
 use sluice_core::url_policy::address::AddressPolicy;
 use sluice_fetch::{Failures, Tls};
 use std::cell::Cell;
-use std::time::Duration;
 
 /// Everything about a job that its runs use.
 pub struct Plan {
@@ -42,6 +41,8 @@ pub struct Plan {
     pub renew_at: Option<Timestamp>,
     pub tls: Tls,
     pub policy: AddressPolicy,
+    /// The rate budget of host and credential.
+    pub rate_budget: Option<i64>,
     pub target: Target,
     /// The target's columns that a mapping may use, with where their values are in a record.
     pub candidates: Vec<Candidate>,
@@ -162,6 +163,7 @@ pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
     let (auth, tls) = credentials(&server, &options, task)?;
     let (mut candidates, columns_given) = candidates(&target, &settings, task, &job.key)?;
     add_columns_of_runs(job_id, &target, &settings, &mut candidates)?;
+    let rate_budget = rate::budget_of(server.oid)?;
     let rules = error_rule::of_job(job_id, server.oid)?;
     let spent = run.map(failure::spent).transpose()?.unwrap_or_default();
     Ok(Plan {
@@ -174,6 +176,7 @@ pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
         auth,
         renew_at: None,
         tls,
+        rate_budget,
         target,
         candidates,
         columns_given,
@@ -217,13 +220,6 @@ pub fn address_policy(options: &ConnectionOptions) -> AddressPolicy {
         allowed_hosts: settings::allowed_hosts(),
         plain_http: options.plain_http,
     }
-}
-
-/// Least time between the starts of two requests.
-pub fn spacing(options: &ConnectionOptions, settings: &Settings) -> Duration {
-    let per_second = options.requests_per_second.filter(|rate| *rate > 0.0);
-    let by_rate = per_second.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
-    settings.min_delay.max(by_rate)
 }
 
 /// USAGE on the server for the job's owner, and for the target's owner what the run will do to the target.

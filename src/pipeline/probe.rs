@@ -2,10 +2,11 @@
 //!
 //! The one stated exception to "no transaction while waiting for the network": the caller's own transaction is open.
 
-use super::plan::{address_policy, check_origin, spacing};
-use super::{remote, secrets, tokens};
-use crate::pg::{clock, latch, settings};
+use super::plan::{address_policy, check_origin};
+use super::{rates, remote, secrets, tokens};
+use crate::pg::{clock, settings, transaction};
 use crate::store::connection::Server;
+use crate::store::rate;
 use sluice_core::Result;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::data;
@@ -15,14 +16,15 @@ use sluice_core::error_rule::ErrorRules;
 use sluice_core::http::{Auth, Method, Response};
 use sluice_core::job::JobPath;
 use sluice_core::pagination::ParamPlace;
+use sluice_core::rate::Asks;
 use sluice_core::retry::RetryPolicy;
 use sluice_core::settings::Settings;
 use sluice_fetch::probe::{self, Probed};
-use sluice_fetch::{Failures, Gate, Limits, ReadSpec, Timeouts, Tls};
+use sluice_fetch::{Failures, Limits, ReadSpec, Timeouts, Tls};
 use sluice_fetch::{Transport, UreqTransport};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What is asked, of whom.
 pub struct Question {
@@ -51,14 +53,12 @@ impl Question {
     }
 }
 
-const SLICE: Duration = Duration::from_millis(50);
-
 /// The first page of a collection.
 ///
 /// # Errors
 /// A credential that cannot be opened, what the request met, or a time-out where nothing came in `timeouts.probe`.
 pub fn first_page(question: &Question) -> Result<Response> {
-    let spec = spec(question, credentials(question)?);
+    let spec = spec(question, credentials(question)?)?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     ask(question, deadline(question), &transport, move |transport| {
         probe::first_page(&spec, transport)
@@ -72,7 +72,7 @@ pub fn first_page(question: &Question) -> Result<Response> {
 /// Those of [`first_page`]; what later requests meet is told as a doubt.
 pub fn discover(question: &Question, document: &str, name: &str) -> Result<Vec<Finding>> {
     let deadline = deadline(question);
-    let spec = spec(question, credentials(question)?);
+    let spec = spec(question, credentials(question)?)?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     let remote = Remote {
         first: spec.first_url()?,
@@ -99,9 +99,7 @@ pub fn discover(question: &Question, document: &str, name: &str) -> Result<Vec<F
         settings: &question.settings,
         document,
     };
-    let pause = spacing(&question.options, &question.settings);
     let found = discover::discover(&subject, &first, &mut |url, body| {
-        wait(question, pause, deadline)?;
         let (mut spec, url) = (spec.clone(), url.clone());
         spec.body = body.cloned();
         ask(question, deadline, &transport, move |transport| {
@@ -115,19 +113,24 @@ fn deadline(question: &Question) -> Instant {
     Instant::now() + question.settings.timeouts.probe
 }
 
-/// Waits between two requests, unless no time would be left for the next.
-fn wait(question: &Question, pause: Duration, deadline: Instant) -> Result<()> {
-    let end = Instant::now() + pause;
-    if end >= deadline {
-        return Err(HttpError::probe_timeout(&question.options.base_url).into());
-    }
-    while let Some(left) = end
-        .checked_duration_since(Instant::now())
-        .filter(|left| !left.is_zero())
-    {
-        latch::wait(left.min(SLICE));
-    }
-    Ok(())
+/// Asks once whether the remote works, in transactions of its own: none is open while it is waited for.
+///
+/// # Errors
+/// What the one request met, which the budget has learned.
+pub fn knock(question: &Question) -> Result<()> {
+    let spec = transaction::run(|| {
+        let (server, options) = (&question.server, &question.options);
+        // A token would have to be asked for first; that the remote wants one is an answer too.
+        let auth = match options.oauth {
+            Some(_) => Auth::None,
+            None => secrets::auth(server, options)?,
+        };
+        spec(question, (auth, secrets::tls(server, options)?))
+    })?;
+    let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
+    ask(question, deadline(question), &transport, move |transport| {
+        probe::first_page(&spec, transport).map(drop)
+    })
 }
 
 /// Each step on the way to the remote, as far as it went, with one request. Without a credential none is sent.
@@ -136,7 +139,7 @@ pub fn steps(question: &Question) -> Result<Vec<Probed>> {
         Ok(auth) => auth,
         Err(error) => return Ok(probe::without_credential(&error)),
     };
-    let spec = spec(question, auth);
+    let spec = spec(question, auth)?;
     let wanted = question.settings.clone();
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     ask(question, deadline(question), &transport, move |transport| {
@@ -168,7 +171,9 @@ fn ask<T: Send + 'static>(
         timeout: HttpError::probe_timeout(&question.options.base_url),
         pause: &remote::pause_in_session,
     };
-    remote::ask(&patience, transport, work)
+    let asked = remote::ask(&patience, transport, work);
+    rates::announce();
+    asked
 }
 
 /// What proves who asks: what is sent, and what TLS shows.
@@ -178,9 +183,13 @@ fn credentials(question: &Question) -> Result<(Auth, Tls)> {
     Ok((auth, secrets::tls(server, options)?))
 }
 
-fn spec(question: &Question, (auth, tls): (Auth, Tls)) -> ReadSpec {
+fn spec(question: &Question, (auth, tls): (Auth, Tls)) -> Result<ReadSpec> {
     let s = &question.settings;
-    ReadSpec {
+    let budget = rate::budget_of(question.server.oid)?;
+    // A person waits, or a breaker is probed; and no longer than the whole look may take.
+    let mut pace = rates::pace(budget, rates::terms(&question.options, s), Asks::Insisting)?;
+    pace.patience = s.timeouts.probe;
+    Ok(ReadSpec {
         base: question.options.base_url.clone(),
         path: question.path.clone(),
         method: s.method,
@@ -193,8 +202,7 @@ fn spec(question: &Question, (auth, tls): (Auth, Tls)) -> ReadSpec {
         page_size: s.page_size,
         concurrency: 1,
         caller_computes: false,
-        min_delay: Duration::ZERO,
-        gate: Gate::default(),
+        pace,
         retry: RetryPolicy {
             attempts: 1,
             ..RetryPolicy::default()
@@ -216,5 +224,5 @@ fn spec(question: &Question, (auth, tls): (Auth, Tls)) -> ReadSpec {
         start: None,
         known: HashMap::new(),
         seed: clock::random_seed(),
-    }
+    })
 }

@@ -21,6 +21,7 @@ pub mod origin;
 pub mod page;
 pub mod parent;
 pub mod pause;
+pub mod rate;
 pub mod reject;
 pub mod repair;
 pub mod retry;

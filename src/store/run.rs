@@ -1,4 +1,5 @@
 //! `sluice._run`: one execution of a job. States and who moves them: `sluice_core::run`.
+//! Size: one table with many short statements.
 
 use super::{execute, returning, row, rows, value};
 use crate::pg::Oid;
@@ -149,10 +150,22 @@ pub fn wait_again(id: i64, not_before: Timestamp) -> Result<()> {
     execute(sql, &[id.into(), TimestampWithTimeZone::from(not_before).into()]).map(drop)
 }
 
+/// A run that has begun, or not yet, waits until a time for a reason of its remote's.
+pub fn give_back(id: i64, until: Timestamp, reason: &str) -> Result<()> {
+    let sql = include_str!("../../sql/query/give_run_back.sql");
+    execute(
+        sql,
+        &[id.into(), TimestampWithTimeZone::from(until).into(), reason.into()],
+    )
+    .map(drop)
+}
+
 /// Runs that wait for a worker, the most urgent first: (run, job, seconds until it may start).
-pub fn waiting() -> Result<Vec<(i64, i64, f64)>> {
+pub fn waiting(now: Timestamp) -> Result<Vec<(i64, i64, f64)>> {
     let sql = include_str!("../../sql/query/waiting_runs.sql");
-    rows(sql, &[], |r| Ok((r.need(1)?, r.need(2)?, r.need(3)?)))
+    rows(sql, &[TimestampWithTimeZone::from(now).into()], |r| {
+        Ok((r.need(1)?, r.need(2)?, r.need(3)?))
+    })
 }
 
 /// Runs that say a worker is on them.
@@ -175,7 +188,7 @@ pub fn lock_running(id: i64) -> Result<bool> {
 
 /// A worker takes the run. False where it is no longer there to take.
 pub fn start(id: i64, now: Timestamp) -> Result<bool> {
-    let sql = "UPDATE sluice._run SET status = 'running', started_at = coalesce(started_at, $2), finished_at = NULL \
+    let sql = "UPDATE sluice._run SET status = 'running', started_at = coalesce(started_at, $2), finished_at = NULL, rate_wait = NULL \
                WHERE id = $1 AND status = 'scheduled'";
     Ok(execute(sql, &[id.into(), TimestampWithTimeZone::from(now).into()])? == 1)
 }

@@ -5,6 +5,7 @@
 //! a `run_once`.
 
 mod launcher;
+mod rates;
 mod scheduler;
 mod sync;
 mod tokens;

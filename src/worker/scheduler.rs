@@ -8,7 +8,7 @@ use crate::pg::{Datum, Oid, arm_file, bgworker, catalog, failpoint, settings, sh
 use crate::pipeline::events;
 use crate::store::failure::{self, Failure, Place};
 use crate::store::{self, history, ingest, job::Job, oauth, pause, retry, role, run, state};
-use crate::worker::{log_error, tokens};
+use crate::worker::{log_error, rates, tokens};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::counted::counted;
@@ -76,6 +76,8 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
             smooth &= isolated("planning a job", || plan(&job, now)).is_some();
         }
     }
+    let rates_due = isolated("looking at rate budgets", || rates::look(database, here(), now));
+    smooth &= rates_due.is_some();
     let grace = match transaction::run(retry::is_processed_by_cron)? {
         true => CRON_GRACE,
         false => Duration::ZERO,
@@ -83,11 +85,14 @@ fn run_once(database: u32, now: Timestamp) -> Result<Timestamp> {
     smooth &= isolated("processing retries", || process_retries(now.minus(grace), now)).is_some();
     let planned = transaction::run(|| next_planned(now))?;
     let mut next = planned.min(transaction::run(|| next_retry(now))?.plus(grace));
+    next = next.min(rates_due.unwrap_or(next));
     next = next.min(transaction::run(|| next_resumed(now))?);
-    for (run, job, delay) in transaction::run(run::waiting)? {
+    for (run, job, delay) in transaction::run(|| run::waiting(now))? {
         let at = now.plus(Duration::from_secs_f64(delay));
         if at > now {
             next = next.min(at);
+        } else if let Some(until) = isolated("looking at a budget", || rates::put_off(run, job, now)).flatten() {
+            next = next.min(until);
         } else if !has_worker(database, job) {
             smooth &= isolated("starting a worker", || start(database, run, job, &paused)).unwrap_or(false);
         }

@@ -3,7 +3,7 @@
 use crate::pg::identity::RunAs;
 use crate::pg::shmem::Slot;
 use crate::pg::{Datum, Oid, bgworker, identity, latch, lock, shmem, signals, transaction};
-use crate::pipeline::{self, Work};
+use crate::pipeline::{self, Work, rates};
 use crate::store;
 use crate::worker::{log_error, tokens};
 use pgrx::prelude::*;
@@ -83,7 +83,11 @@ fn run_once(number: usize, slot: &Slot) {
             job: slot.job,
             run: slot.run,
         };
-        if let Err(error) = pipeline::run(&work) {
+        let done = match work.run {
+            rates::PROBE => rates::probe_host(&work),
+            _ => pipeline::run(&work),
+        };
+        if let Err(error) = done {
             log_error(&format!("run {} could not be ended in order", slot.run), &error);
         }
         bgworker::report_activity("");

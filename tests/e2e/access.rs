@@ -119,6 +119,7 @@ fn scene() -> (Cluster, Scene) {
     (cluster, scene)
 }
 
+/// S-50.
 #[test]
 fn each_level_may_execute_what_the_matrix_says_and_nothing_else() {
     let (_cluster, mut scene) = scene();
@@ -153,6 +154,7 @@ fn each_level_may_execute_what_the_matrix_says_and_nothing_else() {
     }
 }
 
+/// S-4.
 #[test]
 fn nothing_of_ours_is_granted_to_everybody_and_no_table_to_anybody() {
     let (_cluster, mut scene) = scene();
@@ -174,6 +176,7 @@ fn nothing_of_ours_is_granted_to_everybody_and_no_table_to_anybody() {
     assert!(tables.rows.is_empty(), "{tables}");
 }
 
+/// S-5.
 #[test]
 fn our_tables_cannot_be_read_written_or_given_triggers_by_any_level() {
     let (cluster, mut scene) = scene();
@@ -204,6 +207,7 @@ fn our_tables_cannot_be_read_written_or_given_triggers_by_any_level() {
     }
 }
 
+/// S-16.
 #[test]
 fn writers_see_their_own_rows_and_monitors_and_operators_see_all() {
     let (cluster, scene) = scene();

@@ -27,6 +27,7 @@ fn a_table_that_loses_the_unique_index_on_its_key() {
     assert_eq!(error.sqlstate, "42P10", "{error}");
 }
 
+/// S-14.
 #[test]
 fn a_target_that_its_owner_may_not_write() {
     let mut scene = shop();
@@ -151,6 +152,7 @@ fn a_target_that_is_dropped_in_mid_run_ends_it_with_its_name() {
     scene.app.exec("SELECT sluice.drop_job('product')");
 }
 
+/// S-15.
 #[test]
 fn a_target_whose_policies_apply_to_its_owner() {
     let mut scene = shop();

@@ -102,6 +102,7 @@ fn a_database_with_a_run_serves_as_template_and_its_run_goes_on() {
     goes_on(&cluster, &database, &api);
 }
 
+/// O-32.
 #[test]
 fn the_extension_is_dropped_in_mid_run_and_the_table_stays() {
     let cluster = Cluster::start();

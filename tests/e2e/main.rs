@@ -51,6 +51,7 @@ mod paging; // the other paginations, and what servers do at the last page
 mod parents; // collections below each row of a query
 mod posting; // reads by POST with a JSON body, and redirects
 mod preview; // the first records as they would be stored
+mod rates; // the rate budget of host and credential, its waits and its breaker
 mod refresh; // a refresh: what readers see, what is written, what is left alone
 mod refused_records; // what PostgreSQL would not take: which record, which column
 mod rejects; // records that could not become rows: kept aside while the others are written
@@ -65,6 +66,7 @@ mod snapshots; // full copies on demand, and back
 mod spellings; // keys that are equal and written in several ways
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
+mod surface; // what the extension puts into a database
 mod swaps; // values that change places under a unique constraint
 mod targets; // tables of every kind, databases of other encodings
 mod tls; // certificates: whom a connection trusts, and what it shows

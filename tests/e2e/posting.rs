@@ -145,6 +145,7 @@ fn another_body_is_another_read() {
     shop.assert_equal();
 }
 
+/// S-21.
 #[test]
 fn a_run_is_refused_when_its_connection_no_longer_allows_the_method() {
     let mut shop = posting(130, "/page/products", BY_PAGE);

@@ -282,3 +282,36 @@ fn clear_queue_drops_what_waits_and_the_schedule_goes_on() {
     assert_eq!(shop.db.text("SELECT next_run_at > now() FROM sluice.sync_jobs"), "t");
     assert_eq!(shop.status("status"), "idle");
 }
+
+#[test]
+fn the_settings_say_how_often_and_how_soon_a_run_is_tried_again() {
+    let mut shop = shop();
+    shop.app.exec(
+        "SELECT sluice.alter_job('products', settings => '{\"retry\": {\"request_attempts\": 2, \"request_cap\": \"5 ms\", \
+         \"attempts\": 1, \"delays\": [\"2 min\"]}}')",
+    );
+    fail(&shop);
+    shop.api.clear_log();
+    shop.failing_sync();
+    assert_eq!(shop.api.requests().len(), 2);
+    assert_eq!(
+        queue(&mut shop, "status || ' ' || retry_count || '/' || max_retries"),
+        "pending 0/1"
+    );
+    assert!(waits(&mut shop, 2, 0));
+    clock(&mut shop, 3);
+    wait_for_queue(&mut shop, "status || ' ' || retry_count", "dead 1");
+}
+
+#[test]
+fn force_sync_all_takes_the_place_of_what_waits_and_the_failure_log_tells_both() {
+    let mut shop = shop();
+    fail(&shop);
+    shop.failing_sync();
+    shop.api.clear_faults();
+    assert_eq!(shop.app.number("SELECT sluice.force_sync_all()"), 1);
+    wait_for_queue(&mut shop, "status || ' ' || retry_count", "completed 0");
+    assert_eq!(shop.runs()[1..], ["manual retryable", "manual succeeded"]);
+    let log = "SELECT string_agg(next_step, ', ') FROM sluice.sync_failure_logs";
+    assert_eq!(shop.db.text(log), "queued");
+}

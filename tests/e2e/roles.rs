@@ -12,6 +12,7 @@ const WITNESS: &str = "
 
 const TABLE: &str = "CREATE TABLE app.products (id bigint PRIMARY KEY, name text, price numeric)";
 
+/// S-10.
 #[test]
 fn a_run_writes_as_the_ordinary_owner_of_the_target() {
     let mut shop = Shop::open(300);
@@ -111,6 +112,7 @@ fn a_superusers_table_that_an_ordinary_role_may_put_triggers_on_is_refused_with_
     shop.assert_equal();
 }
 
+/// S-13.
 #[test]
 fn superuser_jobs_can_be_forbidden_altogether() {
     let mut shop = Shop::with(300, &[("sluice.allow_superuser_jobs", "off")]);
@@ -168,6 +170,7 @@ fn several_databases_are_served_at_once() {
     }
 }
 
+/// S-6.
 #[test]
 fn jobs_may_have_any_printable_name() {
     let names = [

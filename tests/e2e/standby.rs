@@ -1,4 +1,4 @@
-//! A streaming standby runs nothing, shows everything, and goes on with the work when it is promoted (F-O12).
+//! A streaming standby runs nothing, shows everything, and goes on with the work when it is promoted (F-O12, O-34).
 
 use crate::scene::{PRODUCT, PROMPT, SOON, Scene, create_job, run_status};
 use sluice_e2e::{Cluster, assert_table_equals_source, wait_until};

@@ -186,6 +186,7 @@ impl Explain for ConnectionFault {
 fn option_example(option: &str) -> &'static str {
     match option {
         "base_url" => "base_url 'https://api.example.com/v1'",
+        "requests_per_second" => "requests_per_second '5'",
         "username" => "username 'alice'",
         "api_key_name" => "api_key_name 'X-API-Key'",
         "auth" => "auth 'bearer'",

@@ -17,8 +17,9 @@ pub const DEFAULT_MAX_CONCURRENCY: u32 = 8;
 
 const MOST_CONCURRENCY: u32 = 75;
 const FASTEST: f64 = 100_000.0;
+const MOST_BURST: u32 = 1_000;
 
-const OPTIONS: [&str; 24] = [
+const OPTIONS: [&str; 25] = [
     "base_url",
     "auth",
     "secret",
@@ -26,6 +27,7 @@ const OPTIONS: [&str; 24] = [
     "api_key_name",
     "api_key_in",
     "requests_per_second",
+    "burst",
     "max_concurrency",
     "plain_http",
     "methods",
@@ -61,6 +63,8 @@ pub struct ConnectionOptions {
     pub oauth: Option<OAuthOptions>,
     pub tls: TlsOptions,
     pub requests_per_second: Option<f64>,
+    /// Requests that may be sent at once after a pause; 1 where it is not given.
+    pub burst: u32,
     /// 1 to 75; [`DEFAULT_MAX_CONCURRENCY`] where it is none.
     pub max_concurrency: Option<u32>,
     /// Plain http is accepted whatever the addresses.
@@ -90,6 +94,7 @@ impl ConnectionOptions {
             tls: given.tls(base_url.scheme())?,
             base_url,
             requests_per_second: given.requests_per_second()?,
+            burst: given.burst()?,
             max_concurrency: given.max_concurrency()?,
             plain_http: given.switch("plain_http")?,
             methods: given.methods()?,
@@ -184,6 +189,25 @@ impl<'a> Given<'a> {
                 "a number above 0 and at most 100000",
                 Some(text),
                 "requests_per_second '5', or '0.2' for one request in five seconds",
+            )),
+        }
+    }
+
+    fn burst(&self) -> Result<u32, ConfigError> {
+        let Some(text) = self.get("burst") else {
+            return Ok(1);
+        };
+        self.required(
+            "requests_per_second",
+            "burst says how many requests of it may come at once",
+        )?;
+        match text.trim().parse::<u32>() {
+            Ok(count) if (1..=MOST_BURST).contains(&count) => Ok(count),
+            _ => Err(wrong(
+                "burst",
+                "a whole number from 1 to 1000",
+                Some(text),
+                "burst '10'",
             )),
         }
     }

@@ -11,6 +11,7 @@ use url::Url;
 use crate::class::Class;
 use crate::counted::counted;
 use crate::error::Explain;
+use crate::rate::{Hold, Why};
 use crate::url_policy::address::Refusal;
 use crate::url_policy::join::PathError;
 
@@ -154,6 +155,9 @@ pub enum HttpError {
     TooManyPages { limit: u64 },
     #[error("request header \"{name}\" cannot be sent")]
     BadHeader { name: String },
+    /// Nothing was sent: the budget of host and credential says when it may be.
+    #[error("requests to {remote} have to wait")]
+    RateWait { remote: String, wait: Duration, why: Why },
     #[error("could not start a fetch thread")]
     NoThread,
     #[error("internal error in a fetch thread")]
@@ -161,6 +165,15 @@ pub enum HttpError {
 }
 
 impl HttpError {
+    /// A request to `remote` that has to wait for longer than it can be waited for.
+    pub fn rate_wait(remote: &str, hold: Hold) -> HttpError {
+        HttpError::RateWait {
+            remote: remote.to_owned(),
+            wait: hold.wait,
+            why: hold.why,
+        }
+    }
+
     /// A probe of `base` that did not end within its own time limit.
     pub fn probe_timeout(base: &Url) -> HttpError {
         HttpError::Timeout {
@@ -195,6 +208,7 @@ impl Explain for HttpError {
             }
             TooManyPages { .. } | TokenLost { .. } => Class::Config,
             PaginationLoop { .. } => Class::PaginationLoop,
+            RateWait { .. } => Class::RateLimit,
             NoThread => Class::Resource,
             Panicked { .. } => Class::Internal,
         }
@@ -218,6 +232,7 @@ impl Explain for HttpError {
             BadPath { .. } | BadToken { .. } | BadHeader { .. } | TokenLost { .. } => "22023",
             TooLarge { .. } | TooManyPages { .. } => "54000",
             PaginationLoop { .. } => "SY006",
+            RateWait { .. } => "08004",
             NoThread => "53000",
             Panicked { .. } => "XX000",
         }

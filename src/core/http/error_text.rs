@@ -57,6 +57,7 @@ pub(super) fn detail(error: &HttpError) -> Option<String> {
                 counted(*restarts, "time")
             )
         }
+        RateWait { wait, why, .. } => format!("For {} s: {}.", wait.as_secs().max(1), why.as_str()),
         Panicked { page } => format!("The thread that worked on page {page} panicked."),
         Resolve { .. } | Refused { .. } | Connect { .. } | BlockedHost { .. } | NoThread => return None,
         BadNext { .. } => {
@@ -171,6 +172,7 @@ pub(super) fn hint(error: &HttpError) -> Option<&'static str> {
         MissingTotal { .. } => "Check pagination.total, or use another pagination.stop.",
         TooManyPages { .. } => "Raise limits.pages, or make page_size larger.",
         BadHeader { .. } => "Header names are tokens, and values are printable ASCII without line breaks.",
+        RateWait { .. } => "SELECT * FROM sluice.sync_rate_limits shows the budget. A job waits and goes on by itself.",
         NoThread => "The operating system's limit on threads or memory was reached.",
         Broken { .. } => "A job tries again by itself; where it lasts, look at the remote and what lies between.",
         Panicked { .. } => return None,

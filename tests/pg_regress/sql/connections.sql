@@ -62,3 +62,6 @@ SELECT sluice.create_connection('private', 'https://10.0.0.1');
 SELECT * FROM sluice.test_connection('private');
 SELECT sluice.create_connection('closed', 'http://127.0.0.1:1');
 SELECT * FROM sluice.test_connection('closed');
+-- A burst is one of a rate.
+CREATE SERVER bad FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url 'https://h', burst '10');
+CREATE SERVER bad FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url 'https://h', requests_per_second '5', burst '0');

@@ -158,6 +158,9 @@ fn a_transfer_that_breaks_off_is_an_error_and_never_a_short_page() {
             "{answer:?}: {error:?}"
         );
         assert_eq!((error.class(), error.sqlstate()), (Class::Network, "08006"));
+        // S-26: what listens there is not told; a closed port and another service differ in class only.
+        let told = format!("{error} {:?} {:?}", error.detail(), error.hint());
+        assert!(!told.contains("OpenSSH") && !told.contains("[1,2]"), "{told}");
     }
 }
 

@@ -106,7 +106,7 @@ fn plain_http_to_an_address_that_is_not_allowed_is_refused() {
     assert_eq!(error, HttpError::PlainHttp { host: "8.8.8.8".into() });
 }
 
-/// Runs in a process of its own, because the environment belongs to the whole process.
+/// Runs in a process of its own, because the environment belongs to the whole process (S-24, F-N12).
 #[test]
 fn proxies_of_the_environment_are_ignored() {
     const CHILD: &str = "SLUICE_TEST_PORT";
@@ -237,4 +237,178 @@ fn a_header_that_would_smuggle_another_is_refused_before_anything_is_sent() {
         assert_eq!(error, HttpError::BadHeader { name: name.to_owned() });
     }
     assert_eq!(server.connections(), 0);
+}
+
+/// What an attacker writes for a machine that only the server can reach: literals and encodings of loopback, private,
+/// link-local and metadata addresses, and names that lead there. Each with the word of its refusal.
+const HOSTILE_HOSTS: [(&str, &str); 72] = [
+    // Loopback.
+    ("127.0.0.1", "loopback"),
+    ("127.0.0.2", "loopback"),
+    ("127.1", "loopback"),
+    ("127.0.1", "loopback"),
+    ("127.255.255.254", "loopback"),
+    ("0x7f000001", "loopback"),
+    ("0x7f.0.0.1", "loopback"),
+    ("0x7F.1", "loopback"),
+    ("0177.0.0.1", "loopback"),
+    ("0177.1", "loopback"),
+    ("017700000001", "loopback"),
+    ("2130706433", "loopback"),
+    ("127.0.0.1.", "loopback"),
+    ("127.000.000.001", "loopback"),
+    ("%31%32%37.0.0.1", "loopback"),
+    ("１２７.0.0.1", "loopback"),
+    ("①②⑦.⓪.⓪.①", "loopback"),
+    ("127。0。0。1", "loopback"),
+    ("localhost", "loopback"),
+    ("LOCALHOST", "loopback"),
+    ("[::1]", "loopback"),
+    ("[0:0:0:0:0:0:0:1]", "loopback"),
+    ("[::ffff:127.0.0.1]", "loopback"),
+    ("[::ffff:7f00:1]", "loopback"),
+    ("[0:0:0:0:0:ffff:7f00:0001]", "loopback"),
+    // No address, which is this host to many systems.
+    ("0.0.0.0", "unspecified"),
+    ("0", "unspecified"),
+    ("0x0", "unspecified"),
+    ("00", "unspecified"),
+    ("0.1.2.3", "unspecified"),
+    ("[::]", "unspecified"),
+    ("[::ffff:0.0.0.0]", "unspecified"),
+    // Private networks.
+    ("10.0.0.1", "private"),
+    ("10.255.255.255", "private"),
+    ("0xa000001", "private"),
+    ("012.0.0.1", "private"),
+    ("167772161", "private"),
+    ("172.16.0.1", "private"),
+    ("172.31.255.254", "private"),
+    ("192.168.1.1", "private"),
+    ("0xc0a80101", "private"),
+    ("3232235777", "private"),
+    ("[fc00::1]", "private"),
+    ("[fd12:3456:789a::1]", "private"),
+    ("[::ffff:10.0.0.1]", "private"),
+    ("[::ffff:c0a8:101]", "private"),
+    // Of one link, of one site, of nobody.
+    ("169.254.0.1", "link-local"),
+    ("[fe80::1]", "link-local"),
+    ("[::ffff:169.254.1.1]", "link-local"),
+    ("[fec0::1]", "site-local"),
+    ("100.64.0.1", "shared (carrier-grade NAT)"),
+    ("192.0.0.8", "special-purpose"),
+    ("192.0.2.1", "documentation"),
+    ("198.18.0.1", "benchmarking"),
+    ("224.0.0.1", "multicast"),
+    ("255.255.255.255", "reserved"),
+    ("4294967295", "reserved"),
+    ("[ff02::1]", "multicast"),
+    ("[100::1]", "reserved"),
+    // IPv4 in disguise.
+    ("[64:ff9b::7f00:1]", "NAT64"),
+    ("[64:ff9b::a00:1]", "NAT64"),
+    ("[2002:7f00:1::]", "6to4"),
+    ("[::127.0.0.1]", "reserved"),
+    ("[2001:db8::1]", "documentation"),
+    // What hands out the machine's credentials.
+    ("169.254.169.254", "metadata"),
+    ("0xa9fea9fe", "metadata"),
+    ("2852039166", "metadata"),
+    ("0251.0376.0251.0376", "metadata"),
+    ("[::ffff:a9fe:a9fe]", "metadata"),
+    ("[fd00:ec2::254]", "metadata"),
+    ("168.63.129.16", "metadata"),
+    ("100.100.100.200", "metadata"),
+];
+
+fn refused(policy: &AddressPolicy, scheme: &str, host: &str, port: u16) -> (HttpError, &'static str) {
+    let base = Url::parse(&format!("{scheme}://{host}:{port}/v1")).unwrap_or_else(|e| panic!("{host}: {e}"));
+    let mut spec = ReadSpec::new(base, "/x");
+    spec.policy = policy.clone();
+    spec.timeouts.connect = Duration::from_secs(5);
+    let request = Request::get(spec.first_url().unwrap());
+    let error = UreqTransport::new(spec.agent_settings()).send(&request).unwrap_err();
+    let word = match &error {
+        HttpError::BlockedAddress { refusal, .. } => match refusal {
+            Refusal::NotPublic(word) => word,
+            Refusal::Metadata => "metadata",
+        },
+        _ => "connected",
+    };
+    (error, word)
+}
+
+/// S-22, S-23: as a client meets them, from the URL to the socket.
+#[test]
+fn no_encoding_of_a_refused_address_is_ever_connected_to() {
+    let server = Scripted::saying(response("200 OK", "", b"[]"));
+    let open = AddressPolicy {
+        plain_http: true,
+        ..AddressPolicy::default()
+    };
+    for (host, expected) in HOSTILE_HOSTS {
+        for scheme in ["http", "https"] {
+            let (error, word) = refused(&open, scheme, host, server.port);
+            assert_eq!(word, expected, "{scheme}://{host}: {error:?}");
+            assert_eq!((error.class(), error.sqlstate()), (Class::Config, "SY007"), "{host}");
+        }
+    }
+    // Whoever allows every network has not allowed these.
+    let everything = AddressPolicy {
+        allowed_networks: vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()],
+        ..open
+    };
+    for (host, _) in HOSTILE_HOSTS.iter().filter(|(_, word)| *word == "metadata") {
+        assert_eq!(refused(&everything, "http", host, server.port).1, "metadata", "{host}");
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+/// S-20: what a job's path, a link or a redirect may name is below the base URL, however it is written.
+#[test]
+fn no_path_of_a_job_leads_away_from_the_base_url() {
+    let base = Url::parse("https://api.example.com/v1").unwrap();
+    for path in [
+        "https://evil.example/x",
+        "//evil.example/x",
+        "/\\evil.example/x",
+        "\\\\evil.example\\x",
+        "@evil.example/x",
+        "user:pass@evil.example",
+        ":8443/x",
+        "/../x",
+        "/a/../../x",
+        "/a/..",
+        "/./x",
+        "/%2e%2e/x",
+        "/%2E%2E%2fx",
+        "/..%2fx",
+        "/%252e%252e/x",
+        "/a%2fb",
+        "/a%5cb",
+        "/a//b",
+        "/a\tb",
+        "/a\nb",
+        "/a\r\nHost: evil.example",
+        "/a\0b",
+        "/a%00b",
+        "/a%0d%0ab",
+        "/x?api_key=1",
+        "/x#fragment",
+        "javascript://evil",
+        "file:///etc/passwd",
+    ] {
+        let spec = ReadSpec::new(base.clone(), path);
+        assert!(spec.first_url().is_err(), "{path:?}: {:?}", spec.first_url());
+    }
+    for (path, url) in [
+        ("/products", "https://api.example.com/v1/products"),
+        ("größe", "https://api.example.com/v1/gr%C3%B6%C3%9Fe"),
+        ("/a:b@c", "https://api.example.com/v1/a:b@c"),
+        ("", "https://api.example.com/v1"),
+    ] {
+        let joined = ReadSpec::new(base.clone(), path).first_url();
+        assert_eq!(joined.map(|u| u.to_string()).ok().as_deref(), Some(url), "{path}");
+    }
 }

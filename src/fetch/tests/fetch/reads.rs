@@ -195,7 +195,7 @@ fn requests_keep_the_least_delay_between_them() {
         ok(page_of(100, param(request, "page").unwrap(), 10))
     });
     let mut spec = spec(by_page(Stop::Empty));
-    spec.min_delay = Duration::from_millis(20);
+    spec.pace.terms.min_delay = Duration::from_millis(20);
     let (pages, _) = read(spec, Arc::new(transport));
     assert_eq!(pages.len(), 11);
     let times = times.lock().unwrap();

@@ -1,0 +1,53 @@
+-- Rate budgets: what of them has to survive a crash, and how runs got on with the remote. The budgets themselves are in
+-- shared memory.
+
+CREATE TABLE sluice._rate (
+    -- Of host and credential: see _budget().
+    budget     bigint PRIMARY KEY,
+    -- Nobody sends before that, because the remote asked for it.
+    not_before timestamptz,
+    breaker    text NOT NULL CHECK (breaker IN ('closed', 'open', 'half_open')),
+    -- Since when it is open, or since the last probe; and after how many failures in a row.
+    open_since timestamptz,
+    failures   bigint NOT NULL,
+    reason     text,
+    changed_at timestamptz NOT NULL
+);
+
+-- How the requests of a run went: what page size and concurrency can be judged by.
+CREATE TABLE sluice._run_pace (
+    run_id      bigint PRIMARY KEY REFERENCES sluice._run ON DELETE CASCADE,
+    requests    bigint NOT NULL,
+    retries     bigint NOT NULL,
+    -- What half of the answers took at most, and what all but a twentieth did.
+    p50_ms      double precision,
+    p95_ms      double precision,
+    page_size   bigint,
+    -- Where concurrency had settled when the run ended.
+    concurrency integer NOT NULL
+);
+
+-- Identifies the host of a connection and what it proves itself with, never the secret itself: equal for connections that
+-- share a budget. NULL: none of ours, or not for the caller to see.
+CREATE FUNCTION sluice._budget(server oid) RETURNS bigint LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+SELECT ('x' || left(encode(sha256(convert_to(pg_catalog.concat_ws(E'\n',
+           sluice._origin(s.srvoptions),
+           coalesce(sluice._option(s.srvoptions, 'auth'), 'none'),
+           sluice._option(s.srvoptions, 'username'),
+           sluice._option(s.srvoptions, 'client_id'),
+           sluice._option(s.srvoptions, 'client_cert'),
+           coalesce(x.id::text, sluice._option(s.srvoptions, 'secret'), sluice._option(s.srvoptions, 'client_secret'))),
+       'UTF8')), 'hex'), 16))::bit(64)::bigint
+FROM pg_foreign_server AS s
+JOIN pg_foreign_data_wrapper AS w ON w.oid OPERATOR(pg_catalog.=) s.srvfdw AND w.fdwname OPERATOR(pg_catalog.=) 'pg_sluice'
+LEFT JOIN LATERAL (
+    SELECT c.id FROM sluice._secret AS c
+    WHERE c.name OPERATOR(pg_catalog.=) coalesce(sluice._option(s.srvoptions, 'secret'), sluice._option(s.srvoptions, 'client_secret'))
+      AND (c.owner_oid OPERATOR(pg_catalog.=) s.srvowner
+           OR EXISTS (SELECT FROM sluice._secret_grant AS g
+                      WHERE g.secret_id OPERATOR(pg_catalog.=) c.id AND pg_has_role(s.srvowner, g.role_oid, 'USAGE')))
+    ORDER BY c.owner_oid OPERATOR(pg_catalog.=) s.srvowner DESC LIMIT 1
+) AS x ON true
+WHERE s.oid OPERATOR(pg_catalog.=) server
+$$;

@@ -1,0 +1,78 @@
+//! The scheduler's part in rate budgets: what a crash has left is read back, what a closed breaker holds up goes on, and an
+//! open one is probed once a minute, whether a run is due or not.
+
+use crate::pg::clock::Timestamp;
+use crate::pg::{Oid, bgworker, rates, settings, shmem};
+use crate::pipeline::rates::{PROBE, hold, keep_now};
+use crate::store::{self, rate, run};
+use sluice_core::Result;
+use sluice_core::rate::Breaker;
+use std::time::Duration;
+
+/// How soon a probe is tried again that found no worker.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// One look; when the next one is due.
+pub fn look(database: u32, here: (i64, Oid), now: Timestamp) -> Result<Timestamp> {
+    for (identity, kept) in rate::troubled(now)? {
+        if let Some(budget) = rates::claim(identity, now) {
+            budget.take_up(&kept);
+            // The table says open, and the remote has answered since.
+            let closed = budget.kept(now.0).1.breaker == Breaker::Closed;
+            if closed && kept.breaker != Breaker::Closed {
+                keep_now(identity, budget, now)?;
+            }
+        }
+    }
+    if !rates::is_any_troubled(now) {
+        return Ok(Timestamp::NEVER);
+    }
+    let mut next = Timestamp::NEVER;
+    for identity in rate::budgets_here()? {
+        let Some(budget) = rates::find(identity) else { continue };
+        if budget.is_unwritten() {
+            keep_now(identity, budget, now)?;
+        }
+        if let Some(at) = budget.kept(now.0).1.breaker.probe_at().map(Timestamp) {
+            let at = match at > now {
+                true => at,
+                false => probe((database, here), identity, now)?,
+            };
+            next = next.min(at);
+        }
+    }
+    Ok(next)
+}
+
+/// Starts a worker that asks the host once; when to look again.
+fn probe((database, here): (u32, (i64, Oid)), identity: i64, now: Timestamp) -> Result<Timestamp> {
+    for job in rate::jobs_of(identity, here)? {
+        let Some(job) = store::job::by_id(job)? else { continue };
+        let Some(owner) = store::role::owner_of(job.target)? else {
+            continue;
+        };
+        let wanted = shmem::reservation(database, job.id, PROBE, owner.run_as());
+        let Some(slot) = shmem::reserve(wanted, &job.name, settings::max_workers()) else {
+            continue;
+        };
+        let is_due = rates::find(identity).is_some_and(|budget| budget.begin_probe(now.0));
+        if !is_due || !bgworker::start_worker(slot, &job.name) {
+            shmem::release(slot);
+        }
+        return Ok(now.plus(sluice_core::rate::PROBE_EVERY));
+    }
+    // No worker was free, or no job of this database may run: then nothing waits here.
+    Ok(now.plus(RETRY * 12).min(now.plus(sluice_core::rate::PROBE_EVERY)))
+}
+
+/// Puts a run off whose host is to be left alone; until when.
+pub fn put_off(run_id: i64, job_id: i64, now: Timestamp) -> Result<Option<Timestamp>> {
+    let (Some(run), Some(job)) = (run::by_id(run_id)?, store::job::by_id(job_id)?) else {
+        return Ok(None);
+    };
+    let Some((until, reason)) = hold(&run, &job, now)? else {
+        return Ok(None);
+    };
+    run::give_back(run_id, until, &reason)?;
+    Ok(Some(until))
+}
