@@ -17,6 +17,9 @@ CREATE TABLE sluice._oauth (
     definition       text NOT NULL,
     -- Counts the tokens that were stored; part of what they are sealed with.
     version          integer NOT NULL DEFAULT 0,
+    -- What its tokens were sealed for.
+    token_origin     text,
+    api_origin       text,
     access_sealed    bytea,
     refresh_sealed   bytea,
     -- The refresh token before, until the new one has worked, with its version.

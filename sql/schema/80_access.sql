@@ -57,6 +57,8 @@ INSERT INTO sluice._access (level, kind, name) VALUES
     ('admin', 'rows', 'error_rules'),
     ('admin', 'function', 'allow_origin'),
     ('admin', 'function', 'revoke_origin'),
+    ('admin', 'function', 'rotate_key'),
+    ('admin', 'function', 'forget_secrets'),
     ('admin', 'function', 'arm');
 
 -- What self_test asks.

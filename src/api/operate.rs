@@ -221,15 +221,14 @@ pub fn wait_until_free(procedure: &Procedure, job: &Job) -> Result<()> {
 
 /// Waits until a run has ended, and tells what it did.
 pub fn wait(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
-    let ended = wait_for_end(procedure, id, job)?;
+    let ended = wait_untold(procedure, id, job)?;
     procedure::notice(&summary(ended)?);
     procedure.commit();
     Ok(())
 }
 
-/// Waits until a run, or the one that continues it, has ended, telling how far it is: that run; its error where it did not
-/// end well. A caller that is cancelled cancels the run.
-pub fn wait_for_end(procedure: &Procedure, id: i64, job: &str) -> Result<i64> {
+/// The same for calls that tell themselves what became of it; the run that ended well.
+pub fn wait_untold(procedure: &Procedure, id: i64, job: &str) -> Result<i64> {
     let mut told = Instant::now();
     let mut last = String::new();
     loop {
@@ -315,7 +314,7 @@ fn follow(procedure: &Procedure, id: i64, job: &str) -> Result<i64> {
     let next = job::by_name(job, identity::current_user()).and_then(|job| run::open_of(job.id))?;
     procedure.commit();
     match next {
-        Some(next) => wait_for_end(procedure, next.id, job),
+        Some(next) => wait_untold(procedure, next.id, job),
         None => {
             let (status, error) = ending(id)?;
             Err(CallError::RunEnded {

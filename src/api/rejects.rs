@@ -1,6 +1,6 @@
 //! Trying rejected records again: what a session calls, and a worker does.
 
-use super::operate::{refuse_unarmed, wait, wait_until_free};
+use super::operate::{refuse_unarmed, wait_until_free, wait_untold};
 use super::{caller_name, given, operable_job, require_server, wake};
 use crate::pg::FunctionCallInfo;
 use crate::pg::procedure::{self, Procedure};
@@ -10,7 +10,7 @@ use crate::store::reject;
 use crate::store::run::{self, Wanted};
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::counted::{agreed, counted};
+use sluice_core::counted::counted;
 use sluice_core::run::RunTask;
 
 /// Makes rows of a job's rejected records again, with the present definition.
@@ -23,8 +23,8 @@ fn replay_rejects(job: Option<&str>, call: FunctionCallInfo) {
         let job = operable_job(given("job", job)?)?;
         refuse_unarmed(&job)?;
         let id = occupy(procedure, &job)?;
-        wait(procedure, id, &job.name)?;
-        procedure::notice(&told(id, reject::untried(job.id)?)?);
+        let ended = wait_untold(procedure, id, &job.name)?;
+        procedure::notice(&told(ended, &job)?);
         Ok(())
     }));
 }
@@ -41,20 +41,18 @@ fn occupy(procedure: &Procedure, job: &Job) -> Result<i64> {
     }
 }
 
-/// What became of the records that were tried, and that there are others.
-fn told(id: i64, untried: i64) -> Result<String> {
+/// What became of the records that were tried.
+fn told(id: i64, job: &Job) -> Result<String> {
     let c = run::counts(id)?;
     let written = c.inserted + c.updated + c.unchanged;
-    let others = match untried {
+    // Of those only the beginning is kept, or they are lines that are no records.
+    let untried = match reject::untried(job.id)? {
         0 => String::new(),
-        _ => format!(
-            "; {} {} only with the next read",
-            counted(untried, "other"),
-            agreed(&untried, "is tried", "are tried")
-        ),
+        1 => "; 1 more waits for the next read".into(),
+        untried => format!("; {untried} more wait for the next read"),
     };
     Ok(format!(
-        "{} tried: {written} written, {} still rejected, {} of which the same or a later version is there{others}",
+        "{} tried: {written} written, {} still rejected, {} of which a later version is there{untried}",
         counted(c.records, "rejected record"),
         c.rejected,
         c.records - written - c.rejected

@@ -1,10 +1,11 @@
 //! Secrets come in, sealed, and never go out.
 
 use super::{caller_name, given};
-use crate::pg::report::or_raise;
-use crate::pg::{catalog, clock, identity, key_file};
+use crate::pg::report::{or_raise, tell};
+use crate::pg::{catalog, clock, failpoint, identity, key_file};
 use crate::store::oauth;
 use crate::store::role::{self, Level};
+use crate::store::rotation;
 use crate::store::secret::{self, Sealed};
 use pgrx::prelude::*;
 use sluice_core::Result;
@@ -107,6 +108,43 @@ fn grant(name: &str, role_name: &str) -> Result<()> {
         return Err(CallError::UnboundSecret { name: name.into() }.into());
     }
     secret::grant(found.id, grantee, role_name)
+}
+
+/// Wraps the data key of each sealed value again with the current key; at most so many at a time. All or nothing: a call
+/// that is broken off has changed nothing, and the older keys open what they opened before.
+#[pg_extern(volatile, parallel_unsafe)]
+fn rotate_key(
+    most: default!(Option<i64>, "NULL"),
+) -> TableIterator<'static, (name!(rewrapped, i64), name!(remaining, i64))> {
+    TableIterator::once(or_raise(rotate(most)))
+}
+
+fn rotate(most: Option<i64>) -> Result<(i64, i64)> {
+    catalog::require_primary()?;
+    let keys = key_file::load()?;
+    rotation::forget_lapsed(clock::now())?;
+    let (mut rewrapped, mut remaining) = (0, 0);
+    for value in rotation::sealed_otherwise(&keys)? {
+        let may = most.is_none_or(|most| rewrapped < most);
+        match may && rotation::rewrap(&keys, &value)? {
+            true => rewrapped += 1,
+            false => remaining += 1,
+        }
+        failpoint::hit("rotation.rewrapped");
+    }
+    if remaining == 0 {
+        tell(
+            "every value is sealed with the current key".into(),
+            "Older keys can be taken away; keep them with the backups that were made until now.".into(),
+        );
+    }
+    Ok((rewrapped, remaining))
+}
+
+/// Forgets every secret and every token of this database, so that a copy of it can be given away.
+#[pg_extern(volatile, parallel_unsafe)]
+fn forget_secrets() -> i64 {
+    or_raise(catalog::require_primary().and_then(|()| rotation::forget_all()))
 }
 
 fn unknown(name: &str) -> sluice_core::Error {

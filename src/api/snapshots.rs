@@ -1,6 +1,6 @@
 //! Full copies of a target: making one, putting one back, forgetting one.
 
-use super::operate::{wait, wait_for_end};
+use super::operate::{wait, wait_untold};
 use super::rollback::{occupy, occupy_when_free, tell_left, tell_paused};
 use super::{given, operable_job, own_job, require_server, seen_job};
 use crate::pg::report::or_raise;
@@ -32,7 +32,7 @@ fn create_snapshot(name: Option<&str>, label: Option<&str>, call: FunctionCallIn
                 break run;
             }
         };
-        wait_for_end(procedure, run, &job.name)?;
+        let run = wait_untold(procedure, run, &job.name)?;
         if let Some((id, rows, bytes)) = snapshot::made_by(job.id, run)? {
             procedure::notice(&format!(
                 "snapshot {id}: {}, {}",

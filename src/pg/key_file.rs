@@ -1,11 +1,11 @@
-//! The file with the key that seals secrets: found, checked, read.
+//! The file with the keys that seal secrets: found, checked, read; or what a command prints in its place.
 //!
 //! A key that others can read, or that lies in every base backup, is refused: it would protect nothing.
 
-use crate::pg::settings;
+use crate::pg::{key_command, settings};
 use sluice_core::Result;
 use sluice_core::call::CallError;
-use sluice_core::secret::{KeyFileFault, MasterKey, SecretFault, parse_key};
+use sluice_core::secret::{KeyFileFault, KeyRing, SecretFault, parse_keys};
 use std::ffi::CStr;
 use std::fs;
 use std::io::ErrorKind;
@@ -15,8 +15,11 @@ use zeroize::Zeroizing;
 
 const DEFAULT_NAME: &str = "pg_sluice.key";
 
-/// The key, read anew: it is not kept in memory longer than it is needed.
-pub fn load() -> Result<MasterKey> {
+/// The keys, read anew: they are not kept in memory longer than they are needed.
+pub fn load() -> Result<KeyRing> {
+    if let Some(command) = settings::key_command() {
+        return Ok(parse_keys(&key_command::output(&command)?)?);
+    }
     let path = path().ok_or_else(no_path)?;
     let fault = |fault| SecretFault::KeyFile {
         path: path.display().to_string(),
@@ -30,7 +33,7 @@ pub fn load() -> Result<MasterKey> {
         return Err(fault(complaint).into());
     }
     let content = Zeroizing::new(fs::read(&path).map_err(|_| fault(KeyFileFault::Unreadable))?);
-    Ok(parse_key(&content)?)
+    Ok(parse_keys(&content)?)
 }
 
 /// The configured file, else the default beside postgresql.conf.

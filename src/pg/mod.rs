@@ -16,6 +16,7 @@ pub mod function;
 pub mod hooks;
 pub mod identity;
 pub mod jsonb;
+mod key_command;
 pub mod key_file;
 pub mod key_identity;
 pub mod latch;

@@ -15,6 +15,8 @@ static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::n
 static MAX_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(3);
 /// None: `pg_sluice.key` beside postgresql.conf, where that is not the data directory.
 static KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// Empty: a key file is what most have.
+static KEY_COMMAND: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// None: whatever has this data directory may work.
 static ARM_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// Empty: public addresses only.
@@ -95,6 +97,14 @@ fn define_switches() {
         c"Owned by the server's user, mode 0600 or stricter, not below the data directory.",
         &KEY_FILE,
         settings_check::key_file,
+    );
+    GucRegistry::define_string_guc(
+        c"sluice.key_command",
+        c"A command that prints the key that seals secrets, in place of sluice.key_file.",
+        c"Run by the shell as the server's user, each time a secret is sealed or opened; it has ten seconds.",
+        &KEY_COMMAND,
+        GucContext::Sighup,
+        GucFlags::SUPERUSER_ONLY,
     );
     define_checked(
         c"sluice.arm_file",
@@ -278,6 +288,11 @@ pub fn max_rate_budgets() -> usize {
 
 pub fn allow_superuser_jobs() -> bool {
     ALLOW_SUPERUSER_JOBS.get()
+}
+
+/// The command that prints the key; None: there is a file.
+pub fn key_command() -> Option<String> {
+    Some(text(&KEY_COMMAND)).filter(|command| !command.trim().is_empty())
 }
 
 /// The configured key file; None for the default place.

@@ -6,9 +6,10 @@ use crate::store::secret::{self, Sealed};
 use sluice_core::call::CallError;
 use sluice_core::connection::{ApiKeyIn, AuthKind, ConnectionOptions};
 use sluice_core::http::{Auth, KeyPlace, Secret};
-use sluice_core::secret::{SecretLabel, open};
+use sluice_core::secret::{KeyRing, SecretLabel, open};
 use sluice_core::{Error, Result};
 use sluice_fetch::Tls;
+use zeroize::Zeroizing;
 
 /// What the connection sends to prove who it is, where that is a secret that somebody has set; tokens are got by
 /// [`super::tokens`].
@@ -56,10 +57,15 @@ pub fn tls(server: &Server, options: &ConnectionOptions) -> Result<Tls> {
 pub fn named(server: &Server, name: &str, origin: &str) -> Result<Secret> {
     let found = secret::find(server.owner, name)?.ok_or_else(|| unknown(server, name))?;
     let sealed = bound(found, origin, server)?;
-    let key = key_file::load()?;
-    let plain = open(&key, &label(&sealed, origin), &sealed.sealed).map_err(Error::from)?;
+    let plain = plain(&key_file::load()?, &label(&sealed, origin), &sealed.sealed)?;
     let text = String::from_utf8(plain.to_vec()).map_err(|_| unknown(server, name))?;
     Ok(Secret::new(text))
+}
+
+/// What was sealed, opened with whichever of the keys it was sealed with.
+pub fn plain(keys: &KeyRing, label: &SecretLabel, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    let key = keys.key_of(label, sealed).map_err(Error::from)?;
+    open(key, label, sealed).map_err(Error::from)
 }
 
 fn unknown(server: &Server, name: &str) -> CallError {
@@ -88,14 +94,14 @@ fn bound(found: Sealed, origin: &str, server: &Server) -> Result<Sealed> {
 
 /// Seals the value again with its origin in the associated data: from now on it cannot be opened for another.
 fn bind(found: Sealed, origin: &str) -> Result<Sealed> {
-    let key = key_file::load()?;
-    let plain = open(&key, &label(&found, ""), &found.sealed).map_err(Error::from)?;
+    let keys = key_file::load()?;
+    let plain = plain(&keys, &label(&found, ""), &found.sealed)?;
     let mut next = Sealed {
         origin: Some(origin.to_string()),
         version: found.version + 1,
         ..found
     };
-    next.sealed = crate::store::secret::seal_value(&key, &label(&next, origin), &plain);
+    next.sealed = crate::store::secret::seal_value(&keys, &label(&next, origin), &plain);
     secret::store(&next, &crate::store::role::name_of(next.owner)?)?;
     Ok(next)
 }

@@ -26,6 +26,7 @@ pub mod reject;
 pub mod repair;
 pub mod retry;
 pub mod role;
+pub mod rotation;
 pub mod run;
 pub mod secret;
 pub mod snapshot;

@@ -62,6 +62,11 @@ fn read(r: &Row) -> Result<Grant> {
     })
 }
 
+/// What a refresh token is bound to: the server that takes it, and the API that it was got for.
+pub fn refresh_origin(token_origin: &str, api_origin: &str) -> String {
+    format!("{token_origin} for {api_origin}")
+}
+
 /// The table's own oid: the class of the locks that say "this token is being renewed".
 pub fn table() -> Result<Oid> {
     value("SELECT 'sluice._oauth'::pg_catalog.regclass::oid", &[])
@@ -119,6 +124,8 @@ pub struct Sealed<'a> {
     pub replaces: bool,
     pub scope: Option<String>,
     pub definition: &'a str,
+    pub token_origin: String,
+    pub api_origin: String,
     pub renew_at: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
     pub due_at: Option<Timestamp>,
@@ -143,6 +150,8 @@ pub fn store(id: i64, server: &Server, sealed: Sealed<'_>) -> Result<()> {
         server.owner_name.as_str().into(),
         server.name.as_str().into(),
         sealed.replaces.into(),
+        sealed.token_origin.into(),
+        sealed.api_origin.into(),
     ];
     execute(sql, &args).map(drop)
 }

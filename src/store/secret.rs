@@ -5,7 +5,7 @@ use crate::pg::Oid;
 use crate::pg::clock;
 use pgrx::datum::Uuid;
 use sluice_core::Result;
-use sluice_core::secret::{MasterKey, SealRandom, SecretLabel, seal};
+use sluice_core::secret::{KeyRing, SealRandom, SecretLabel, seal};
 use zeroize::Zeroizing;
 
 /// A secret as it is stored.
@@ -19,9 +19,9 @@ pub struct Sealed {
 }
 
 /// Seals a value for this label, with fresh random bytes.
-pub fn seal_value(key: &MasterKey, label: &SecretLabel, value: &[u8]) -> Vec<u8> {
+pub fn seal_value(keys: &KeyRing, label: &SecretLabel, value: &[u8]) -> Vec<u8> {
     let random = Zeroizing::new(clock::random_bytes::<{ SealRandom::BYTES }>());
-    seal(key, label, value, SealRandom::from_bytes(&random))
+    seal(keys.current(), label, value, SealRandom::from_bytes(&random))
 }
 
 /// The secret of this name that `owner` may name: an own one first, then one that was granted.

@@ -27,6 +27,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("plain http to {host} is not allowed", "a name that is resolved"),
     ("the key file does not hold a key", "another key file"),
     ("the key file holds a placeholder, not a key", "another key file"),
+    ("the key command gave no key", "another configuration"),
     ("secret {} was sealed with another key", "another key file"),
     ("secret {} is damaged", "a damaged table"),
     (

@@ -26,7 +26,7 @@ const VIEWS: [&str; 18] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 61] = [
+const FUNCTIONS: [(&str, &str); 63] = [
     ("allow_origin", "a"),
     ("alter_job", "wa"),
     ("approve", "woa"),
@@ -55,6 +55,8 @@ const FUNCTIONS: [(&str, &str); 61] = [
     ("grant_access", "a"),
     ("grant_secret", "wa"),
     ("begin_oauth", "wa"),
+    ("rotate_key", "a"),
+    ("forget_secrets", "a"),
     ("finish_oauth", "wa"),
     ("ingest", "wa"),
     ("install_cron_jobs", "oa"),

@@ -93,8 +93,8 @@ fn a_ragged_line_of_csv_is_kept_aside_until_the_remote_mends_it() {
     assert_eq!(
         shop.app.take_notices().last().map(String::as_str),
         Some(
-            "0 rejected records tried: 0 written, 0 still rejected, 0 of which the same or a later version is there; \
-             2 others are tried only with the next read"
+            "0 rejected records tried: 0 written, 0 still rejected, 0 of which a later version is there; \
+             2 more wait for the next read"
         )
     );
     assert_eq!(shop.run("concat_ws(' ', records, rejected)"), "0 0");

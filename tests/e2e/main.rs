@@ -16,6 +16,7 @@ mod audit; // who changed what, from where; rows that nobody changes
 mod auth; // credentials: sent where they belong, and nowhere else
 mod bad_input; // what the remote gets wrong
 mod bad_target; // that cannot be written, or changes in mid-run
+mod canary; // secrets, looked for wherever somebody might read
 mod cancelled_calls; // what a call leaves behind whose caller is cancelled, ended or killed
 mod changed_columns; // a rollback of runs whose table has got columns since, or other names
 mod changes_between; // two runs: the rows, the job, the caller's patience
@@ -60,6 +61,7 @@ mod replay; // publishing again what is stored, without the network
 mod replays; // rejected records: who sees them, and how they are tried again
 mod retries; // the retry queue: what waits, and when it is tried again
 mod roles; // who a run acts as, several databases, names of every kind
+mod rotation; // the key that seals secrets
 mod self_test; // what is missing in an installation
 mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back

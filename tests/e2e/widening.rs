@@ -131,7 +131,7 @@ fn an_upsert_goes_back_past_a_wider_column() {
     assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 3);
     shop.app.exec("CALL sluice.rollback_to('products', resume => true)");
     assert!(
-        shop.run("error_message").starts_with("1 row"),
+        shop.run("error_message").starts_with("1 row was changed"),
         "{}",
         shop.run("error_message")
     );

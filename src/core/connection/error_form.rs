@@ -211,6 +211,9 @@ fn of_secrets() -> Vec<ConfigError> {
         SecretFault::KeyLength { bytes: 31 },
         SecretFault::KeyNotHex,
         SecretFault::KeyIsConstant,
+        SecretFault::KeyCommand {
+            what: "It did not end within 10 seconds.".into(),
+        },
         SecretFault::AnotherKey {
             name: name(),
             sealed_with: key(1),
@@ -305,7 +308,7 @@ fn variant(error: &ConfigError) -> (&'static str, &'static str, &'static [&'stat
         ),
         ConfigError::Secret(fault) => (
             "secret",
-            variants!(fault, SecretFault:
+            variants!(fault, SecretFault: KeyCommand
             KeyLength KeyNotHex KeyIsConstant KeyFile AnotherKey Damaged UnknownFormat WrongName
             WrongSecretValue),
         ),

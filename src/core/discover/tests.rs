@@ -320,7 +320,7 @@ fn an_api_without_pages_is_told_by_its_total_or_by_what_has_no_effect() {
     assert_eq!(seen.requests, 4);
     let seen = look(&|_: &Query| ok(&json!(items(0, 40, 40))));
     assert_eq!(seen.proposal("pagination"), json!({"type": "none"}));
-    assert!(seen.doubt("pagination").contains("more than these 40 records"));
+    assert!(seen.doubt("pagination").contains("more than 40 records"));
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub enum SecretFault {
     KeyIsConstant,
     #[error("the key file {} cannot be used", quoted(.path))]
     KeyFile { path: String, fault: KeyFileFault },
+    #[error("the key command gave no key")]
+    KeyCommand { what: String },
     #[error("secret {} was sealed with another key", quoted(.name))]
     AnotherKey {
         name: String,
@@ -108,6 +110,7 @@ impl Explain for SecretFault {
             SecretFault::KeyLength { .. }
             | SecretFault::KeyNotHex
             | SecretFault::KeyIsConstant
+            | SecretFault::KeyCommand { .. }
             | SecretFault::KeyFile { .. } => "F0000",
             SecretFault::AnotherKey { .. } => "SY008",
             SecretFault::Damaged { .. } | SecretFault::UnknownFormat { .. } => "XX001",
@@ -127,6 +130,7 @@ impl Explain for SecretFault {
             SecretFault::KeyNotHex => "It has 64 characters, but not all of them are hexadecimal digits.".to_owned(),
             SecretFault::KeyIsConstant => "All of its bytes are the same.".to_owned(),
             SecretFault::KeyFile { fault, .. } => fault.detail(),
+            SecretFault::KeyCommand { what } => what.clone(),
             SecretFault::AnotherKey {
                 sealed_with, present, ..
             } => {
@@ -158,6 +162,10 @@ impl Explain for SecretFault {
                 )
             }
             SecretFault::KeyFile { path, fault } => fault.hint(path),
+            SecretFault::KeyCommand { .. } => {
+                "Run what sluice.key_command says as the server's user; it prints the key as 64 hexadecimal digits."
+                    .to_owned()
+            }
             SecretFault::AnotherKey { name, .. } => format!(
                 "Put the key back that it was sealed with, or set the secret again: SELECT sluice.set_secret({}, '…');",
                 literal(name)

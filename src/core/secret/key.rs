@@ -5,6 +5,7 @@ use std::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::fault::SecretFault;
+use super::{SecretLabel, sealed_with};
 
 /// A master key. It is wiped from memory when it is dropped, and is never shown.
 pub struct MasterKey(Zeroizing<[u8; 32]>);
@@ -66,6 +67,37 @@ pub fn parse_key(content: &[u8]) -> Result<MasterKey, SecretFault> {
         true => Err(SecretFault::KeyIsConstant),
         false => Ok(MasterKey(key)),
     }
+}
+
+/// The keys that are there: the first one seals, all of them open.
+///
+/// A rotation puts a new key before the old one, has every data key wrapped again, and then takes the old one away.
+pub struct KeyRing(Vec<MasterKey>);
+
+impl KeyRing {
+    /// The one that seals.
+    pub fn current(&self) -> &MasterKey {
+        &self.0[0]
+    }
+
+    /// The one that a value was sealed with; the current one where that is not there, which then tells so.
+    pub fn key_of(&self, label: &SecretLabel<'_>, sealed: &[u8]) -> Result<&MasterKey, SecretFault> {
+        let id = sealed_with(label, sealed)?;
+        let found = self.0.iter().find(|key| key.id() == id);
+        Ok(found.unwrap_or(self.current()))
+    }
+}
+
+/// Reads what a key file holds or a key command prints: a key as [`parse_key`] takes it, or several of 64 hexadecimal
+/// digits, one a line, the newest first.
+pub fn parse_keys(content: &[u8]) -> Result<KeyRing, SecretFault> {
+    let is_raw = content.len() == 32;
+    let text = without_line_end(content);
+    if is_raw || !text.contains(&b'\n') {
+        return Ok(KeyRing(vec![parse_key(content)?]));
+    }
+    let keys: Result<Vec<_>, _> = text.split(|byte| *byte == b'\n').map(parse_key).collect();
+    Ok(KeyRing(keys?))
 }
 
 fn decode_hex(digits: &[u8], key: &mut [u8; 32]) -> Result<(), SecretFault> {

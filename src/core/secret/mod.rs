@@ -21,7 +21,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::connection::is_secret_name;
 
 pub use fault::{KeyFileFault, SecretFault};
-pub use key::{KeyId, MasterKey, parse_key};
+pub use key::{KeyId, KeyRing, MasterKey, parse_key, parse_keys};
 
 const LONGEST_VALUE: usize = 8192;
 const FORMAT: u8 = 1;

@@ -123,6 +123,31 @@ fn rotation_wraps_the_data_key_again_and_leaves_the_value() {
     ));
 }
 
+/// F-A5: half way through a rotation some values need the old key and some the new one.
+#[test]
+fn a_ring_opens_with_every_key_and_seals_with_the_first() {
+    let hex = |seed: u8| (0..32u8).map(|i| format!("{:02x}", i ^ seed)).collect::<String>();
+    let ring = parse_keys(format!("{}\n{}\r\n", hex(2), hex(1)).as_bytes()).unwrap();
+    assert_eq!(ring.current().id(), key(2).id());
+    for seed in [1, 2] {
+        let sealed = seal(&key(seed), &LABEL, b"hunter2", random(5));
+        let found = ring.key_of(&LABEL, &sealed).unwrap();
+        assert_eq!(open(found, &LABEL, &sealed).unwrap().as_slice(), b"hunter2");
+    }
+    let foreign = seal(&key(3), &LABEL, b"hunter2", random(5));
+    let found = ring.key_of(&LABEL, &foreign).unwrap();
+    assert!(matches!(
+        open(found, &LABEL, &foreign),
+        Err(SecretFault::AnotherKey { .. })
+    ));
+    assert_eq!(
+        parse_keys(&(0..32).collect::<Vec<u8>>()).unwrap().current().id(),
+        key(0).id()
+    );
+    assert!(parse_keys(format!("{}\n\n{}", hex(2), hex(1)).as_bytes()).is_err());
+    assert!(parse_keys(b"").is_err());
+}
+
 #[test]
 fn a_later_format_is_named() {
     let mut sealed = seal(&key(1), &LABEL, b"hunter2", random(5));

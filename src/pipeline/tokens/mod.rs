@@ -36,7 +36,7 @@ use crate::store::secret::seal_value;
 use sluice_core::connection::{ConnectionOptions, TlsOptions};
 use sluice_core::http::{Auth, Request, Secret};
 use sluice_core::oauth::{Awaited, Grant as Kind, OAuthFault, OAuthOptions};
-use sluice_core::secret::{SecretLabel, open};
+use sluice_core::secret::SecretLabel;
 use sluice_core::{Class, Error, Result, url_policy};
 use sluice_fetch::Tls;
 use std::time::Duration;
@@ -82,7 +82,7 @@ impl Client<'_> {
     fn origin_of(&self, kind: &str) -> String {
         match kind {
             ACCESS => self.options.origin(),
-            _ => format!("{} for {}", self.oauth.origin(), self.options.origin()),
+            _ => oauth::refresh_origin(&self.oauth.origin(), &self.options.origin()),
         }
     }
 
@@ -98,8 +98,8 @@ impl Client<'_> {
 
     fn open(&self, uuid: [u8; 16], kind: &str, version: i32, sealed: &[u8]) -> Result<Secret> {
         let origin = self.origin_of(kind);
-        let key = key_file::load()?;
-        let plain = open(&key, &self.label(uuid, kind, version, &origin), sealed).map_err(Error::from)?;
+        let label = self.label(uuid, kind, version, &origin);
+        let plain = secrets::plain(&key_file::load()?, &label, sealed)?;
         Ok(Secret::new(String::from_utf8_lossy(&plain).into_owned()))
     }
 

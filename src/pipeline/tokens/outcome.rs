@@ -103,6 +103,8 @@ fn store(client: &Client, grant: &Grant, ask: &Ask, tokens: &Tokens, now: Timest
         replaces: matches!(ask, Ask::Refresh) && tokens.refresh.is_some(),
         scope,
         definition: &client.definition(),
+        token_origin: client.oauth.origin(),
+        api_origin: client.options.origin(),
         renew_at: lifetime.map(|life| now.plus(life.renew_after)),
         expires_at: lifetime.map(|life| now.plus(life.ends_after)),
         due_at: refresh.is_some().then(keep_alive),
