@@ -48,7 +48,8 @@ FOR EACH STATEMENT EXECUTE FUNCTION sluice._audit_is_append_only();
 CREATE FUNCTION sluice._note_operation(
     action text, object_type text, object text, run_id bigint DEFAULT NULL, before jsonb DEFAULT NULL, after jsonb DEFAULT NULL,
     object_oid oid DEFAULT NULL) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- A line of level LOG brings the statement along, which may hold a secret (log_min_error_statement ranks LOG as an error).
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET log_min_error_statement = panic AS $$
 BEGIN
     INSERT INTO sluice._audit AS a (action, object_type, object, run_id, before, after, object_oid)
     VALUES (action, object_type, object, run_id, before, after, object_oid);

@@ -57,6 +57,8 @@ BEGIN
                                            'page ' || f.page, 'request ' || f.attempt || ' for it');
     RETURN QUERY SELECT 'class', format('%s, SQLSTATE %s', f.error_class, f.sqlstate);
     RETURN QUERY SELECT 'decided by', CASE
+        WHEN f.basis = 'a good status' THEN format('rule "%s" (%s): action %s; without it the answer would be a page',
+                                                   f.rule, f.rule_match, f.rule_action)
         WHEN f.rule IS NOT NULL THEN format('rule "%s" (%s): action %s; without it the class would be %s, by %s',
                                             f.rule, f.rule_match, f.rule_action, f.default_class, f.basis)
         ELSE format('the defaults, by %s; no rule held', f.basis) END;

@@ -100,6 +100,8 @@ pub enum CallError {
     },
     #[error("no worker could be started for job \"{job}\"")]
     WorkerDidNotStart { job: String, attempts: i32 },
+    #[error("the run of job \"{job}\" was left waiting")]
+    LeftWaiting { job: String, limit: std::time::Duration },
     #[error("secret \"{name}\" is not bound to an origin")]
     UnboundSecret { name: String },
     #[error("the run was stopped")]
@@ -157,7 +159,7 @@ impl Explain for CallError {
         match self {
             CallError::Stopped => Class::Cancelled,
             CallError::RunTimeout { .. } | CallError::ParentsTimeout { .. } => Class::Timeout,
-            CallError::QueueFull { .. } => Class::Resource,
+            CallError::QueueFull { .. } | CallError::LeftWaiting { .. } => Class::Resource,
             _ => Class::Config,
         }
     }
@@ -200,6 +202,7 @@ impl Explain for CallError {
             CallError::UnknownLevel { .. } | CallError::RecordCount { .. } => "22023",
             CallError::UnknownTarget { .. } => "42P01",
             CallError::WorkerDidNotStart { .. } => "58000",
+            CallError::LeftWaiting { .. } => "53000",
             CallError::Stopped | CallError::RunTimeout { .. } | CallError::ParentsTimeout { .. } => "57014",
             CallError::RunLimit { .. } | CallError::PayloadSize { .. } | CallError::TooManyParents { .. } => "54000",
             CallError::PayloadKind { .. } => "22023",
@@ -261,6 +264,10 @@ impl Explain for CallError {
                 counted(*payloads, "payload"),
                 counted(*bytes, "byte")
             )),
+            CallError::LeftWaiting { limit, .. } => Some(format!(
+                "Nothing kept it from running for more than {}.",
+                crate::schedule::format_interval(*limit)
+            )),
             CallError::WorkerDidNotStart { attempts, .. } => {
                 Some(format!("{attempts} workers ended before they could take the run."))
             }
@@ -305,6 +312,7 @@ impl Explain for CallError {
             CallError::UnknownSecret { hint, .. } | CallError::NoKey { hint, .. } | CallError::Denied { hint, .. } => hint.clone(),
             CallError::RunEnded { run, status, .. } if status == RunStatus::Held.as_str() => format!("CALL sluice.approve({run}) publishes what it read, SELECT sluice.discard({run}) drops it."),
             CallError::RunEnded { error, job, .. } => error.hint.clone().unwrap_or_else(|| format!("SELECT * FROM sluice.sync_status WHERE data_type = {} says what happens next.", literal(job))),
+            CallError::LeftWaiting { .. } => "The server's log says what failed when it was to start; the retry queue tries it again.".into(),
             CallError::WorkerDidNotStart { .. } => "The server's log says why; often the target's owner lacks CONNECT on the database.".into(),
             CallError::Stopped => "It goes on at its checkpoint at the next scheduled time, or with sluice.start_sync.".into(),
             CallError::RunTimeout { .. } => "It goes on at its checkpoint with the next run; the limit is the setting timeouts.run.".into(),

@@ -46,10 +46,14 @@ impl NextStep {
     }
 }
 
+/// The basis of an answer that is a failure by a rule only; `explain_error` knows it.
+pub const GOOD_STATUS: &str = "a good status";
+
 /// What a class was decided from where no rule did: the structure of the error, in a few words.
 pub fn basis(error: &Error) -> String {
     match error.cause() {
         Error::Http(HttpError::Status { status, .. }) => format!("HTTP status {status}"),
+        Error::Http(HttpError::AnswerIsError { .. }) => GOOD_STATUS.to_owned(),
         Error::Http(HttpError::TooManyFailures { last, .. }) => basis(&Error::Http((**last).clone())),
         Error::Http(other) => format!("how the request ended: {other}"),
         Error::Database(database) => format!("SQLSTATE {}", database.sqlstate),

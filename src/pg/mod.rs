@@ -36,6 +36,7 @@ pub mod statement;
 pub mod transaction;
 pub mod type_name;
 pub mod xact;
+pub mod zone;
 
 use pgrx::pg_sys;
 pub use pgrx::pg_sys::{Datum, FunctionCallInfo, Oid};

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod brought;
 pub mod connection;
 pub mod drift;
+pub mod due;
 pub mod error_rule;
 pub mod event;
 pub mod failure;
@@ -31,6 +32,7 @@ pub mod run;
 pub mod secret;
 pub mod snapshot;
 pub mod state;
+pub mod timing;
 pub mod undo;
 
 use crate::pg::{identity, spi};

@@ -148,6 +148,10 @@ fn of_settings() -> Vec<ConfigError> {
             by: "pagination.param",
         },
         SettingsFault::NoColumns,
+        SettingsFault::Order {
+            subject: Subject::setting("adaptive"),
+            order: "\"fastest\", \"usual\"",
+        },
         SettingsFault::ColumnName { name: name() },
     ]
     .into_iter()
@@ -189,6 +193,21 @@ fn of_jobs() -> Vec<ConfigError> {
             members: vec!["id".into(), "sku".into()],
         },
         JobFault::EmptyKey,
+        JobFault::UnknownTimeZone {
+            name: "Europe/Bonn".into(),
+        },
+        JobFault::UnknownDependency {
+            name: "b".into(),
+            nearest: None,
+        },
+        JobFault::UnknownDependency {
+            name: "b".into(),
+            nearest: Some("a".into()),
+        },
+        JobFault::DependencyCycle {
+            name: "a".into(),
+            names: vec!["a".into(), "b".into(), "a".into()],
+        },
         JobFault::KeyColumnTwice { column: name() },
         JobFault::UnknownSchema { schema: name() },
         JobFault::NoSchema { table: name() },
@@ -298,13 +317,13 @@ fn variant(error: &ConfigError) -> (&'static str, &'static str, &'static [&'stat
             "settings",
             variants!(fault, SettingsFault:
             NotAnObject Twice WrongPath Needs NoEffect ReservedHeader Credential ParamTaken ParamPlace NoColumns
-            ColumnName ColumnType),
+            ColumnName ColumnType Order),
         ),
         ConfigError::Job(fault) => (
             "job",
             variants!(fault, JobFault:
             Path KeyNeeded TableWithoutKey KeyNotInRecords EmptyKey KeyColumnTwice UnknownSchema NoSchema
-            Braces NoPlace NeedsTable),
+            Braces NoPlace NeedsTable UnknownTimeZone UnknownDependency DependencyCycle),
         ),
         ConfigError::Secret(fault) => (
             "secret",

@@ -52,6 +52,9 @@ pub enum SettingsFault {
         type_name: String,
         fault: TypeFault,
     },
+    /// `order` names the members, the smallest first.
+    #[error("{subject} is out of order")]
+    Order { subject: Subject, order: &'static str },
 }
 
 impl Explain for SettingsFault {
@@ -96,6 +99,7 @@ impl Explain for SettingsFault {
                  (ctid, xmin, xmax, cmin, cmax, tableoid)."
                     .to_owned()
             }
+            SettingsFault::Order { order, .. } => format!("From the shortest to the longest they are: {order}."),
         })
     }
 
@@ -131,6 +135,7 @@ impl Explain for SettingsFault {
             SettingsFault::ColumnType { type_name, .. } => {
                 format!("For example: {{\"type\": \"{}\"}}", nearest_type(type_name))
             }
+            SettingsFault::Order { .. } => "Give those that are not at their default too.".to_owned(),
             SettingsFault::ColumnName { .. } => "Choose another name for the column, and keep its path.".to_owned(),
         })
     }

@@ -21,8 +21,6 @@ SELECT sluice.create_job('p', 'shop', 'https://other.example/products');
 SELECT sluice.create_job('p', 'shop', '/products?page=1');
 SELECT sluice.create_job('p', 'shop', '/products', mode => 'replce');
 SELECT sluice.create_job('p', 'shop', '/products', schedule => 'often');
-SELECT sluice.create_job('p', 'shop', '/products', schedule => '*/5 * * * *');
-SELECT sluice.create_job('p', 'shop', '/products', schedule => 'adaptive');
 SELECT sluice.create_job('p', 'shop', '/products', priority => 'urgent');
 -- Targets and keys.
 SELECT sluice.create_job('p', 'shop', '/products', target => 'a b');
