@@ -8,7 +8,7 @@ PG_CONFIG ?=
 export PG_CONFIG ONLY UPDATE KEEP
 
 .DEFAULT_GOAL := help
-.PHONY: help tools test-tools install uninstall demo demo-real demo-stop test test-core test-pg test-e2e test-peers test-pgspot fuzz lint bench package clean
+.PHONY: help tools test-tools install uninstall demo demo-real demo-stop test test-core test-pg test-e2e test-peers test-pgspot fuzz lint bench bench-scheduler package clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,9 @@ fuzz: ## Random input to each reader of remote text, guided by coverage, for SEC
 
 bench: tools ## First load and refreshes of a million records against COPY of the same rows
 	@scripts/bench.sh
+
+bench-scheduler: tools ## What launcher and schedulers cost: a thousand jobs due at once, a quiet database
+	@scripts/bench.sh scheduler
 
 package: tools ## A release build as target/pg_sluice-VERSION-pgNN.tar.gz, to be unpacked in /
 	@scripts/package.sh

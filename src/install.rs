@@ -24,6 +24,7 @@ extension_sql_file!(
     name = "wrapper",
     requires = ["alert", api::connections::validate_options]
 );
+extension_sql_file!("../sql/schema/55_hold.sql", name = "hold", requires = ["wrapper"]);
 extension_sql_file!(
     "../sql/schema/55_rate.sql",
     name = "rate",
@@ -38,6 +39,7 @@ extension_sql_file!(
     "../sql/schema/60_views.sql",
     name = "views",
     requires = [
+        "hold",
         "rate",
         api::live::workers,
         api::live::waits_for_worker,

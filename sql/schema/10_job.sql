@@ -16,7 +16,7 @@ CREATE TABLE sluice._job (
     -- Empty: rows are appended without a look for those that are there.
     key             text[] NOT NULL CHECK (key <> '{}' OR mode = 'append'),
     schedule        text NOT NULL,
-    -- NULL: manual.
+    -- NULL: manual. An interval's length; the longest pause of a cron expression; the slowest of an adaptive schedule.
     run_every       interval CHECK (run_every > interval '0'),
     priority        text NOT NULL CHECK (priority IN ('high', 'normal', 'low')),
     settings        jsonb NOT NULL DEFAULT '{}',
@@ -34,6 +34,12 @@ CREATE TABLE sluice._job (
 CREATE TABLE sluice._job_state (
     job_id                bigint PRIMARY KEY REFERENCES sluice._job ON DELETE CASCADE,
     next_run_at           timestamptz,
+    -- The time that the last run of the schedule was planned for: none is served twice.
+    last_due_at           timestamptz,
+    -- An adaptive schedule: its present length, why, and how often the table had been scanned at the end of the last run.
+    step                  interval,
+    step_reason           text,
+    scans_seen            bigint,
     -- The read in progress, or the last one.
     generation            bigint NOT NULL DEFAULT 0,
     -- The read can be continued at the checkpoint below.

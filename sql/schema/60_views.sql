@@ -74,7 +74,8 @@ SELECT j.name,
        j.paused_at,
        j.pause_reason,
        j.disabled_reason,
-       j.created_at
+       j.created_at,
+       CASE WHEN j.schedule ILIKE 'adaptive' THEN t.step_reason END AS schedule_reason
 FROM sluice._visible_job AS j
 JOIN sluice._job_state AS t ON t.job_id = j.id;
 
@@ -193,7 +194,8 @@ SELECT w.pid,
             THEN (w.records_done / extract(epoch FROM w.last_progress_at - w.started_at))::double precision
        END AS rate,
        w.started_at,
-       w.last_progress_at
+       w.last_progress_at,
+       pg_catalog.make_interval(secs => w.silent) AS silent_for
 FROM sluice._workers() AS w
 JOIN sluice._visible_job AS j ON j.id = w.job_id;
 
@@ -208,7 +210,8 @@ WHERE l.locktype = 'object'
 
 CREATE VIEW sluice.sync_status WITH (security_barrier) AS
 WITH job AS MATERIALIZED (
-    SELECT j.*, t.next_run_at, t.last_success_at, t.last_page_at, t.published_run
+    SELECT j.*, t.next_run_at, t.last_success_at, t.last_page_at, t.published_run,
+           CASE WHEN j.schedule ILIKE 'adaptive' THEN t.step_reason END AS step_reason
     FROM sluice._visible_job AS j
     JOIN sluice._job_state AS t ON t.job_id = j.id
 ), standing AS MATERIALIZED (
@@ -218,7 +221,8 @@ WITH job AS MATERIALIZED (
            r.finished_at, r.error_class, sluice._told(r.error_message, r.sqlstate, r.error_class, j.own) AS error_message,
            sluice._hinted(r.error_hint, r.sqlstate, j.own) AS error_hint, r.held_reason, r.not_before, r.rate_wait,
            p.run_id IS NOT NULL AS live, p.phase, p.pages_done, p.pages_total, p.records_done, p.rate,
-           p.last_progress_at, q.next_retry_at, coalesce(o.open, 0) AS open_rejects,
+           p.last_progress_at, q.next_retry_at, coalesce(o.open, 0) AS open_rejects, j.step_reason, h.reason AS hold_reason,
+           h.action AS hold_action,
            g.state = 'reauth_required' AS awaits_consent, g.error_message AS consent_message, g.error_hint AS consent_hint,
            g.needs_person,
            CASE
@@ -235,6 +239,7 @@ WITH job AS MATERIALIZED (
                    THEN 'waiting_for_worker'
                WHEN r.status IN ('scheduled', 'running', 'publishing') THEN 'scheduled'
                WHEN q.next_retry_at IS NOT NULL THEN 'waiting_for_retry'
+               WHEN h.reason IS NOT NULL THEN 'scheduled'
                WHEN j.next_run_at <= pg_catalog.now() AND sluice._waits_for_worker(j.id) THEN 'waiting_for_worker'
                WHEN r.status = 'held' THEN 'held'
                ELSE 'idle'
@@ -254,6 +259,13 @@ WITH job AS MATERIALIZED (
     LEFT JOIN sluice._oauth AS g ON g.server_oid = j.server_oid AND j.armed AND g.state = 'reauth_required'
     LEFT JOIN sluice._running_job AS k ON k.job_id = j.id
     LEFT JOIN sluice.sync_progress AS p ON p.run_id = r.id
+    -- Due, and kept waiting by other jobs or by a connection.
+    LEFT JOIN LATERAL (
+        SELECT x.reason, x.action FROM sluice._hold AS x
+        WHERE x.job_id = j.id AND j.next_run_at <= pg_catalog.now() AND (x.due_at IS NULL OR x.due_at <= pg_catalog.now())
+          AND coalesce(r.status, '') NOT IN ('scheduled', 'running', 'publishing')
+        LIMIT 1
+    ) AS h ON true
 )
 SELECT s.name AS data_type,
        s.status,
@@ -294,6 +306,7 @@ SELECT s.name AS data_type,
            WHEN s.status = 'held' THEN 'you: approve or discard'
            WHEN s.awaits_consent AND s.status IN ('idle', 'waiting_for_retry')
                THEN CASE WHEN s.needs_person THEN 'you: begin_oauth()' ELSE 'wait' END
+           WHEN s.hold_action IS NOT NULL THEN s.hold_action
            WHEN s.status IN ('running', 'publishing', 'scheduled', 'waiting_for_worker', 'waiting_for_retry', 'waiting_for_rate')
                THEN 'wait'
            WHEN s.error_class IN ('network', 'timeout', 'server', 'rate_limit', 'empty') THEN 'remote'
@@ -324,7 +337,12 @@ SELECT s.name AS data_type,
            WHEN s.error_hint IS NULL AND s.open_rejects > 0 THEN pg_catalog.format(
                'SELECT * FROM sluice.sync_rejects WHERE data_type = %1$L; when they are mended: CALL sluice.replay_rejects(%1$L);', s.name)
            ELSE s.error_hint
-       END AS hint
+       END AS hint,
+       CASE
+           WHEN s.hold_reason IS NOT NULL THEN s.hold_reason
+           WHEN s.status = 'waiting_for_worker' THEN 'waits until a worker is free'
+           ELSE s.step_reason
+       END AS reason
 FROM standing AS s;
 
 -- A job without its connection would fail at each of its times; it rests until it is given another one.

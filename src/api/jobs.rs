@@ -2,12 +2,14 @@
 
 use super::connections::no_usage;
 use super::target::{Found, Wish, check_key, find_or_create, may_become_owner, usual_key, warn_of_others};
-use super::{caller_name, given, here, operable_job, own_job, require_server, wake};
+use super::{caller_name, given, here, operable_job, own_job, require_server, timing, wake};
 use crate::pg::relation::Target;
 use crate::pg::report::or_raise;
-use crate::pg::{catalog, identity, query, relation, shmem, spi};
+use crate::pg::{bgworker, catalog, clock, identity, query, relation, shmem, spi};
+use crate::pipeline::preview::columns::check_types;
 use crate::store::connection::{self, Server};
 use crate::store::job::{self, Job};
+use crate::store::timing::between_runs;
 use crate::store::{drift, function, role, run, state};
 use pgrx::prelude::*;
 use sluice_core::Result;
@@ -75,6 +77,7 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
     let settings = Settings::parse(wish.document)?;
     check_parents(wish.path, &settings)?;
     settings.check_mode(wish.mode)?;
+    timing::check(wish.job, &settings)?;
     if job::exists(wish.job)? {
         return Err(CallError::JobExists { name: wish.job.into() }.into());
     }
@@ -100,7 +103,7 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
         mode: wish.mode.as_str().into(),
         key: found.key.clone(),
         schedule: words.schedule.trim().into(),
-        every: seconds(schedule),
+        every: between_runs(&schedule, &settings.timing, clock::now()),
         priority: priority.as_str().into(),
         settings: found.settings.clone(),
         enabled: true,
@@ -147,13 +150,6 @@ fn check_parents(path: &str, settings: &Settings) -> Result<()> {
 fn check_method(server: &Server, settings: &Settings) -> Result<()> {
     let options = ConnectionOptions::parse(&server.options)?;
     Ok(options.check_method(&server.name, settings.method)?)
-}
-
-fn seconds(schedule: Schedule) -> Option<f64> {
-    match schedule {
-        Schedule::Every(period) => Some(period.as_secs_f64()),
-        Schedule::Manual => None,
-    }
 }
 
 /// What was made, what happens now, and how to follow it.
@@ -259,7 +255,6 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     if let Some(priority) = change.priority {
         job.priority = Priority::parse(priority)?.as_str().to_string();
     }
-    let rescheduled = alter_schedule(&mut job, change)?;
     if let Some(settings) = &change.settings {
         if !settings.is_object() {
             Settings::parse(&settings.to_string())?;
@@ -268,11 +263,13 @@ fn alter(name: &str, change: &Change) -> Result<()> {
         Settings::parse(&job.settings)?;
     }
     let parsed = Settings::parse(&job.settings)?;
+    let rescheduled = timing::alter(&mut job, (change.schedule, change.settings.as_ref()), &parsed)?;
     parsed.check_mode(Mode::parse(&job.mode)?)?;
     if parsed.on_missing == OnMissing::Mark {
         target.expect_mark()?;
     }
     if change.settings.is_some() {
+        check_types(&parsed)?;
         check_function(&parsed, &target)?;
     }
     if (change.settings.is_some() || change.connection.is_some())
@@ -318,15 +315,6 @@ fn reads_the_same(before: &Job, after: &Job) -> bool {
             .is_some_and(|(before, after)| before.reads_the_same(&after))
 }
 
-fn alter_schedule(job: &mut Job, change: &Change) -> Result<bool> {
-    let Some(schedule) = change.schedule else {
-        return Ok(false);
-    };
-    job.every = seconds(Schedule::parse(schedule)?);
-    job.schedule = schedule.trim().to_string();
-    Ok(true)
-}
-
 /// The stored settings with the given keys in their place; a key that is null is taken away.
 fn merged(stored: &str, given: &serde_json::Value) -> String {
     let mut document: serde_json::Map<String, serde_json::Value> = serde_json::from_str(stored).unwrap_or_default();
@@ -350,6 +338,7 @@ fn remove(name: &str, drop_target: bool) -> Result<()> {
     catalog::require_primary()?;
     let job = own_job(name)?;
     stop(&job)?;
+    timing::forget(name)?;
     job::delete(job.id)?;
     if drop_target && let Some(target) = relation::read_target(job.target) {
         spi::execute(
@@ -415,11 +404,19 @@ pub fn require_connection(job: &Job) -> Result<()> {
     .into())
 }
 
-/// Ends the open run of a job: marked in its row, and its worker told.
+/// Ends the open run of a job: its worker told, and marked in its row. A worker that publishes keeps the row until a
+/// function of the user's returns: it is told before the row is waited for.
 pub fn stop(job: &Job) -> Result<()> {
-    let asked = run::ask_stop(job.id, &caller_name()?)?;
-    if asked > 0 && shmem::is_ready() {
-        shmem::stop_job(crate::pg::bgworker::my_database(), job.id);
+    let tell = || shmem::is_ready() && shmem::stop_job(bgworker::my_database(), job.id);
+    let open = run::open_of(job.id)?.map(|run| run.id);
+    let is_kept = match open {
+        Some(id) => !run::try_lock(id)?,
+        None => false,
+    };
+    let is_told = is_kept && tell();
+    let asked = run::ask_stop(job.id, open, &caller_name()?)?;
+    if asked > 0 && !is_told {
+        tell();
     }
     wake();
     Ok(())

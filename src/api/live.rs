@@ -19,6 +19,7 @@ type Worker = (
     i64,
     TimestampWithTimeZone,
     TimestampWithTimeZone,
+    f64,
 );
 
 /// The workers of this database, as they report themselves, on jobs that the caller sees.
@@ -37,6 +38,7 @@ fn workers() -> TableIterator<
         name!(bytes_done, i64),
         name!(started_at, TimestampWithTimeZone),
         name!(last_progress_at, TimestampWithTimeZone),
+        name!(silent, f64),
     ),
 > {
     TableIterator::new(or_raise(running()))
@@ -58,8 +60,9 @@ fn running() -> Result<Vec<Worker>> {
             let phase = p.phase.as_str().to_string();
             let done = (p.pages_done, p.pages_total, p.records_done, p.bytes_done);
             let (started, last) = (time(p.started_at), time(p.last_progress_at));
+            let silent = slot.watch.silent.as_secs_f64();
             (
-                slot.pid, slot.job, slot.run, phase, done.0, done.1, done.2, done.3, started, last,
+                slot.pid, slot.job, slot.run, phase, done.0, done.1, done.2, done.3, started, last, silent,
             )
         })
         .collect())

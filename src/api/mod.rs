@@ -29,6 +29,7 @@ mod secrets;
 mod self_test;
 mod snapshots;
 mod target;
+mod timing;
 
 use crate::pg::{Oid, bgworker, catalog, identity, shmem, xact};
 use crate::store::job::{self, Job};

@@ -3,6 +3,7 @@
 use crate::alert::AlertFault;
 use crate::arm_file::ArmFileFault;
 use crate::class::Class;
+use crate::counted::counted;
 use crate::error::Explain;
 use crate::foreach::QueryFault;
 use crate::run::RunStatus;
@@ -100,6 +101,8 @@ pub enum CallError {
     },
     #[error("no worker could be started for job \"{job}\"")]
     WorkerDidNotStart { job: String, attempts: i32 },
+    #[error("the run of job \"{job}\" was left waiting")]
+    LeftWaiting { job: String, limit: std::time::Duration },
     #[error("secret \"{name}\" is not bound to an origin")]
     UnboundSecret { name: String },
     #[error("the run was stopped")]
@@ -159,7 +162,7 @@ impl Explain for CallError {
         match self {
             CallError::Stopped => Class::Cancelled,
             CallError::RunTimeout { .. } | CallError::ParentsTimeout { .. } => Class::Timeout,
-            CallError::QueueFull { .. } => Class::Resource,
+            CallError::QueueFull { .. } | CallError::LeftWaiting { .. } => Class::Resource,
             CallError::Alert(fault) => fault.class(),
             _ => Class::Config,
         }
@@ -203,6 +206,7 @@ impl Explain for CallError {
             CallError::UnknownLevel { .. } | CallError::RecordCount { .. } => "22023",
             CallError::UnknownTarget { .. } => "42P01",
             CallError::WorkerDidNotStart { .. } => "58000",
+            CallError::LeftWaiting { .. } => "53000",
             CallError::Stopped | CallError::RunTimeout { .. } | CallError::ParentsTimeout { .. } => "57014",
             CallError::RunLimit { .. } | CallError::PayloadSize { .. } | CallError::TooManyParents { .. } => "54000",
             CallError::PayloadKind { .. } => "22023",
@@ -260,10 +264,15 @@ impl Explain for CallError {
                 Some("Each of its rows is a parent; it is run before each read, as the run-as role.".into())
             }
             CallError::PayloadKind { found } => Some(format!("It is a JSON {found}.")),
-            CallError::PayloadSize { bytes, .. } => Some(format!("Its text has {bytes} bytes.")),
+            CallError::PayloadSize { bytes, .. } => Some(format!("Its text has {}.", counted(*bytes, "byte"))),
             CallError::QueueFull { payloads, bytes, .. } => Some(format!(
-                "It holds {} with {bytes} bytes.",
-                counted(*payloads, "payload")
+                "It holds {} with {}.",
+                counted(*payloads, "payload"),
+                counted(*bytes, "byte")
+            )),
+            CallError::LeftWaiting { limit, .. } => Some(format!(
+                "Nothing kept it from running for more than {}.",
+                crate::schedule::format_interval(*limit)
             )),
             CallError::WorkerDidNotStart { attempts, .. } => {
                 Some(format!("{attempts} workers ended before they could take the run."))
@@ -310,6 +319,7 @@ impl Explain for CallError {
             CallError::UnknownSecret { hint, .. } | CallError::NoKey { hint, .. } | CallError::Denied { hint, .. } => hint.clone(),
             CallError::RunEnded { run, status, .. } if status == RunStatus::Held.as_str() => format!("CALL sluice.approve({run}) publishes what it read, SELECT sluice.discard({run}) drops it."),
             CallError::RunEnded { error, job, .. } => error.hint.clone().unwrap_or_else(|| format!("SELECT * FROM sluice.sync_status WHERE data_type = {} says what happens next.", literal(job))),
+            CallError::LeftWaiting { .. } => "The server's log says what failed when it was to start; the retry queue tries it again.".into(),
             CallError::WorkerDidNotStart { .. } => "The server's log says why; often the target's owner lacks CONNECT on the database.".into(),
             CallError::Stopped => "It goes on at its checkpoint at the next scheduled time, or with sluice.start_sync.".into(),
             CallError::RunTimeout { .. } => "It goes on at its checkpoint with the next run; the limit is the setting timeouts.run.".into(),
@@ -335,19 +345,6 @@ impl Explain for CallError {
 /// A name as an SQL literal, so that a hint can be run as it stands.
 pub fn literal(name: &str) -> String {
     format!("'{}'", name.replace('\'', "''"))
-}
-
-/// `1 job`, `2 jobs`.
-pub fn counted(number: impl Into<i128>, noun: &str) -> String {
-    let number = number.into();
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
-}
-
-/// `1 row was`, `2 rows were`: with the verb's form for one, and for several.
-pub fn counted_as(number: impl Into<i128>, noun: &str, (one, several): (&str, &str)) -> String {
-    let number = number.into();
-    format!("{} {}", counted(number, noun), if number == 1 { one } else { several })
 }
 
 fn in_use(jobs: i64, seen: &[String]) -> String {

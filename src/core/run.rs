@@ -263,10 +263,10 @@ mod tests {
     }
 
     #[test]
-    fn no_status_becomes_itself_and_none_goes_back_to_scheduled() {
+    fn no_status_becomes_itself_and_only_a_run_whose_host_asked_to_wait_goes_back_to_scheduled() {
         for status in RunStatus::ALL {
             assert!(!status.may_become(status));
-            assert!(!status.may_become(RunStatus::Scheduled));
+            assert_eq!(status.may_become(RunStatus::Scheduled), status == RunStatus::Running);
         }
     }
 }

@@ -59,9 +59,9 @@ pub fn known_offset() -> i64 {
 pub fn now() -> Timestamp {
     // SAFETY: reads the system's clock; no state of the server is touched.
     let real = unsafe { pg_sys::GetCurrentTimestamp() };
-    let offset = crate::pg::settings::debug_clock_offset().as_micros() as i64;
+    let offset = crate::pg::settings::debug_clock_offset();
     OFFSET.store(offset, Ordering::Relaxed);
-    Timestamp(real + offset)
+    Timestamp(real.saturating_add(offset))
 }
 
 /// `N` strong random bytes.

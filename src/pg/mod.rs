@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod bgworker;
 pub mod catalog;
 pub mod clock;
+pub mod column_default;
 pub mod copy;
 pub mod failpoint;
 pub mod function;
@@ -35,6 +36,7 @@ pub mod statement;
 pub mod transaction;
 pub mod type_name;
 pub mod xact;
+pub mod zone;
 
 use pgrx::pg_sys;
 pub use pgrx::pg_sys::{Datum, FunctionCallInfo, Oid};

@@ -13,6 +13,8 @@ static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"*"));
 /// Three runs at once leave room in the default `max_worker_processes` (8) for parallel queries.
 static MAX_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(3);
+/// 0: as many as there are workers. A host's budget is shared by its runs, so a limit is for those that take long.
+static MAX_WORKERS_PER_HOST: GucSetting<i32> = GucSetting::<i32>::new(0);
 /// None: `pg_sluice.key` beside postgresql.conf, where that is not the data directory.
 static KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// Empty: a key file is what most have.
@@ -164,6 +166,16 @@ fn define_limits() {
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
+        c"sluice.max_workers_per_host",
+        c"How many runs may read from one host at once, in all databases together; 0: as many as sluice.max_workers.",
+        c"So that the jobs of one slow host leave workers to the jobs of others.",
+        &MAX_WORKERS_PER_HOST,
+        0,
+        crate::pg::shmem::MAX_SLOTS as i32,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
         c"sluice.max_rate_budgets",
         c"How many hosts and credentials the server keeps rate budgets for.",
         c"Idle ones make room for others; where none is idle, requests wait.",
@@ -282,6 +294,14 @@ pub fn max_workers() -> usize {
     usize::try_from(MAX_WORKERS.get()).unwrap_or(1)
 }
 
+/// How many runs may read from one host at once.
+pub fn max_workers_per_host() -> usize {
+    match usize::try_from(MAX_WORKERS_PER_HOST.get()) {
+        Ok(limit) if limit > 0 => limit,
+        _ => max_workers(),
+    }
+}
+
 pub fn max_rate_budgets() -> usize {
     usize::try_from(MAX_RATE_BUDGETS.get()).unwrap_or(1)
 }
@@ -333,12 +353,12 @@ pub fn lock_timeout() -> Duration {
     Duration::from_millis(u64::try_from(LOCK_TIMEOUT_MS.get()).unwrap_or(1))
 }
 
-/// How far the clock is moved; always zero in a release.
-pub fn debug_clock_offset() -> Duration {
+/// How far the clock is moved, forwards or backwards, in microseconds; always zero in a release.
+pub fn debug_clock_offset() -> i64 {
     #[cfg(feature = "failpoints")]
-    return Duration::from_secs(u64::try_from(DEBUG_CLOCK_OFFSET_S.get()).unwrap_or(0));
+    return i64::from(DEBUG_CLOCK_OFFSET_S.get()) * 1_000_000;
     #[cfg(not(feature = "failpoints"))]
-    Duration::ZERO
+    0
 }
 
 fn text(setting: &GucSetting<Option<CString>>) -> String {

@@ -31,6 +31,7 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>, failed_a
     rates::write_figures(work, page_size)?;
     match outcome {
         Ok(Ended::Published | Ended::Ingested | Ended::Done) => Ok(()),
+        Ok(Ended::GaveBack) => run::end_turn(work.run, now),
         Ok(Ended::Held(reason)) => {
             run::hold(work.run, work.job, reason, now)?;
             state::end_read(work.job)?;
@@ -114,7 +115,7 @@ fn pause_connection(job: &Job, error: &Error, ruling: &Ruling, now: Timestamp) -
     // What waits for the connection is due when it goes on.
     retry::complete(job.id)?;
     job::plan_after_failure(job, now, false)?;
-    if job::seconds_to(job.id, now)?.is_some() {
+    if job.every.is_some() {
         state::plan_next(job.id, Some(now))?;
     }
     Ok((NextStep::ConnectionPaused, until))

@@ -97,6 +97,8 @@ enum Ended {
     Ingested,
     /// A rollback, a snapshot or a restoration is done; committed already.
     Done,
+    /// The turn is over and others wait; what was read is committed, and the run goes on behind them.
+    GaveBack,
 }
 
 /// Does one run, from taking it to ending its row.
@@ -113,12 +115,17 @@ pub fn run(work: &Work) -> Result<()> {
     let mut failed_at = Place::default();
     let outcome = transaction::run(|| plan::load(work.job, Some(work.run), &task)).and_then(|mut plan| {
         bgworker::report_activity(&format!("syncing {}", plan.job.name));
+        shmem::set_patience(work.slot, plan.patience());
         let outcome = work_on(work, &task, &mut plan);
         rates::keep(&plan)?;
         failures::write_down(work, &plan)?;
         failed_at = plan.failed_at.get();
         outcome.map_err(|error| plan.rules.of_failure(error, None))
     });
+    if outcome.is_err() && shmem::is_replaced(work.slot) {
+        // As if it had died: the scheduler closes the run, counts that and goes on with it.
+        return Ok(());
+    }
     transaction::run(|| finish::settle(work, started, &outcome, failed_at))?;
     events::tell();
     Ok(())
@@ -143,6 +150,7 @@ fn sync(work: &Work, plan: &mut Plan) -> Result<Ended> {
     while !read.complete {
         match pages::fetch_all(work, plan, &mut read) {
             Ok(Fetched::Whole) => break,
+            Ok(Fetched::TurnOver) => return Ok(Ended::GaveBack),
             Ok(Fetched::TokenLost { page, remote, status }) => {
                 let lost = HttpError::TokenLost {
                     remote,

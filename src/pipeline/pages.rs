@@ -9,6 +9,7 @@ use super::events;
 use super::plan::Plan;
 use super::read::{self, ReadState};
 use super::{Work, bgworker, failures, parents, rates};
+use crate::pg::clock::Timestamp;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{clock, failpoint, latch, settings, signals, transaction};
 use sluice_core::Result;
@@ -35,6 +36,8 @@ const MOST_AHEAD: u64 = 64 * 1024 * 1024;
 pub enum Fetched {
     /// It is complete.
     Whole,
+    /// It is not, and another job waits for the worker.
+    TurnOver,
     /// The remote does not know the token of that page any more.
     TokenLost { page: u64, remote: String, status: u16 },
     /// Another access token is to be asked for before this one expires.
@@ -44,7 +47,7 @@ pub enum Fetched {
 /// Reads all pages from the checkpoint on.
 pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState) -> Result<Fetched> {
     if let Some(foreach) = &plan.settings.foreach {
-        return parents::fetch_all(work, plan, read, foreach).map(|()| Fetched::Whole);
+        return parents::fetch_all(work, plan, read, foreach);
     }
     let begin = || {
         Ok((
@@ -77,6 +80,7 @@ fn take_pages(
     writer: &mut Writer,
 ) -> Result<Fetched> {
     let mut batch = Batch::new();
+    let mut turn = Turn::begin(work, plan);
     let deadline = plan.settings.timeouts.run.map(|limit| (read.began + limit, limit));
     loop {
         check_end(work, deadline)?;
@@ -88,7 +92,13 @@ fn take_pages(
         match remote.poll() {
             Poll::Page(page) => {
                 note_page(work, &page);
+                let is_last = page.last;
                 batch.add(page)?;
+                turn.pages += 1;
+                if turn.is_over() && !is_last {
+                    writer.commit(read, batch.take())?;
+                    return Ok(Fetched::TurnOver);
+                }
                 if batch.is_full(&plan.settings.commit_every) {
                     writer.commit(read, batch.take())?;
                 }
@@ -110,6 +120,29 @@ fn take_pages(
                 wait(work, remote, bell)?;
             }
         }
+    }
+}
+
+/// How much a run has read since it got its worker.
+pub(super) struct Turn {
+    limit: sluice_core::settings::Turn,
+    began: Timestamp,
+    pub pages: u64,
+}
+
+impl Turn {
+    pub fn begin(work: &Work, plan: &Plan) -> Turn {
+        Turn {
+            limit: plan.settings.timing.turn,
+            began: shmem::started_at(work.slot),
+            pages: 0,
+        }
+    }
+
+    /// Whether it has had its share, and another run waits for a worker.
+    pub fn is_over(&self) -> bool {
+        let had_share = self.pages >= self.limit.pages || clock::now().since(self.began) >= self.limit.time;
+        had_share && shmem::is_any_waiting()
     }
 }
 
@@ -152,6 +185,8 @@ pub(super) fn wait(work: &Work, remote: &Read<Arrived>, bell: &mut latch::Bell) 
         Phase::Fetching
     };
     shmem::set_phase(work.slot, phase);
+    // A wait that is announced has a limit of its own, and so has each request.
+    shmem::note_requests(work.slot, remote.requests(), waiting.is_some());
     bgworker::report_activity(waiting.as_deref().unwrap_or("waiting for the remote"));
     transaction::guarded(|| {
         bell.wait(IDLE);

@@ -15,7 +15,7 @@ use super::batch::{Writer, signed};
 use super::collect::Batch;
 use super::decode::{Arrived, BelowParent, Decoder};
 use super::drift;
-use super::pages::{Fetched, check_end, lost_token, note_page, spec, wait};
+use super::pages::{Fetched, Turn, check_end, lost_token, note_page, spec, wait};
 use super::plan::Plan;
 use super::read::ReadState;
 use super::{Work, bgworker, failures, rates};
@@ -24,6 +24,7 @@ use crate::store::parent::{self, Mark, Pending};
 use crate::store::{page, run, state};
 use sluice_core::Result;
 use sluice_core::call::CallError;
+use sluice_core::counted::counted;
 use sluice_core::data::PageHash;
 use sluice_core::error::{DatabaseError, Error, InternalError};
 use sluice_core::foreach::{Absent, Foreach, Parent, ParentState, Template, Unusable, covers};
@@ -40,8 +41,8 @@ const MOST_PARENTS: u64 = 100_000;
 const LOOKED_UP: i64 = 500;
 const QUERY_CANCELLED: &str = "57014";
 
-/// Reads below all parents from the checkpoint on. On success the read is complete and everything is committed.
-pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState, foreach: &Foreach) -> Result<()> {
+/// Reads below all parents from the checkpoint on. On success everything that was read is committed.
+pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState, foreach: &Foreach) -> Result<Fetched> {
     list(work, plan, read, foreach)?;
     let spec = transaction::run(|| spec(plan, read, None, rates::asks(work)?))?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
@@ -64,6 +65,7 @@ pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState, foreach: &Forea
         is_all_looked_up: false,
         window: VecDeque::new(),
         batch: Batch::new(),
+        turn: Turn::begin(work, plan),
     };
     let mut writer = Writer::new(work, plan, decoder);
     let result = parents.take_pages(read, &mut writer);
@@ -200,10 +202,11 @@ struct Parents<'a> {
     /// Parents that are read at the same time; pages are taken of the first one.
     window: VecDeque<Below>,
     batch: Batch,
+    turn: Turn,
 }
 
 impl Parents<'_> {
-    fn take_pages(&mut self, read: &mut ReadState, writer: &mut Writer) -> Result<()> {
+    fn take_pages(&mut self, read: &mut ReadState, writer: &mut Writer) -> Result<Fetched> {
         let limit = self.plan.settings.timeouts.run;
         let deadline = limit.map(|limit| (read.began + limit, limit));
         let commit_every = &self.plan.settings.commit_every;
@@ -214,7 +217,8 @@ impl Parents<'_> {
             if self.window.is_empty() {
                 self.commit(read, writer)?;
                 self.judge()?;
-                return writer.finish(read, self.batch.take());
+                writer.finish(read, self.batch.take())?;
+                return Ok(Fetched::Whole);
             }
             match self.step() {
                 Step::Page(page) => self.take(*page)?,
@@ -232,6 +236,10 @@ impl Parents<'_> {
             if self.batch.is_full(commit_every) {
                 self.commit(read, writer)?;
             }
+            if self.turn.is_over() {
+                self.commit(read, writer)?;
+                return Ok(Fetched::TurnOver);
+            }
         }
     }
 
@@ -242,7 +250,10 @@ impl Parents<'_> {
             let parents = parent::count(job, generation)?;
             let (failed, _) = parent::failed(job, generation)?;
             if failed > 0 && failed < parents {
-                let told = format!("{failed} of {parents} parents could not be read: see sync_parents");
+                let told = format!(
+                    "{failed} of {} could not be read: see sync_parents",
+                    counted(parents, "parent")
+                );
                 run::note(self.work.run, &told, None)?;
             }
             Ok(failed > 0 && failed == parents)
@@ -325,6 +336,7 @@ impl Parents<'_> {
         // A parent's total says nothing of the others'.
         (page.total, page.total_pages, page.last) = (None, None, false);
         self.next_number += 1;
+        self.turn.pages += 1;
         if let Some(first) = self.window.front_mut() {
             first.first_page.get_or_insert(number);
             first.pages += 1;

@@ -11,7 +11,7 @@ use crate::store::drift;
 use crate::store::failure::{self, Place};
 use crate::store::job::Job;
 use crate::store::run::Run;
-use crate::store::{self, error_rule, function, origin, rate, retry, role, run};
+use crate::store::{self, error_rule, function, origin, rate, retry, role, run, timing};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
@@ -28,6 +28,7 @@ use sluice_core::target::{DELETED_AT, TargetError};
 use sluice_core::url_policy::address::AddressPolicy;
 use sluice_fetch::{Failures, Tls};
 use std::cell::Cell;
+use std::time::Duration;
 
 /// Everything about a job that its runs use.
 pub struct Plan {
@@ -48,6 +49,8 @@ pub struct Plan {
     pub candidates: Vec<Candidate>,
     /// Whether the job names its columns; otherwise the first page decides which of the candidates are used.
     pub columns_given: bool,
+    /// For an adaptive schedule: how often others have scanned the target since the last run; None where that is not known.
+    pub reads: Option<i64>,
     /// What errors mean for this job.
     pub rules: ErrorRules,
     /// The run's error budget, and the requests of it that failed.
@@ -58,7 +61,21 @@ pub struct Plan {
     pub failed_at: Cell<Place>,
 }
 
+/// How much longer than its own limits a worker may be silent.
+const MARGIN: Duration = Duration::from_secs(60);
+
 impl Plan {
+    pub fn is_adaptive(&self) -> bool {
+        is_adaptive(&self.job)
+    }
+
+    /// How long the run may show no progress by what the job itself allows: one request, one function, one query.
+    pub fn patience(&self) -> Duration {
+        let limits = &self.settings.timeouts;
+        let query = self.settings.foreach.as_ref().map_or(Duration::ZERO, |f| f.timeout);
+        limits.request.max(limits.after_publish).max(query) + MARGIN
+    }
+
     /// Whether some column takes a value of the row below which its record is read.
     pub fn takes_parent(&self) -> bool {
         self.candidates.iter().any(|(name, ..)| self.is_of_parent(name))
@@ -69,6 +86,10 @@ impl Plan {
         let mut named = self.candidates.iter().filter(|(name, ..)| name == column);
         named.any(|(_, query, _)| parent_column(query).is_some())
     }
+}
+
+fn is_adaptive(job: &Job) -> bool {
+    job.schedule.eq_ignore_ascii_case("adaptive")
 }
 
 /// What a run is for.
@@ -163,6 +184,10 @@ pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
     let (auth, tls) = credentials(&server, &options, task)?;
     let (mut candidates, columns_given) = candidates(&target, &settings, task, &job.key)?;
     add_columns_of_runs(job_id, &target, &settings, &mut candidates)?;
+    let reads = match is_adaptive(&job) {
+        true => timing::reads_since(job_id, target.oid)?,
+        false => None,
+    };
     let rate_budget = rate::budget_of(server.oid)?;
     let rules = error_rule::of_job(job_id, server.oid)?;
     let spent = run.map(failure::spent).transpose()?.unwrap_or_default();
@@ -180,6 +205,7 @@ pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
         target,
         candidates,
         columns_given,
+        reads,
         rules,
         failures: Failures::new(budget, spent),
         written_down: Cell::new(0),

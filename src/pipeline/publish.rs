@@ -23,10 +23,12 @@ use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};
 use crate::store::run::{self, Counts};
-use crate::store::{history, ingest, job, missing, page, parent, reject, retry, state, undo};
+use crate::store::state::State;
+use crate::store::{history, ingest, job, missing, page, parent, reject, retry, state, timing, undo};
 use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Reason, Removals};
 use sluice_core::run::RunStatus;
+use sluice_core::schedule::Observed;
 use sluice_core::settings::OnMissing;
 use sluice_core::target::TargetError;
 use sluice_core::{Error, Result};
@@ -442,11 +444,30 @@ pub fn finish_published(
     run::supersede_held(work.job, work.run)?;
     run::finish(work.run, RunStatus::Succeeded, now)?;
     retry::complete(work.job)?;
+    adapt(work, plan, &read.state, publication.rows)?;
     job::plan_after_success(&plan.job, shmem::started_at(work.slot), now)
+}
+
+/// Lets an adaptive schedule follow what the read showed.
+fn adapt(work: &Work, plan: &Plan, before: &State, rows: i64) -> Result<()> {
+    if !plan.is_adaptive() {
+        return Ok(());
+    }
+    let counts = run::counts(work.run)?;
+    let seen = Observed {
+        changed: (counts.inserted + counts.updated + counts.deleted).unsigned_abs(),
+        rows: rows.max(counts.records).unsigned_abs(),
+        reads: plan.reads.map(i64::unsigned_abs),
+        first: before.published_generation.is_none(),
+    };
+    timing::adapt(&plan.job, &plan.settings.timing, seen, clock::now())
 }
 
 /// Forgets what no rollback and no comparison needs any more.
 pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
+    if plan.is_adaptive() {
+        timing::note_reads(work.job, plan.target.oid)?;
+    }
     let keep = &plan.settings.undo;
     let bytes = keep.keep_bytes.map(signed);
     undo::prune(work.job, i64::from(keep.keep_runs), i64::from(keep.keep_days), bytes)?;

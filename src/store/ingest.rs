@@ -37,12 +37,6 @@ pub fn queue(job: i64, payload: Jsonb, bytes: i64, by: &str) -> Result<i64> {
     Ok(returning(sql, &args, |r| r.need(1))?.expect("INSERT … RETURNING gives the id"))
 }
 
-/// Seconds until the job's payloads may be taken; None where none waits, or they wait for something else than a time.
-pub fn seconds_to_next(job: i64, now: Timestamp) -> Result<Option<f64>> {
-    let sql = include_str!("../../sql/query/seconds_to_payload.sql");
-    value::<f64>(sql, &[job.into(), TimestampWithTimeZone::from(now).into()])
-}
-
 /// The latest payload that waits now: a run takes those up to it, and leaves the job to others then.
 pub fn latest(job: i64) -> Result<Option<i64>> {
     let sql = "SELECT max(id) FROM sluice._ingest WHERE job_id = $1 AND status = 'queued'";

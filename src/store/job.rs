@@ -1,14 +1,11 @@
 //! `sluice._job`: what users define.
 
-use super::{execute, returning, row, rows, state, value};
+use super::{all_returning, execute, returning, row, rows, value};
 use crate::pg::Oid;
-use crate::pg::clock::Timestamp;
 use crate::pg::spi::Row;
-use pgrx::datum::TimestampWithTimeZone;
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use std::collections::HashSet;
-use std::time::Duration;
 
 /// A job's definition as it is stored.
 #[derive(Debug, Clone)]
@@ -230,37 +227,20 @@ pub fn using_server(server: Oid, seer: Oid) -> Result<(i64, Vec<String>)> {
     Ok(found.unwrap_or_default())
 }
 
-/// Seconds until the job is due; negative when its time has passed, None where nothing is planned.
-pub fn seconds_to(id: i64, now: Timestamp) -> Result<Option<f64>> {
-    let sql = "SELECT date_part('epoch', next_run_at - $2) FROM sluice._job_state WHERE job_id = $1";
-    value::<f64>(sql, &[id.into(), TimestampWithTimeZone::from(now).into()])
+/// The jobs that every other one depends on by its settings: (job, the job that it waits for).
+pub fn dependencies() -> Result<Vec<(String, String)>> {
+    rows("SELECT d.job, d.on_job FROM sluice._dependency AS d", &[], |r| {
+        Ok((r.need(1)?, r.need(2)?))
+    })
 }
 
-/// Seconds until the next job of this database is due; None: nothing is planned.
-pub fn seconds_to_next(here: (i64, Oid), now: Timestamp) -> Result<Option<f64>> {
-    let sql = include_str!("../../sql/query/next_planned.sql");
-    value::<f64>(
-        sql,
-        &[TimestampWithTimeZone::from(now).into(), here.0.into(), here.1.into()],
-    )
+/// Takes a job out of the dependencies of all others; the names of those that waited for it.
+pub fn forget_dependency(name: &str) -> Result<Vec<String>> {
+    let sql = "UPDATE sluice._job AS j SET settings = CASE pg_catalog.jsonb_typeof(j.settings -> 'depends_on') \
+               WHEN 'array' THEN pg_catalog.jsonb_set(j.settings, '{depends_on}', (j.settings -> 'depends_on') - $1) \
+               ELSE j.settings - 'depends_on' END, updated_at = now() \
+               FROM sluice._dependency AS d WHERE d.job_id = j.id AND d.on_job = $1 RETURNING j.name";
+    all_returning(sql, &[name.into()], |r| r.need(1))
 }
 
-/// Plans the run after one that ended well.
-pub fn plan_after_success(job: &Job, started: Timestamp, now: Timestamp) -> Result<()> {
-    let at = job
-        .every
-        .map(|every| started.plus(Duration::from_secs_f64(every)).max(now));
-    state::plan_next(job.id, at)
-}
-
-/// Plans the run after a failed one: on the schedule, and where a person has to mend something at most every six hours.
-pub fn plan_after_failure(job: &Job, now: Timestamp, needs_person: bool) -> Result<()> {
-    let floor = if needs_person { SLOW_SCHEDULE } else { Duration::ZERO };
-    let at = job
-        .every
-        .map(|every| now.plus(Duration::from_secs_f64(every).max(floor)));
-    state::plan_next(job.id, at)
-}
-
-/// How often a job that a person has to mend is tried.
-const SLOW_SCHEDULE: Duration = Duration::from_secs(6 * 3600);
+pub use super::timing::{plan_after_failure, plan_after_success};

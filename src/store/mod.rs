@@ -8,6 +8,7 @@ pub mod audit;
 pub mod brought;
 pub mod connection;
 pub mod drift;
+pub mod due;
 pub mod error_rule;
 pub mod event;
 pub mod failure;
@@ -32,6 +33,7 @@ pub mod run;
 pub mod secret;
 pub mod snapshot;
 pub mod state;
+pub mod timing;
 pub mod undo;
 
 use crate::pg::{identity, spi};

@@ -214,12 +214,6 @@ pub fn hasten_for_owner(owner: Oid, now: Timestamp) -> Result<bool> {
     Ok(execute(sql, &[owner.into(), stamp(now).into()])? > 0)
 }
 
-/// Whether the jobs of a server wait for somebody to connect it again.
-pub fn is_waiting(server: Oid) -> Result<bool> {
-    let sql = "SELECT EXISTS (SELECT FROM sluice._waiting_connection WHERE server_oid = $1)";
-    Ok(value::<bool>(sql, &[server.into()])?.unwrap_or(false))
-}
-
 /// A grant that a worker is to look at.
 #[derive(Debug, Clone, Copy)]
 pub struct Due {

@@ -10,8 +10,6 @@ use std::time::Duration;
 /// The open entry of a job.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
-    /// Whether it waits for its time; otherwise a run is on it.
-    pub pending: bool,
     pub retries: u32,
 }
 
@@ -25,12 +23,11 @@ pub struct Claimed {
 }
 
 pub fn open_of(job: i64) -> Result<Option<Entry>> {
-    let sql = "SELECT status = 'pending', retry_count FROM sluice._retry WHERE job_id = $1 AND operation = 'sync' \
+    let sql = "SELECT retry_count FROM sluice._retry WHERE job_id = $1 AND operation = 'sync' \
                AND status IN ('pending', 'processing')";
     row(sql, &[job.into()], |r| {
         Ok(Entry {
-            pending: r.need(1)?,
-            retries: u32::try_from(r.need::<i32>(2)?).unwrap_or(0),
+            retries: u32::try_from(r.need::<i32>(1)?).unwrap_or(0),
         })
     })
 }
@@ -122,12 +119,6 @@ pub fn claim(until: Timestamp, here: (i64, Oid), most: i64) -> Result<Vec<Claime
             })
         },
     )
-}
-
-/// Seconds until the next retry of this database is due; negative when its time has passed, None: nothing waits.
-pub fn seconds_to_next(here: (i64, Oid), now: Timestamp) -> Result<Option<f64>> {
-    let sql = include_str!("../../sql/query/next_retry.sql");
-    value::<f64>(sql, &[stamp(now).into(), here.0.into(), here.1.into()])
 }
 
 /// How long entries stay that have ended.

@@ -150,6 +150,13 @@ pub fn wait_again(id: i64, not_before: Timestamp) -> Result<()> {
     execute(sql, &[id.into(), TimestampWithTimeZone::from(not_before).into()]).map(drop)
 }
 
+/// A run gives its worker to others and waits behind them for another one; no attempt is counted.
+pub fn end_turn(id: i64, now: Timestamp) -> Result<()> {
+    let sql = "UPDATE sluice._run SET status = 'scheduled', not_before = $2, attempt = 0 \
+               WHERE id = $1 AND status = 'running'";
+    execute(sql, &[id.into(), TimestampWithTimeZone::from(now).into()]).map(drop)
+}
+
 /// A run that has begun, or not yet, waits until a time for a reason of its remote's.
 pub fn give_back(id: i64, until: Timestamp, reason: &str) -> Result<()> {
     let sql = include_str!("../../sql/query/give_run_back.sql");
@@ -158,14 +165,6 @@ pub fn give_back(id: i64, until: Timestamp, reason: &str) -> Result<()> {
         &[id.into(), TimestampWithTimeZone::from(until).into(), reason.into()],
     )
     .map(drop)
-}
-
-/// Runs that wait for a worker, the most urgent first: (run, job, seconds until it may start).
-pub fn waiting(now: Timestamp) -> Result<Vec<(i64, i64, f64)>> {
-    let sql = include_str!("../../sql/query/waiting_runs.sql");
-    rows(sql, &[TimestampWithTimeZone::from(now).into()], |r| {
-        Ok((r.need(1)?, r.need(2)?, r.need(3)?))
-    })
 }
 
 /// Runs that say a worker is on them.
@@ -344,9 +343,9 @@ pub fn note_answer(id: i64, answer: guard::ReadState) -> Result<()> {
 }
 
 /// Somebody wants the open run of this job to end; how many there were. One that no worker has taken ends at once.
-pub fn ask_stop(job: i64, by: &str) -> Result<u64> {
+pub fn ask_stop(job: i64, open: Option<i64>, by: &str) -> Result<u64> {
     let sql = include_str!("../../sql/query/ask_stop.sql");
-    execute(sql, &[job.into(), by.into()])
+    execute(sql, &[job.into(), by.into(), open.into()])
 }
 
 /// Takes the locks by which runs are looked at and stopped, without waiting; false where somebody has the tables, as

@@ -74,7 +74,7 @@ fn run_as(call: &Call) -> Result<RunAs> {
 }
 
 fn start(database: u32, call: &Call, role: RunAs) -> bool {
-    let wanted = shmem::reservation(database, 0, call.id, role);
+    let wanted = shmem::reservation(database, (0, call.id), role, 0);
     let Some(slot) = shmem::reserve_caller(call.alert, wanted, &call.rule) else {
         return false;
     };

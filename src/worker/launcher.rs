@@ -5,7 +5,7 @@
 //! anew.
 
 use crate::pg::clock::{self, Timestamp};
-use crate::pg::{Datum, arm_file, bgworker, catalog, latch, settings, shmem, signals};
+use crate::pg::{Datum, arm_file, bgworker, catalog, failpoint, latch, settings, shmem, signals};
 use pgrx::prelude::*;
 use sluice_core::arm_file::ArmFileFault;
 use std::time::Duration;
@@ -14,6 +14,8 @@ use std::time::Duration;
 const PROBE_INTERVAL: Duration = Duration::from_secs(600);
 /// The longest sleep: reservations and blocks of vanished processes are tidied at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// How often workers are looked at while there are any.
+const WATCH_INTERVAL: Duration = Duration::from_secs(15);
 /// How long to wait when the server has no background worker slot free.
 const NO_SLOT_RETRY: Duration = Duration::from_secs(5);
 /// How often a lasting lack of slots is told.
@@ -25,6 +27,7 @@ const ARM_FILE_INTERVAL: Duration = Duration::from_secs(5);
 struct Launcher {
     probed_at: Timestamp,
     warned_at: Timestamp,
+    looked_at: Timestamp,
     /// Why nothing is started, as it was told last.
     held_back: Option<ArmFileFault>,
 }
@@ -39,6 +42,7 @@ pub extern "C-unwind" fn sluice_launcher_main(_arg: Datum) {
     let mut launcher = Launcher {
         probed_at: long_ago,
         warned_at: long_ago,
+        looked_at: long_ago,
         held_back: None,
     };
     loop {
@@ -50,7 +54,18 @@ pub extern "C-unwind" fn sluice_launcher_main(_arg: Datum) {
 impl Launcher {
     /// One look; how long to sleep after it.
     fn run_once(&mut self, now: Timestamp) -> Duration {
+        self.follow_clock(now);
         shmem::tidy(now);
+        let silent = shmem::watch(now);
+        failpoint::hit("launcher.watched");
+        for pid in silent {
+            ereport!(
+                PgLogLevel::WARNING,
+                PgSqlErrorCode::ERRCODE_WARNING,
+                format!("pg_sluice replaces worker {pid}, which has made no progress"),
+                "Its run goes on at its checkpoint with another worker."
+            );
+        }
         if !settings::enabled() {
             return LONGEST_SLEEP;
         }
@@ -61,14 +76,24 @@ impl Launcher {
             self.probe(now);
         }
         self.start_schedulers(now);
-        if shmem::is_any_starved() {
+        if shmem::is_any_slotless() {
             self.warn_of_missing_slot(now);
         }
         let next_probe = self.probed_at.plus(PROBE_INTERVAL);
         shmem::next_due()
             .min(next_probe)
             .since(now)
-            .clamp(Duration::from_millis(10), LONGEST_SLEEP)
+            .clamp(Duration::from_millis(10), longest_sleep())
+    }
+
+    /// What was noted by a clock that has been set back since would keep things waiting until it has caught up.
+    fn follow_clock(&mut self, now: Timestamp) {
+        if now < self.looked_at {
+            self.probed_at = self.probed_at.min(now);
+            self.warned_at = self.warned_at.min(now);
+            shmem::clock_was_set_back(now);
+        }
+        self.looked_at = now;
     }
 
     /// Whether the arm file is missing, which is told when it begins and when it ends.
@@ -126,5 +151,13 @@ impl Launcher {
                 "Raise max_worker_processes and restart the server; jobs that wait show waiting_for_worker."
             );
         }
+    }
+}
+
+/// How long nothing needs a look by itself.
+fn longest_sleep() -> Duration {
+    match shmem::is_any_running() {
+        true => WATCH_INTERVAL,
+        false => LONGEST_SLEEP,
     }
 }

@@ -2,7 +2,8 @@
 //! open one is probed once a minute, whether a run is due or not.
 
 use crate::pg::clock::Timestamp;
-use crate::pg::{Oid, bgworker, rates, settings, shmem};
+use crate::pg::shmem::{Reserved, Room};
+use crate::pg::{Oid, bgworker, rates, shmem};
 use crate::pipeline::rates::{PROBE, hold, keep_now};
 use crate::store::{self, rate, run};
 use sluice_core::Result;
@@ -51,8 +52,8 @@ fn probe((database, here): (u32, (i64, Oid)), identity: i64, now: Timestamp) -> 
         let Some(owner) = store::role::owner_of(job.target)? else {
             continue;
         };
-        let wanted = shmem::reservation(database, job.id, PROBE, owner.run_as());
-        let Some(slot) = shmem::reserve(wanted, &job.name, settings::max_workers()) else {
+        let wanted = shmem::reservation(database, (job.id, PROBE), owner.run_as(), 0);
+        let Reserved::Slot(slot) = shmem::reserve(wanted, &job.name, Room::of_settings()) else {
             continue;
         };
         let is_due = rates::find(identity).is_some_and(|budget| budget.begin_probe(now.0));

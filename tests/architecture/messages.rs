@@ -40,6 +40,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("secrets cannot be used without a key", "another configuration"),
     ("the owner of job \"{job}\" was dropped", "a scheduler"),
     ("no worker could be started for job \"{job}\"", "a scheduler"),
+    ("the run of job \"{job}\" was left waiting", "a scheduler"),
     ("job \"{name}\" is disabled", "crashes"),
     ("run {run} is not held", "a run"),
     ("run {run} cannot be rolled back to", "runs"),

@@ -19,8 +19,10 @@ mod bad_input; // what the remote gets wrong
 mod bad_target; // that cannot be written, or changes in mid-run
 mod canary; // secrets, looked for wherever somebody might read
 mod cancelled_calls; // what a call leaves behind whose caller is cancelled, ended or killed
+mod changed_columns; // a rollback of runs whose table has got columns since, or other names
 mod changes_between; // two runs: the rows, the job, the caller's patience
 mod climbing; // an ordinary role that tries to become more
+mod clocks; // that step, stand still and follow zones; what a schedule makes of it
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod cron; // pg_cron, which processes retries where a DBA wants it to
 mod definitions; // reads under a definition, a table or a moment that is not the usual one
@@ -62,12 +64,14 @@ mod replays; // rejected records: who sees them, and how they are tried again
 mod retries; // the retry queue: what waits, and when it is tried again
 mod roles; // who a run acts as, several databases, names of every kind
 mod rotation; // the key that seals secrets
+mod schedules; // who runs when, for how long, and after whom
 mod self_test; // what is missing in an installation
 mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back
 mod spellings; // keys that are equal and written in several ways
 mod standby; // quiet until it is promoted
 mod stopping; // prompt, whatever a run is doing
+mod stuck; // workers that live and make no progress
 mod surface; // what the extension puts into a database
 mod swaps; // values that change places under a unique constraint
 mod targets; // tables of every kind, databases of other encodings

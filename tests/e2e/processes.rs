@@ -8,6 +8,16 @@ pub fn kill9(pid: u32) {
     signal(pid, "KILL");
 }
 
+/// Stops processes where they are, as a machine that is suspended does.
+pub fn suspend(pids: &[u32]) {
+    pids.iter().for_each(|pid| signal(*pid, "STOP"));
+}
+
+/// Lets processes go on that were suspended.
+pub fn resume(pids: &[u32]) {
+    pids.iter().for_each(|pid| signal(*pid, "CONT"));
+}
+
 /// The most memory that a process ever held, in bytes (VmHWM: private and shared pages alike).
 pub fn memory_high_water(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

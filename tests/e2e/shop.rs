@@ -131,6 +131,33 @@ impl Shop {
         before
     }
 
+    /// Waits until the worker is gone: a run has ended before what it no longer needs is forgotten.
+    pub fn wait_until_tidied(&mut self) {
+        wait_until(&mut self.db, "the worker is gone", SOON, |db| {
+            db.pids("sluice worker").is_empty()
+        });
+    }
+
+    /// Moves pg_sluice's clock, forwards or backwards; the launcher looks at once.
+    pub fn move_clock(&mut self, minutes: i64) {
+        self.cluster
+            .configure("sluice.debug_clock_offset", &format!("{minutes} min"));
+        self.db.exec("SELECT pg_reload_conf()");
+        let shown = format!("SELECT current_setting('sluice.debug_clock_offset')::interval = '{minutes} min'");
+        wait_until(&mut self.db, "the clock is moved", SOON, |db| db.is_true(&shown));
+    }
+
+    /// Waits until so many runs have succeeded; their sources, oldest first.
+    pub fn wait_for_successes(&mut self, count: usize) -> Vec<String> {
+        let sql = "SELECT source FROM sluice.sync_runs WHERE status = 'succeeded' ORDER BY id";
+        let mut sources = Vec::new();
+        wait_until(&mut self.db, &format!("{count} runs have succeeded"), SOON, |db| {
+            sources = db.rows(sql).rows.into_iter().flatten().flatten().collect();
+            sources.len() == count
+        });
+        sources
+    }
+
     /// Waits until the latest run has this status.
     pub fn wait_for_run(&mut self, status: &str) {
         wait_until(&mut self.db, &format!("the latest run is {status}"), SOON, |db| {

@@ -5,7 +5,7 @@ use crate::error::Explain;
 use crate::guard::{KeptBack, Live, ReadState};
 use crate::job::{JobFault, PathFault};
 use crate::secret::{KeyFileFault, SecretFault, parse_key};
-use crate::settings::SettingsFault;
+use crate::settings::{SettingsFault, TypeFault};
 use crate::url_policy::UrlFault;
 
 /// What a careless person might have typed; it must appear nowhere.
@@ -148,10 +148,26 @@ fn of_settings() -> Vec<ConfigError> {
             by: "pagination.param",
         },
         SettingsFault::NoColumns,
+        SettingsFault::Order {
+            subject: Subject::setting("adaptive"),
+            order: "\"fastest\", \"usual\"",
+        },
         SettingsFault::ColumnName { name: name() },
     ]
+    .into_iter()
+    .chain(of_types())
     .map(ConfigError::from)
-    .to_vec()
+    .collect()
+}
+
+fn of_types() -> impl Iterator<Item = SettingsFault> {
+    let refused = TypeFault::Refused("type modifier is not allowed for type \"text\"".into());
+    let faults = [TypeFault::Unknown, TypeFault::Serial, TypeFault::Pseudo, refused];
+    faults.into_iter().map(|fault| SettingsFault::ColumnType {
+        column: "id".into(),
+        type_name: "serial".into(),
+        fault,
+    })
 }
 
 fn of_jobs() -> Vec<ConfigError> {
@@ -177,6 +193,21 @@ fn of_jobs() -> Vec<ConfigError> {
             members: vec!["id".into(), "sku".into()],
         },
         JobFault::EmptyKey,
+        JobFault::UnknownTimeZone {
+            name: "Europe/Bonn".into(),
+        },
+        JobFault::UnknownDependency {
+            name: "b".into(),
+            nearest: None,
+        },
+        JobFault::UnknownDependency {
+            name: "b".into(),
+            nearest: Some("a".into()),
+        },
+        JobFault::DependencyCycle {
+            name: "a".into(),
+            names: vec!["a".into(), "b".into(), "a".into()],
+        },
         JobFault::KeyColumnTwice { column: name() },
         JobFault::UnknownSchema { schema: name() },
         JobFault::NoSchema { table: name() },
@@ -286,13 +317,13 @@ fn variant(error: &ConfigError) -> (&'static str, &'static str, &'static [&'stat
             "settings",
             variants!(fault, SettingsFault:
             NotAnObject Twice WrongPath Needs NoEffect ReservedHeader Credential ParamTaken ParamPlace NoColumns
-            ColumnName),
+            ColumnName ColumnType Order),
         ),
         ConfigError::Job(fault) => (
             "job",
             variants!(fault, JobFault:
             Path KeyNeeded TableWithoutKey KeyNotInRecords EmptyKey KeyColumnTwice UnknownSchema NoSchema
-            Braces NoPlace NeedsTable),
+            Braces NoPlace NeedsTable UnknownTimeZone UnknownDependency DependencyCycle),
         ),
         ConfigError::Secret(fault) => (
             "secret",

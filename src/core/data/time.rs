@@ -185,6 +185,11 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + leap_days + (153 * months_since_march + 2) / 5 + day - 1
 }
 
+/// The day of a date, counted from 2000-01-01.
+pub(crate) fn day_of(year: i64, month: i64, day: i64) -> i64 {
+    days(year, month, day) - EPOCH_DAYS
+}
+
 /// Year, month and day of a day since 2000-01-01, as [`days`] counts them; None outside of the years 1 to 9999.
 pub(crate) fn civil(day: i64) -> Option<(i64, i64, i64)> {
     let day = day + EPOCH_DAYS;

@@ -33,6 +33,13 @@ pub enum JobFault {
     EmptyKey,
     #[error("argument \"key\" names column {} twice", quoted(.column))]
     KeyColumnTwice { column: String },
+    #[error("time zone {} does not exist", quoted(.name))]
+    UnknownTimeZone { name: String },
+    #[error("job {} of setting \"depends_on\" does not exist", quoted(.name))]
+    UnknownDependency { name: String, nearest: Option<String> },
+    /// `names` begins and ends with the job itself.
+    #[error("job {} would wait for itself", quoted(.name))]
+    DependencyCycle { name: String, names: Vec<String> },
     /// The schema of a table that is to be made.
     #[error("schema {} does not exist", quoted(.schema))]
     UnknownSchema { schema: String },
@@ -50,6 +57,8 @@ impl Explain for JobFault {
         match self {
             JobFault::UnknownSchema { .. } | JobFault::NoSchema { .. } => "3F000",
             JobFault::KeyNotInRecords { .. } => "42703",
+            JobFault::UnknownDependency { .. } => "42704",
+            JobFault::UnknownTimeZone { .. } | JobFault::DependencyCycle { .. } => "22023",
             JobFault::Path { .. }
             | JobFault::Braces { .. }
             | JobFault::NoPlace
@@ -75,6 +84,9 @@ impl Explain for JobFault {
             JobFault::NeedsTable { .. } => {
                 Some("With the setting \"foreach\" there is a first page for each parent.".to_owned())
             }
+            JobFault::UnknownTimeZone { .. } => Some("It is one that PostgreSQL knows.".to_owned()),
+            JobFault::UnknownDependency { .. } => Some("A job waits for jobs that are there.".to_owned()),
+            JobFault::DependencyCycle { names, .. } => Some(format!("Each waits for the next: {}.", names.join(", "))),
             JobFault::EmptyKey | JobFault::KeyColumnTwice { .. } => None,
         }
     }
@@ -91,6 +103,16 @@ impl Explain for JobFault {
             ),
             JobFault::KeyNotInRecords { .. } => {
                 "Name members of the records; capitals count. \"columns\" in the settings gives others.".to_owned()
+            }
+            JobFault::UnknownTimeZone { .. } => "SELECT name FROM pg_timezone_names; shows them.".to_owned(),
+            JobFault::UnknownDependency {
+                nearest: Some(nearest), ..
+            } => format!("Did you mean {}?", quoted(nearest)),
+            JobFault::UnknownDependency { nearest: None, .. } => {
+                "SELECT name FROM sluice.sync_jobs shows the jobs that you may see.".to_owned()
+            }
+            JobFault::DependencyCycle { .. } => {
+                "Take one of them out of the other's setting \"depends_on\".".to_owned()
             }
             JobFault::EmptyKey => "For example: key => ARRAY['id']; leave it away to use the primary key.".to_owned(),
             JobFault::KeyColumnTwice { .. } => "Name each column once.".to_owned(),

@@ -5,6 +5,7 @@
 
 mod fault;
 mod function;
+mod order;
 mod path;
 mod target_name;
 
@@ -14,6 +15,7 @@ use crate::connection::{ConfigError, Subject, found, nearest};
 
 pub use fault::JobFault;
 pub use function::{FunctionFault, FunctionName};
+pub use order::check_cycle;
 pub use path::{JobPath, PathFault};
 pub use target_name::TargetName;
 

@@ -132,6 +132,13 @@ impl<'a> Field<'a> {
         }
     }
 
+    pub fn minutes(&self, least: f64, most: f64) -> Result<Duration, ConfigError> {
+        match serde_json::from_str::<f64>(self.raw.get()) {
+            Ok(minutes) if (least..=most).contains(&minutes) => Ok(Duration::from_secs_f64(minutes * 60.0)),
+            _ => Err(self.wrong(&format!("a number of minutes from {least} to {most}"), "20")),
+        }
+    }
+
     pub fn interval(&self, range: RangeInclusive<Duration>) -> Result<Duration, ConfigError> {
         const EXAMPLE: &str = "\"30 s\", \"2 minutes\" or \"1 hour 30 minutes\"";
         let Value::String(text) = self.value() else {

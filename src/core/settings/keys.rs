@@ -43,8 +43,26 @@ pub(super) const SETTINGS: Keys = Keys {
         "reconcile_every",
         "deleted_when",
         "after_publish",
+        "time_zone",
+        "adaptive",
+        "depends_on",
+        "run_when",
+        "turn",
     ],
-    later: &["turn", "depends_on", "run_when"],
+    later: &[],
+};
+
+pub(super) const ADAPTIVE: Keys = Keys {
+    known: &["fastest", "usual", "slowest"],
+    later: &[],
+};
+pub(super) const RUN_WHEN: Keys = Keys {
+    known: &["connection", "health"],
+    later: &[],
+};
+pub(super) const TURN: Keys = Keys {
+    known: &["pages", "minutes"],
+    later: &[],
 };
 
 pub(super) const FOREACH: Keys = Keys {

@@ -19,6 +19,8 @@ mod pagination;
 mod parts;
 mod request;
 mod size;
+mod timing;
+mod type_name;
 
 use std::time::Duration;
 
@@ -36,6 +38,8 @@ use object::Object;
 pub use columns::ColumnSetting;
 pub use fault::SettingsFault;
 pub use parts::{CommitEvery, LimitSettings, RetrySettings, TimeoutSettings, UndoSettings};
+pub use timing::{RunWhen, TimingSettings, Turn};
+pub use type_name::TypeFault;
 
 /// How many requests a job has under way at most.
 pub const MOST_CONCURRENCY: u32 = 75;
@@ -102,6 +106,7 @@ pub struct Settings {
     pub deleted_when: Option<DeletedWhen>,
     /// Called with the job's name and the run's id in the transaction that makes a read visible.
     pub after_publish: Option<FunctionName>,
+    pub timing: TimingSettings,
 }
 
 /// What becomes of a read without records.
@@ -228,6 +233,7 @@ impl Settings {
             cursor,
             deleted_when: given.get("deleted_when").map(|field| field.expression()).transpose()?,
             after_publish: given.get("after_publish").map(|field| field.function()).transpose()?,
+            timing: timing::read(&given)?,
         })
     }
 

@@ -152,19 +152,6 @@ fn an_unknown_key_names_its_nearest_neighbour() {
 }
 
 #[test]
-fn what_the_design_has_and_this_release_has_not_is_named() {
-    for document in [
-        r#"{"turn": {"pages": 1}}"#,
-        r#"{"depends_on": ["x"]}"#,
-        r#"{"run_when": "x"}"#,
-    ] {
-        let error = refused(document);
-        assert_eq!(error.sqlstate(), "0A000", "{document}: {error}");
-        assert!(error.to_string().ends_with("is not supported yet"), "{error}");
-    }
-}
-
-#[test]
 fn wrong_retries_are_refused() {
     for (document, message) in [
         (

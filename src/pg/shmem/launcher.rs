@@ -1,6 +1,6 @@
 //! The launcher's side: which databases are due, and who must end.
 
-use super::{FREE_SLOT, NO_DATABASE, SHARED, SlotState};
+use super::{FREE_SLOT, NO_DATABASE, SHARED, SlotState, my_procno, wake};
 use crate::pg::clock::Timestamp;
 use crate::pg::signals;
 use pgrx::pg_sys;
@@ -9,18 +9,8 @@ use std::time::Duration;
 /// The calling process is the launcher now.
 pub fn register_launcher() {
     let mut shared = SHARED.exclusive();
-    // SAFETY: globals of this process, set before its main function runs.
-    unsafe {
-        shared.launcher_pid = pg_sys::MyProcPid;
-        #[cfg(not(any(feature = "pg17", feature = "pg18")))]
-        {
-            shared.launcher_procno = (*pg_sys::MyProc).pgprocno;
-        }
-        #[cfg(any(feature = "pg17", feature = "pg18"))]
-        {
-            shared.launcher_procno = pg_sys::MyProcNumber;
-        }
-    }
+    shared.launcher_pid = crate::pg::bgworker::my_pid();
+    shared.launcher_procno = my_procno();
 }
 
 pub fn forget_launcher() {
@@ -55,6 +45,7 @@ pub fn mark_all_dirty() {
     let mut shared = SHARED.exclusive();
     for database in shared.databases.iter_mut().filter(|d| d.oid != 0) {
         database.dirty = true;
+        wake(database.scheduler_procno);
     }
 }
 
@@ -96,6 +87,7 @@ pub fn scheduler_not_started(oid: u32, retry_at: Timestamp) {
     if let Some(database) = shared.database(oid) {
         database.scheduler_pid = 0;
         database.starved = true;
+        database.slotless = true;
         database.dirty = false;
         database.due_at = retry_at;
     }
@@ -152,7 +144,74 @@ fn is_alive(pid: i32) -> bool {
     signals::send(pid, 0)
 }
 
-/// Whether a scheduler found no background worker slot for a run, or none was found for a scheduler.
-pub fn is_any_starved() -> bool {
-    SHARED.share().databases.iter().any(|d| d.starved)
+/// Whether the server had no background worker slot for a run or for a scheduler.
+pub fn is_any_slotless() -> bool {
+    SHARED.share().databases.iter().any(|d| d.slotless)
+}
+
+/// The clock was set back: what waits for a time that was to come soon waits for one that comes soon.
+pub fn clock_was_set_back(now: Timestamp) {
+    let mut shared = SHARED.exclusive();
+    for slot in shared.slots.iter_mut() {
+        slot.reserved_at = slot.reserved_at.min(now);
+        slot.stop_asked_at = slot.stop_asked_at.min(now);
+        slot.watch.looked_at = slot.watch.looked_at.min(now);
+    }
+    for database in shared.databases.iter_mut().filter(|d| d.oid != 0) {
+        database.scheduler_since = database.scheduler_since.min(now);
+        database.dirty = true;
+        wake(database.scheduler_procno);
+    }
+}
+
+/// The most that one look counts as silence: a server that was suspended has not been silent.
+const MOST_A_LOOK: Duration = Duration::from_secs(60);
+
+/// Counts how long each worker has shown no progress; those that are silent for too long are asked to end, so that
+/// another goes on at the checkpoint. The pids of those that were asked now.
+pub fn watch(now: Timestamp) -> Vec<i32> {
+    let mut shared = SHARED.exclusive();
+    let mut replaced = Vec::new();
+    for slot in shared.slots.iter_mut().filter(|s| s.state == SlotState::Running) {
+        let watch = &mut slot.watch;
+        let passed = now.since(watch.looked_at).min(MOST_A_LOOK);
+        let moved = watch.beats != watch.seen || is_at_work(slot.procno);
+        watch.silent = if moved { Duration::ZERO } else { watch.silent + passed };
+        (watch.seen, watch.looked_at) = (watch.beats, now);
+        if watch.silent >= watch.patience && !slot.stop {
+            watch.replaced = true;
+            slot.stop = true;
+            slot.stop_asked_at = now;
+            signals::send(slot.pid, signals::CANCEL);
+            replaced.push(slot.pid);
+        }
+    }
+    replaced
+}
+
+/// Whether a process computes, reads or writes at this moment, or waits for those that do so for it. One that waits for a
+/// lock, for a time or for its own latch does not.
+fn is_at_work(procno: i32) -> bool {
+    if procno < 0 {
+        return false;
+    }
+    // SAFETY: a procno within the array; the number is read whole, and an old one tells of a moment ago.
+    let waits_for = unsafe {
+        let process = (*pg_sys::ProcGlobal).allProcs.add(procno as usize);
+        std::ptr::read_volatile(&raw const (*process).wait_event_info)
+    };
+    let class = waits_for & 0xFF00_0000;
+    waits_for == 0
+        || [
+            pg_sys::PG_WAIT_IO,
+            pg_sys::PG_WAIT_LWLOCK,
+            pg_sys::PG_WAIT_BUFFER_PIN,
+            pg_sys::PG_WAIT_IPC,
+        ]
+        .contains(&class)
+}
+
+/// Whether there are workers to watch.
+pub fn is_any_running() -> bool {
+    SHARED.share().slots.iter().any(|s| s.state == SlotState::Running)
 }

@@ -21,6 +21,7 @@ use crate::pg::clock::Timestamp;
 use pgrx::prelude::pg_guard;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// How many databases of a cluster are followed.
 pub const MAX_DATABASES: usize = 64;
@@ -43,6 +44,12 @@ pub struct Database {
     pub blocked_by: i32,
     /// No background worker slot was free for its scheduler, or no worker for one of its runs.
     pub starved: bool,
+    /// The server had no background worker slot, which is for a person to know.
+    pub slotless: bool,
+    /// The scheduler's place among the processes while it waits; -1: nothing to wake.
+    scheduler_procno: i32,
+    /// The database's time zone, as its scheduler saw it.
+    zone: [u8; NAME_LEN],
     /// When its history was last pruned.
     pub pruned_at: Timestamp,
 }
@@ -58,11 +65,32 @@ pub struct Slot {
     /// The role may not log in: see `identity::RunAs`.
     pub assumed: bool,
     pub pid: i32,
+    /// The worker's place among the processes; -1: none.
+    procno: i32,
     pub reserved_at: Timestamp,
     pub stop: bool,
     pub stop_asked_at: Timestamp,
     pub progress: Progress,
+    /// Identifies the host that the job reads from; 0: none.
+    pub host: u64,
+    pub watch: Watch,
     name: [u8; NAME_LEN],
+}
+
+/// What the launcher knows of a worker's progress.
+#[derive(Clone, Copy)]
+pub struct Watch {
+    /// Changes with each sign of progress.
+    beats: u32,
+    seen: u32,
+    requests: u64,
+    /// How long it has shown none, and when it was last looked at.
+    pub silent: Duration,
+    looked_at: Timestamp,
+    /// How long it may be silent.
+    pub patience: Duration,
+    /// It was silent for too long, and is being replaced.
+    pub replaced: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -149,12 +177,26 @@ const FREE_SLOT: Slot = Slot {
     role: 0,
     assumed: false,
     pid: 0,
+    procno: -1,
     reserved_at: Timestamp(0),
     stop: false,
     stop_asked_at: Timestamp(0),
     progress: NO_PROGRESS,
+    host: 0,
+    watch: Watch {
+        beats: 0,
+        seen: 0,
+        requests: 0,
+        silent: Duration::ZERO,
+        looked_at: Timestamp(0),
+        patience: PATIENCE,
+        replaced: false,
+    },
     name: [0; NAME_LEN],
 };
+
+/// How long a worker may show no progress before it is replaced.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 const NO_DATABASE: Database = Database {
     oid: 0,
@@ -164,6 +206,9 @@ const NO_DATABASE: Database = Database {
     scheduler_since: Timestamp(0),
     blocked_by: 0,
     starved: false,
+    slotless: false,
+    scheduler_procno: -1,
+    zone: [0; NAME_LEN],
     pruned_at: Timestamp(0),
 };
 
@@ -192,9 +237,24 @@ impl Slot {
     }
 
     pub fn name(&self) -> String {
-        let end = self.name.iter().position(|byte| *byte == 0).unwrap_or(NAME_LEN);
-        String::from_utf8_lossy(&self.name[..end]).into_owned()
+        text(&self.name)
     }
+}
+
+fn text(stored: &[u8; NAME_LEN]) -> String {
+    let end = stored.iter().position(|byte| *byte == 0).unwrap_or(NAME_LEN);
+    String::from_utf8_lossy(&stored[..end]).into_owned()
+}
+
+/// As much of a text as fits.
+fn stored(text: &str) -> [u8; NAME_LEN] {
+    let mut stored = [0u8; NAME_LEN];
+    let fits = (0..=text.len().min(NAME_LEN - 1))
+        .rev()
+        .find(|n| text.is_char_boundary(*n))
+        .unwrap_or(0);
+    stored[..fits].copy_from_slice(&text.as_bytes()[..fits]);
+    stored
 }
 
 impl Shared {
@@ -208,12 +268,36 @@ impl Shared {
     }
 
     fn wake_launcher(&self) {
-        if self.launcher_procno >= 0 {
-            // SAFETY: a procno within the array; a stale one wakes a process that looks and sleeps again.
-            unsafe {
-                let process = (*pg_sys::ProcGlobal).allProcs.add(self.launcher_procno as usize);
-                pg_sys::SetLatch(&raw mut (*process).procLatch);
-            }
+        wake(self.launcher_procno);
+    }
+
+    /// Tells a database's scheduler that there is something to see: the one that waits, or the next.
+    fn mark(&mut self, oid: u32) {
+        if let Some(database) = self.database(oid) {
+            database.dirty = true;
+            wake(database.scheduler_procno);
         }
+    }
+}
+
+/// Sets the latch of a process of the server; -1: of none.
+fn wake(procno: i32) {
+    if procno >= 0 {
+        // SAFETY: a procno within the array; a stale one wakes a process that looks and sleeps again.
+        unsafe {
+            let process = (*pg_sys::ProcGlobal).allProcs.add(procno as usize);
+            pg_sys::SetLatch(&raw mut (*process).procLatch);
+        }
+    }
+}
+
+/// This process's place among the server's.
+fn my_procno() -> i32 {
+    // SAFETY: a global of this process, set before its main function runs.
+    unsafe {
+        #[cfg(not(any(feature = "pg17", feature = "pg18")))]
+        return (*pg_sys::MyProc).pgprocno;
+        #[cfg(any(feature = "pg17", feature = "pg18"))]
+        return pg_sys::MyProcNumber;
     }
 }

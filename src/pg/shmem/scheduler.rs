@@ -1,11 +1,13 @@
 //! The scheduler's side: its database, and slots for workers.
 
-use super::{FREE_SLOT, NAME_LEN, SHARED, Shared, Slot, SlotState};
+use super::{FREE_SLOT, SHARED, Shared, Slot, SlotState, my_procno, stored};
 use crate::pg::clock::{self, Timestamp};
+use crate::pg::identity::RunAs;
+use crate::pg::settings;
 use std::time::Duration;
 
 /// The calling process is this database's scheduler; false where the database is blocked.
-pub fn enter_scheduler(oid: u32, pid: i32) -> bool {
+pub fn enter_scheduler(oid: u32, pid: i32, zone: &str) -> bool {
     let mut shared = SHARED.exclusive();
     let Some(database) = shared.database(oid) else {
         return false;
@@ -14,10 +16,23 @@ pub fn enter_scheduler(oid: u32, pid: i32) -> bool {
         return false;
     }
     database.scheduler_pid = pid;
-    // Cleared before the tables are read: what commits from now on sets it again.
-    database.dirty = false;
-    database.starved = false;
+    database.scheduler_procno = my_procno();
+    database.zone = stored(zone);
     true
+}
+
+/// A look begins: what commits from now on makes another one necessary.
+pub fn begin_look(oid: u32) {
+    if let Some(database) = SHARED.exclusive().database(oid) {
+        database.dirty = false;
+        database.starved = false;
+        database.slotless = false;
+    }
+}
+
+/// Whether there is something to see since the last look began.
+pub fn is_dirty(oid: u32) -> bool {
+    SHARED.share().databases.iter().any(|d| d.oid == oid && d.dirty)
 }
 
 /// The scheduler is done, and wants to come back at this time.
@@ -36,10 +51,18 @@ pub fn takes_pruning(oid: u32, now: Timestamp, every: Duration) -> bool {
     due.map(|database| database.pruned_at = now).is_some()
 }
 
-/// A worker could not be started: every one is busy, or no background worker slot was free.
+/// A worker could not be started: every one is busy.
 pub fn set_starved(oid: u32) {
     if let Some(database) = SHARED.exclusive().database(oid) {
         database.starved = true;
+    }
+}
+
+/// A worker could not be started: the server had no background worker slot.
+pub fn set_slotless(oid: u32) {
+    if let Some(database) = SHARED.exclusive().database(oid) {
+        database.starved = true;
+        database.slotless = true;
     }
 }
 
@@ -48,27 +71,58 @@ pub fn leave_scheduler(oid: u32) {
     let mut shared = SHARED.exclusive();
     if let Some(database) = shared.database(oid) {
         database.scheduler_pid = 0;
+        database.scheduler_procno = -1;
     }
     shared.wake_launcher();
 }
 
-/// Takes a free slot for a worker of this job; None where `limit` workers are busy or the job has one already.
-pub fn reserve(wanted: Slot, name: &str, limit: usize) -> Option<usize> {
-    let mut shared = SHARED.exclusive();
-    let busy = shared
-        .slots
-        .iter()
-        .filter(|s| s.state != SlotState::Free && s.rule().is_none())
-        .count();
-    let same = shared
-        .slots
-        .iter()
-        .any(|s| s.state != SlotState::Free && s.database == wanted.database && s.job == wanted.job);
-    let blocked = shared.database(wanted.database).is_none_or(|d| d.blocked_by != 0);
-    if busy >= limit || same || blocked {
-        return None;
+/// How many workers there may be: in all, and for one host.
+#[derive(Clone, Copy)]
+pub struct Room {
+    pub all: usize,
+    pub host: usize,
+}
+
+impl Room {
+    pub fn of_settings() -> Room {
+        Room {
+            all: settings::max_workers(),
+            host: settings::max_workers_per_host(),
+        }
     }
-    take_free(&mut shared, wanted, name)
+}
+
+/// What came of asking for a slot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Reserved {
+    Slot(usize),
+    /// Every worker is busy.
+    Full,
+    /// The host of the job has as many as it may.
+    HostFull,
+    /// The job has a worker, or its database is blocked.
+    NotNow,
+}
+
+/// Takes a free slot for a worker of this job.
+pub fn reserve(wanted: Slot, name: &str, room: Room) -> Reserved {
+    let mut shared = SHARED.exclusive();
+    let busy = || {
+        let taken = shared.slots.iter().filter(|s| s.state != SlotState::Free);
+        taken.filter(|s| s.rule().is_none())
+    };
+    let same = busy().any(|s| s.database == wanted.database && s.job == wanted.job);
+    let (all, of_host) = (busy().count(), busy().filter(|s| s.host == wanted.host).count());
+    if same || is_blocked(&mut shared, wanted.database) {
+        return Reserved::NotNow;
+    }
+    if all >= room.all {
+        return Reserved::Full;
+    }
+    if wanted.host != 0 && of_host >= room.host {
+        return Reserved::HostFull;
+    }
+    take_free(&mut shared, wanted, name).map_or(Reserved::Full, Reserved::Slot)
 }
 
 /// Takes a free slot for the calls of an event rule, beside those of runs; None where this database has one already.
@@ -80,8 +134,7 @@ pub fn reserve_caller(rule: i64, wanted: Slot, name: &str) -> Option<usize> {
     };
     let mut shared = SHARED.exclusive();
     let same = shared.slots.iter().any(|s| is_caller_in(s, wanted.database));
-    let blocked = shared.database(wanted.database).is_none_or(|d| d.blocked_by != 0);
-    if same || blocked {
+    if same || is_blocked(&mut shared, wanted.database) {
         return None;
     }
     take_free(&mut shared, wanted, name)
@@ -96,27 +149,29 @@ fn is_caller_in(slot: &Slot, database: u32) -> bool {
     slot.state != SlotState::Free && slot.rule().is_some() && slot.database == database
 }
 
+fn is_blocked(shared: &mut Shared, database: u32) -> bool {
+    shared.database(database).is_none_or(|d| d.blocked_by != 0)
+}
+
 fn take_free(shared: &mut Shared, wanted: Slot, name: &str) -> Option<usize> {
     let at = shared.slots.iter().position(|s| s.state == SlotState::Free)?;
-    let mut stored = [0u8; NAME_LEN];
-    let fits = (0..=name.len().min(NAME_LEN - 1))
-        .rev()
-        .find(|n| name.is_char_boundary(*n))
-        .unwrap_or(0);
-    stored[..fits].copy_from_slice(&name.as_bytes()[..fits]);
-    shared.slots[at] = Slot { name: stored, ..wanted };
+    shared.slots[at] = Slot {
+        name: stored(name),
+        ..wanted
+    };
     Some(at)
 }
 
 /// A slot to be reserved for this run.
-pub fn reservation(database: u32, job: i64, run: i64, run_as: crate::pg::identity::RunAs) -> Slot {
+pub fn reservation(database: u32, (job, run): (i64, i64), run_as: RunAs, host: u64) -> Slot {
     Slot {
         state: SlotState::Reserved,
         database,
         job,
         run,
         role: run_as.role().to_u32(),
-        assumed: matches!(run_as, crate::pg::identity::RunAs::Assumed(_)),
+        assumed: matches!(run_as, RunAs::Assumed(_)),
+        host,
         reserved_at: clock::now(),
         ..FREE_SLOT
     }

@@ -23,10 +23,20 @@ pub fn is_starved(oid: u32) -> bool {
 /// Something was committed that this database's scheduler should see. Never fails: it runs in the commit.
 pub fn mark_dirty(oid: u32) {
     let mut shared = SHARED.exclusive();
-    if let Some(database) = shared.database(oid) {
-        database.dirty = true;
-    }
+    shared.mark(oid);
     shared.wake_launcher();
+}
+
+/// The time zone of a database, as its scheduler saw it; empty where none has run.
+pub fn zone_of(oid: u32) -> String {
+    let shared = SHARED.share();
+    let known = shared.databases.iter().find(|d| d.oid == oid);
+    known.map(|database| super::text(&database.zone)).unwrap_or_default()
+}
+
+/// Whether a run of any database waits for a worker.
+pub fn is_any_waiting() -> bool {
+    SHARED.share().databases.iter().any(|d| d.starved)
 }
 
 /// Asks the worker of this job to stop: its statement is cancelled now; after five seconds the launcher terminates it.

@@ -2,7 +2,8 @@
 
 use super::exchange::{self, Ask};
 use super::{Client, outcome};
-use crate::pg::{bgworker, clock, lock, settings, shmem, transaction};
+use crate::pg::shmem::{Reserved, Room};
+use crate::pg::{bgworker, clock, lock, shmem, transaction};
 use crate::pipeline::remote::pause_in_worker;
 use crate::store::connection::{self, Server};
 use crate::store::oauth::{self, Grant};
@@ -20,8 +21,8 @@ pub fn start_worker(database: u32, grant: i64, server: &Server) -> Result<bool> 
     let Some(owner) = role::as_run_as(server.owner)? else {
         return Ok(true);
     };
-    let wanted = shmem::reservation(database, -grant, 0, owner.run_as());
-    let Some(slot) = shmem::reserve(wanted, &server.name, settings::max_workers()) else {
+    let wanted = shmem::reservation(database, (-grant, 0), owner.run_as(), 0);
+    let Reserved::Slot(slot) = shmem::reserve(wanted, &server.name, Room::of_settings()) else {
         return Ok(false);
     };
     if !bgworker::start_worker(slot, &server.name) {

@@ -21,8 +21,6 @@ SELECT sluice.create_job('p', 'shop', 'https://other.example/products');
 SELECT sluice.create_job('p', 'shop', '/products?page=1');
 SELECT sluice.create_job('p', 'shop', '/products', mode => 'replce');
 SELECT sluice.create_job('p', 'shop', '/products', schedule => 'often');
-SELECT sluice.create_job('p', 'shop', '/products', schedule => '*/5 * * * *');
-SELECT sluice.create_job('p', 'shop', '/products', schedule => 'adaptive');
 SELECT sluice.create_job('p', 'shop', '/products', priority => 'urgent');
 -- Targets and keys.
 SELECT sluice.create_job('p', 'shop', '/products', target => 'a b');
@@ -71,6 +69,14 @@ SELECT sluice.create_job('p', 'shop', '/products', settings => '{"recrods": "$.d
 SELECT sluice.create_job('p', 'shop', '/products', settings => '["records"]');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"records": "$.data[*].item"}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"concurrency": 76}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"columns": {"id": {"path": "$.id", "type": "serial"}}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"columns": {"id": {"path": "$.id", "type": "BigSerial"}}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"columns": {"id": {"path": "$.id", "type": "intger"}}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"columns": {"id": {"path": "$.id", "type": "datetime"}}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"columns": {"id": {"path": "$.id", "type": "anyelement"}}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"columns": {"id": {"path": "$.id", "type": "numeric(12"}}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"columns": {"id": {"path": "$.id", "type": "varchar(0)"}}}');
+SELECT sluice.alter_job('products', settings => '{"columns": {"id": {"path": "$.id", "type": "strng"}}}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"timeouts": {"reqest": "5 s"}}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"timeouts": {"request": 5}}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"pagination": {"type": "pages"}}');
