@@ -168,6 +168,8 @@ CREATE TABLE sluice._undo (
     -- 'rows': former images; 'first_load': the target held nothing of this job before.
     kind       text NOT NULL CHECK (kind IN ('rows', 'first_load')),
     columns    text[] NOT NULL DEFAULT '{}',
+    -- Of these columns, pg_attribute.attnum; of a first load, those of all columns that the target had.
+    attnums    bigint[] NOT NULL,
     rows       bigint NOT NULL,
     payload    bytea,
     created_at timestamptz NOT NULL DEFAULT now(),

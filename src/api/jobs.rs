@@ -5,7 +5,8 @@ use super::target::{Found, Wish, check_key, find_or_create, may_become_owner, us
 use super::{caller_name, given, here, operable_job, own_job, require_server, timing, wake};
 use crate::pg::relation::Target;
 use crate::pg::report::or_raise;
-use crate::pg::{catalog, clock, identity, query, relation, shmem, spi};
+use crate::pg::{bgworker, catalog, clock, identity, query, relation, shmem, spi};
+use crate::pipeline::preview::columns::check_types;
 use crate::store::connection::{self, Server};
 use crate::store::job::{self, Job};
 use crate::store::timing::between_runs;
@@ -268,6 +269,7 @@ fn alter(name: &str, change: &Change) -> Result<()> {
         target.expect_mark()?;
     }
     if change.settings.is_some() {
+        check_types(&parsed)?;
         check_function(&parsed, &target)?;
     }
     if (change.settings.is_some() || change.connection.is_some())
@@ -402,11 +404,19 @@ pub fn require_connection(job: &Job) -> Result<()> {
     .into())
 }
 
-/// Ends the open run of a job: marked in its row, and its worker told.
+/// Ends the open run of a job: its worker told, and marked in its row. A worker that publishes keeps the row until a
+/// function of the user's returns: it is told before the row is waited for.
 pub fn stop(job: &Job) -> Result<()> {
-    let asked = run::ask_stop(job.id, &caller_name()?)?;
-    if asked > 0 && shmem::is_ready() {
-        shmem::stop_job(crate::pg::bgworker::my_database(), job.id);
+    let tell = || shmem::is_ready() && shmem::stop_job(bgworker::my_database(), job.id);
+    let open = run::open_of(job.id)?.map(|run| run.id);
+    let is_kept = match open {
+        Some(id) => !run::try_lock(id)?,
+        None => false,
+    };
+    let is_told = is_kept && tell();
+    let asked = run::ask_stop(job.id, open, &caller_name()?)?;
+    if asked > 0 && !is_told {
+        tell();
     }
     wake();
     Ok(())

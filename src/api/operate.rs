@@ -10,7 +10,8 @@ use crate::store::job::{self, Job};
 use crate::store::{pause, run, state};
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::call::{CallError, EndedWith, counted};
+use sluice_core::call::{CallError, EndedWith};
+use sluice_core::counted::counted;
 use sluice_core::run::{RunSource, RunStatus};
 use std::time::{Duration, Instant};
 
@@ -218,8 +219,7 @@ pub fn wait_until_free(procedure: &Procedure, job: &Job) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a run has ended, telling how far it is; its error where it did not end well. A caller that is cancelled
-/// cancels the run.
+/// Waits until a run has ended, and tells what it did.
 pub fn wait(procedure: &Procedure, id: i64, job: &str) -> Result<()> {
     let ended = wait_untold(procedure, id, job)?;
     procedure::notice(&summary(ended)?);

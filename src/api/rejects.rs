@@ -10,7 +10,7 @@ use crate::store::reject;
 use crate::store::run::{self, Wanted};
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::call::counted;
+use sluice_core::counted::counted;
 use sluice_core::run::RunTask;
 
 /// Makes rows of a job's rejected records again, with the present definition.

@@ -11,7 +11,8 @@ use crate::store::page;
 use crate::store::run::{Run, Wanted};
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::call::{CallError, counted};
+use sluice_core::call::CallError;
+use sluice_core::counted::counted;
 use sluice_core::job::Mode;
 use sluice_core::run::{RunStatus, RunTask};
 

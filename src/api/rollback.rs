@@ -11,7 +11,7 @@ use crate::store::run::Wanted;
 use crate::store::{run, undo};
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::call::counted;
+use sluice_core::counted::{agreed, counted};
 use sluice_core::run::RunTask;
 
 /// Puts a job's rows and position back to what they were after a run; NULL: before the latest published one.
@@ -118,7 +118,7 @@ fn preview(name: &str, to: Option<i64>) -> Result<Vec<Undone>> {
     let mut what = format!(
         "in all; {} changed by others since {} left",
         counted(left, "row"),
-        if left == 1 { "is" } else { "are" }
+        agreed(&left, "is", "are")
     );
     if let Some(dropped) = preview::dropped_message(&all.dropped) {
         what = format!("{what}; {dropped}, and which rows with it were changed by others is seen by the rollback only");

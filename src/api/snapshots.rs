@@ -10,7 +10,8 @@ use crate::store::run::Wanted;
 use crate::store::snapshot::{self, Snapshot};
 use pgrx::prelude::*;
 use sluice_core::Result;
-use sluice_core::call::{CallError, counted};
+use sluice_core::call::CallError;
+use sluice_core::counted::counted;
 use sluice_core::job::JobFault;
 use sluice_core::run::RunTask;
 
@@ -33,7 +34,11 @@ fn create_snapshot(name: Option<&str>, label: Option<&str>, call: FunctionCallIn
         };
         let run = wait_untold(procedure, run, &job.name)?;
         if let Some((id, rows, bytes)) = snapshot::made_by(job.id, run)? {
-            procedure::notice(&format!("snapshot {id}: {}, {bytes} bytes", counted(rows, "row")));
+            procedure::notice(&format!(
+                "snapshot {id}: {}, {}",
+                counted(rows, "row"),
+                counted(bytes, "byte")
+            ));
         }
         Ok(())
     }));

@@ -4,12 +4,13 @@ use super::connections::question;
 use crate::pg::Oid;
 use crate::pg::relation::{self, Target};
 use crate::pg::{identity, report, spi};
-use crate::pipeline::preview::columns::{PlannedColumn, planned};
+use crate::pipeline::preview::columns::{PlannedColumn, check_types, planned};
 use crate::pipeline::probe;
 use crate::store::job::{self, Job};
 use crate::store::role;
 use sluice_core::Result;
 use sluice_core::call::CallError;
+use sluice_core::counted::counted;
 use sluice_core::data::{InferredType, SingularQuery, unique_members};
 use sluice_core::job::{JobFault, Mode, TargetName};
 use sluice_core::settings::{OnMissing, Settings};
@@ -40,6 +41,7 @@ pub struct Wish<'a> {
 
 /// Finds the target by name, or makes it. All of it as the caller.
 pub fn find_or_create(wish: &Wish, settings: &Settings) -> Result<Found> {
+    check_types(settings)?;
     let name = match wish.target {
         Some(target) => TargetName::parse(target)?,
         None => TargetName::of_table(wish.job),
@@ -190,7 +192,7 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
         }
         .into());
     }
-    let columns = fitting(columns, &key, name);
+    let columns = fitting(columns, &key, name, settings.on_missing);
     let oid = create_table(name, &columns, &key, settings)?;
     let target = relation::read_target(oid).ok_or(TargetError::Missing { oid: oid.to_u32() })?;
     may_become_owner(&target)?;
@@ -207,9 +209,14 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
 }
 
 /// As many columns as a table can have, the key's among them; a warning of the others.
-fn fitting(mut columns: Vec<PlannedColumn>, key: &[String], name: &TargetName) -> Vec<PlannedColumn> {
+fn fitting(
+    mut columns: Vec<PlannedColumn>,
+    key: &[String],
+    name: &TargetName,
+    on_missing: OnMissing,
+) -> Vec<PlannedColumn> {
     let found = columns.len();
-    let mut room = MOST_COLUMNS.saturating_sub(key.len());
+    let mut room = (MOST_COLUMNS - usize::from(on_missing == OnMissing::Mark)).saturating_sub(key.len());
     columns.retain(|column| {
         let is_key = key.contains(&column.name);
         let fits = is_key || room > 0;
@@ -218,7 +225,7 @@ fn fitting(mut columns: Vec<PlannedColumn>, key: &[String], name: &TargetName) -
     });
     if columns.len() < found {
         report::warn(
-            format!("table {name} gets {} of {found} columns", columns.len()),
+            format!("table {name} gets {} of {}", columns.len(), counted(found, "column")),
             "PostgreSQL has no room for more; what is left out is told in sync_drift.".into(),
             "Choose the members that matter with the setting \"columns\".".into(),
         );

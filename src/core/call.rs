@@ -2,6 +2,7 @@
 
 use crate::arm_file::ArmFileFault;
 use crate::class::Class;
+use crate::counted::counted;
 use crate::error::Explain;
 use crate::foreach::QueryFault;
 use crate::run::RunStatus;
@@ -257,10 +258,11 @@ impl Explain for CallError {
                 Some("Each of its rows is a parent; it is run before each read, as the run-as role.".into())
             }
             CallError::PayloadKind { found } => Some(format!("It is a JSON {found}.")),
-            CallError::PayloadSize { bytes, .. } => Some(format!("Its text has {bytes} bytes.")),
+            CallError::PayloadSize { bytes, .. } => Some(format!("Its text has {}.", counted(*bytes, "byte"))),
             CallError::QueueFull { payloads, bytes, .. } => Some(format!(
-                "It holds {} with {bytes} bytes.",
-                counted(*payloads, "payload")
+                "It holds {} with {}.",
+                counted(*payloads, "payload"),
+                counted(*bytes, "byte")
             )),
             CallError::LeftWaiting { limit, .. } => Some(format!(
                 "Nothing kept it from running for more than {}.",
@@ -336,19 +338,6 @@ impl Explain for CallError {
 /// A name as an SQL literal, so that a hint can be run as it stands.
 pub fn literal(name: &str) -> String {
     format!("'{}'", name.replace('\'', "''"))
-}
-
-/// `1 job`, `2 jobs`.
-pub fn counted(number: impl Into<i128>, noun: &str) -> String {
-    let number = number.into();
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
-}
-
-/// `1 row was`, `2 rows were`: with the verb's form for one, and for several.
-pub fn counted_as(number: impl Into<i128>, noun: &str, (one, several): (&str, &str)) -> String {
-    let number = number.into();
-    format!("{} {}", counted(number, noun), if number == 1 { one } else { several })
 }
 
 fn in_use(jobs: i64, seen: &[String]) -> String {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::counted::{agreed, counted};
 use crate::data::path::SingularQuery;
 use crate::data::{Decimal, content_of, time};
 
@@ -313,12 +314,13 @@ impl std::fmt::Display for Moved {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Moved::Ignored => f.write_str("an answer was ignored, as an error rule says"),
-            Moved::KeysCameTwice(keys) => write!(f, "{keys} keys came twice in the read"),
+            Moved::KeysCameTwice(keys) => write!(f, "{} came twice in the read", counted(*keys, "key")),
             Moved::TotalFell { first, last } => {
                 write!(f, "the declared total fell from {first} to {last} during the read")
             }
             Moved::FewerThanDeclared { records, declared } => {
-                write!(f, "{declared} records were declared and {records} came")
+                let (all, were) = (counted(*declared, "record"), agreed(declared, "was", "were"));
+                write!(f, "{all} {were} declared and {records} came")
             }
         }
     }

@@ -7,6 +7,7 @@ pub mod arm_file;
 pub mod call;
 pub mod class;
 pub mod connection;
+pub mod counted;
 pub mod cursor;
 pub mod data;
 pub mod discover;

@@ -19,6 +19,8 @@
 //! What was found is then written by its address.
 //!
 //! Operators are named with their schemas: a session's `search_path` does not change what a statement means.
+//!
+//! Size: the statements share relations, aliases and fingerprints, and are read against each other.
 
 use crate::data::{InferredType, Widening};
 use serde::{Deserialize, Serialize};
@@ -52,6 +54,11 @@ pub struct TargetText {
     pub key: Vec<KeyColumn>,
     /// Every column that can be given a value, in the table's order.
     pub all: Vec<String>,
+    /// Their numbers, which outlive a change of name.
+    pub attnums: Vec<i64>,
+    /// For columns that came after the rows that are taken back: whether they still hold what PostgreSQL gave them, as
+    /// conditions on `o`.
+    pub unfilled: Vec<String>,
     /// The types of columns that are of one that is inferred.
     pub types: BTreeMap<String, InferredType>,
     /// Columns that had a narrower type when fingerprints were taken.
@@ -337,31 +344,47 @@ impl TargetText {
         )
     }
 
+    /// Whether nobody has filled a column that came later.
+    fn is_unfilled(&self) -> String {
+        match self.unfilled.is_empty() {
+            true => "true AS unfilled".into(),
+            false => format!("({}) AS unfilled", self.unfilled.join(" AND ")),
+        }
+    }
+
     /// For each incoming row that is there: its address, whether it is still as it came, and its key.
     pub fn find_as_sent(&self, locking: Locking) -> String {
         let payload: Vec<String> = self.payload().cloned().collect();
-        let what = format!("o.ctid AS row_id, o.tableoid AS part, {}", self.key_and(&payload));
+        let unfilled = self.is_unfilled();
+        let what = format!(
+            "o.ctid AS row_id, o.tableoid AS part, {unfilled}, {}",
+            self.key_and(&payload)
+        );
         let stored = list(1..=payload.len(), |i| format!("o.v{i}"));
         let sent = list(&payload, |c| format!("s.c{}", self.place_of(c)));
         let same = format!("ROW({stored})::pg_catalog.record OPERATOR(pg_catalog.*=) ROW({sent})::pg_catalog.record");
         let same = if payload.is_empty() { "true".into() } else { same };
         let keys = list(1..=self.key.len(), |i| format!("o.k{i}"));
         let probe = self.probe_mapped(&what, locking.tail());
-        format!("SELECT o.row_id, o.part, {same}, {keys} FROM {INCOMING} AS s CROSS JOIN {probe}")
+        format!("SELECT o.row_id, o.part, {same} AND o.unfilled, {keys} FROM {INCOMING} AS s CROSS JOIN {probe}")
     }
 
-    /// For each undo entry whose row exists: its ordinal, the row's address, and whether the row is still as we wrote it.
-    /// A row that stands where we deleted one is never ours.
+    /// For each undo entry whose row exists: its ordinal, the row's address, whether the row is still as we wrote it, and
+    /// whether nobody has filled a column that came later. A row that stands where we deleted one is never ours.
     pub fn find_undo(&self, op: UndoOp, locking: Locking) -> String {
         let hash = match op {
             UndoOp::Inserted => self.row_hash("o", &self.all),
             UndoOp::Updated => self.row_hash("o", &self.mapped),
             UndoOp::Deleted => "NULL::pg_catalog.int8".into(),
         };
-        let what = format!("o.ctid AS row_id, o.tableoid AS part, {hash} AS hash");
+        let unfilled = match op {
+            UndoOp::Inserted => self.is_unfilled(),
+            UndoOp::Updated | UndoOp::Deleted => "true AS unfilled".into(),
+        };
+        let what = format!("o.ctid AS row_id, o.tableoid AS part, {hash} AS hash, {unfilled}");
         let probe = self.probe_key(&what, locking.tail());
         format!(
-            "SELECT s.ordinal, o.row_id, o.part, coalesce(o.hash OPERATOR(pg_catalog.=) s.hash, false) \
+            "SELECT s.ordinal, o.row_id, o.part, coalesce(o.hash OPERATOR(pg_catalog.=) s.hash, false), o.unfilled \
              FROM {UNDO} AS s CROSS JOIN {probe}"
         )
     }
@@ -466,6 +489,8 @@ mod tests {
                 })
                 .collect(),
             all: names(&["id", "name", "note"]),
+            attnums: vec![1, 2, 3],
+            unfilled: Vec::new(),
             types: BTreeMap::new(),
             widened: BTreeMap::new(),
             kind: TableKind::Plain,
@@ -575,6 +600,22 @@ mod tests {
             text.find_undo(UndoOp::Updated, Locking::Locked)
                 .contains(r#"ROW(o."id", o."name")::"#)
         );
+    }
+
+    #[test]
+    fn an_inserted_row_whose_later_column_was_filled_is_not_ours_any_more() {
+        let text = TargetText {
+            unfilled: names(&["o.\"a\" IS NULL", "o.\"b\" IS NULL"]),
+            ..target(&["id", "name"], &["id"])
+        };
+        let condition = r#"(o."a" IS NULL AND o."b" IS NULL) AS unfilled"#;
+        let find = |op| text.find_undo(op, Locking::Locked);
+        assert!(find(UndoOp::Inserted).contains(condition));
+        assert!(
+            !find(UndoOp::Updated).contains(condition),
+            "only the former values are put back"
+        );
+        assert!(text.find_as_sent(Locking::Locked).contains(condition));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::call::literal;
 use crate::class::Class;
+use crate::counted::counted;
 use crate::data::{InferredType, JsonKind};
 use crate::error::Explain;
 use crate::guard::KeptBack;
@@ -194,9 +195,10 @@ impl Explain for TargetError {
                 key.join(", ")
             )),
             TargetError::MalformedBatch { column, .. } => Some(format!("The fault is in mapped column {column}.")),
-            TargetError::TruncatedBatch { records, found, .. } => {
-                Some(format!("It says {records} records, and {found} could be read."))
-            }
+            TargetError::TruncatedBatch { records, found, .. } => Some(format!(
+                "It says {}, and {found} could be read.",
+                counted(*records, "record")
+            )),
             TargetError::UndoKeyDropped { .. } => Some("It was in the key when the run wrote them.".into()),
             TargetError::NewField { sample, .. } => Some(format!(
                 "It is {sample}, and \"on_new_field\" is fail. What came before it is kept."

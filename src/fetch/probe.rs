@@ -5,8 +5,8 @@
 
 use std::time::SystemTime;
 
-use sluice_core::call::counted;
 use sluice_core::class::Class;
+use sluice_core::counted::{agreed, counted};
 use sluice_core::error::{Error, Explain};
 use sluice_core::http::status::{self, Meaning};
 use sluice_core::http::{HttpError, Phase, Request, Response};
@@ -186,8 +186,18 @@ fn rate_limit(outcome: Result<&Response, &HttpError>) -> Probed {
                 left: Some(left),
                 limit: Some(limit),
                 ..
-            } => of(Some(left > 0), format!("{left} of {limit} requests are left.")),
-            Told { left: Some(left), .. } => of(Some(left > 0), format!("{left} requests are left.")),
+            } => of(
+                Some(left > 0),
+                format!(
+                    "{left} of {} {} left.",
+                    counted(limit, "request"),
+                    agreed(&left, "is", "are")
+                ),
+            ),
+            Told { left: Some(left), .. } => of(
+                Some(left > 0),
+                format!("{} {} left.", counted(left, "request"), agreed(&left, "is", "are")),
+            ),
             _ => of(Some(true), "The remote tells none.".to_owned()),
         },
         Err(error) if error.class() == Class::RateLimit => of(Some(false), error.to_string()),

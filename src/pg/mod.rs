@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod bgworker;
 pub mod catalog;
 pub mod clock;
+pub mod column_default;
 pub mod copy;
 pub mod failpoint;
 pub mod function;

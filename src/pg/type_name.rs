@@ -1,6 +1,9 @@
 //! Types by their names.
 
+use super::attempt;
 use pgrx::pg_sys;
+use sluice_core::settings::TypeFault;
+use sluice_core::{Class, Result};
 use std::ffi::{CStr, CString};
 
 /// A type with its modifier.
@@ -10,13 +13,33 @@ pub struct TypeName {
     pub typmod: i32,
 }
 
-/// The type that a name such as `numeric(12,2)` means; PostgreSQL's own error where there is none.
+/// The type that a name such as `numeric(12,2)` means; PostgreSQL's own error where it is written wrongly, and no OID
+/// where there is none of the name.
 pub fn parse(name: &str) -> TypeName {
     let name = CString::new(name).unwrap_or_default();
     let (mut oid, mut typmod) = (pg_sys::InvalidOid, -1);
-    // SAFETY: the text is a C string that outlives the call, which raises an ERROR where it names no type.
-    unsafe { pg_sys::parseTypeString(name.as_ptr(), &mut oid, &mut typmod, false) };
+    // SAFETY: the text is a C string that outlives the call, which raises an ERROR where it cannot be read.
+    unsafe { pg_sys::parseTypeString(name.as_ptr(), &mut oid, &mut typmod, true) };
     TypeName { oid, typmod }
+}
+
+/// The type of this name, if a column can have it.
+///
+/// # Errors
+/// A cancellation.
+pub fn of_column(name: &str) -> Result<std::result::Result<TypeName, TypeFault>> {
+    let found = match attempt::given_up(|| Ok(parse(name))) {
+        Ok(found) => found,
+        Err(error) if error.class() == Class::Cancelled => return Err(error),
+        Err(error) => return Ok(Err(TypeFault::Refused(error.to_string()))),
+    };
+    // SAFETY: a look-up of a type that exists.
+    let is_pseudo = || unsafe { pg_sys::get_typtype(found.oid) as u8 == pg_sys::TYPTYPE_PSEUDO };
+    Ok(match found.oid {
+        pg_sys::InvalidOid => Err(TypeFault::Unknown),
+        _ if is_pseudo() => Err(TypeFault::Pseudo),
+        _ => Ok(found),
+    })
 }
 
 /// The type as a statement names it, with its schema where that is needed.

@@ -492,6 +492,7 @@ pub fn keep_undo_set(work: &Work, outcome: &Outcome) -> Result<()> {
             batch: 0,
             first_load: false,
             columns: images.columns.clone(),
+            attnums: images.attnums.clone(),
             rows: signed(outcome.inserted + outcome.updated + outcome.deleted),
             payload: Some(data::compress(images.payload.as_bytes())),
         },

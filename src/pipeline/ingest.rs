@@ -233,7 +233,7 @@ impl Intake<'_> {
 
     fn finish(&self) -> Result<()> {
         if self.set_aside > 0 {
-            let payloads = sluice_core::call::counted(signed(self.set_aside), "payload");
+            let payloads = sluice_core::counted::counted(signed(self.set_aside), "payload");
             run::note(
                 self.work.run,
                 &format!("{payloads} could not become rows and were set aside: see sync_ingest"),

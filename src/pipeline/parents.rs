@@ -24,6 +24,7 @@ use crate::store::parent::{self, Mark, Pending};
 use crate::store::{page, run, state};
 use sluice_core::Result;
 use sluice_core::call::CallError;
+use sluice_core::counted::counted;
 use sluice_core::data::PageHash;
 use sluice_core::error::{DatabaseError, Error, InternalError};
 use sluice_core::foreach::{Absent, Foreach, Parent, ParentState, Template, Unusable, covers};
@@ -249,7 +250,10 @@ impl Parents<'_> {
             let parents = parent::count(job, generation)?;
             let (failed, _) = parent::failed(job, generation)?;
             if failed > 0 && failed < parents {
-                let told = format!("{failed} of {parents} parents could not be read: see sync_parents");
+                let told = format!(
+                    "{failed} of {} could not be read: see sync_parents",
+                    counted(parents, "parent")
+                );
                 run::note(self.work.run, &told, None)?;
             }
             Ok(failed > 0 && failed == parents)

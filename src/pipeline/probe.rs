@@ -13,8 +13,9 @@ use sluice_core::data;
 use sluice_core::discover::{self, Finding, Remote, Subject};
 use sluice_core::error::HttpError;
 use sluice_core::error_rule::ErrorRules;
-use sluice_core::http::{Auth, Response};
+use sluice_core::http::{Auth, Method, Response};
 use sluice_core::job::JobPath;
+use sluice_core::pagination::ParamPlace;
 use sluice_core::rate::Asks;
 use sluice_core::retry::RetryPolicy;
 use sluice_core::settings::Settings;
@@ -77,6 +78,12 @@ pub fn discover(question: &Question, document: &str, name: &str) -> Result<Vec<F
         first: spec.first_url()?,
         base: spec.base.clone(),
         auth: spec.auth.clone(),
+        body: spec.body.clone(),
+        place: match (spec.method, &spec.body) {
+            (Method::Post, None) => ParamPlace::Body,
+            (Method::Post, Some(body)) if body.is_object() => ParamPlace::Body,
+            _ => ParamPlace::Query,
+        },
     };
     let first = {
         let spec = spec.clone();
@@ -92,8 +99,9 @@ pub fn discover(question: &Question, document: &str, name: &str) -> Result<Vec<F
         settings: &question.settings,
         document,
     };
-    let found = discover::discover(&subject, &first, &mut |url| {
-        let (spec, url) = (spec.clone(), url.clone());
+    let found = discover::discover(&subject, &first, &mut |url, body| {
+        let (mut spec, url) = (spec.clone(), url.clone());
+        spec.body = body.cloned();
         ask(question, deadline, &transport, move |transport| {
             probe::at(&spec, url, transport)
         })

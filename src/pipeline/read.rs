@@ -235,7 +235,8 @@ fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<S
     };
     state::begin_read(work.job, &beginning)?;
     if first {
-        undo::keep(work.job, &undo::UndoBatch::first_load(work.run))?;
+        let attnums = plan.target.columns.iter().map(|column| column.attnum.into());
+        undo::keep(work.job, &undo::UndoBatch::first_load(work.run, attnums.collect()))?;
     }
     state::load(work.job, now)
 }

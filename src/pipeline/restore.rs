@@ -18,7 +18,8 @@ use crate::store::run::{self, Counts};
 use crate::store::snapshot::{self, Snapshot};
 use crate::store::{job, state, undo};
 use sluice_core::Result;
-use sluice_core::call::{CallError, counted};
+use sluice_core::call::CallError;
+use sluice_core::counted::{agreed, counted};
 use sluice_core::data::{Mapping, page_of_texts};
 use sluice_core::run::RunStatus;
 
@@ -194,9 +195,7 @@ fn settle(work: &Work, snapshot: &Snapshot, total: &Outcome) -> Result<()> {
 }
 
 fn left_message(left: u64) -> Option<String> {
-    (left > 0).then(|| {
-        let rows = counted(left, "row");
-        let are = if left == 1 { "is" } else { "are" };
-        format!("{rows} that the snapshot does not have {are} left: the job did not bring them")
-    })
+    let (rows, are) = (counted(left, "row"), agreed(&left, "is", "are"));
+    let them = agreed(&left, "it", "them");
+    (left > 0).then(|| format!("{rows} that the snapshot does not have {are} left: the job did not bring {them}"))
 }

@@ -13,7 +13,7 @@ use crate::store::run::{self, Counts};
 use crate::store::undo::{self, UndoBatch};
 use crate::store::{brought, job, page, reject, state};
 use sluice_core::Result;
-use sluice_core::call::counted_as;
+use sluice_core::counted::{agreed, counted};
 use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::error::{Error, InternalError};
 use sluice_core::run::RunStatus;
@@ -44,7 +44,7 @@ fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
     for batch in batches {
         latch::check_interrupts();
         let done = if batch.first_load {
-            unload(plan, &target, batch.run)?
+            unload(plan, &target, &batch)?
         } else {
             apply::revert(&target, &text(&batch)?, sent.by(&batch)?)?
         };
@@ -86,6 +86,7 @@ pub fn text(batch: &UndoBatch) -> Result<UndoText> {
     let payload = data::decompress_text(&packed, MOST_UNDO_BYTES)?;
     Ok(UndoText {
         columns: batch.columns.clone(),
+        attnums: batch.attnums.clone(),
         payload,
     })
 }
@@ -97,11 +98,12 @@ fn lost() -> Error {
 }
 
 /// Takes a first load back: the rows that its pages brought, as far as they are still as they came.
-fn unload(plan: &Plan, target: &Target, run: i64) -> Result<Reverted> {
+fn unload(plan: &Plan, target: &Target, batch: &UndoBatch) -> Result<Reverted> {
     let mapping = mapping(plan)?;
-    let applier = Applier::new(target, &mapping)?;
+    let mut applier = Applier::new(target, &mapping)?;
+    applier.mind_columns_after(&batch.attnums)?;
     let mut reverted = Reverted::default();
-    let hashes = page::of_first_load(plan.job.id, run)?;
+    let hashes = page::of_first_load(plan.job.id, batch.run)?;
     for chunk in hashes.chunks(PAGES_PER_BATCH) {
         latch::check_interrupts();
         let pages = decoded(plan, chunk, &mapping)?;
@@ -143,7 +145,8 @@ impl<'a> Sent<'a> {
     }
 
     fn is_needed_for(&self, batch: &UndoBatch) -> bool {
-        batch.columns.iter().any(|column| self.target.column(column).is_none())
+        let now = |column: &String| apply::name_now(self.target, &batch.columns, &batch.attnums, column);
+        batch.columns.iter().any(|column| now(column).is_none())
     }
 
     fn by(&mut self, batch: &UndoBatch) -> Result<Option<&SentKeys>> {
@@ -166,10 +169,9 @@ impl<'a> Sent<'a> {
         // An upsert's pages are not kept: its rows cannot be told from edited ones, and are left.
         let stored = page::stored(self.plan.job.id, generation)?;
         let pages = page::of_generation(self.plan.job.id, generation)?.into_iter();
-        let hashes: Vec<Vec<u8>> = pages
-            .map(|page| page.1)
-            .filter(|hash| stored.get(hash) > Some(&0))
-            .collect();
+        let hashes: Vec<Vec<u8>> = pages.map(|page| page.1).collect();
+        let (hashes, lost): (Vec<_>, Vec<_>) = hashes.into_iter().partition(|hash| stored.get(hash) > Some(&0));
+        keys.is_known = !hashes.is_empty() && lost.is_empty();
         for chunk in hashes.chunks(PAGES_PER_BATCH) {
             latch::check_interrupts();
             let pages = decoded(self.plan, chunk, &mapping)?;
@@ -184,14 +186,24 @@ fn add(total: &mut Reverted, more: Reverted) {
     total.removed += more.removed;
     total.reinserted += more.reinserted;
     total.left.extend(more.left);
+    total.untold += more.untold;
     total.dropped.extend(more.dropped);
 }
 
 /// What the run's row says of rows that were left alone.
 fn left_message(total: &Reverted) -> Option<String> {
-    let left = total.left.len() as u64;
-    let were = |left| counted_as(left, "row", ("was", "were"));
-    (left > 0).then(|| format!("{} changed by others since and left", were(left)))
+    let (untold, left) = (total.untold, total.left.len() as u64);
+    let changed = left.saturating_sub(untold);
+    let changed = (changed > 0).then(|| {
+        let (rows, were) = (counted(changed, "row"), agreed(&changed, "was", "were"));
+        format!("{rows} {were} changed by others since and left")
+    });
+    let untold = (untold > 0).then(|| {
+        let (rows, are) = (counted(untold, "row"), agreed(&untold, "is", "are"));
+        format!("{rows} {are} left, since it cannot be told whether others changed what the run wrote")
+    });
+    let told: Vec<String> = [changed, untold].into_iter().flatten().collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 /// The keys of rows that were left alone. They are data: the views show them to those who may read it.

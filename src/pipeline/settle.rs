@@ -18,7 +18,7 @@ use crate::pg::{clock, failpoint, shmem, transaction};
 use crate::store::run::Counts;
 use crate::store::state::{self, State};
 use crate::store::{self, job, page, run};
-use sluice_core::call::counted_as;
+use sluice_core::counted::{agreed, counted};
 use sluice_core::cursor::{Cursor, Evidence, Moved, moved};
 use sluice_core::data::Mapping;
 use sluice_core::guard::{self, Decision, KeptBack, Live, ReadFacts};
@@ -234,14 +234,15 @@ fn passed_over(cursor: &Cursor, state: &State) -> Option<String> {
     let reach = &state.reach;
     let path = &cursor.query;
     let unreadable = (reach.unreadable > 0).then(|| {
-        let records = reach.unreadable;
-        let have = counted_as(records, "record", ("has", "have"));
-        format!("{have} no value at {path} that the cursor's format can read")
+        let (records, have) = (
+            counted(reach.unreadable, "record"),
+            agreed(&reach.unreadable, "has", "have"),
+        );
+        format!("{records} {have} no value at {path} that the cursor's format can read")
     });
     let ahead = (reach.ahead > 0).then(|| {
-        let records = reach.ahead;
-        let have = counted_as(records, "record", ("has", "have"));
-        format!("{have} one at {path} that lies more than a day ahead")
+        let (records, have) = (counted(reach.ahead, "record"), agreed(&reach.ahead, "has", "have"));
+        format!("{records} {have} one at {path} that lies more than a day ahead")
     });
     let parts: Vec<String> = [unreadable, ahead].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| {

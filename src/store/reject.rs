@@ -1,12 +1,12 @@
 //! `sluice._reject`: records that could not become rows.
 //!
 //! ```text
-//! rejected ─► replayed (replay_rejects wrote it) | superseded (a later version of its key came, or a whole read without it)
+//! rejected ─► replayed (replay_rejects wrote it) | superseded (its key came again, the same or another version, or a whole read without it)
 //! ```
 //!
 //! A rollback of the run that settled one makes it `rejected` again.
 
-use super::{execute, row, rows};
+use super::{execute, row, rows, value};
 use crate::pg::catalog::storable;
 use sluice_core::Result;
 use std::collections::HashMap;
@@ -196,12 +196,12 @@ pub fn waiting_after(job: i64, after: Version, limit: i64) -> Result<Vec<Waiting
     })
 }
 
-/// How many waiting rejects cannot be tried before they come again.
+/// How many waiting rejects of published reads have no record that could be tried.
 pub fn untried(job: i64) -> Result<i64> {
     let sql = "SELECT count(*) FROM sluice._reject AS x JOIN sluice._job_state AS t ON t.job_id = x.job_id \
                WHERE x.job_id = $1 AND x.status = 'rejected' AND x.generation <= t.published_generation \
                AND (octet_length(x.raw) <> x.raw_bytes OR x.line IS NOT NULL)";
-    Ok(row(sql, &[job.into()], |r| r.need(1))?.unwrap_or(0))
+    Ok(value::<i64>(sql, &[job.into()])?.unwrap_or(0))
 }
 
 /// Why a reject still is one.

@@ -343,9 +343,9 @@ pub fn note_answer(id: i64, answer: guard::ReadState) -> Result<()> {
 }
 
 /// Somebody wants the open run of this job to end; how many there were. One that no worker has taken ends at once.
-pub fn ask_stop(job: i64, by: &str) -> Result<u64> {
+pub fn ask_stop(job: i64, open: Option<i64>, by: &str) -> Result<u64> {
     let sql = include_str!("../../sql/query/ask_stop.sql");
-    execute(sql, &[job.into(), by.into()])
+    execute(sql, &[job.into(), by.into(), open.into()])
 }
 
 /// Takes the locks by which runs are looked at and stopped, without waiting; false where somebody has the tables, as

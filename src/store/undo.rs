@@ -11,18 +11,21 @@ pub struct UndoBatch {
     pub batch: i32,
     pub first_load: bool,
     pub columns: Vec<String>,
+    /// Their numbers in the table: a column's name may change.
+    pub attnums: Vec<i64>,
     pub rows: i64,
     pub payload: Option<Vec<u8>>,
 }
 
 impl UndoBatch {
-    /// The mark of a first load: the target held nothing before.
-    pub fn first_load(run: i64) -> UndoBatch {
+    /// The mark of a first load: the target, which had these columns, held nothing before.
+    pub fn first_load(run: i64, attnums: Vec<i64>) -> UndoBatch {
         UndoBatch {
             run,
             batch: 0,
             first_load: true,
             columns: Vec::new(),
+            attnums,
             rows: 0,
             payload: None,
         }
@@ -31,14 +34,15 @@ impl UndoBatch {
 
 /// Keeps the former images of a batch, in the transaction that changes the rows.
 pub fn keep(job: i64, undo: &UndoBatch) -> Result<()> {
-    let sql = "INSERT INTO sluice._undo (run_id, batch, job_id, kind, columns, rows, payload) \
-               SELECT $1, coalesce(max(batch), 0) + 1, $2, $3, $4, $5, $6 FROM sluice._undo WHERE run_id = $1";
+    let sql = "INSERT INTO sluice._undo (run_id, batch, job_id, kind, columns, attnums, rows, payload) \
+               SELECT $1, coalesce(max(batch), 0) + 1, $2, $3, $4, $5, $6, $7 FROM sluice._undo WHERE run_id = $1";
     let kind = if undo.first_load { "first_load" } else { "rows" };
     let args = [
         undo.run.into(),
         job.into(),
         kind.into(),
         undo.columns.clone().into(),
+        undo.attnums.clone().into(),
         undo.rows.into(),
         undo.payload.clone().into(),
     ];
@@ -47,7 +51,7 @@ pub fn keep(job: i64, undo: &UndoBatch) -> Result<()> {
 
 /// The undo batches of all runs after `run`, the latest first, without their payloads.
 pub fn after(job: i64, run: i64) -> Result<Vec<UndoBatch>> {
-    let sql = "SELECT run_id, batch, kind = 'first_load', columns, rows FROM sluice._undo \
+    let sql = "SELECT run_id, batch, kind = 'first_load', columns, attnums, rows FROM sluice._undo \
                WHERE job_id = $1 AND run_id > $2 ORDER BY run_id DESC, batch DESC";
     rows(sql, &[job.into(), run.into()], |r| {
         Ok(UndoBatch {
@@ -55,7 +59,8 @@ pub fn after(job: i64, run: i64) -> Result<Vec<UndoBatch>> {
             batch: r.need(2)?,
             first_load: r.need(3)?,
             columns: r.need(4)?,
-            rows: r.need(5)?,
+            attnums: r.need(5)?,
+            rows: r.need(6)?,
             payload: None,
         })
     })

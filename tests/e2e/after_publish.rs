@@ -117,6 +117,13 @@ fn it_is_cancelled_when_its_time_is_over() {
 #[test]
 fn a_worker_that_is_cancelled_in_the_function_ends_its_run_as_stopped() {
     let mut shop = shop("PERFORM pg_sleep(600);", &calling(""));
+    start_until_called(&mut shop);
+    let worker = shop.worker();
+    shop.db.exec(&format!("SELECT pg_cancel_backend({worker})"));
+    shop.wait_for_run("stopped");
+}
+
+fn start_until_called(shop: &mut Shop) {
     shop.start();
     wait_until(&mut shop.db, "the function runs", Duration::from_secs(30), |db| {
         db.is_true(
@@ -124,9 +131,23 @@ fn a_worker_that_is_cancelled_in_the_function_ends_its_run_as_stopped() {
                             AND query = 'calling app.after' AND wait_event = 'PgSleep')",
         )
     });
-    let worker = shop.worker();
-    shop.db.exec(&format!("SELECT pg_cancel_backend({worker})"));
+}
+
+/// The publishing transaction has the run's row: the worker is told to end before the row is waited for.
+#[test]
+fn stop_sync_cancels_the_function_and_says_who_asked() {
+    let mut shop = shop("PERFORM pg_sleep(600);", &calling(""));
+    start_until_called(&mut shop);
+    shop.app
+        .exec("SET statement_timeout = '60 s'; SELECT sluice.stop_sync('products')");
     shop.wait_for_run("stopped");
+    assert_eq!(shop.db.text("SELECT stopped_by FROM sluice._run"), "app");
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.call"), 0);
+    make(&mut shop, "");
+    shop.api.clear_log();
+    shop.sync();
+    assert_eq!(shop.api.requests().len(), 0, "the read was begun anew");
+    shop.assert_equal();
 }
 
 #[test]

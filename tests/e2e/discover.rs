@@ -193,3 +193,61 @@ fn wrapped_records_and_planned_columns_make_a_table_with_the_types_that_were_tol
     shop.app.exec("CALL sluice.sync('planned')");
     assert_eq!(shop.db.number("SELECT count(*) FROM app.planned WHERE cost > 0"), 10);
 }
+
+/// Where the connection allows POST and the settings say it, parameters are found in the body.
+#[test]
+fn collections_that_are_posted_for_are_recognised_and_followed() {
+    for (path, pagination) in [
+        ("/page/products", r#"{"type": "page", "param": "page"}"#),
+        ("/offset/products", r#"{"type": "offset", "param": "offset"}"#),
+    ] {
+        let mut shop = Shop::open(730);
+        shop.db.exec("ALTER SERVER shop OPTIONS (ADD methods 'GET, POST')");
+        let proposed = shop.app.text(&format!(
+            "SELECT proposal FROM sluice.discover('shop', '{path}', '{{\"method\": \"POST\"}}') WHERE aspect = 'pagination'"
+        ));
+        assert_eq!(proposed, pagination);
+        follows(&mut shop, path, r#"{"method": "POST"}"#);
+        assert!(
+            shop.api
+                .requests()
+                .iter()
+                .all(|line| line.method == "POST" && line.target == path)
+        );
+    }
+}
+
+/// The statement as it was given makes a job, and the job reads so many rows of this answer.
+fn reads(kind: &str, body: &str, rows: i64) {
+    let mut shop = Shop::open(0);
+    shop.api.misbehave(Fault::Answer {
+        status: 200,
+        headers: vec![("Content-Type".to_owned(), kind.to_owned())],
+        body: body.as_bytes().to_vec(),
+    });
+    let statement = statement(&mut shop, "/none/products", "{}");
+    shop.app.exec(&statement);
+    shop.app.exec("CALL sluice.sync('products')");
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), rows, "{statement}");
+    assert_eq!(shop.db.number("SELECT count(*) FROM sluice.sync_rejects"), 0);
+}
+
+#[test]
+fn csv_without_a_header_makes_a_job_that_reads_its_first_line_too() {
+    let line = |id: u32| format!("{id};name {id};{id}.50;2024-05-{:02}\n", id % 28 + 1);
+    reads("text/csv", &(1..=40).map(line).collect::<String>(), 40);
+}
+
+#[test]
+fn records_that_two_members_tell_apart_make_a_job_with_a_key_of_both() {
+    let line = |at: u32| format!(r#"{{"order_id": {}, "line_no": {}, "sku": "A"}}"#, at / 4, at % 4);
+    let lines: Vec<String> = (0..40).map(line).collect();
+    reads("application/json", &format!("[{}]", lines.join(",")), 40);
+}
+
+#[test]
+fn more_members_than_a_table_has_columns_make_a_job_with_as_many_as_fit() {
+    let members: String = (0..2_000).map(|number| format!(r#","m{number}": true"#)).collect();
+    let records: Vec<String> = (1..=20).map(|id| format!(r#"{{"id": {id}{members}}}"#)).collect();
+    reads("application/json", &format!("[{}]", records.join(",")), 20);
+}

@@ -94,7 +94,7 @@ fn rows_of_an_upsert_are_left_because_its_pages_are_not_kept() {
     assert_eq!(shop.db.text(STATE), before);
     let told = shop.run("error_message");
     assert!(
-        told.starts_with("3 rows were changed by others since and left"),
+        told.starts_with("3 rows are left, since it cannot be told whether others changed what the run wrote"),
         "{told}"
     );
 }

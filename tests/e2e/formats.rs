@@ -88,7 +88,16 @@ fn a_ragged_line_of_csv_is_kept_aside_until_the_remote_mends_it() {
         );
         assert_eq!(waiting(&mut shop), RAGGED);
     }
+    shop.app.take_notices();
     shop.app.exec("CALL sluice.replay_rejects('goods')");
+    assert_eq!(
+        shop.app.take_notices().last().map(String::as_str),
+        Some(
+            "0 rejected records tried: 0 written, 0 still rejected, 0 of which a later version is there; \
+             2 more wait for the next read"
+        )
+    );
+    assert_eq!(shop.run("concat_ws(' ', records, rejected)"), "0 0");
     assert_eq!(goods(&mut shop), "1 eins, 2 two, 3 three, 4 four");
     assert_eq!(waiting(&mut shop), RAGGED);
     shop.app
@@ -97,7 +106,7 @@ fn a_ragged_line_of_csv_is_kept_aside_until_the_remote_mends_it() {
     let told = shop.run("concat_ws(' ', error_message, error_detail)");
     assert_eq!(
         told,
-        "line 4 of the answer has another number of fields It has 1 fields, and there are 2 columns."
+        "line 4 of the answer has another number of fields It has 1 field, and there are 2 columns."
     );
     shop.app
         .exec(r#"SELECT sluice.alter_job('goods', settings => '{"on_bad_record": "reject"}')"#);

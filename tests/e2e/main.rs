@@ -18,6 +18,7 @@ mod bad_input; // what the remote gets wrong
 mod bad_target; // that cannot be written, or changes in mid-run
 mod canary; // secrets, looked for wherever somebody might read
 mod cancelled_calls; // what a call leaves behind whose caller is cancelled, ended or killed
+mod changed_columns; // a rollback of runs whose table has got columns since, or other names
 mod changes_between; // two runs: the rows, the job, the caller's patience
 mod climbing; // an ordinary role that tries to become more
 mod clocks; // that step, stand still and follow zones; what a schedule makes of it

@@ -131,6 +131,13 @@ impl Shop {
         before
     }
 
+    /// Waits until the worker is gone: a run has ended before what it no longer needs is forgotten.
+    pub fn wait_until_tidied(&mut self) {
+        wait_until(&mut self.db, "the worker is gone", SOON, |db| {
+            db.pids("sluice worker").is_empty()
+        });
+    }
+
     /// Moves pg_sluice's clock, forwards or backwards; the launcher looks at once.
     pub fn move_clock(&mut self, minutes: i64) {
         self.cluster

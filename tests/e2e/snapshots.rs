@@ -36,7 +36,7 @@ fn a_snapshot_is_shown_with_its_size_and_the_run_whose_state_it_is() {
         "SELECT concat_ws(' ', label, run_id, rows, bytes > 0, created_by, restorable) FROM sluice.sync_snapshots";
     assert_eq!(shop.app.text(shown), format!("first {run} 250 t app t"));
     assert!(
-        notices.iter().any(|n| n.starts_with("snapshot 1: 250 rows")),
+        notices.len() == 1 && notices[0].starts_with("snapshot 1: 250 rows, "),
         "{notices:?}"
     );
     assert_eq!(
@@ -112,7 +112,7 @@ fn the_snapshot_wins_over_local_edits_and_leaves_what_is_not_the_jobs() {
     assert!(
         notices
             .iter()
-            .any(|n| n.starts_with("1 row that the snapshot does not have is left")),
+            .any(|n| n.starts_with("1 row that the snapshot does not have is left: the job did not bring it")),
         "{notices:?}"
     );
     let row = |id: u32| format!("SELECT concat_ws(' ', name <> 'edited', note) FROM app.products WHERE id = {id}");
@@ -160,6 +160,7 @@ fn rows_that_came_since_are_removed_also_where_their_undo_sets_are_forgotten() {
         shop.api.change(10.0, seed);
         shop.sync();
     }
+    shop.wait_until_tidied();
     assert_eq!(shop.db.number("SELECT count(*) FROM sluice.sync_undo"), 1);
     shop.app.exec("CALL sluice.restore_snapshot(1)");
     assert_eq!(shop.db.text(STATE), state);

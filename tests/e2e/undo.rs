@@ -239,6 +239,7 @@ fn undo_sets_beyond_the_quota_go_from_the_oldest_and_the_newest_stays() {
             .exec(&format!("SELECT sluice.alter_job('products', settings => '{undo}')"));
         // A run without changes prunes; its own set is empty.
         shop.sync();
+        shop.wait_until_tidied();
         shop.db.number("SELECT count(*) FROM sluice.sync_undo")
     };
     assert_eq!(quota(&mut shop, bytes(&newest) + bytes(&second)), 2);
@@ -248,6 +249,7 @@ fn undo_sets_beyond_the_quota_go_from_the_oldest_and_the_newest_stays() {
     assert_eq!(quota(&mut shop, 0), 0, "a run that changed nothing needs no set");
     shop.api.change(50.0, 10);
     shop.sync();
+    shop.wait_until_tidied();
     assert_eq!(shop.db.number("SELECT count(*) FROM sluice.sync_undo"), 1);
     let refused = shop
         .app

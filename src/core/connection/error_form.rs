@@ -5,7 +5,7 @@ use crate::error::Explain;
 use crate::guard::{KeptBack, Live, ReadState};
 use crate::job::{JobFault, PathFault};
 use crate::secret::{KeyFileFault, SecretFault, parse_key};
-use crate::settings::SettingsFault;
+use crate::settings::{SettingsFault, TypeFault};
 use crate::url_policy::UrlFault;
 
 /// What a careless person might have typed; it must appear nowhere.
@@ -154,8 +154,20 @@ fn of_settings() -> Vec<ConfigError> {
         },
         SettingsFault::ColumnName { name: name() },
     ]
+    .into_iter()
+    .chain(of_types())
     .map(ConfigError::from)
-    .to_vec()
+    .collect()
+}
+
+fn of_types() -> impl Iterator<Item = SettingsFault> {
+    let refused = TypeFault::Refused("type modifier is not allowed for type \"text\"".into());
+    let faults = [TypeFault::Unknown, TypeFault::Serial, TypeFault::Pseudo, refused];
+    faults.into_iter().map(|fault| SettingsFault::ColumnType {
+        column: "id".into(),
+        type_name: "serial".into(),
+        fault,
+    })
 }
 
 fn of_jobs() -> Vec<ConfigError> {
@@ -305,7 +317,7 @@ fn variant(error: &ConfigError) -> (&'static str, &'static str, &'static [&'stat
             "settings",
             variants!(fault, SettingsFault:
             NotAnObject Twice WrongPath Needs NoEffect ReservedHeader Credential ParamTaken ParamPlace NoColumns
-            ColumnName Order),
+            ColumnName ColumnType Order),
         ),
         ConfigError::Job(fault) => (
             "job",

@@ -2,8 +2,8 @@
 
 use super::kind::JsonKind;
 use super::misfit::Misfit;
-use crate::call::counted;
 use crate::class::Class;
+use crate::counted::{agreed, counted};
 use crate::error::Explain;
 
 /// A body, a record or a field that no row can be made of. Records are counted from 1 within their page.
@@ -48,7 +48,7 @@ pub enum DataError {
     NotAnObject { record: u64, found: JsonKind },
     #[error("record {record} has a member whose name is not text")]
     UnreadableRecord { record: u64, excerpt: String },
-    #[error("{} of the read {} rejected, and max_rejects is {limit}", counted(*.rejected, "record"), if *.rejected == 1 { "was" } else { "were" })]
+    #[error("{} of the read {} rejected, and max_rejects is {limit}", counted(*.rejected, "record"), agreed(.rejected, "was", "were"))]
     TooManyRejects {
         rejected: u64,
         limit: u64,
@@ -115,10 +115,14 @@ impl Explain for DataError {
             }
             DataError::BadHeader { excerpt, .. } => Some(format!("It is \"{excerpt}\".")),
             DataError::FieldsDiffer { found, expected, .. } => {
-                Some(format!("It has {found} fields, and there are {expected} columns."))
+                let (are, columns) = (agreed(expected, "is", "are"), counted(*expected, "column"));
+                Some(format!(
+                    "It has {}, and there {are} {columns}.",
+                    counted(*found, "field")
+                ))
             }
             DataError::NoNextInRows => Some("Lines of JSON and CSV hold records and nothing beside them.".into()),
-            DataError::Truncated { length } => Some(format!("It ends after {length} bytes.")),
+            DataError::Truncated { length } => Some(format!("It ends after {}.", counted(*length, "byte"))),
             DataError::UnreadableRecord { excerpt, .. } => Some(format!("It begins with: {excerpt}")),
             DataError::TooManyRejects { first, .. } | DataError::AllRejected { first, .. } => Some(first.join(" ")),
             DataError::DoesNotFit { excerpt, reason, .. } => Some(format!("The value is {excerpt}: {reason}.")),

@@ -124,6 +124,8 @@ pub(super) struct ToldFormat {
     pub format: Format,
     /// A delimiter that CSV does not say of itself.
     pub delimiter: Option<char>,
+    /// Names for the columns of CSV without a header.
+    pub numbered: Option<Vec<String>>,
     pub evidence: String,
     pub doubt: Option<String>,
 }
@@ -142,6 +144,7 @@ pub(super) fn format(response: &Response, settings: &Formats) -> ToldFormat {
         },
         format,
         delimiter: None,
+        numbered: None,
         evidence,
         doubt: doubt.map(str::to_owned),
     };

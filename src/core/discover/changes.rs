@@ -44,7 +44,7 @@ pub(super) fn find(prober: &mut Prober, first: &Page) -> Result<Option<Changes>,
         return Ok(None);
     };
     let param = newest(&first.text, &time.query).and_then(|newest| {
-        let trials = PARAMS.map(|param| Trial::new(Kind::Since, param, &newest));
+        let trials = PARAMS.map(|param| Trial::new(Kind::Since, param, newest.as_str()));
         let leaves_out_older = |page: &Page| {
             let times = times(&page.text, &time.query).unwrap_or_default();
             !times.is_empty() && times.iter().all(|time| *time >= Time::of(&newest))

@@ -23,12 +23,32 @@ pub(super) struct Shape {
     pub records: u64,
     /// The member that holds the values, where a record only wraps them.
     pub wrapped_in: Option<String>,
+    /// Whether there are more than these.
+    pub is_cut: bool,
 }
 
 impl Shape {
+    /// At most so many columns: those of the key, and the first of the others.
+    pub fn fitting(&self, key: &[String], most: usize) -> Shape {
+        let is_key = |proposed: &&ProposedColumn| key.contains(&proposed.column.name);
+        let mut room = most.saturating_sub(self.columns.iter().filter(is_key).count());
+        let fits = |proposed: &&ProposedColumn| {
+            let fits = is_key(proposed) || room > 0;
+            room = room.saturating_sub(usize::from(!is_key(proposed)));
+            fits
+        };
+        Shape {
+            columns: self.columns.iter().filter(fits).cloned().collect(),
+            records: self.records,
+            wrapped_in: self.wrapped_in.clone(),
+            is_cut: self.columns.len() > most,
+        }
+    }
+
     /// Whether the columns have to be declared: the first page alone would not give them.
     pub fn needs_columns(&self) -> bool {
-        self.wrapped_in.is_some()
+        self.is_cut
+            || self.wrapped_in.is_some()
             || self
                 .columns
                 .iter()
@@ -82,6 +102,7 @@ pub(super) fn shape(first: &str, pages: &[&str]) -> Result<Shape, DataError> {
         columns: columns.into_iter().zip(present).map(propose).collect(),
         records: inferred.records,
         wrapped_in: wrapper.map(|(name, _)| (*name).to_owned()),
+        is_cut: false,
     })
 }
 
@@ -116,7 +137,7 @@ fn rename_twins(columns: &mut [InferredColumn], wrapper: Option<&str>) {
 }
 
 /// The arrays as one.
-fn joined(pages: &[&str]) -> Result<String, DataError> {
+pub(super) fn joined(pages: &[&str]) -> Result<String, DataError> {
     let mut records = Vec::new();
     for page in pages {
         records.extend(data::split_records(page)?);

@@ -3,11 +3,15 @@
 use super::answer::{Page, ToldFormat};
 use super::changes::Changes;
 use super::columns::{self, ProposedColumn, Shape};
+use super::key::Key;
 use super::paging::Paging;
 use super::statement::{Call, Member, create_job, wrapped};
 use super::{Place, Subject};
-use crate::call::counted_as;
+use crate::counted::{agreed, counted};
 use crate::data::{DataError, Format};
+use crate::pagination::ParamPlace;
+use crate::settings::OnMissing;
+use crate::target::MOST_COLUMNS;
 use serde_json::{Value, json};
 
 /// One row: what it is about, the proposal (JSON text; None: it could not be told), why, and what speaks against it.
@@ -72,14 +76,14 @@ pub(super) fn all(subject: &Subject<'_>, seen: &Seen) -> Result<Vec<Finding>, Da
     found.extend([pagination_row(paging), size_row(paging), total_row(paging)]);
     let sample = paging.sample();
     let shape = columns::shape(&paging.first.text, &sample)?;
-    let key = columns::likeliest_key(&columns::unique(&sample)?, &shape);
-    let key_column = key.and_then(|key| column_of(subject, key));
-    found.push(key_row(&shape, key, key_column));
+    let key = Key::find(&sample, &shape)?;
+    let key_columns = key.as_ref().and_then(|key| key.columns(subject));
+    found.push(key_row(&shape, key.as_ref(), key_columns.as_deref()));
     found.extend(column_rows(&shape));
     found.push(cursor_row(seen.changes.as_ref()));
     let mode = Finding::new("mode", Some(json!("replace")));
     found.push(mode.because("Each read takes the whole collection; unchanged pages cost little."));
-    found.push(statement_row(subject, seen, paging, &shape, key_column)?);
+    found.push(statement_row(subject, seen, paging, &shape, key_columns)?);
     Ok(found)
 }
 
@@ -127,28 +131,31 @@ fn total_row(paging: &Paging) -> Finding {
     }
 }
 
-/// The column that a member goes into; None where the columns that were given leave it out.
-fn column_of<'a>(subject: &Subject<'a>, proposed: &'a ProposedColumn) -> Option<&'a str> {
-    let Some(columns) = &subject.settings.columns else {
-        return Some(&proposed.column.name);
-    };
-    let given = columns.iter().find(|column| column.query == proposed.column.query);
-    given.map(|column| column.name.as_str())
-}
+const SEEN_ONLY: &str = "Another pair may be meant: these two are distinct in what was seen.";
 
-fn key_row(shape: &Shape, key: Option<&ProposedColumn>, column: Option<&str>) -> Finding {
+fn key_row(shape: &Shape, key: Option<&Key<'_>>, columns: Option<&[&str]>) -> Finding {
     let records = shape.records;
-    let few = (records < FEW).then(|| format!("Only {} seen.", counted_as(records, "record", ("was", "were"))));
+    let few = (records < FEW).then(|| {
+        format!(
+            "Only {} {} seen.",
+            counted(records, "record"),
+            agreed(&records, "was", "were")
+        )
+    });
+    let few = match (key, few) {
+        (Some(Key::Two(_)), few) => Some(format!("{SEEN_ONLY} {}", few.unwrap_or_default())),
+        (_, few) => few,
+    };
     match key {
-        Some(key) => Finding::new("key", column.map(|column| json!([column])))
-            .because(format!("{}: {records} of {records} distinct", key.column.name))
-            .but(match column {
+        Some(key) => Finding::new("key", columns.map(|columns| json!(columns)))
+            .because(key.evidence(records))
+            .but(match columns {
                 Some(_) => few,
                 None => Some("The columns that were given leave it out.".into()),
             }),
         None if records == 0 => Finding::new("key", None).but(Some("It needs records.")),
         None => Finding::new("key", None).but(Some(
-            "No single member tells the records apart. Name several columns that do: key => ARRAY['shop', 'id'].",
+            "Neither one member nor two tell the records apart. Name the columns that do: key => ARRAY['shop', 'id'].",
         )),
     }
 }
@@ -197,9 +204,9 @@ fn statement_row(
     seen: &Seen,
     paging: &Paging,
     shape: &Shape,
-    key: Option<&str>,
+    key: Option<Vec<&str>>,
 ) -> Result<Finding, DataError> {
-    let missing = match (paging.first.count, &paging.scheme, key) {
+    let missing = match (paging.first.count, &paging.scheme, &key) {
         (0, ..) => Some("There are no records yet to make a table from."),
         (_, None, _) => Some("How the collection is paged is not known: give \"pagination\" in the settings."),
         (.., None) => Some("No key was found: add key => ARRAY[…] to a call of create_job."),
@@ -208,7 +215,7 @@ fn statement_row(
     if missing.is_some() {
         return Ok(Finding::new("create_job", None).but(missing));
     }
-    let key: Vec<String> = key.into_iter().map(str::to_owned).collect();
+    let key: Vec<String> = key.into_iter().flatten().map(str::to_owned).collect();
     let call = Call {
         name: subject.name,
         connection: subject.connection,
@@ -216,13 +223,21 @@ fn statement_row(
         mode: None,
         key: &key,
     };
-    let statement = create_job(&call, &settings(subject, seen, paging, shape)?);
-    Ok(Finding {
+    let most = MOST_COLUMNS - usize::from(subject.settings.on_missing == OnMissing::Mark);
+    let statement = create_job(&call, &settings(subject, seen, paging, &shape.fitting(&key, most))?);
+    let too_many = (shape.columns.len() > most && subject.settings.columns.is_none()).then(|| {
+        format!(
+            "A table has at most {MOST_COLUMNS} columns: of {} the first {most} are named. Choose those that matter.",
+            counted(shape.columns.len(), "member")
+        )
+    });
+    let row = Finding {
         aspect: "create_job",
         proposal: Some(json!({"name": subject.name}).to_string()),
         evidence: Some(statement),
         doubt: None,
-    })
+    };
+    Ok(row.but(too_many))
 }
 
 /// The settings that were given, and those that were found beside them.
@@ -233,9 +248,7 @@ fn settings(subject: &Subject<'_>, seen: &Seen, paging: &Paging, shape: &Shape) 
     if is_rows && !has(&members, "format") {
         members.push(("format".into(), json!(word(seen.told.format)).to_string()));
     }
-    if let Some(delimiter) = seen.told.delimiter {
-        members.push(("csv".into(), json!({"delimiter": delimiter.to_string()}).to_string()));
-    }
+    members.extend(csv(&seen.told));
     let path = seen.place.path.as_ref().filter(|path| !path.steps.is_empty());
     if let Some(path) = path.filter(|_| !is_rows && !has(&members, "records")) {
         members.push(("records".into(), json!(path.to_string()).to_string()));
@@ -247,6 +260,19 @@ fn settings(subject: &Subject<'_>, seen: &Seen, paging: &Paging, shape: &Shape) 
         members.push(("columns".into(), columns_setting(shape)));
     }
     Ok(members)
+}
+
+/// What CSV does not say of itself.
+fn csv(told: &ToldFormat) -> Option<Member> {
+    let mut parts: Vec<Member> = Vec::new();
+    if let Some(delimiter) = told.delimiter {
+        parts.push(("delimiter".into(), json!(delimiter.to_string()).to_string()));
+    }
+    if let Some(names) = &told.numbered {
+        parts.push(("header".into(), "false".into()));
+        parts.push(("columns".into(), json!(names).to_string()));
+    }
+    (!parts.is_empty()).then(|| ("csv".into(), object(&parts)))
 }
 
 fn columns_setting(shape: &Shape) -> String {
@@ -276,6 +302,7 @@ impl Paging {
             first,
             second: None,
             larger: None,
+            place: ParamPlace::Query,
         }
     }
 
@@ -290,6 +317,22 @@ impl Paging {
         }
     }
 
+    /// Adds a parameter that is the same for all pages.
+    fn add_param(&self, members: &mut Vec<Member>, name: &str, value: u64) {
+        if self.place == ParamPlace::Query {
+            return add_param(members, name, value);
+        }
+        let raw = body_of(members);
+        let mut body = serde_json::from_str(raw).ok();
+        if self
+            .place
+            .add((name, value.into()), &mut Vec::new(), &mut body)
+            .is_some()
+        {
+            *raw = body.unwrap_or_default().to_string();
+        }
+    }
+
     /// Adds pagination, page size and the parameters that stand for one.
     fn add_to(&self, members: &mut Vec<Member>) {
         let Some(Value::Object(scheme)) = &self.scheme else {
@@ -297,7 +340,7 @@ impl Paging {
         };
         let kind = scheme["type"].as_str().unwrap_or_default().to_owned();
         let mut parts: Vec<Member> = vec![("type".into(), json!(kind).to_string())];
-        for key in ["param", "start", "next", "column"] {
+        for key in ["param", "param_in", "start", "next", "column"] {
             parts.extend(scheme.get(key).map(|value| (key.to_owned(), value.to_string())));
         }
         let size_key = match kind.as_str() {
@@ -310,8 +353,13 @@ impl Paging {
                 members.push(("page_size".into(), size.size.to_string()));
                 parts.push((key.into(), json!(size.param).to_string()));
             }
-            (Some(size), None) => add_param(members, &size.param, size.size),
+            (Some(size), None) => self.add_param(members, &size.param, size.size),
             _ => {}
+        }
+        let has_params = matches!(kind.as_str(), "page" | "offset" | "cursor" | "keyset");
+        if self.place == ParamPlace::Body && has_params {
+            // Where there is one, parameters are its members.
+            body_of(members);
         }
         if let Some(total) = self
             .total
@@ -322,6 +370,15 @@ impl Paging {
         }
         members.push(("pagination".into(), object(&parts)));
     }
+}
+
+/// The member `body`, an empty object where none was given.
+fn body_of(members: &mut Vec<Member>) -> &mut String {
+    let at = members.iter().position(|(name, _)| name == "body").unwrap_or_else(|| {
+        members.push(("body".into(), "{}".into()));
+        members.len() - 1
+    });
+    &mut members[at].1
 }
 
 /// Adds a parameter to those that were given.

@@ -4,17 +4,21 @@
 //! first answer ─► format ─► records ─► key ─► paging (asks again, a few times) ─► columns, key, cursor ─► create_job
 //! ```
 //!
-//! `answer` reads one answer by its structure; `hints` says what its names suggest; `trial`, `paging` and `size` try that
-//! on the remote; `columns` looks at the records, `changes` for what
-//! tells of changes; `findings` says it all. Nothing here does I/O: [`discover`] is given the
+//! `answer` reads one answer by its structure, `headerless` CSV that names no columns; `hints` says what its names suggest;
+//! `trial`, `paging`, `place` and `size` try that on the remote; `columns` looks at the records, `composite` for a key of two members,
+//! `changes` for what tells of changes; `findings` says it all. Nothing here does I/O: [`discover`] is given the
 //! first answer, and a function that sends further requests.
 
 mod answer;
 mod changes;
 mod columns;
+mod composite;
 mod findings;
+mod headerless;
 mod hints;
+mod key;
 mod paging;
+mod place;
 mod prober;
 mod size;
 mod statement;
@@ -22,7 +26,7 @@ mod statement;
 mod tests;
 mod trial;
 
-use crate::call::counted;
+use crate::counted::counted;
 use crate::data::{DataError, Formats, JsonKind, SingularQuery, members_of};
 use crate::http::Response;
 use crate::settings::Settings;
@@ -67,7 +71,10 @@ impl Subject<'_> {
 /// # Errors
 /// Where the first answer is nothing that records could be in.
 pub fn discover(subject: &Subject<'_>, first: &Response, send: &mut Send<'_>) -> Result<Vec<Finding>, DataError> {
-    let told = answer::format(first, &subject.settings.formats);
+    let mut told = answer::format(first, &subject.settings.formats);
+    if !subject.has_given("csv")? {
+        told = headerless::see(told, first);
+    }
     let place = records(subject, &told.formats, first)?;
     let mut seen = Seen {
         told,
@@ -87,7 +94,7 @@ pub fn discover(subject: &Subject<'_>, first: &Response, send: &mut Send<'_>) ->
     let key = first_key(&page)?;
     view.identity = key.as_ref().map(|key| key.query.clone());
     let page = view.page(first)?;
-    let mut prober = Prober::new(send, &view, &subject.remote.first);
+    let mut prober = Prober::new(send, &view, &subject.remote);
     let given = subject.given()?.into_iter().find(|(name, _)| name == "pagination");
     let paging = match given {
         Some((_, scheme)) => Paging::given(page, &scheme),
@@ -155,11 +162,7 @@ fn records(subject: &Subject<'_>, formats: &Formats, first: &Response) -> Result
         (_, true) => None,
         (_, false) => Some(format!("There are other arrays: {}.", others.join(", "))),
     };
-    let evidence = format!(
-        "{} in the array at {}.",
-        counted(best.objects as u64, "object"),
-        best.path
-    );
+    let evidence = format!("{} in the array at {}.", counted(best.objects, "object"), best.path);
     Ok(place(Some(best.path.clone()), evidence, doubt))
 }
 

@@ -8,10 +8,11 @@
 
 use super::answer::{Beside, Page};
 use super::hints::{self, NameKind, NextNamed, Total};
+use super::place::{by_place, by_place_in_query};
 use super::prober::{Outcome, Prober};
 use super::size::{Size, larger_pages, shrink, size_of};
-use super::trial::{Kind, Trial, Tried, numbered, obeyed};
-use crate::call::counted;
+use super::trial::{Kind, Trial, Tried, obeyed};
+use crate::counted::{agreed, counted};
 use crate::data::SingularQuery;
 use crate::http::{Auth, HttpError};
 use crate::pagination::{Ask, Carrier, PageToken, Pagination, ParamPlace, Totals, link_header, next};
@@ -24,6 +25,9 @@ pub struct Remote {
     pub first: Url,
     pub base: Url,
     pub auth: Auth,
+    /// The job's own body, and where parameters are tried first.
+    pub body: Option<Value>,
+    pub place: ParamPlace,
 }
 
 /// How the collection is paged.
@@ -41,16 +45,18 @@ pub(super) struct Paging {
     pub second: Option<Page>,
     /// A larger page that begins as the first.
     pub larger: Option<Page>,
+    /// Where the parameters go.
+    pub place: ParamPlace,
 }
 
 /// A scheme that was found, and the page that proved it.
-struct Found {
-    scheme: Value,
-    evidence: String,
-    doubt: Option<String>,
-    second: Option<Page>,
+pub(super) struct Found {
+    pub scheme: Value,
+    pub evidence: String,
+    pub doubt: Option<String>,
+    pub second: Option<Page>,
     /// The address of the next page, where the remote names it: its parameters tell more.
-    next_url: Option<Url>,
+    pub next_url: Option<Url>,
 }
 
 /// The key by which records can be asked for: its column, and the last record's value.
@@ -69,7 +75,9 @@ pub(super) fn find(prober: &mut Prober, whole: Page, remote: &Remote, key: Optio
     let is_whole = hints::says_it_is_whole(&whole) && shrunk_by.is_none();
     let found = match is_whole {
         true => Some(everything(&whole)),
-        false => by_name(prober, &first, remote, &mut tried).or_else(|| by_place(prober, &first, key, &mut tried)),
+        false => by_name(prober, &first, remote, &mut tried)
+            .or_else(|| by_place(prober, &first, key, &mut tried))
+            .or_else(|| by_place_in_query(prober, &first, key, &mut tried)),
     };
     let declared = declared_total(&first, found.as_ref().and_then(|found| found.second.as_ref()));
     let found = found.unwrap_or_else(|| untold(prober, &whole, declared.as_ref(), &tried, shrunk_by.as_ref()));
@@ -104,6 +112,7 @@ pub(super) fn find(prober: &mut Prober, whole: Page, remote: &Remote, key: Optio
         first: whole,
         second,
         larger,
+        place: prober.place,
     }
 }
 
@@ -111,7 +120,7 @@ fn everything(page: &Page) -> Found {
     let total = hints::totals(page).into_iter().find(|total| total.value == page.count);
     let evidence = match total {
         Some(total) => format!(
-            "{} came at once, as many as {} declares.",
+            "The {} that {} declares came at once.",
             counted(page.count, "record"),
             total.place
         ),
@@ -137,7 +146,8 @@ fn by_name(prober: &mut Prober, first: &Page, remote: &Remote, tried: &mut Tried
             Ok(Some(url)) => {
                 let scheme = json!({"type": "link_header"});
                 let what = "The Link header names the next page";
-                return followed(prober, first, &url, scheme, what);
+                let asked = (url, prober.body.clone());
+                return followed(prober, first, &asked, scheme, what);
             }
             Ok(None) => {}
             Err(error) => foreign = Some(error),
@@ -189,30 +199,43 @@ fn follow(prober: &mut Prober, first: &Page, remote: &Remote, named: &NextNamed)
         first: &prober.first,
         base: &remote.base,
         auth: &remote.auth,
-        place: ParamPlace::Query,
+        place: prober.place,
         page: 1,
     };
     let Some(token) = next::token(&pagination, Some(&named.raw), &context)? else {
         return Ok(None);
     };
-    let url = url_of(&pagination, token, &prober.first, remote)?;
+    let asked = carried(&pagination, token, prober, remote)?;
     let kind = if is_address { "next_url" } else { "cursor" };
-    let scheme = json!({"type": kind, "next": named.place});
+    let mut scheme = json!({"type": kind, "next": named.place});
+    if !is_address {
+        scheme = prober.placed(scheme);
+    }
     let what = format!("{} names the next page", named.place);
-    Ok(followed(prober, first, &url, scheme, &what))
+    Ok(followed(prober, first, &asked, scheme, &what))
 }
 
-fn url_of(pagination: &Pagination, token: PageToken, first: &Url, remote: &Remote) -> Result<Url, HttpError> {
+/// URL and body of a request.
+type Asked = (Url, Option<Value>);
+
+fn carried(pagination: &Pagination, token: PageToken, prober: &Prober, remote: &Remote) -> Result<Asked, HttpError> {
     let ask = Ask {
         number: 2,
         token,
         epoch: 0,
     };
-    let carrier = Carrier::of_query(first, &remote.base, None);
-    Ok(pagination.carried(&ask, &carrier)?.0)
+    let carrier = Carrier {
+        url: &prober.first,
+        base: &remote.base,
+        body: prober.body.as_ref(),
+        place: prober.place,
+        page_size: None,
+    };
+    pagination.carried(&ask, &carrier)
 }
 
-fn followed(prober: &mut Prober, first: &Page, url: &Url, scheme: Value, what: &str) -> Option<Found> {
+fn followed(prober: &mut Prober, first: &Page, asked: &Asked, scheme: Value, what: &str) -> Option<Found> {
+    let (url, body) = asked;
     let found = |evidence, doubt: Option<&str>, second| Found {
         scheme: scheme.clone(),
         evidence,
@@ -220,10 +243,13 @@ fn followed(prober: &mut Prober, first: &Page, url: &Url, scheme: Value, what: &
         second,
         next_url: Some(url.clone()),
     };
-    match prober.at(url) {
+    match prober.at(url, body.as_ref()) {
         Outcome::Page(second) => match second.beside(first) {
             Beside::Others => Some(found(
-                format!("{what}; following it brought {} other records.", second.count),
+                format!(
+                    "{what}; following it brought {}.",
+                    counted(second.count, "other record")
+                ),
                 None,
                 Some(*second),
             )),
@@ -240,138 +266,51 @@ fn followed(prober: &mut Prober, first: &Page, url: &Url, scheme: Value, what: &
     }
 }
 
+const TOKEN_WORDS: [&str; 8] = [
+    "cursor",
+    "after",
+    "pagetoken",
+    "nexttoken",
+    "startingafter",
+    "token",
+    "continuation",
+    "continuationtoken",
+];
+
 /// By a token: which parameter takes it has to be tried.
 fn by_token(prober: &mut Prober, first: &Page, named: &NextNamed, tried: &mut Tried) -> Option<Found> {
     let value: Value = serde_json::from_str(&named.raw).ok()?;
-    let text = value.as_str().map_or_else(|| named.raw.clone(), str::to_owned);
-    let mut params = named.params();
-    if text == "2" {
+    let mut params = prober.own_params(&TOKEN_WORDS);
+    params.extend(
+        named
+            .params()
+            .into_iter()
+            .filter(|param| !prober.own_params(&TOKEN_WORDS).contains(param)),
+    );
+    if named.raw.trim_matches('"') == "2" {
         params.insert(0, "page".into());
     }
     let trials: Vec<Trial> = params
         .iter()
-        .map(|param| Trial::new(Kind::Token, param, &text))
+        .map(|param| Trial::new(Kind::Token, param, value.clone()))
         .collect();
     let takes = |page: &Page| page.beside(first) == Beside::Others;
     let (trial, second) = obeyed(prober, &trials, 2, &takes, tried)?;
     Some(Found {
-        scheme: match trial.param.as_str() {
+        scheme: prober.placed(match trial.param.as_str() {
             "cursor" => json!({"type": "cursor", "next": named.place}),
             param => json!({"type": "cursor", "param": param, "next": named.place}),
-        },
+        }),
         evidence: format!(
-            "{} holds a token; sent as {} it brought {} other records.",
-            named.place, trial.param, second.count
+            "{} holds a token; sent as {} it brought {}.",
+            named.place,
+            trial.param,
+            counted(second.count, "other record")
         ),
         doubt: None,
         second: Some(second),
         next_url: None,
     })
-}
-
-const PAGE_WORDS: [&str; 5] = ["page", "currentpage", "pagenumber", "pageindex", "number"];
-const OFFSET_WORDS: [&str; 4] = ["offset", "skip", "start", "startat"];
-
-/// By asking for a place: a page's number, an offset, a key.
-fn by_place(prober: &mut Prober, first: &Page, key: Option<&LastKey>, tried: &mut Tried) -> Option<Found> {
-    if first.count == 0 {
-        return None;
-    }
-    let page = Trial::new(Kind::Page, "page", 2);
-    let offset = Trial::new(Kind::Offset, "offset", first.count);
-    let mut likely = vec![page, offset];
-    if hints::has(first, &OFFSET_WORDS) && !hints::has(first, &PAGE_WORDS) {
-        likely.reverse();
-    }
-    for trial in likely {
-        let begin = if trial.kind == Kind::Page { "1" } else { "0" };
-        if let Some(second) = numbered(prober, first, &trial, begin, tried) {
-            return Some(at_place(prober, first, trial, second, key));
-        }
-    }
-    let rest = less_likely(first, key);
-    let takes = |page: &Page| page.beside(first) == Beside::Others;
-    let (trial, second) = obeyed(prober, &rest, 0, &takes, tried)?;
-    Some(at_place(prober, first, trial, second, key))
-}
-
-fn less_likely(first: &Page, key: Option<&LastKey>) -> Vec<Trial> {
-    let mut rest = Vec::new();
-    if let Some(last) = key.and_then(|key| last_key(first, key)) {
-        let params = ["after_id", "after", "since_id", "starting_after"];
-        rest.extend(params.map(|param| Trial::new(Kind::Keyset, param, &last)));
-    }
-    let pages = ["_page", "page[number]"];
-    rest.extend(pages.map(|param| Trial::new(Kind::Page, param, 2)));
-    let offsets = ["skip", "start"];
-    rest.extend(offsets.map(|param| Trial::new(Kind::Offset, param, first.count)));
-    rest
-}
-
-/// The key of the last record as a parameter's value, where keys rise.
-fn last_key(page: &Page, key: &LastKey) -> Option<String> {
-    let records = crate::data::split_records(&page.text).ok()?;
-    let value = |record: &&str| {
-        let picked = crate::data::pick(record, &[&key.query]).ok()?;
-        picked.first().copied().flatten().map(str::to_owned)
-    };
-    let values: Vec<String> = records.iter().map(value).collect::<Option<_>>()?;
-    let numbers: Option<Vec<i128>> = values.iter().map(|value| value.parse().ok()).collect();
-    let rises = match numbers {
-        Some(numbers) => numbers.windows(2).all(|pair| pair[0] < pair[1]),
-        None => values.windows(2).all(|pair| pair[0] < pair[1]),
-    };
-    let last = values.last().filter(|_| rises)?;
-    Some(last.trim_matches('"').to_owned())
-}
-
-fn at_place(prober: &mut Prober, first: &Page, trial: Trial, second: Page, key: Option<&LastKey>) -> Found {
-    let brought = match second.count {
-        0 => "no record, as past the end".to_owned(),
-        count => format!("{count} other records"),
-    };
-    let evidence = format!("{}={} brought {brought}.", trial.param, trial.value);
-    let found = |scheme, evidence, doubt: Option<&str>| Found {
-        scheme,
-        evidence,
-        doubt: doubt.map(str::to_owned),
-        second: Some(second.clone()),
-        next_url: None,
-    };
-    match trial.kind {
-        Kind::Page => {
-            let (start, shown, doubt) = first_number(prober, first, &trial.param);
-            let scheme = match start {
-                1 => json!({"type": "page", "param": trial.param}),
-                start => json!({"type": "page", "param": trial.param, "start": start}),
-            };
-            found(scheme, format!("{evidence} {shown}"), doubt)
-        }
-        Kind::Keyset => {
-            let column = key.map_or_else(String::new, |key| key.column.clone());
-            let scheme = json!({"type": "keyset", "param": trial.param, "column": column});
-            found(
-                scheme,
-                evidence,
-                Some("The order by the key was seen on two pages only."),
-            )
-        }
-        _ => found(json!({"type": "offset", "param": trial.param}), evidence, None),
-    }
-}
-
-/// The number of the first page. What the answer itself calls it may be another count.
-fn first_number(prober: &mut Prober, first: &Page, param: &str) -> (u64, String, Option<&'static str>) {
-    let outcome = prober.with(&[(param, "1".to_owned())]);
-    match outcome.page().map(|page| page.beside(first)) {
-        Some(Beside::Same) => (1, format!("{param}=1 is the first page."), None),
-        Some(Beside::Others) => (0, format!("{param}=1 is not the first page."), None),
-        _ => (
-            1,
-            String::new(),
-            Some("Whether pages are counted from 1 or from 0 was not seen."),
-        ),
-    }
 }
 
 /// What is left to say where no way to a second page was found.
@@ -402,7 +341,8 @@ fn untold(prober: &Prober, whole: &Page, total: Option<&Total>, tried: &Tried, s
         (None, None) => (
             json!({"type": "none"}),
             format!(
-                "If there are more than {}, look up how the next page is asked for.",
+                "If there are more than {} {}, look up how the next page is asked for.",
+                agreed(&whole.count, "this", "these"),
                 counted(whole.count, "record")
             ),
         ),

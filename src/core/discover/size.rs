@@ -4,8 +4,7 @@ use super::answer::Page;
 use super::hints::{self, Total};
 use super::prober::Prober;
 use super::trial::{Kind, Trial, Tried, obeyed};
-use crate::call::counted;
-use crate::pagination::with_param;
+use crate::counted::counted;
 use serde_json::Value;
 use url::Url;
 
@@ -32,13 +31,13 @@ pub(super) fn shrink(prober: &mut Prober, whole: &Page, tried: &mut Tried) -> Op
         return None;
     }
     let half = whole.count / 2;
-    let trials: Vec<Trial> = hints::size_params(whole)
+    let trials: Vec<Trial> = own_first(prober, hints::size_params(whole))
         .iter()
         .map(|param| Trial::new(Kind::Size, param, half))
         .collect();
     let is_half = |page: &Page| page.count == half;
     let (trial, page) = obeyed(prober, &trials, 0, &is_half, tried)?;
-    prober.first = with_param(&prober.first, &trial.param, &trial.value);
+    prober.keep(trial.pair());
     Some((page, trial))
 }
 
@@ -47,12 +46,7 @@ pub(super) fn size_of(trial: &Trial, first: &Page, whole: u64) -> Size {
     Size {
         param: trial.param.clone(),
         size: whole.max(USUAL_PAGE),
-        evidence: format!(
-            "{}={} brought {}.",
-            trial.param,
-            trial.value,
-            counted(first.count, "record")
-        ),
+        evidence: format!("{} brought {}.", trial.shown(), counted(first.count, "record")),
         doubt: Some("Larger pages could not be tried: the collection fits on one.".into()),
     }
 }
@@ -87,7 +81,7 @@ pub(super) fn larger_pages(
         params.retain(|param| *param != own);
         params.insert(0, own);
     }
-    let trials: Vec<Trial> = params
+    let trials: Vec<Trial> = own_first(prober, params)
         .iter()
         .map(|param| Trial::new(Kind::Size, param, wanted))
         .collect();
@@ -105,6 +99,24 @@ pub(super) fn larger_pages(
             (None, None, Some(doubt.trim_end().replace("  ", " ")))
         }
     }
+}
+
+/// The parameters, those first that the job's own body has.
+fn own_first(prober: &Prober, mut params: Vec<String>) -> Vec<String> {
+    const WORDS: [&str; 8] = [
+        "perpage",
+        "limit",
+        "pagesize",
+        "size",
+        "first",
+        "top",
+        "maxresults",
+        "count",
+    ];
+    let mut own = prober.own_params(&WORDS);
+    params.retain(|param| !own.contains(param));
+    own.extend(params);
+    own
 }
 
 /// A parameter of the next page's address whose value is the size of this page.

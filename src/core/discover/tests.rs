@@ -5,6 +5,7 @@
 use super::*;
 use crate::error::Error;
 use crate::http::{Auth, Headers, HttpError};
+use crate::pagination::ParamPlace;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -124,6 +125,8 @@ fn try_look(api: &dyn Fn(&Query) -> Result<Response, Error>, document: &str) -> 
             first: first.clone(),
             base,
             auth: Auth::None,
+            body: None,
+            place: ParamPlace::Query,
         },
         connection: "shop",
         path: "/items",
@@ -133,7 +136,7 @@ fn try_look(api: &dyn Fn(&Query) -> Result<Response, Error>, document: &str) -> 
     };
     let mut requests = 1;
     let first = api(&Query::of(&first))?;
-    let found = discover(&subject, &first, &mut |url| {
+    let found = discover(&subject, &first, &mut |url, _| {
         requests += 1;
         api(&Query::of(url))
     })?;
@@ -562,3 +565,6 @@ fn what_was_given_is_what_is_proposed_and_the_key_is_one_of_its_columns() {
     );
     assert_eq!(found.doubt("key"), "The columns that were given leave it out.");
 }
+
+mod posting;
+mod shapes;

@@ -2,13 +2,14 @@
 
 use super::answer::{Beside, Page};
 use super::prober::{Outcome, Prober};
+use serde_json::Value;
 
 /// A parameter that may bring another page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Trial {
     pub kind: Kind,
     pub param: String,
-    pub value: String,
+    pub value: Value,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,16 +23,25 @@ pub(super) enum Kind {
 }
 
 impl Trial {
-    pub fn new(kind: Kind, param: &str, value: impl ToString) -> Trial {
+    pub fn new(kind: Kind, param: &str, value: impl Into<Value>) -> Trial {
         Trial {
             kind,
             param: param.to_owned(),
-            value: value.to_string(),
+            value: value.into(),
         }
     }
 
-    fn pair(&self) -> (&str, String) {
+    pub fn pair(&self) -> (&str, Value) {
         (&self.param, self.value.clone())
+    }
+
+    /// `page=2`
+    pub fn shown(&self) -> String {
+        let value = self
+            .value
+            .as_str()
+            .map_or_else(|| self.value.to_string(), str::to_owned);
+        format!("{}={value}", self.param)
     }
 }
 
@@ -96,7 +106,7 @@ pub(super) fn obeyed(
 }
 
 fn together(prober: &mut Prober, trials: &[Trial], takes: &dyn Fn(&Page) -> bool, tried: &mut Tried) -> Option<Page> {
-    let params: Vec<(&str, String)> = trials.iter().map(Trial::pair).collect();
+    let params: Vec<(&str, Value)> = trials.iter().map(Trial::pair).collect();
     let names = trials.iter().map(|trial| trial.param.clone());
     match prober.with(&params) {
         Outcome::Page(page) if takes(&page) => return Some(*page),
@@ -113,7 +123,7 @@ pub(super) fn numbered(
     prober: &mut Prober,
     first: &Page,
     trial: &Trial,
-    begin: &str,
+    begin: u64,
     tried: &mut Tried,
 ) -> Option<Page> {
     let Outcome::Page(page) = prober.with(&[trial.pair()]) else {
@@ -125,7 +135,7 @@ pub(super) fn numbered(
     match page.beside(first) {
         Beside::Others => return Some(*page),
         Beside::Empty => {
-            let back = prober.with(&[(&trial.param, begin.to_owned())]).page()?;
+            let back = prober.with(&[(&trial.param, begin.into())]).page()?;
             if back.beside(first) == Beside::Same {
                 return Some(*page);
             }

@@ -1,8 +1,8 @@
 //! What a person is told when a guard keeps a read back.
 
 use super::{Live, ReadState};
-use crate::call::counted;
 use crate::class::Class;
+use crate::counted::{agreed, counted};
 use crate::error::Explain;
 
 /// Why a read was held or rolled back, with the counts it was judged by.
@@ -52,21 +52,20 @@ impl Explain for KeptBack {
             candidates_gone,
             gone_confirmed,
         } = self.live;
-        let kept = format!("The target keeps its {}", counted(rows_before, "row"));
+        let (rows, are) = (counted(rows_before, "row"), agreed(&candidates_gone, "is", "are"));
         Some(match self.state {
             ReadState::EmptyUnconfirmed => {
-                format!("{kept}. Nothing but this one read says that they are gone.")
+                format!("The target keeps its {rows}. Nothing but this one read says that they are gone.")
             }
             ReadState::EmptyConfirmed => {
-                format!("{kept}, although the collection is confirmed to be empty.")
+                format!("The target keeps its {rows}, although the collection is confirmed to be empty.")
             }
             ReadState::Shrunk => format!(
-                "Of {}, {candidates_gone} are missing from the read ({gone_confirmed} of them for the second time), and \
-                 max_shrink is {}. The target is as it was.",
-                counted(rows_before, "row"),
+                "Of {rows}, {candidates_gone} {are} missing from the read ({gone_confirmed} of them for the \
+                 second time), and max_shrink is {}. The target is as it was.",
                 self.max_shrink
             ),
-            _ => format!("{kept}."),
+            _ => format!("The target keeps its {rows}."),
         })
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::class::Class;
+use crate::counted::counted;
 use crate::error::Explain;
 use crate::rate::{Hold, Why};
 use crate::url_policy::address::Refusal;
@@ -150,7 +151,7 @@ pub enum HttpError {
     PaginationLoop { page: u64 },
     #[error("page {page} has no total")]
     MissingTotal { page: u64 },
-    #[error("read has more than {limit} pages")]
+    #[error("read has more than {}", counted(*.limit, "page"))]
     TooManyPages { limit: u64 },
     #[error("request header \"{name}\" cannot be sent")]
     BadHeader { name: String },

@@ -1,6 +1,7 @@
 //! Details and hints of [`HttpError`]: the facts as sentences, and the next step.
 
 use super::{Breakage, HttpError, Phase, SizeLimit, TlsProblem};
+use crate::counted::counted;
 
 /// The facts, as whole sentences.
 pub(super) fn detail(error: &HttpError) -> Option<String> {
@@ -51,7 +52,10 @@ pub(super) fn detail(error: &HttpError) -> Option<String> {
             "The pagination stops by total, and the answer holds none where `total` points.".to_owned()
         }
         TokenLost { status, restarts, .. } => {
-            format!("It answered with status {status}, after the read had begun again {restarts} times.")
+            format!(
+                "It answered with status {status}, after the read had begun again {}.",
+                counted(*restarts, "time")
+            )
         }
         RateWait { wait, why, .. } => format!("For {} s: {}.", wait.as_secs().max(1), why.as_str()),
         Panicked { page } => format!("The thread that worked on page {page} panicked."),
@@ -97,8 +101,11 @@ fn tls(problem: TlsProblem) -> &'static str {
 
 fn too_large(limit: SizeLimit) -> String {
     match limit {
-        SizeLimit::Body(bytes) => format!("The decoded body has more than {bytes} bytes."),
-        SizeLimit::Ratio(ratio) => format!("The body grows more than {ratio} times when it is decoded."),
+        SizeLimit::Body(bytes) => format!("The decoded body has more than {}.", counted(bytes, "byte")),
+        SizeLimit::Ratio(ratio) => format!(
+            "The body grows more than {} when it is decoded.",
+            counted(ratio, "time")
+        ),
         SizeLimit::Head => "The response's header fields are more or larger than is accepted.".to_owned(),
     }
 }

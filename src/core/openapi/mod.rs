@@ -18,6 +18,8 @@ mod schema;
 mod tests;
 
 use crate::discover::{Call, Member, create_job, job_name};
+use crate::error::Explain;
+use crate::job::JobPath;
 use document::Document;
 use listing::Listing;
 use paging::Paging;
@@ -126,6 +128,7 @@ impl<'d> Operation<'d> {
         let (required, missing) = self.required_params(&paging);
         let name = free_name(&job_name(&plain(self.path), "job"), names);
         let settings = settings(&listing, &paging, required);
+        let path = encoded(self.path);
         let mut doubts = self.doubts(&listing, &paging, &missing);
         let statement = if doubts.forbid_statement {
             None
@@ -133,7 +136,7 @@ impl<'d> Operation<'d> {
             let call = Call {
                 name: &name,
                 connection: &self.document.connection,
-                path: self.path,
+                path: &path,
                 mode: None,
                 key: &listing.key,
             };
@@ -146,7 +149,7 @@ impl<'d> Operation<'d> {
         );
         Ok(Some(PlannedJob {
             name,
-            path: self.path.to_owned(),
+            path,
             mode: "replace",
             key: listing.key.clone(),
             settings: crate::discover::document(&settings),
@@ -183,6 +186,13 @@ impl<'d> Operation<'d> {
             .skip(1)
             .filter_map(|part| part.split('}').next())
             .collect();
+        if let Err(error) = JobPath::parse(&encoded(self.path)) {
+            forbid_statement = true;
+            texts.push(format!(
+                "No job can have this path: {}",
+                error.detail().unwrap_or_else(|| error.to_string())
+            ));
+        }
         if !places.is_empty() {
             forbid_statement = true;
             texts.push(format!(
@@ -230,6 +240,23 @@ impl<'d> Operation<'d> {
 struct Doubts {
     texts: Vec<String>,
     forbid_statement: bool,
+}
+
+/// The path as a job takes it: blanks as a URL has them.
+fn encoded(path: &str) -> String {
+    let mut encoded = String::with_capacity(path.len());
+    for character in path.chars() {
+        match character.is_whitespace() && !character.is_control() {
+            true => {
+                let mut bytes = [0; 4];
+                for byte in character.encode_utf8(&mut bytes).bytes() {
+                    encoded.push_str(&format!("%{byte:02X}"));
+                }
+            }
+            false => encoded.push(character),
+        }
+    }
+    encoded
 }
 
 /// The path without the names in braces.

@@ -247,3 +247,33 @@ fn what_is_no_openapi_document_is_refused() {
         []
     );
 }
+
+#[test]
+fn a_path_with_a_blank_is_encoded_and_one_that_no_job_can_have_says_why() {
+    let with_path = |path: &str| {
+        let mut document = document(json!([]), pets());
+        let item = document["paths"]["/pets"].take();
+        document["paths"] = json!({ path: item });
+        only(&document)
+    };
+    for (path, encoded) in [("/all pets", "/all%20pets"), ("/a\u{a0}b/pets", "/a%C2%A0b/pets")] {
+        let job = with_path(path);
+        assert_eq!(job.path, encoded);
+        assert!(job.statement.unwrap().contains(&format!("'{encoded}'")), "{path}");
+    }
+    for path in [
+        "/pets?kind=cat",
+        "/pets#all",
+        "/a//pets",
+        "/../pets",
+        "/a\\pets",
+        "/a\npets",
+        "/a%2fpets",
+        "/100%",
+    ] {
+        let job = with_path(path);
+        let doubt = job.doubt.unwrap_or_default();
+        assert_eq!(job.statement, None, "{path}");
+        assert!(doubt.contains("No job can have this path: "), "{path}: {doubt}");
+    }
+}

@@ -4,6 +4,7 @@
 use super::key::KeyId;
 use crate::class::Class;
 use crate::connection::quoted;
+use crate::counted::counted;
 use crate::error::{Error, Explain};
 
 /// The command that makes a key, for hints; `path` is quoted for a shell.
@@ -121,7 +122,10 @@ impl Explain for SecretFault {
     fn detail(&self) -> Option<String> {
         Some(match self {
             SecretFault::KeyLength { bytes } => {
-                format!("It has {bytes} bytes; a key is 32 raw bytes or 64 hexadecimal digits.")
+                format!(
+                    "It has {}; a key is 32 raw bytes or 64 hexadecimal digits.",
+                    counted(*bytes, "byte")
+                )
             }
             SecretFault::KeyNotHex => "It has 64 characters, but not all of them are hexadecimal digits.".to_owned(),
             SecretFault::KeyIsConstant => "All of its bytes are the same.".to_owned(),

@@ -6,6 +6,7 @@ use super::fault::SettingsFault;
 use super::field::Field;
 use super::keys;
 use super::object::Object;
+use super::type_name::{TypeFault, is_serial};
 use crate::connection::ConfigError;
 use crate::data::path::SingularQuery;
 use crate::foreach::parent_query;
@@ -61,7 +62,7 @@ fn read_one(name: String, field: &Field<'_>) -> Result<ColumnSetting, ConfigErro
 fn read_object(name: String, field: &Field<'_>) -> Result<ColumnSetting, ConfigError> {
     let object = field.object(&keys::COLUMN)?;
     let type_name = match object.get("type") {
-        Some(field) => Some(type_name(&field)?),
+        Some(field) => Some(type_name(&name, &field)?),
         None => None,
     };
     if let Some(parent) = object.get("parent") {
@@ -109,9 +110,17 @@ fn of_parent(
     })
 }
 
-/// The text of a type's name; it becomes a parameter of to_regtype, never part of a statement.
-fn type_name(field: &Field<'_>) -> Result<String, ConfigError> {
+/// The text of a type's name; it is looked up, and never part of a statement.
+fn type_name(column: &str, field: &Field<'_>) -> Result<String, ConfigError> {
     let text = field.text("the name of a type", "\"numeric(12,2)\"")?;
+    if is_serial(&text) {
+        return Err(SettingsFault::ColumnType {
+            column: column.to_owned(),
+            type_name: text,
+            fault: TypeFault::Serial,
+        }
+        .into());
+    }
     match text.len() <= 200 && !text.chars().any(char::is_control) {
         true => Ok(text),
         false => Err(field.wrong("the name of a type", "\"numeric(12,2)\"")),

@@ -1,6 +1,7 @@
 //! What can be wrong with a settings document, besides what [`ConfigError`](crate::connection::ConfigError) says of all
 //! definitions.
 
+use super::type_name::{TypeFault, nearest_type};
 use crate::class::Class;
 use crate::connection::{Subject, quoted};
 use crate::error::Explain;
@@ -45,6 +46,12 @@ pub enum SettingsFault {
     NoColumns,
     #[error("column name {} cannot be used", quoted(.name))]
     ColumnName { name: String },
+    #[error("column {} cannot have the type {}", quoted(.column), quoted(.type_name))]
+    ColumnType {
+        column: String,
+        type_name: String,
+        fault: TypeFault,
+    },
     /// `order` names the members, the smallest first.
     #[error("{subject} is out of order")]
     Order { subject: Subject, order: &'static str },
@@ -58,6 +65,10 @@ impl Explain for SettingsFault {
     fn sqlstate(&self) -> &'static str {
         match self {
             SettingsFault::ColumnName { .. } => "42602",
+            SettingsFault::ColumnType {
+                fault: TypeFault::Unknown,
+                ..
+            } => "42704",
             _ => "22023",
         }
     }
@@ -82,6 +93,7 @@ impl Explain for SettingsFault {
                 format!("It is the setting {}.", quoted(setting))
             }
             SettingsFault::NoColumns => "It is an empty object.".to_owned(),
+            SettingsFault::ColumnType { fault, .. } => fault.detail(),
             SettingsFault::ColumnName { .. } => {
                 "A column's name has 1 to 63 bytes without control characters and is not one of PostgreSQL's own \
                  (ctid, xmin, xmax, cmin, cmax, tableoid)."
@@ -120,6 +132,9 @@ impl Explain for SettingsFault {
                     .to_owned()
             }
             SettingsFault::NoColumns => "Leave \"columns\" away to take every member, or name the columns.".to_owned(),
+            SettingsFault::ColumnType { type_name, .. } => {
+                format!("For example: {{\"type\": \"{}\"}}", nearest_type(type_name))
+            }
             SettingsFault::Order { .. } => "Give those that are not at their default too.".to_owned(),
             SettingsFault::ColumnName { .. } => "Choose another name for the column, and keep its path.".to_owned(),
         })
@@ -127,7 +142,7 @@ impl Explain for SettingsFault {
 }
 
 /// Another error's message as a sentence on one line.
-fn as_sentence(message: &str) -> String {
+pub(super) fn as_sentence(message: &str) -> String {
     let line: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut letters = line.trim_end_matches('.').chars();
     let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();

@@ -20,6 +20,7 @@ mod parts;
 mod request;
 mod size;
 mod timing;
+mod type_name;
 
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ pub use columns::ColumnSetting;
 pub use fault::SettingsFault;
 pub use parts::{CommitEvery, LimitSettings, RetrySettings, TimeoutSettings, UndoSettings};
 pub use timing::{RunWhen, TimingSettings, Turn};
+pub use type_name::TypeFault;
 
 /// How many requests a job has under way at most.
 pub const MOST_CONCURRENCY: u32 = 75;

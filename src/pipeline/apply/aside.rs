@@ -144,6 +144,7 @@ impl UndoText {
         }
         Ok(UndoText {
             columns: self.columns,
+            attnums: self.attnums,
             payload: serde_json::to_string(&payload).expect("lists of strings are always JSON"),
         })
     }

@@ -6,7 +6,8 @@
 
 use super::Applier;
 use super::shape::target_text;
-use super::undo::{Entry, Payload, Values};
+use super::undo::{Entry, Payload, UndoText, Values};
+use super::unfilled::unfilled;
 use crate::pg::relation::Target;
 use crate::pg::statement::{Pinned, Planning, Statement, session};
 use sluice_core::data::{DecodedPage, InferredType, Widening, content_hash_bytes};
@@ -24,16 +25,33 @@ pub(super) struct Fitted {
     pub blind: Vec<UndoOp>,
 }
 
-/// `all`: the columns whose values the set keeps of deleted rows, and whose fingerprint it keeps of inserted ones.
-pub(super) fn fit(target: &Target, payload: Payload, all: &[String]) -> Result<Fitted> {
-    let is_there = |name: &String| target.column(name).is_some();
-    if let Some(column) = payload.key.iter().find(|key| !is_there(key)) {
-        return Err(TargetError::UndoKeyDropped {
-            table: target.full_name(),
-            column: column.clone(),
-        }
-        .into());
-    }
+/// The name that a column of an undo set has now; None where the target no longer has it. A column is known by its
+/// number; one that came since under the name of a lost one stands for it.
+pub fn name_now<'t>(target: &'t Target, columns: &[String], attnums: &[i64], name: &str) -> Option<&'t str> {
+    let place = columns.iter().position(|column| column == name);
+    let by_name = target.column(name);
+    let found = match place.and_then(|at| attnums.get(at)) {
+        None => by_name,
+        Some(number) => target
+            .columns
+            .iter()
+            .find(|column| i64::from(column.attnum) == *number)
+            .or(by_name.filter(|column| !attnums.contains(&column.attnum.into()))),
+    };
+    found.map(|column| column.name.as_str())
+}
+
+/// The set keeps the values of its columns of deleted rows, and their fingerprint of inserted ones.
+pub(super) fn fit(target: &Target, payload: Payload, undo: &UndoText) -> Result<Fitted> {
+    let all = undo.columns.as_slice();
+    let now = |name: &String| name_now(target, all, &undo.attnums, name);
+    let is_there = |name: &String| now(name).is_some();
+    let dropped_key = |key: &String| TargetError::UndoKeyDropped {
+        table: target.full_name(),
+        column: key.clone(),
+    };
+    let key = |name: &String| now(name).map(str::to_owned).ok_or_else(|| dropped_key(name).into());
+    let key = payload.key.iter().map(key).collect::<Result<Vec<String>>>()?;
     let lost = |columns: &[String]| columns.iter().any(|column| !is_there(column));
     let ops = [(UndoOp::Inserted, all), (UndoOp::Updated, payload.mapped.as_slice())];
     let blind = ops
@@ -47,17 +65,24 @@ pub(super) fn fit(target: &Target, payload: Payload, all: &[String]) -> Result<F
         .filter(|name| !is_there(name))
         .cloned();
     let dropped = dropped.collect();
-    let left = |columns: &[String]| -> Vec<String> { columns.iter().filter(|c| is_there(c)).cloned().collect() };
-    let mut text = target_text(target, left(&payload.mapped), &payload.key)?;
+    let left = |columns: &[String]| -> Vec<String> { columns.iter().filter_map(now).map(str::to_owned).collect() };
+    let mut text = target_text(target, left(&payload.mapped), &key)?;
     text.all = left(all);
-    text.widened = widened(&payload.types, &text.types);
+    let types = payload
+        .types
+        .iter()
+        .filter_map(|(name, ty)| Some((now(name)?.to_owned(), ty.clone())));
+    text.widened = widened(&types.collect(), &text.types);
+    text.unfilled = unfilled(target, &undo.attnums, &[])?;
     let kept = |values: Values, columns: &[String]| -> Values {
         let both = columns.iter().zip(values);
         both.filter(|(name, _)| is_there(name))
-            .map(|(name, value)| match text.widened.get(name) {
-                Some(widening) => value.map(|former| widening.text_of(&former).into_owned()),
-                None => value,
-            })
+            .map(
+                |(name, value)| match now(name).and_then(|name| text.widened.get(name)) {
+                    Some(widening) => value.map(|former| widening.text_of(&former).into_owned()),
+                    None => value,
+                },
+            )
             .collect()
     };
     let rows = payload.rows.into_iter().map(|Entry(op, key, hash, former)| {
@@ -95,11 +120,15 @@ pub fn dropped_message(columns: &BTreeSet<String>) -> Option<String> {
 
 /// Keys of rows that are as a run's pages brought them; only their hashes, since there may be many.
 #[derive(Default)]
-pub struct SentKeys(HashSet<[u8; 32]>);
+pub struct SentKeys {
+    keys: HashSet<[u8; 32]>,
+    /// Whether all of the run's pages are there: what is not among the keys was changed then.
+    pub is_known: bool,
+}
 
 impl SentKeys {
     pub(super) fn has(&self, key: &Values) -> bool {
-        self.0.contains(&digest(key))
+        self.keys.contains(&digest(key))
     }
 }
 
@@ -126,7 +155,7 @@ impl Applier {
             let find = || Statement::prepare(session, &text, Planning::Probe).texts(session);
             let same = incoming.named(session, INCOMING, find).into_iter();
             let same = same.filter(|row| row[2].as_deref() == Some("t"));
-            found.0.extend(same.map(|row| digest(&row[3..])));
+            found.keys.extend(same.map(|row| digest(&row[3..])));
             Ok(())
         })
     }

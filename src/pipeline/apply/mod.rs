@@ -17,10 +17,11 @@ mod dropped;
 mod mark;
 mod shape;
 mod undo;
+mod unfilled;
 mod write;
 
 pub use copies::{Copied, OwnKeys, Restorer, copied_columns, read_all};
-pub use dropped::{SentKeys, dropped_message};
+pub use dropped::{SentKeys, dropped_message, name_now};
 pub use undo::{Reverted, UndoText, Values, inserted_keys, preview_revert, revert};
 
 use crate::pg::copy::copy_rows;
@@ -254,6 +255,12 @@ impl Applier {
     fn find_keys(&self, session: &Session, keys: RowsetWriter) -> Vec<Vec<Option<String>>> {
         let find = || self.statements.find_gone.get(session, &self.text);
         keys.finish().named(session, GONE, || find().texts(session))
+    }
+
+    /// Has rows count as changed where somebody has filled a column that came after those of these numbers.
+    pub fn mind_columns_after(&mut self, attnums: &[i64]) -> Result<()> {
+        self.text.unfilled = unfilled::unfilled(&self.target, attnums, &self.text.mapped)?;
+        Ok(())
     }
 
     /// Takes a first load back: deletes the rows of these pages that are still as they came. How many, and the keys

@@ -54,13 +54,15 @@ pub(super) fn target_text(target: &Target, mapped: Vec<String>, key: &[String]) 
     } else {
         target.key_columns(key).ok_or_else(no_index)?
     };
-    let settable = target.columns.iter().filter(|c| !c.generated);
+    let settable = || target.columns.iter().filter(|c| !c.generated);
     Ok(TargetText {
         schema: target.schema.clone(),
         name: target.name.clone(),
         mapped,
         key: key_columns,
-        all: settable.map(|c| c.name.clone()).collect(),
+        all: settable().map(|c| c.name.clone()).collect(),
+        attnums: settable().map(|c| c.attnum.into()).collect(),
+        unfilled: Vec::new(),
         types: target
             .columns
             .iter()

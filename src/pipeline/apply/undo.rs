@@ -23,6 +23,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 pub struct UndoText {
     /// The columns whose values a deleted row keeps: all that can be given a value.
     pub columns: Vec<String>,
+    /// Their numbers in the table.
+    pub attnums: Vec<i64>,
     /// JSON: `{"time_zone": …, "key": […], "mapped": […], "types": {column: type}, "rows": [["i" | "u" | "d", [key values], fingerprint, [former
     /// values]], …]}`, values as text or null.
     pub payload: String,
@@ -50,6 +52,7 @@ pub(super) struct Entry(pub UndoOp, pub Values, pub Option<String>, pub Option<V
 /// Collects the entries of a batch.
 pub(super) struct Images {
     columns: Vec<String>,
+    attnums: Vec<i64>,
     payload: Payload,
 }
 
@@ -69,6 +72,7 @@ impl Images {
         };
         Images {
             columns: text.all.clone(),
+            attnums: text.attnums.clone(),
             payload,
         }
     }
@@ -108,6 +112,7 @@ impl Images {
         let payload = serde_json::to_string(&self.payload).expect("lists of strings are always JSON");
         Some(UndoText {
             columns: self.columns,
+            attnums: self.attnums,
             payload,
         })
     }
@@ -124,6 +129,8 @@ pub struct Reverted {
     pub reinserted: u64,
     /// Keys of rows that someone else has changed since, in the form `1` or `1, a`; they were left as they are.
     pub left: Vec<String>,
+    /// How many of them were left because it cannot be told whether someone has.
+    pub untold: u64,
     /// Columns whose former values could not be put back: the target no longer has them.
     pub dropped: BTreeSet<String>,
 }
@@ -245,7 +252,7 @@ impl<'a> RevertPlan<'a> {
     fn new(target: &'a Target, undo: &UndoText) -> Result<Self> {
         let payload = parse(undo, &target.full_name())?;
         let time_zone = payload.time_zone.clone();
-        let fitted = fit(target, payload, &undo.columns)?;
+        let fitted = fit(target, payload, undo)?;
         Ok(RevertPlan {
             target,
             text: fitted.text,
@@ -264,8 +271,8 @@ impl<'a> RevertPlan<'a> {
             ..Reverted::default()
         };
         session(|session| {
-            reverted.removed = self.act(session, UndoOp::Inserted, &mut reverted.left)?;
-            reverted.restored = self.act(session, UndoOp::Updated, &mut reverted.left)?;
+            reverted.removed = self.act(session, UndoOp::Inserted, &mut reverted)?;
+            reverted.restored = self.act(session, UndoOp::Updated, &mut reverted)?;
             reverted.reinserted = self.reinsert(session, &mut reverted.left)?;
             Ok(reverted)
         })
@@ -274,11 +281,13 @@ impl<'a> RevertPlan<'a> {
     /// Whether a found row still is as we left it.
     fn is_ours(&self, op: UndoOp, row: &Values) -> bool {
         let entry = number(row, 0).and_then(|ordinal| self.rows.get(ordinal));
-        match (entry, self.sent) {
-            (Some(Entry(_, key, ..)), Some(sent)) if self.blind.contains(&op) => sent.has(key),
-            (Some(_), None) if self.blind.contains(&op) => true,
-            _ => row.get(3).is_some_and(|ours| ours.as_deref() == Some("t")),
-        }
+        let is_unfilled = row.get(4).is_some_and(|unfilled| unfilled.as_deref() == Some("t"));
+        is_unfilled
+            && match (entry, self.sent) {
+                (Some(Entry(_, key, ..)), Some(sent)) if self.blind.contains(&op) => sent.has(key),
+                (Some(_), None) if self.blind.contains(&op) => true,
+                _ => row.get(3).is_some_and(|ours| ours.as_deref() == Some("t")),
+            }
     }
 
     fn entries(&self, op: UndoOp) -> impl Iterator<Item = (usize, &Entry)> {
@@ -356,7 +365,8 @@ impl<'a> RevertPlan<'a> {
     }
 
     /// Removes inserted rows or restores updated ones that are still ours; returns how many.
-    fn act(&self, session: &Session, op: UndoOp, left: &mut Vec<String>) -> Result<u64> {
+    fn act(&self, session: &Session, op: UndoOp, reverted: &mut Reverted) -> Result<u64> {
+        let is_untold = self.blind.contains(&op) && self.sent.is_some_and(|sent| !sent.is_known);
         let found = self.find(session, op, Locking::Locked)?;
         let ours: Vec<_> = found.iter().filter(|row| self.is_ours(op, row)).collect();
         let written = self.write_found(session, op, &ours)?;
@@ -364,7 +374,8 @@ impl<'a> RevertPlan<'a> {
         for (ordinal, Entry(_, key, ..)) in self.entries(op) {
             let missed = op == UndoOp::Updated || present.contains(&ordinal);
             if missed && !written.contains(&ordinal) {
-                left.push(shown(key));
+                reverted.left.push(shown(key));
+                reverted.untold += u64::from(is_untold && present.contains(&ordinal));
             }
         }
         Ok(written.len() as u64)

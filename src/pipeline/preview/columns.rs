@@ -2,8 +2,9 @@
 
 use crate::pg::type_name;
 use sluice_core::Result;
+use sluice_core::connection::ConfigError;
 use sluice_core::data::{self, InferredType, SingularQuery};
-use sluice_core::settings::{ColumnSetting, Settings};
+use sluice_core::settings::{ColumnSetting, Settings, SettingsFault};
 
 /// A column that a table is to have.
 #[derive(Debug, Clone)]
@@ -32,15 +33,14 @@ pub fn planned(settings: &Settings, records_text: &str) -> Result<Vec<PlannedCol
         });
         return Ok(planned.collect());
     };
-    let declared = |column: &ColumnSetting| {
+    let plan = |column: &ColumnSetting| {
         let inferred = match &column.type_name {
             Some(_) => None,
             None => Some(data::infer_at(records_text, &column.query)?),
         };
-        let declared = column.type_name.as_deref().unwrap_or_default();
-        let type_sql = match inferred {
-            Some(ty) => ty.qualified().to_owned(),
-            None => type_name::sql(type_name::parse(declared)),
+        let type_sql = match (inferred, &column.type_name) {
+            (Some(ty), _) => ty.qualified().to_owned(),
+            (None, name) => declared(column, name.as_deref().unwrap_or_default())?,
         };
         Ok(PlannedColumn {
             name: column.name.clone(),
@@ -50,5 +50,27 @@ pub fn planned(settings: &Settings, records_text: &str) -> Result<Vec<PlannedCol
             inferred,
         })
     };
-    columns.iter().map(declared).collect()
+    columns.iter().map(plan).collect()
+}
+
+/// Refuses declared types that no column can have.
+pub fn check_types(settings: &Settings) -> Result<()> {
+    let columns = settings.columns.iter().flatten();
+    let types = columns.filter_map(|column| Some((column, column.type_name.as_ref()?)));
+    for (column, name) in types {
+        declared(column, name)?;
+    }
+    Ok(())
+}
+
+/// The declared type as a statement names it.
+fn declared(column: &ColumnSetting, name: &str) -> Result<String> {
+    let fault = |fault| {
+        ConfigError::from(SettingsFault::ColumnType {
+            column: column.name.clone(),
+            type_name: name.to_owned(),
+            fault,
+        })
+    };
+    Ok(type_name::sql(type_name::of_column(name)?.map_err(fault)?))
 }

@@ -47,6 +47,7 @@ const RECORD: &str = "sluice_record";
 /// What the request met, an answer without records where the settings say, or columns that cannot be.
 pub fn records(question: &Question, wanted: &Wanted) -> Result<Vec<Previewed>> {
     let settings = question.settings();
+    columns::check_types(settings)?;
     let response = probe::first_page(question)?;
     let body = probe::opened(&response, settings)?;
     // Columns are made from what all records have.
