@@ -215,17 +215,18 @@ fn alter_job(
     or_raise(asked());
 }
 
-struct Change<'a> {
+#[derive(Default)]
+pub(super) struct Change<'a> {
     connection: Option<&'a str>,
     path: Option<&'a str>,
     mode: Option<&'a str>,
     key: Option<Vec<String>>,
-    schedule: Option<&'a str>,
+    pub(super) schedule: Option<&'a str>,
     priority: Option<&'a str>,
-    settings: Option<serde_json::Value>,
+    pub(super) settings: Option<serde_json::Value>,
 }
 
-fn alter(name: &str, change: &Change) -> Result<()> {
+pub(super) fn alter(name: &str, change: &Change) -> Result<()> {
     require_server()?;
     let mut job = own_job(name)?;
     let before = job.clone();
