@@ -337,29 +337,33 @@ fn a_person_who_asks_for_a_run_is_the_probe_of_an_open_breaker() {
     assert_eq!(budget(&mut shop, "breaker"), "closed");
 }
 
-/// R-11: no stampede after a restart.
+/// R-11: no stampede after a restart, and what matters most first.
 #[test]
-fn forty_jobs_that_are_due_at_start_up_ask_no_faster_than_the_connection_allows() {
-    let mut shop = Shop::with(100, &[("sluice.enabled", "off"), ("sluice.max_workers", "5")]);
+fn a_hundred_jobs_that_are_due_at_start_up_begin_by_priority_and_ask_no_faster_than_the_connection_allows() {
+    const WORKERS: usize = 5;
+    let mut shop = Shop::with(20, &[("sluice.enabled", "off"), ("sluice.max_workers", "5")]);
     option(&mut shop, "requests_per_second", "25");
     option(&mut shop, "max_concurrency", "4");
     shop.app.exec("CREATE TABLE p (id bigint PRIMARY KEY, name text)");
-    for n in 0..40 {
+    for n in 0..100 {
+        let priority = ["low", "high", "normal"][n % 3];
         shop.app.exec(&format!(
             "CREATE TABLE p{n} (LIKE p INCLUDING ALL);
-             SELECT sluice.create_job('p{n}', 'shop', '/page/products', schedule => '1 day', settings => '{ALONE}')"
+             SELECT sluice.create_job('p{n}', 'shop', '/page/products', schedule => '1 day', priority => '{priority}', settings => '{ALONE}')"
         ));
     }
     shop.api.clear_log();
     shop.cluster.configure("sluice.enabled", "on");
     shop.cluster.restart();
     shop.reconnect();
-    let done = "SELECT count(*) = 40 FROM sluice.sync_runs WHERE status = 'succeeded'";
-    wait_until(&mut shop.db, "all have run", 3 * SOON, |db| db.is_true(done));
+    let done = "SELECT count(*) = 100 FROM sluice.sync_runs WHERE status = 'succeeded'";
+    wait_until(&mut shop.db, "all have run", 5 * SOON, |db| db.is_true(done));
+    assert_eq!(shop.db.number("SELECT count(*) FROM sluice.sync_runs"), 100);
     let times = times(&shop);
     assert!(
-        times.len() >= 40 && shop.api.most_at_once() <= 4,
-        "{}",
+        times.len() >= 100 && shop.api.most_at_once() <= 4,
+        "{} requests, {} at once",
+        times.len(),
         shop.api.most_at_once()
     );
     for (first, from) in times.iter().enumerate() {
@@ -368,6 +372,73 @@ fn forty_jobs_that_are_due_at_start_up_ask_no_faster_than_the_connection_allows(
             assert!(((last - first + 1) as f64) <= allowed, "{first} to {last}: {times:?}");
         }
     }
+    // Workers that start together may write down their beginnings in any order.
+    let sql = "SELECT string_agg(left(j.priority, 1), '' ORDER BY r.started_at) FROM sluice._run r JOIN sluice._job j ON j.id = r.job_id";
+    let began = shop.db.text(sql);
+    for (at, priority) in began.char_indices() {
+        let more_urgent = match priority {
+            'h' => 0,
+            'n' => 33,
+            _ => 66,
+        };
+        assert!(at + WORKERS >= more_urgent, "{priority} at {at}: {began}");
+    }
+}
+
+/// A remote that says nothing of its limits shows them by what it refuses.
+#[test]
+fn the_number_of_requests_at_a_time_settles_where_the_remote_refuses_more() {
+    let mut shop = Shop::open(4_000);
+    option(&mut shop, "max_concurrency", "16");
+    let settings = PAGES.replace("\"page_size\": 100", "\"page_size\": 20, \"concurrency\": 16");
+    shop.create_job("products", "/page/products", &settings);
+    shop.api.misbehave(Fault::DelayHeaders(Duration::from_millis(20)));
+    shop.api
+        .misbehave(Rule::new(Fault::status(429, &[("Retry-After", "1")])).above_at_once(4));
+    shop.sync();
+    shop.assert_equal();
+    let settled: u32 = budget(&mut shop, "concurrency").parse().expect("a number");
+    assert!(settled <= 6, "{settled}");
+    let requests = shop.api.requests();
+    let refused = requests.iter().filter(|line| line.status == Some(429)).count();
+    assert!(refused > 0, "it was tried");
+    assert!(refused * 4 < requests.len(), "{refused} of {}", requests.len());
+    assert_eq!(shop.run("attempt"), "1");
+}
+
+#[test]
+fn the_number_of_requests_at_a_time_grows_to_what_the_connection_allows() {
+    let mut shop = Shop::open(5_000);
+    option(&mut shop, "max_concurrency", "75");
+    let settings = PAGES.replace("\"page_size\": 100", "\"page_size\": 10, \"concurrency\": 75");
+    shop.create_job("products", "/page/products", &settings);
+    // Long enough that a crowded machine keeps all of them under way.
+    shop.api.misbehave(Fault::DelayHeaders(Duration::from_secs(1)));
+    shop.sync();
+    shop.assert_equal();
+    assert_eq!(budget(&mut shop, "concurrency"), "75");
+    let most = shop.api.most_at_once();
+    assert!((38..=75).contains(&most), "{most}");
+}
+
+#[test]
+fn what_the_remote_asked_for_holds_also_where_the_worker_dies_as_soon_as_it_is_kept() {
+    let mut shop = Shop::open(500);
+    shop.create_job("products", "/page/products", ALONE);
+    let told = [("Retry-After", "600")];
+    shop.api
+        .misbehave(Rule::new(Fault::status(429, &told)).page(3).times(1));
+    shop.db.failpoint("rates.kept", "kill9");
+    start(&mut shop, "products");
+    shop.recover();
+    wait_for_status(&mut shop, "products", "waiting_for_rate");
+    assert_eq!(budget(&mut shop, "not_before > now() + interval '8 min'"), "t");
+    assert_eq!(shop.api.requests().len(), 3, "{:?}", shop.api.pages_asked());
+    clock(&mut shop, 620);
+    wait_for_success(&mut shop, "products");
+    shop.assert_equal();
+    let asked = shop.api.pages_asked();
+    assert_eq!(asked.iter().filter(|page| **page < 3).count(), 2, "{asked:?}");
 }
 
 #[test]
