@@ -498,6 +498,14 @@ SELECT q.id,
 FROM sluice._retry AS q
 JOIN sluice._visible_job AS j ON j.id = q.job_id
 UNION ALL
+-- Calls of event rules.
+SELECT c.id, j.name, 'webhook', c.status, 'high'::sluice.priority, greatest(c.attempts - 1, 0), 3, c.next_retry_at,
+       sluice._told(c.last_error_message, c.sqlstate, c.error_class, j.own), c.error_class,
+       pg_catalog.jsonb_build_object('rule', a.name, 'event', c.event), c.created_at, c.updated_at
+FROM sluice._alert_call AS c
+JOIN sluice._alert AS a ON a.id = c.alert_id
+JOIN sluice._visible_job AS j ON j.id = c.job_id
+UNION ALL
 -- Tokens whose renewal failed: they belong to a connection, not to a job.
 SELECT -g.id,
        s.srvname::text,
