@@ -176,7 +176,8 @@ fn at_most_fifty_requests_of_a_run_are_written_down_and_all_are_counted() {
         .exec("SELECT sluice.alter_job('products', settings => '{\"concurrency\": 1, \"verify\": \"always\"}')");
     // Never so many in a row that the host's breaker opens.
     for page in 1..=9 {
-        shop.api.misbehave(Rule::new(Fault::status(503, &[])).page(page).times(10));
+        shop.api
+            .misbehave(Rule::new(Fault::status(503, &[])).page(page).times(10));
     }
     shop.failing_sync();
     assert_eq!(shop.run("failed_requests"), "90");
