@@ -34,6 +34,7 @@ mod gone;
 mod ingest;
 mod named;
 mod new_fields;
+mod page_size;
 mod pages;
 mod parents;
 mod persist;
