@@ -179,6 +179,7 @@ impl Settings {
         let paged = given.get("pagination");
         let sent = request::sent(&given)?;
         let pagination = pagination::read(paged.as_ref(), page_size, &places)?;
+        page_size::check(page_bounds, &pagination)?;
         let param_place = pagination::param_place(paged.as_ref(), &pagination, &sent)?;
         let params = request::params(given.get("params"), &pagination, param_place)?;
         let beside = cursor::Beside {
