@@ -23,6 +23,8 @@ CREATE TABLE sluice._page_size (
     failed_at timestamptz
 );
 
+SELECT pg_catalog.pg_extension_config_dump('sluice._page_size', '');
+
 -- How the requests of a run went: what page size and concurrency can be judged by.
 CREATE TABLE sluice._run_pace (
     run_id      bigint PRIMARY KEY REFERENCES sluice._run ON DELETE CASCADE,

@@ -21,6 +21,8 @@ pub const SHORTEST_RATE_WAIT: Duration = Duration::from_secs(1);
 pub struct RetryPolicy {
     /// Requests in all, the first one included; 0 counts as 1.
     pub attempts: u32,
+    /// The same where the remote fails or is slow: what it is asked for may be too much.
+    pub attempts_at_size: u32,
     /// Bound of a single delay.
     pub cap: Duration,
 }
@@ -29,6 +31,7 @@ impl Default for RetryPolicy {
     fn default() -> RetryPolicy {
         RetryPolicy {
             attempts: 12,
+            attempts_at_size: 12,
             cap: Duration::from_secs(5),
         }
     }
@@ -98,7 +101,11 @@ impl RetryPolicy {
             return Some(DEFAULT_RATE_WAIT);
         }
         let first = first_delay(class)?;
-        if attempt >= self.attempts {
+        let attempts = match class {
+            Class::Server | Class::Timeout => self.attempts.min(self.attempts_at_size),
+            _ => self.attempts,
+        };
+        if attempt >= attempts {
             return None;
         }
         let doublings = attempt.saturating_sub(1).min(16);

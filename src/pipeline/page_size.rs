@@ -43,7 +43,12 @@ pub fn smaller(plan: &Plan, error: &Error) -> Result<Option<(u64, u64)>> {
     };
     let Some(present) = of(plan)? else { return Ok(None) };
     let worked = store::sample(plan.job.id, present, true)?.map(|sample| sample.size);
-    Ok(bounds.smaller(present, worked).map(|size| (present, size)))
+    let smaller = bounds.smaller(present, worked);
+    if smaller.is_none() {
+        // It fails with the least, too: that was not for the size.
+        store::forget_failed(plan.job.id)?;
+    }
+    Ok(smaller.map(|size| (present, size)))
 }
 
 /// Goes on with a smaller size, in the caller's transaction.
@@ -84,10 +89,10 @@ fn is_too_much(error: &Error) -> bool {
     }
 }
 
-/// Requests of a size that may be too much are not sent as often as others: a smaller one comes sooner.
-pub const MOST_ATTEMPTS: u32 = 3;
-
-/// Whether there is a smaller size than this one.
-pub fn may_shrink(bounds: Option<Bounds>, size: Option<u64>) -> bool {
-    bounds.zip(size).is_some_and(|(bounds, size)| size > bounds.least)
+/// How often a request is sent that the remote fails with or is slow at: less often where a smaller size may help.
+pub fn attempts(bounds: Option<Bounds>, size: Option<u64>) -> u32 {
+    match bounds.zip(size) {
+        Some((bounds, size)) if size > bounds.least => 3,
+        _ => u32::MAX,
+    }
 }

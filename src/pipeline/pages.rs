@@ -234,10 +234,6 @@ pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>, asks:
     let (params, body) = sent(plan, read);
     let terms = rates::terms(&plan.options, s);
     let page_size = page_size::of(plan)?;
-    let attempts = match page_size::may_shrink(s.page_bounds, page_size) {
-        true => s.retry.request_attempts.min(page_size::MOST_ATTEMPTS),
-        false => s.retry.request_attempts,
-    };
     Ok(ReadSpec {
         base: plan.options.base_url.clone(),
         path: plan.job.path.clone(),
@@ -253,7 +249,8 @@ pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>, asks:
         caller_computes: read.direct,
         pace: rates::pace(plan.rate_budget, terms, asks)?,
         retry: RetryPolicy {
-            attempts,
+            attempts: s.retry.request_attempts,
+            attempts_at_size: page_size::attempts(s.page_bounds, page_size),
             cap: s.retry.request_cap,
         },
         rules: plan.rules.clone(),

@@ -41,6 +41,12 @@ pub fn shrink(job: i64, failed: u64, size: u64, now: Timestamp) -> Result<()> {
     .map(drop)
 }
 
+/// What has failed did not fail for its size.
+pub fn forget_failed(job: i64) -> Result<()> {
+    let sql = "UPDATE sluice._page_size SET failed = NULL, failed_at = NULL WHERE job_id = $1";
+    execute(sql, &[job.into()]).map(drop)
+}
+
 /// How the latest good run went that asked for pages of that size, or of another one.
 pub fn sample(job: i64, size: u64, is_other: bool) -> Result<Option<Sample>> {
     let sql = "SELECT p.page_size, p.p95_ms FROM sluice._run_pace AS p JOIN sluice._run AS r ON r.id = p.run_id \

@@ -149,6 +149,22 @@ fn a_size_grows_from_read_to_read_and_is_the_same_after_a_crash() {
     }
 }
 
+/// Numbered pages begin again with each size, and a read does not do so for ever.
+#[test]
+fn a_read_that_began_again_too_often_is_left_and_the_next_one_begins_with_a_smaller_size() {
+    let mut shop = Shop::open(1_000);
+    shop.api.misbehave(Rule::new(Fault::status(413, &[])).above_size(30));
+    job(&mut shop, &NUMBERS.replace("400", "800"));
+    shop.failing_sync();
+    let sizes: Vec<u64> = asked(&shop).into_iter().map(|(size, _)| size).collect();
+    assert_eq!(sizes, [800, 400, 200, 100]);
+    shop.api.clear_log();
+    shop.sync();
+    shop.assert_equal();
+    assert_eq!(asked(&shop)[0], (50, false));
+    assert_eq!(largest_that_was_answered(&shop), 25);
+}
+
 #[test]
 fn a_failure_of_the_remote_itself_ends_at_the_least_size_and_is_queued() {
     let mut shop = Shop::open(300);
@@ -162,4 +178,8 @@ fn a_failure_of_the_remote_itself_ends_at_the_least_size_and_is_queued() {
     shop.api.clear_faults();
     shop.sync();
     shop.assert_equal();
+    // It failed with the least size, too: nothing is said against larger ones.
+    shop.api.clear_log();
+    shop.sync();
+    assert!(largest_that_was_answered(&shop) > 25, "{:?}", asked(&shop));
 }

@@ -483,7 +483,11 @@ fn a_page_size_is_a_number_or_has_bounds() {
     );
     let numbered = settings(&untold.replace("\"page\"}", "\"page\", \"size_param\": \"n\"}"));
     assert!(numbered.check_mode(Mode::Append).is_err() && numbered.check_mode(Mode::Upsert).is_ok());
-    let below = with(r#"{"min": 1, "max": 2}"#).replacen('{', r#"{"foreach": {"query": "SELECT 1 AS id"}, "#, 1);
+    let below = with(r#"{"min": 1, "max": 2}"#).replacen(
+        '{',
+        r#"{"foreach": {"query": "SELECT 1 AS id"}, "columns": {"id": "$.id", "of": {"parent": "id"}}, "#,
+        1,
+    );
     assert!(
         refused(&below).to_string().contains("beside \"foreach\""),
         "{}",
