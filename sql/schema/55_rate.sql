@@ -38,6 +38,22 @@ CREATE TABLE sluice._run_pace (
     concurrency integer NOT NULL
 );
 
+-- A breaker opens or closes: told like what becomes of runs. A probe of an open one is no event.
+CREATE FUNCTION sluice._breaker_told() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM sluice._queue_event(jsonb_build_object('event', 'breaker', 'status', CASE NEW.breaker WHEN 'closed' THEN 'closed' ELSE 'open' END,
+        'failures', nullif(NEW.failures, 0),
+        'connections', (SELECT jsonb_agg(s.srvname ORDER BY s.srvname) FROM pg_foreign_server AS s WHERE sluice._budget(s.oid) = NEW.budget)));
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER _told AFTER INSERT ON sluice._rate FOR EACH ROW WHEN (NEW.breaker <> 'closed')
+EXECUTE FUNCTION sluice._breaker_told();
+CREATE TRIGGER _told_of_change AFTER UPDATE OF breaker ON sluice._rate FOR EACH ROW
+WHEN ((OLD.breaker = 'closed') IS DISTINCT FROM (NEW.breaker = 'closed'))
+EXECUTE FUNCTION sluice._breaker_told();
+
 -- Identifies the host of a connection and what it proves itself with, never the secret itself: equal for connections that
 -- share a budget. NULL: none of ours, or not for the caller to see.
 CREATE FUNCTION sluice._budget(server oid) RETURNS bigint LANGUAGE sql STABLE SECURITY DEFINER

@@ -61,6 +61,12 @@ INSERT INTO sluice._access (level, kind, name) VALUES
     ('admin', 'function', 'forget_secrets'),
     ('admin', 'function', 'arm');
 
+INSERT INTO sluice._access (level, kind, name)
+SELECT l.level, 'view', 'sync_event_rules' FROM unnest(ARRAY['monitor', 'operator', 'admin']) AS l (level);
+INSERT INTO sluice._access (level, kind, name) VALUES
+    ('admin', 'function', 'on_event'),
+    ('admin', 'function', 'drop_event_rule');
+
 -- What self_test asks.
 INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name

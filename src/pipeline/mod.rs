@@ -13,12 +13,13 @@
 //! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `sweep` removes
 //! it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already, `settle` ends
 //! one whose rows are there, `brought` keeps what it brought; `after_publish` calls the owner's function when that is
-//! done; `persist` tries a transaction again; `events` tells others what happened; `ingest` writes what others sent us; `rollback` takes runs
+//! done; `persist` tries a transaction again; `events` tells others what happened, and `alert` calls whom an event rule names; `ingest` writes what others sent us; `rollback` takes runs
 //! back; `tokens` gets and renews what OAuth 2 gives, asking by `remote`; `failures` writes down the requests that failed,
 //! and goes on as error rules say; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod after_publish;
+pub mod alert;
 mod apply;
 mod batch;
 mod brought;

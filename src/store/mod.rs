@@ -3,6 +3,7 @@
 //! Every function runs elevated with a pinned search path (see `pg::identity`), so callers may be anybody: a session
 //! of an ordinary role, a worker as the run-as role, the scheduler. Who may do what is decided by the callers.
 
+pub mod alert;
 pub mod audit;
 pub mod brought;
 pub mod connection;

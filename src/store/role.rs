@@ -50,6 +50,11 @@ pub fn exists(role: Oid) -> Result<bool> {
     Ok(value::<bool>(sql, &[role.into()])?.unwrap_or(false))
 }
 
+pub fn may_login(role: Oid) -> Result<bool> {
+    let sql = "SELECT rolcanlogin FROM pg_catalog.pg_roles WHERE oid = $1";
+    Ok(value::<bool>(sql, &[role.into()])?.unwrap_or(false))
+}
+
 pub fn name_of(role: Oid) -> Result<String> {
     Ok(value::<String>("SELECT pg_catalog.pg_get_userbyid($1)::text", &[role.into()])?.unwrap_or_default())
 }

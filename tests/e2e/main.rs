@@ -9,6 +9,7 @@ mod shop; // a server of its own, an API, a role, a connection
 
 mod access; // who may do what
 mod after_publish; // the owner's function in the publishing transaction
+mod alerts; // who is called when health changes
 mod append; // rows that are only added
 mod arm_file; // copies of a server, which wait for it
 mod arming; // restored and copied databases
@@ -24,6 +25,7 @@ mod climbing; // an ordinary role that tries to become more
 mod clocks; // that step, stand still and follow zones; what a schedule makes of it
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod cron; // pg_cron, which processes retries where a DBA wants it to
+mod crowds; // how many requests at a time a remote takes
 mod definitions; // reads under a definition, a table or a moment that is not the usual one
 mod discover; // what a collection looks like, and the job that is proposed for it
 mod documentation; // the SQL of README and guide, as it stands
