@@ -20,7 +20,7 @@ fn asked(shop: &Shop) -> Vec<(u64, bool)> {
     let requests = shop.api.requests();
     let lines = requests.iter();
     lines
-        .filter_map(|line| Some((size(&line.target)?, line.status == Some(200))))
+        .filter_map(|line| Some((size(&line.target)?, matches!(line.status, Some(200 | 304)))))
         .collect()
 }
 
