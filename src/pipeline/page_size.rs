@@ -11,7 +11,7 @@ use crate::store::{page_size as store, state};
 use sluice_core::http::HttpError;
 use sluice_core::page_size::Bounds;
 use sluice_core::pagination::Pagination;
-use sluice_core::{Class, Error, Explain, Result};
+use sluice_core::{Class, Error, Result};
 
 /// Chooses the size of a read that begins.
 pub fn begin(plan: &Plan, now: Timestamp) -> Result<()> {
