@@ -191,15 +191,8 @@ impl Settings {
         };
         let cursor = cursor::read(given.get("cursor"), &beside)?;
         let foreach = foreach::read(&given, columns.as_deref())?;
-        if foreach.is_some() && page_bounds.is_some() {
-            let what = "setting \"page_size\" with bounds beside \"foreach\"".to_owned();
-            let supported = Vec::new();
-            return Err(ConfigError::NotSupportedYet { what, supported });
-        }
-        if foreach.is_some() && cursor.is_some() {
-            let what = "setting \"cursor\" beside \"foreach\"".to_owned();
-            let supported = Vec::new();
-            return Err(ConfigError::NotSupportedYet { what, supported });
+        if foreach.is_some() {
+            check_beside_foreach(page_bounds.is_some(), cursor.is_some())?;
         }
         Ok(Settings {
             formats,
@@ -328,6 +321,19 @@ impl Default for Settings {
 
 fn root() -> SingularQuery {
     SingularQuery { steps: Vec::new() }
+}
+
+/// What a read below parents cannot do yet.
+fn check_beside_foreach(has_bounds: bool, has_cursor: bool) -> Result<(), ConfigError> {
+    let what = match (has_bounds, has_cursor) {
+        (true, _) => "setting \"page_size\" with bounds beside \"foreach\"",
+        (false, true) => "setting \"cursor\" beside \"foreach\"",
+        (false, false) => return Ok(()),
+    };
+    Err(ConfigError::NotSupportedYet {
+        what: what.to_owned(),
+        supported: Vec::new(),
+    })
 }
 
 fn on_empty(given: &Object<'_>) -> Result<OnEmpty, ConfigError> {
