@@ -14,6 +14,17 @@ CREATE TABLE sluice._rate (
     changed_at timestamptz NOT NULL
 );
 
+-- The size of pages of a job that sets bounds for it: of the read in progress or the last one, and the smallest one that
+-- failed lately.
+CREATE TABLE sluice._page_size (
+    job_id    bigint PRIMARY KEY REFERENCES sluice._job ON DELETE CASCADE,
+    size      bigint NOT NULL,
+    failed    bigint,
+    failed_at timestamptz
+);
+
+SELECT pg_catalog.pg_extension_config_dump('sluice._page_size', '');
+
 -- How the requests of a run went: what page size and concurrency can be judged by.
 CREATE TABLE sluice._run_pace (
     run_id      bigint PRIMARY KEY REFERENCES sluice._run ON DELETE CASCADE,

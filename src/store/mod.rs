@@ -21,6 +21,7 @@ pub mod oauth;
 pub mod oauth_flow;
 pub mod origin;
 pub mod page;
+pub mod page_size;
 pub mod parent;
 pub mod pause;
 pub mod rate;

@@ -51,6 +51,7 @@ mod oauth; // connections that a person, or a client, connects
 mod oauth_renewal; // tokens that expire, are refused, or are lost with a process
 mod origins; // that are allowed to roles, and the connections that they make
 mod owner_settings; // which change nothing about the rows
+mod page_sizes; // pages whose size adapts itself
 mod paging; // the other paginations, and what servers do at the last page
 mod parents; // collections below each row of a query
 mod posting; // reads by POST with a JSON body, and redirects
