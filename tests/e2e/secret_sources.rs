@@ -87,7 +87,7 @@ fn a_file_is_read_by_each_run() {
     assert!(
         !shop
             .db
-            .is_true("SELECT convert_from(sealed, 'LATIN1') LIKE '%secrets%' FROM sluice._secret")
+            .is_true("SELECT encode(sealed, 'escape') LIKE '%secrets%' FROM sluice._secret")
     );
     assert!(!shop.cluster.log().contains("canary"));
 }
