@@ -45,6 +45,7 @@ pub mod probe;
 mod publish;
 pub mod rates;
 mod read;
+pub mod reference;
 mod refused;
 mod rejects;
 mod remote;

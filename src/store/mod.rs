@@ -36,6 +36,7 @@ pub mod snapshot;
 pub mod state;
 pub mod timing;
 pub mod undo;
+pub mod vault;
 
 use crate::pg::{identity, spi};
 use pgrx::datum::DatumWithOid;

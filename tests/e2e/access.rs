@@ -26,7 +26,7 @@ const VIEWS: [&str; 18] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 65] = [
+const FUNCTIONS: [(&str, &str); 66] = [
     ("allow_origin", "a"),
     ("alter_job", "wa"),
     ("approve", "woa"),
@@ -85,6 +85,7 @@ const FUNCTIONS: [(&str, &str); 65] = [
     ("self_test", "mwoa"),
     ("set_error_rule", "a"),
     ("set_secret", "wa"),
+    ("set_secret_source", "wa"),
     ("start_sync", "woa"),
     ("stop_sync", "woa"),
     ("sync", "woa"),

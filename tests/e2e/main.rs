@@ -67,6 +67,8 @@ mod retries; // the retry queue: what waits, and when it is tried again
 mod roles; // who a run acts as, several databases, names of every kind
 mod rotation; // the key that seals secrets
 mod schedules; // who runs when, for how long, and after whom
+mod sealed; // what is sealed, and the key file: changed, moved, cut short, open to others
+mod secret_sources; // secrets that are kept in a file, by a program, or in a vault
 mod self_test; // what is missing in an installation
 mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back
