@@ -287,6 +287,10 @@ fn a_host_that_fails_is_left_alone_probed_every_minute_and_retries_are_due_when_
     );
     assert_eq!(shop.db.text("SELECT status FROM sluice.sync_retry_queue"), "pending");
     assert_eq!(shop.api.requests().len(), 13);
+    // A crash before that is followed by one probe more.
+    wait_until(&mut shop.db, "what the probe has shown is kept", SOON, |db| {
+        db.is_true("SELECT failures = 13 FROM sluice._rate")
+    });
 
     shop.db.exec(
         "UPDATE sluice._job_state SET next_run_at = now() WHERE job_id = (SELECT id FROM sluice._job WHERE name = 'other')",
