@@ -566,7 +566,8 @@ SELECT s.srvname::text AS name,
        coalesce(sluice._option(s.srvoptions, 'auth'), 'none') AS auth,
        CASE
            WHEN z.server_oid IS NOT NULL THEN 'paused'
-           WHEN g.sqlstate IN ('SY008', 'F0000') OR g.sqlstate IS NULL AND last.sqlstate IN ('SY008', 'F0000') THEN 'locked'
+           WHEN g.sqlstate IN ('SY008', 'F0000', 'XX001')
+             OR g.sqlstate IS NULL AND (last.sqlstate IN ('SY008', 'F0000') OR last.sqlstate = 'XX001' AND last.error_class = 'config') THEN 'locked'
            WHEN g.state IS NOT NULL AND g.state <> 'connected' OR last.error_class = 'auth' THEN 'reauth_required'
            WHEN coalesce(live.breaker, kept.breaker, 'closed') <> 'closed' THEN 'breaker_open'
            WHEN g.state = 'connected' OR last.answered THEN 'connected'
@@ -660,6 +661,7 @@ CREATE VIEW sluice.sync_secrets WITH (security_barrier) AS
 SELECT s.name,
        pg_catalog.pg_get_userbyid(s.owner_oid)::text AS owner,
        s.origin,
+       s.source,
        s.version,
        s.created_at,
        s.updated_at

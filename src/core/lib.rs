@@ -25,6 +25,7 @@ pub mod keys;
 pub mod oauth;
 pub mod openapi;
 pub mod optimize;
+pub mod page_size;
 pub mod pagination;
 pub mod rate;
 pub mod retry;

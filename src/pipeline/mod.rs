@@ -7,7 +7,7 @@
 //! ```
 //!
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
-//! `rates` keeps what the remote asked for; `decode` turns responses into pages on the fetch threads; `pages` drives the read, `parents` one below each row of a
+//! `rates` keeps what the remote asked for, `page_size` chooses how long pages are; `decode` turns responses into pages on the fetch threads; `pages` drives the read, `parents` one below each row of a
 //! query; `collect` holds pages until `batch` writes and commits them; `new_fields` sees members that no column takes,
 //! `drift` writes them down, `evolve` gives them columns, and `widen` columns a type that takes their values; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
 //! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `sweep` removes
@@ -35,6 +35,7 @@ mod gone;
 mod ingest;
 mod named;
 mod new_fields;
+mod page_size;
 mod pages;
 mod parents;
 mod persist;
@@ -44,6 +45,7 @@ pub mod probe;
 mod publish;
 pub mod rates;
 mod read;
+pub mod reference;
 mod refused;
 mod rejects;
 mod remote;

@@ -239,7 +239,7 @@ fn spec(question: &Question, (auth, tls): (Auth, Tls)) -> Result<ReadSpec> {
         auth,
         pagination: s.pagination.clone(),
         param_place: s.param_place,
-        page_size: s.page_size,
+        page_size: s.first_size(),
         concurrency: 1,
         caller_computes: false,
         pace,

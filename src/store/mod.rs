@@ -22,6 +22,7 @@ pub mod oauth_flow;
 pub mod optimize;
 pub mod origin;
 pub mod page;
+pub mod page_size;
 pub mod parent;
 pub mod pause;
 pub mod rate;
@@ -36,6 +37,7 @@ pub mod snapshot;
 pub mod state;
 pub mod timing;
 pub mod undo;
+pub mod vault;
 
 use crate::pg::{identity, spi};
 use pgrx::datum::DatumWithOid;

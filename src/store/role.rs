@@ -78,6 +78,12 @@ pub fn has_rights_of(role: Oid, other: Oid) -> Result<bool> {
     Ok(value::<bool>(sql, &[role.into(), other.into()])?.unwrap_or(false))
 }
 
+/// Whether `role` may have programs run as the server's user, as COPY … PROGRAM asks.
+pub fn may_run_programs(role: Oid) -> Result<bool> {
+    let sql = "SELECT pg_catalog.pg_has_role($1, 'pg_execute_server_program', 'USAGE')";
+    Ok(value::<bool>(sql, &[role.into()])?.unwrap_or(false))
+}
+
 /// An access level, as `grant_access` gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {

@@ -86,6 +86,7 @@ const FUNCTIONS: [(&str, &str); 66] = [
     ("self_test", "mwoa"),
     ("set_error_rule", "a"),
     ("set_secret", "wa"),
+    ("set_secret_source", "wa"),
     ("start_sync", "woa"),
     ("stop_sync", "woa"),
     ("sync", "woa"),
