@@ -1,8 +1,7 @@
 //! `optimize_sync`: what the last runs of a job say about its settings.
 
-use super::jobs::{Change, alter};
-use super::{given, may_operate, operable_job};
-use crate::pg::catalog;
+use super::jobs::{Change, adjust};
+use super::{given, may_operate, operable_job, require_server};
 use crate::pg::report::or_raise;
 use crate::store::job::{self, Job};
 use crate::store::{audit, optimize, repair};
@@ -83,6 +82,7 @@ fn judge_job(job: Job) -> Result<Judged> {
     let schedule = Schedule::parse(&job.schedule)?;
     let present = Present {
         page_size: settings.page_size,
+        page_bounds: settings.page_bounds,
         concurrency: settings.concurrency,
         schedule: &schedule,
         lengths: settings.timing.adaptive,
@@ -105,9 +105,9 @@ fn told(job: &Job, of: &Proposal) -> Told {
     )
 }
 
-/// Changes the job as `alter_job` does, with the caller's rights. What a read is asked for with changes only between reads.
+/// Changes the job as `alter_job` does. What a read is asked for with changes only between reads.
 fn apply_to(mut judged: Judged) -> Result<Judged> {
-    catalog::require_primary()?;
+    require_server()?;
     if judged.proposals.iter().all(|proposal| proposal.proposed.is_none()) {
         return Ok(judged);
     }
@@ -126,7 +126,8 @@ fn apply_to(mut judged: Judged) -> Result<Judged> {
                 continue;
             }
             what => {
-                let number = value.parse::<u64>().unwrap_or_default();
+                let number: serde_json::Number =
+                    value.parse().expect("sizes and numbers of requests are whole numbers");
                 settings.insert(what.as_str().into(), number.into());
             }
         }
@@ -134,7 +135,7 @@ fn apply_to(mut judged: Judged) -> Result<Judged> {
     }
     change.settings = (!settings.is_empty()).then_some(serde_json::Value::Object(settings));
     if judged.told.iter().any(|row| row.5) {
-        alter(&judged.job.name, &change)?;
+        adjust(&judged.job, &change)?;
         audit::note("optimize_sync", "job", &judged.job.name)?;
     }
     Ok(judged)

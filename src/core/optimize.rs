@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::page_size::Bounds;
 use crate::schedule::{Adaptive, Observed, Schedule, format_interval};
 
 /// How many runs it takes.
@@ -37,6 +38,8 @@ pub struct Ran {
 #[derive(Debug, Clone, Copy)]
 pub struct Present<'a> {
     pub page_size: Option<u64>,
+    /// Where the size adapts by itself.
+    pub page_bounds: Option<Bounds>,
     pub concurrency: u32,
     pub schedule: &'a Schedule,
     pub lengths: Adaptive,
@@ -72,11 +75,11 @@ pub struct Proposal {
 
 /// What follows from at least [`NEEDED`] runs, the latest first.
 pub fn propose(present: &Present, runs: &[Ran]) -> Vec<Proposal> {
-    vec![
-        page_size(present, runs),
-        concurrency(present, runs),
-        schedule(present, runs),
-    ]
+    let page_size = match present.page_bounds {
+        Some(bounds) => adapting_size(bounds, runs),
+        None => page_size(present, runs),
+    };
+    vec![page_size, concurrency(present, runs), schedule(present, runs)]
 }
 
 /// The largest size whose time per record is not more than that of the next smaller one that was tried.
@@ -106,6 +109,34 @@ fn page_size(present: &Present, runs: &[Ran]) -> Proposal {
     }
     let reason = format!("the largest that was tried: 95 % of the answers took at most {best_time:.2} ms a record");
     told(Some(best), reason)
+}
+
+/// A size with bounds adapts by itself and is left alone: only which of them holds it back is said.
+fn adapting_size(bounds: Bounds, runs: &[Ran]) -> Proposal {
+    let Bounds { least, most } = bounds;
+    let tried = times_by_size(runs);
+    let latest: Vec<&Ran> = runs.iter().take(NEEDED).collect();
+    let stays_at = |size: u64| latest.iter().all(|run| run.page_size == Some(size));
+    let time_of = |size: u64| tried.iter().find(|(other, _)| *other == size).map(|(_, time)| *time);
+    let next_smaller = tried.iter().rev().find(|(size, _)| *size < most);
+    let grew_well = time_of(most).is_some_and(|time| next_smaller.is_none_or(|(_, other)| time <= other * NOISE));
+    let reason = if least < most && stays_at(least) {
+        format!("it adapts by itself; min may hold it back: the last {NEEDED} runs asked for {least}, the least")
+    } else if stays_at(most) && grew_well && latest.iter().all(|run| run.pages > 1) {
+        format!(
+            "it adapts by itself; max holds it back: the last {NEEDED} runs asked for {most}, in which a record takes no longer"
+        )
+    } else {
+        let sizes = latest.iter().filter_map(|run| run.page_size);
+        let (low, high) = (sizes.clone().min().unwrap_or(least), sizes.max().unwrap_or(most));
+        format!("it adapts by itself: the last {NEEDED} runs asked for {low} to {high}")
+    };
+    Proposal {
+        what: What::PageSize,
+        current: Some(format!("{least} to {most}")),
+        proposed: None,
+        reason,
+    }
 }
 
 /// Page sizes that were tried, the smallest first, with the median of their times per record in milliseconds.
@@ -221,6 +252,7 @@ mod tests {
     fn present(schedule: &Schedule) -> Present<'_> {
         Present {
             page_size: Some(100),
+            page_bounds: None,
             concurrency: 8,
             schedule,
             lengths: Adaptive::default(),
@@ -247,6 +279,43 @@ mod tests {
         assert_eq!(sizes(&[(50, 50.0), (100, 200.0), (200, 200.0)]).as_deref(), Some("50"));
         // Nothing to compare with.
         assert_eq!(sizes(&[(100, 100.0), (100, 100.0), (100, 100.0)]), None);
+    }
+
+    #[test]
+    fn a_size_with_bounds_is_left_alone_and_it_is_said_which_of_them_holds_it_back() {
+        let told = |runs: &[Ran]| {
+            let bounded = Present {
+                page_bounds: Some(Bounds { least: 50, most: 200 }),
+                page_size: Some(200),
+                ..present(&HOUR)
+            };
+            let told = propose(&bounded, runs).swap_remove(0);
+            assert_eq!((told.current.as_deref(), told.proposed), (Some("50 to 200"), None));
+            told.reason
+        };
+        let at = |sizes: &[u64], time: f64| {
+            let runs = sizes.iter().map(|size| ran(*size, time * *size as f64));
+            runs.collect::<Vec<Ran>>()
+        };
+        assert_eq!(
+            told(&at(&[100, 50, 100, 200, 100], 1.0)),
+            "it adapts by itself: the last 5 runs asked for 50 to 200"
+        );
+        let max =
+            "it adapts by itself; max holds it back: the last 5 runs asked for 200, in which a record takes no longer";
+        assert_eq!(told(&at(&[200; 5], 1.0)), max);
+        let with_smaller = |time: f64| [at(&[200; 5], 1.0), at(&[100; 2], time)].concat();
+        assert_eq!(told(&with_smaller(2.0)), max);
+        // It was faster with a smaller one.
+        let not_held = "it adapts by itself: the last 5 runs asked for 200 to 200";
+        assert_eq!(told(&with_smaller(0.5)), not_held);
+        // The whole collection fits into one page.
+        let single = at(&[200; 5], 1.0).into_iter().map(|run| Ran { pages: 1, ..run });
+        assert_eq!(told(&single.collect::<Vec<Ran>>()), not_held);
+        assert_eq!(
+            told(&at(&[50; 5], 1.0)),
+            "it adapts by itself; min may hold it back: the last 5 runs asked for 50, the least"
+        );
     }
 
     #[test]
