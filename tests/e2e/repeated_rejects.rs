@@ -2,6 +2,7 @@
 
 use crate::rejects::{GOODS, bad, count, rejects, shop};
 use crate::shop::{PAGES, Shop};
+use sample_api::{Fault, Rule};
 
 /// A shop of 300 with a CHECK, loaded once, of which the last read rejected 100 by their type and one by the CHECK.
 fn with_rejects() -> Shop {
@@ -17,15 +18,7 @@ fn with_rejects() -> Shop {
     shop
 }
 
-fn written(shop: &mut Shop) -> i64 {
-    let at = shop.db.text("SELECT pg_current_wal_insert_lsn()::text");
-    shop.sync();
-    shop.wait_until_tidied();
-    let since = format!("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '{at}')::bigint");
-    shop.db.number(&since)
-}
-
-/// The rows of the table, as they lie in it.
+/// The rows of the table, as they lie in it: what is written of one shows.
 fn rows_of_rejects(shop: &mut Shop) -> String {
     let sql = "SELECT md5(string_agg(concat_ws(' ', id, xmin, generation, status, until), ',' ORDER BY id)) FROM sluice._reject";
     shop.db.text(sql)
@@ -38,8 +31,8 @@ fn what_is_rejected_again_as_it_was_is_not_written_again() {
     shop.wait_until_tidied();
     let rows = rows_of_rejects(&mut shop);
     for _ in 0..3 {
-        let written = written(&mut shop);
-        println!("{written} bytes of WAL");
+        shop.sync();
+        shop.wait_until_tidied();
         assert_eq!(
             shop.run("concat_ws(' ', status, records, inserted, updated, deleted, unchanged, rejected)"),
             "succeeded 300 0 0 0 199 101"
@@ -148,6 +141,7 @@ fn rejects_that_came_again_outlive_the_read_that_they_came_with() {
 fn a_crash_while_rejects_come_again_loses_none_of_them() {
     for point in ["batch.before_commit", "publish.before_commit"] {
         let mut shop = with_rejects();
+        shop.wait_until_tidied();
         let rows = rows_of_rejects(&mut shop);
         shop.db.failpoint(point, "kill9");
         shop.start();
@@ -155,8 +149,63 @@ fn a_crash_while_rejects_come_again_loses_none_of_them() {
         shop.wait_for_run("succeeded");
         shop.wait_until_tidied();
         assert_eq!((rejects(&mut shop).len(), count(&mut shop)), (101, 300), "{point}");
-        assert_ne!(rows, "", "{point}");
+        assert_eq!(rows_of_rejects(&mut shop), rows, "{point}");
         shop.sync();
+        shop.wait_until_tidied();
         assert_eq!(rejects(&mut shop).len(), 101, "{point}");
+        assert_eq!(rows_of_rejects(&mut shop), rows, "{point}");
     }
+}
+
+#[test]
+fn a_restoration_to_before_the_first_of_them_has_them_rejected_once_more() {
+    let mut shop = shop(300, GOODS, PAGES);
+    shop.sync();
+    shop.app.exec("CALL sluice.create_snapshot('products', 'before')");
+    for id in 101..=110 {
+        bad(&shop, id, "stock", Some("\"many\""));
+    }
+    shop.api.change_ids(&[105, 205]);
+    shop.sync();
+    shop.sync();
+    shop.app.exec("CALL sluice.restore_snapshot(1)");
+    shop.app.exec("SELECT sluice.resume_job('products')");
+    shop.sync();
+    assert_eq!(shop.run("concat_ws(' ', updated, rejected)"), "1 10");
+    assert_eq!((rejects(&mut shop).len(), count(&mut shop)), (10, 300));
+    shop.wait_until_tidied();
+    let rows = rows_of_rejects(&mut shop);
+    shop.sync();
+    shop.wait_until_tidied();
+    assert_eq!(rows_of_rejects(&mut shop), rows);
+    shop.api.clear_faults();
+    shop.sync();
+    shop.assert_equal();
+    assert_eq!(rejects(&mut shop), [""; 0]);
+}
+
+/// The read begins again in its generation: what its first pass rejected is no part of it.
+#[test]
+fn a_read_that_begins_again_has_its_rejects_once() {
+    let mut shop = Shop::open(300);
+    shop.app
+        .exec(&format!("CREATE TABLE products (id bigint PRIMARY KEY, {GOODS})"));
+    let settings = r#"{"records": "$.data", "params": {"limit": "100"}, "commit_every": {"pages": 1}, "concurrency": 1,
+        "pagination": {"type": "cursor", "next": "$.meta.next", "total": "$.meta.total"}}"#;
+    shop.create_job("products", "/cursor/products", settings);
+    for id in 101..=110 {
+        bad(&shop, id, "stock", Some("\"many\""));
+    }
+    shop.sync();
+    // Other rejects on another page, and then those of before: some are written, and some are not.
+    bad(&shop, 3, "stock", Some("true"));
+    shop.api.misbehave(Rule::new(Fault::status(410, &[])).page(3).times(1));
+    shop.sync();
+    assert_eq!((rejects(&mut shop).len(), shop.run("rejected")), (11, "11".to_string()));
+    shop.sync();
+    assert_eq!((rejects(&mut shop).len(), shop.run("rejected")), (11, "11".to_string()));
+    shop.api.clear_faults();
+    shop.sync();
+    shop.assert_equal();
+    assert_eq!(rejects(&mut shop), [""; 0]);
 }
