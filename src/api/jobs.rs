@@ -135,13 +135,13 @@ fn check_function(settings: &Settings, target: &Target) -> Result<()> {
     }
 }
 
-/// Checks that the query of parents is one SELECT that gives what path, parameters and columns take from it.
+/// Checks that the query of parents is one SELECT that gives what requests and columns take from it.
 fn check_parents(path: &str, settings: &Settings) -> Result<()> {
     let Some(parents) = &settings.foreach else {
         return Ok(());
     };
     let queries = settings.columns.iter().flatten().map(|column| &column.query);
-    let wanted = foreach::wanted(path, &settings.params, queries)?;
+    let wanted = foreach::wanted(path, &settings.params, settings.body.as_ref(), queries)?;
     let columns = query::columns(&parents.query).map_err(CallError::Parents)?;
     Ok(foreach::covers(&columns, wanted.into_iter()).map_err(CallError::Parents)?)
 }
@@ -278,6 +278,7 @@ fn alter(name: &str, change: &Change) -> Result<()> {
         check_method(&server, &parsed)?;
     }
     if change.path.is_some() || change.settings.is_some() {
+        parsed.check_columns()?;
         check_parents(&job.path, &parsed)?;
     }
     job::update(&job)?;
