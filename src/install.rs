@@ -18,10 +18,11 @@ extension_sql_file!("../sql/schema/30_secret.sql", name = "secret", requires = [
 extension_sql_file!("../sql/schema/31_oauth.sql", name = "oauth", requires = ["secret"]);
 extension_sql_file!("../sql/schema/35_audit.sql", name = "audit", requires = ["oauth"]);
 extension_sql_file!("../sql/schema/36_history.sql", name = "history", requires = ["audit"]);
+extension_sql_file!("../sql/schema/37_alert.sql", name = "alert", requires = ["history"]);
 extension_sql_file!(
     "../sql/schema/40_wrapper.sql",
     name = "wrapper",
-    requires = ["history", api::connections::validate_options]
+    requires = ["alert", api::connections::validate_options]
 );
 extension_sql_file!("../sql/schema/55_hold.sql", name = "hold", requires = ["wrapper"]);
 extension_sql_file!(
@@ -77,7 +78,12 @@ extension_sql_file!(
     name = "self_test",
     requires = ["repair"]
 );
-extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["self_test"]);
+extension_sql_file!(
+    "../sql/schema/69_alerts.sql",
+    name = "alerts",
+    requires = ["self_test", api::alerts::on_event, api::alerts::drop_event_rule]
+);
+extension_sql_file!("../sql/schema/70_cron.sql", name = "cron", requires = ["alerts"]);
 extension_sql_file!(
     "../sql/schema/75_look.sql",
     name = "look",

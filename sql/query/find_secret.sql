@@ -1,4 +1,4 @@
-SELECT s.id, s.owner_oid, s.name, s.origin, s.version, s.sealed
+SELECT s.id, s.owner_oid, s.name, s.origin, s.version, s.sealed, s.source
 FROM sluice._secret AS s
 WHERE s.name = $2
   AND (s.owner_oid = $1 OR EXISTS (SELECT FROM sluice._secret_grant AS g

@@ -1,4 +1,4 @@
-INSERT INTO sluice._secret (id, owner_oid, owner_name, name, origin, version, sealed)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO sluice._secret (id, owner_oid, owner_name, name, origin, version, sealed, source)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (owner_oid, name) DO UPDATE
-SET origin = excluded.origin, version = excluded.version, sealed = excluded.sealed, updated_at = now()
+SET origin = excluded.origin, version = excluded.version, sealed = excluded.sealed, source = excluded.source, updated_at = now()

@@ -8,6 +8,8 @@ CREATE TABLE sluice._secret (
     -- NULL: not yet bound; the first connection of its owner that names it binds it.
     origin     text,
     version    integer NOT NULL DEFAULT 1,
+    -- value: sealed is the value. Else sealed says where it is, as what it can be opened only.
+    source     text NOT NULL DEFAULT 'value' CHECK (source IN ('value', 'file', 'command', 'vault')),
     sealed     bytea NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),

@@ -99,6 +99,10 @@ BEGIN
         PERFORM sluice._note_operation(operation, 'job', job_name, NEW.id, NULL,
             nullif(jsonb_strip_nulls(jsonb_build_object('subject', NEW.subject, 'label', NEW.label)), '{}'));
     END IF;
+    -- What is sealed was changed, cut short or moved: somebody has written to our tables.
+    IF NEW.sqlstate = 'XX001' AND NEW.error_class = 'config' AND (is_new OR OLD.status <> NEW.status) THEN
+        PERFORM sluice._note_operation('damaged_secret', 'job', job_name, NEW.id);
+    END IF;
     IF is_new OR OLD.status <> NEW.status THEN
         PERFORM sluice._queue_event(jsonb_build_object('event', 'run', 'data_type', job_name, 'run', NEW.id, 'status', NEW.status,
             'task', NEW.task, 'source', NEW.source, 'error_class', NEW.error_class, 'sqlstate', NEW.sqlstate));
@@ -128,6 +132,20 @@ $$;
 CREATE TRIGGER _told AFTER UPDATE OF enabled, paused_at ON sluice._job FOR EACH ROW
 WHEN ((OLD.enabled, OLD.paused_at IS NULL) IS DISTINCT FROM (NEW.enabled, NEW.paused_at IS NULL))
 EXECUTE FUNCTION sluice._job_told();
+
+-- A connection was connected, or waits for somebody to connect it again.
+CREATE FUNCTION sluice._connection_told() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM sluice._note_operation(NEW.state, 'connection', NEW.server_name, NULL, NULL,
+        nullif(jsonb_strip_nulls(jsonb_build_object('error_class', NEW.error_class, 'sqlstate', NEW.sqlstate, 'scope', NEW.scope)), '{}'));
+    PERFORM sluice._queue_event(jsonb_build_object('event', 'connection', 'connection', NEW.server_name, 'status', NEW.state,
+        'error_class', NEW.error_class, 'sqlstate', NEW.sqlstate));
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER _told AFTER UPDATE OF state ON sluice._oauth FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state)
+EXECUTE FUNCTION sluice._connection_told();
 
 -- Health that others report of what is no job of ours.
 CREATE TABLE sluice._reported_health (

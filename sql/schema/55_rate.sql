@@ -14,6 +14,17 @@ CREATE TABLE sluice._rate (
     changed_at timestamptz NOT NULL
 );
 
+-- The size of pages of a job that sets bounds for it: of the read in progress or the last one, and the smallest one that
+-- failed lately.
+CREATE TABLE sluice._page_size (
+    job_id    bigint PRIMARY KEY REFERENCES sluice._job ON DELETE CASCADE,
+    size      bigint NOT NULL,
+    failed    bigint,
+    failed_at timestamptz
+);
+
+SELECT pg_catalog.pg_extension_config_dump('sluice._page_size', '');
+
 -- How the requests of a run went: what page size and concurrency can be judged by.
 CREATE TABLE sluice._run_pace (
     run_id      bigint PRIMARY KEY REFERENCES sluice._run ON DELETE CASCADE,
@@ -26,6 +37,22 @@ CREATE TABLE sluice._run_pace (
     -- Where concurrency had settled when the run ended.
     concurrency integer NOT NULL
 );
+
+-- A breaker opens or closes: told like what becomes of runs. A probe of an open one is no event.
+CREATE FUNCTION sluice._breaker_told() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM sluice._queue_event(jsonb_build_object('event', 'breaker', 'status', CASE NEW.breaker WHEN 'closed' THEN 'closed' ELSE 'open' END,
+        'failures', nullif(NEW.failures, 0),
+        'connections', (SELECT jsonb_agg(s.srvname ORDER BY s.srvname) FROM pg_foreign_server AS s WHERE sluice._budget(s.oid) = NEW.budget)));
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER _told AFTER INSERT ON sluice._rate FOR EACH ROW WHEN (NEW.breaker <> 'closed')
+EXECUTE FUNCTION sluice._breaker_told();
+CREATE TRIGGER _told_of_change AFTER UPDATE OF breaker ON sluice._rate FOR EACH ROW
+WHEN ((OLD.breaker = 'closed') IS DISTINCT FROM (NEW.breaker = 'closed'))
+EXECUTE FUNCTION sluice._breaker_told();
 
 -- Identifies the host of a connection and what it proves itself with, never the secret itself: equal for connections that
 -- share a budget. NULL: none of ours, or not for the caller to see.

@@ -214,6 +214,11 @@ WITH job AS MATERIALIZED (
            CASE WHEN j.schedule ILIKE 'adaptive' THEN t.step_reason END AS step_reason
     FROM sluice._visible_job AS j
     JOIN sluice._job_state AS t ON t.job_id = j.id
+), hold AS MATERIALIZED (
+    -- Looked at once, and not for each job: the cost of that would have the server compile the query.
+    SELECT DISTINCT ON (x.job_id) x.job_id, x.reason, x.action FROM sluice._hold AS x
+    WHERE x.due_at IS NULL OR x.due_at <= pg_catalog.now()
+    ORDER BY x.job_id, x.reason
 ), standing AS MATERIALIZED (
     SELECT j.id, j.name, j.arm_file_fault, j.next_run_at, j.last_success_at, j.armed AND j.current_server IS NULL AS unconnected, j.server_name, j.current_server, j.paused_at, j.pause_reason, j.disabled_reason,
            z.server_oid IS NOT NULL AS connection_paused, z.until AS connection_until, z.reason AS connection_reason,
@@ -260,12 +265,8 @@ WITH job AS MATERIALIZED (
     LEFT JOIN sluice._running_job AS k ON k.job_id = j.id
     LEFT JOIN sluice.sync_progress AS p ON p.run_id = r.id
     -- Due, and kept waiting by other jobs or by a connection.
-    LEFT JOIN LATERAL (
-        SELECT x.reason, x.action FROM sluice._hold AS x
-        WHERE x.job_id = j.id AND j.next_run_at <= pg_catalog.now() AND (x.due_at IS NULL OR x.due_at <= pg_catalog.now())
-          AND coalesce(r.status, '') NOT IN ('scheduled', 'running', 'publishing')
-        LIMIT 1
-    ) AS h ON true
+    LEFT JOIN hold AS h ON h.job_id = j.id AND j.next_run_at <= pg_catalog.now()
+        AND coalesce(r.status, '') NOT IN ('scheduled', 'running', 'publishing')
 )
 SELECT s.name AS data_type,
        s.status,
@@ -497,6 +498,14 @@ SELECT q.id,
 FROM sluice._retry AS q
 JOIN sluice._visible_job AS j ON j.id = q.job_id
 UNION ALL
+-- Calls of event rules.
+SELECT c.id, j.name, 'webhook', c.status, 'high'::sluice.priority, greatest(c.attempts - 1, 0), 3, c.next_retry_at,
+       sluice._told(c.last_error_message, c.sqlstate, c.error_class, j.own), c.error_class,
+       pg_catalog.jsonb_build_object('rule', a.name, 'event', c.event), c.created_at, c.updated_at
+FROM sluice._alert_call AS c
+JOIN sluice._alert AS a ON a.id = c.alert_id
+JOIN sluice._visible_job AS j ON j.id = c.job_id
+UNION ALL
 -- Tokens whose renewal failed: they belong to a connection, not to a job.
 SELECT -g.id,
        s.srvname::text,
@@ -557,7 +566,8 @@ SELECT s.srvname::text AS name,
        coalesce(sluice._option(s.srvoptions, 'auth'), 'none') AS auth,
        CASE
            WHEN z.server_oid IS NOT NULL THEN 'paused'
-           WHEN g.sqlstate IN ('SY008', 'F0000') OR g.sqlstate IS NULL AND last.sqlstate IN ('SY008', 'F0000') THEN 'locked'
+           WHEN g.sqlstate IN ('SY008', 'F0000', 'XX001')
+             OR g.sqlstate IS NULL AND (last.sqlstate IN ('SY008', 'F0000') OR last.sqlstate = 'XX001' AND last.error_class = 'config') THEN 'locked'
            WHEN g.state IS NOT NULL AND g.state <> 'connected' OR last.error_class = 'auth' THEN 'reauth_required'
            WHEN coalesce(live.breaker, kept.breaker, 'closed') <> 'closed' THEN 'breaker_open'
            WHEN g.state = 'connected' OR last.answered THEN 'connected'
@@ -651,6 +661,7 @@ CREATE VIEW sluice.sync_secrets WITH (security_barrier) AS
 SELECT s.name,
        pg_catalog.pg_get_userbyid(s.owner_oid)::text AS owner,
        s.origin,
+       s.source,
        s.version,
        s.created_at,
        s.updated_at

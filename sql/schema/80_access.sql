@@ -30,7 +30,7 @@ FROM unnest(ARRAY['writer', 'admin']) AS l (level),
      unnest(ARRAY['create_job', 'alter_job', 'drop_job', 'pause_job', 'resume_job', 'start_sync', 'sync', 'stop_sync',
                   'force_sync_all', 'retry_now', 'redrive', 'clear_queue', 'approve', 'discard', 'rollback_to',
                   'preview_rollback', 'replay', 'replay_rejects', 'create_snapshot', 'restore_snapshot', 'drop_snapshot',
-                  'test_connection', 'ingest', 'retry_ingest', 'drop_ingest', 'create_connection', 'drop_connection', 'set_secret',
+                  'test_connection', 'ingest', 'retry_ingest', 'drop_ingest', 'create_connection', 'drop_connection', 'set_secret', 'set_secret_source',
                   'drop_secret', 'grant_secret', 'begin_oauth', 'finish_oauth',
                   'repair_sync', 'pause_connection', 'resume_connection', 'discover', 'preview', '_preview', 'plan_from_openapi', '_plan_from_openapi',
                   '_writer_level']) AS f (name);
@@ -60,6 +60,12 @@ INSERT INTO sluice._access (level, kind, name) VALUES
     ('admin', 'function', 'rotate_key'),
     ('admin', 'function', 'forget_secrets'),
     ('admin', 'function', 'arm');
+
+INSERT INTO sluice._access (level, kind, name)
+SELECT l.level, 'view', 'sync_event_rules' FROM unnest(ARRAY['monitor', 'operator', 'admin']) AS l (level);
+INSERT INTO sluice._access (level, kind, name) VALUES
+    ('admin', 'function', 'on_event'),
+    ('admin', 'function', 'drop_event_rule');
 
 -- What self_test asks.
 INSERT INTO sluice._access (level, kind, name)

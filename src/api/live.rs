@@ -77,7 +77,9 @@ fn waits_for_worker(job: i64) -> bool {
     let here = bgworker::my_database();
     let busy = shmem::slots();
     let has_worker = busy.iter().any(|slot| slot.database == here && slot.job == job);
-    !has_worker && (shmem::is_starved(here) || busy.len() >= settings::max_workers())
+    !has_worker
+        && (shmem::is_starved(here)
+            || busy.iter().filter(|slot| slot.rule().is_none()).count() >= settings::max_workers())
 }
 
 /// How many runs may be under way at once.

@@ -5,6 +5,7 @@
 //! and `begin_oauth` for a device, which asks for the code that the person is shown.
 
 mod access;
+mod alerts;
 mod connections;
 mod discover;
 mod errors;

@@ -4,6 +4,7 @@ use super::{given, require_server};
 use crate::pg::identity;
 use crate::pg::report::{or_raise, tell};
 use crate::pipeline::tokens;
+use crate::store::audit;
 use crate::store::connection::{self, Server};
 use crate::store::role::{self, Level};
 use pgrx::prelude::*;
@@ -22,6 +23,7 @@ fn begin(name: &str, redirect_uri: Option<&str>) -> Result<String> {
     require_server()?;
     let server = own_connection(name)?;
     let shown = tokens::begin(&server, redirect_uri)?;
+    audit::note("begin_oauth", "connection", name)?;
     let hint = match ConnectionOptions::parse(&server.options)?.auth.grant() {
         Some(Grant::Device) => format!(
             "SELECT state, error_message FROM sluice.sync_connections WHERE name = '{}' shows when it is connected.",
@@ -50,6 +52,7 @@ fn finish(name: &str, callback: &str) -> Result<()> {
     require_server()?;
     let server = own_connection(name)?;
     tokens::finish(&server, callback)?;
+    audit::note("finish_oauth", "connection", name)?;
     let hint = format!(
         "SELECT state, error_message FROM sluice.sync_connections WHERE name = '{}' shows what came of it.",
         name.replace('\'', "''")

@@ -4,7 +4,7 @@ use super::{caller_name, given, here, may_operate, operable_job, require_server,
 use crate::pg::catalog;
 use crate::pg::clock;
 use crate::pg::report::or_raise;
-use crate::store::{audit, history, job, retry, run};
+use crate::store::{alert, audit, history, job, retry, run};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
@@ -57,7 +57,9 @@ fn hasten(name: &str) -> Result<()> {
     require_server()?;
     let job = operable_job(name)?;
     super::operate::refuse_at_rest(&job)?;
-    if !retry::hasten(job.id, clock::now())? {
+    let hastened = retry::hasten(job.id, clock::now())?;
+    let called = alert::hasten(job.id, clock::now())? > 0;
+    if !hastened && !called {
         return Err(CallError::NoRetry { job: name.into() }.into());
     }
     audit::note("retry_now", "job", name)?;
@@ -75,11 +77,12 @@ fn put_back(name: &str) -> Result<i64> {
     require_server()?;
     let job = operable_job(name)?;
     super::operate::refuse_at_rest(&job)?;
+    let calls = alert::redrive(job.id, clock::now())?;
     // What waits or runs already does the work of the dead letter.
-    if retry::open_of(job.id)?.is_some() {
-        return Ok(0);
-    }
-    let count = retry::redrive(job.id, clock::now())?;
+    let count = match retry::open_of(job.id)? {
+        Some(_) => calls,
+        None => calls + retry::redrive(job.id, clock::now())?,
+    };
     if count > 0 {
         audit::note("redrive", "job", name)?;
     }
@@ -107,7 +110,7 @@ fn clear(name: Option<&str>) -> Result<i64> {
                 audit::note("clear_queue", "job", &job.name)?;
                 job::plan_after_failure(&job, clock::now(), false)?;
             }
-            cleared += dropped;
+            cleared += dropped + alert::clear(job.id)?;
         }
     }
     wake();
@@ -123,7 +126,8 @@ fn cleanup() -> i64 {
 fn forget_old() -> Result<u64> {
     catalog::require_primary()?;
     let now = clock::now();
-    let mut forgotten = retry::prune(now)? + history::prune_failures(now)? + history::prune_audit()?;
+    let mut forgotten =
+        retry::prune(now)? + history::prune_failures(now)? + history::prune_audit()? + history::prune_calls(now)?;
     for job in job::all()? {
         forgotten += history::prune_runs(job.id, now)?;
     }

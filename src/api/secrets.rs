@@ -3,6 +3,7 @@
 use super::{caller_name, given};
 use crate::pg::report::{or_raise, tell};
 use crate::pg::{catalog, clock, failpoint, identity, key_file};
+use crate::pipeline::reference;
 use crate::store::oauth;
 use crate::store::role::{self, Level};
 use crate::store::rotation;
@@ -10,7 +11,8 @@ use crate::store::secret::{self, Sealed};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
-use sluice_core::secret::{SecretLabel, check_secret_name, check_secret_value};
+use sluice_core::http::Secret;
+use sluice_core::secret::{SecretFault, SecretLabel, Source, check_secret_name, check_secret_value, parse_reference};
 use sluice_core::url_policy::parse_origin;
 
 /// Seals a value under a name of the caller. An error inside does not put the statement, and with it the value, into
@@ -23,10 +25,40 @@ fn set_secret(name: Option<&str>, value: Option<&str>, origin: default!(Option<&
     });
 }
 
+/// Says where the value of a secret of the caller is kept: it is read there each time that it is needed.
+#[pg_extern(volatile, parallel_unsafe)]
+fn set_secret_source(name: Option<&str>, source: Option<&str>, origin: default!(Option<&str>, "NULL")) {
+    // Whoever gives a value by mistake does not find it in the log.
+    let hidden = [("log_min_error_statement", "panic")];
+    identity::with_settings(&hidden, || {
+        or_raise(given("name", name).and_then(|name| set_source(name, given("source", source)?, origin)));
+    });
+}
+
+fn set_source(name: &str, text: &str, origin: Option<&str>) -> Result<()> {
+    catalog::require_primary()?;
+    check_secret_name(name)?;
+    let (source, place) = parse_reference(text)?;
+    let owner = identity::current_user();
+    match source {
+        // It is run when it is needed, and not to see whether it would.
+        Source::Command => reference::may_run(owner)?.map_err(|fault| SecretFault::Reference {
+            name: name.into(),
+            fault,
+        })?,
+        _ => reference::value(name, owner, source, Secret::new(place.to_owned())).map(drop)?,
+    }
+    store(name, (source, place), origin)
+}
+
 fn set(name: &str, value: &str, origin: Option<&str>) -> Result<()> {
     catalog::require_primary()?;
     check_secret_name(name)?;
     check_secret_value(name, value)?;
+    store(name, (Source::Value, value), origin)
+}
+
+fn store(name: &str, (source, text): (Source, &str), origin: Option<&str>) -> Result<()> {
     let origin = origin.map(parse_origin).transpose()?;
     let owner = identity::current_user();
     let key = key_file::load()?;
@@ -41,11 +73,11 @@ fn set(name: &str, value: &str, origin: Option<&str>) -> Result<()> {
     let label = SecretLabel {
         name,
         uuid: id,
-        kind: "value",
+        kind: source.as_str(),
         version: u32::try_from(version).unwrap_or(0),
         origin: bound.as_deref().unwrap_or(""),
     };
-    let sealed = secret::seal_value(&key, &label, value.as_bytes());
+    let sealed = secret::seal_value(&key, &label, text.as_bytes());
     if oauth::hasten_for_owner(owner, clock::now())? {
         super::wake();
     }
@@ -56,6 +88,7 @@ fn set(name: &str, value: &str, origin: Option<&str>) -> Result<()> {
             name: name.into(),
             origin: bound.clone(),
             version,
+            source,
             sealed,
         },
         &caller_name()?,

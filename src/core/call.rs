@@ -1,5 +1,6 @@
 //! What can be wrong with a call: unknown names, missing rights, the wrong moment.
 
+use crate::alert::AlertFault;
 use crate::arm_file::ArmFileFault;
 use crate::class::Class;
 use crate::counted::counted;
@@ -133,6 +134,8 @@ pub enum CallError {
     /// Payloads come faster than they are written, or nobody looks at those that were set aside.
     #[error("the queue of job \"{name}\" is full")]
     QueueFull { name: String, payloads: i64, bytes: i64 },
+    #[error(transparent)]
+    Alert(#[from] AlertFault),
 }
 
 /// The error that ended a run, as the run's row tells it.
@@ -160,6 +163,7 @@ impl Explain for CallError {
             CallError::Stopped => Class::Cancelled,
             CallError::RunTimeout { .. } | CallError::ParentsTimeout { .. } => Class::Timeout,
             CallError::QueueFull { .. } | CallError::LeftWaiting { .. } => Class::Resource,
+            CallError::Alert(fault) => fault.class(),
             _ => Class::Config,
         }
     }
@@ -209,6 +213,7 @@ impl Explain for CallError {
             CallError::Parents(QueryFault::NoColumn { .. }) => "42703",
             CallError::Parents(_) | CallError::NoParentRead => "22023",
             CallError::QueueFull { .. } => "53400",
+            CallError::Alert(fault) => fault.sqlstate(),
             CallError::FromPage => "0A000",
             // What the run ended with takes its place where that is known: see `carried_sqlstate`.
             CallError::RunEnded { .. } => "58000",
@@ -224,6 +229,7 @@ impl Explain for CallError {
                 "The procedure commits the request and then waits for a worker, which could not see it otherwise."
                     .into(),
             ),
+            CallError::Alert(fault) => fault.detail(),
             CallError::ConnectionInUse { jobs, seen, .. } => Some(in_use(*jobs, seen)),
             CallError::ConnectionGone { connection, .. } => Some(format!("It was \"{connection}\".")),
             CallError::OwnerGone { .. } => Some("A job runs for the role that made it.".into()),
@@ -277,6 +283,7 @@ impl Explain for CallError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
+            CallError::Alert(fault) => return fault.hint(),
             CallError::NotPreloaded => "Add \"shared_preload_libraries = 'pg_sluice'\" to postgresql.conf (after a comma where others stand there) and restart the server.".into(),
             CallError::Standby => "Call it on the primary server.".into(),
             CallError::InTransactionBlock { procedure } => format!("Call it by itself, without BEGIN: CALL {procedure}(…)."),

@@ -4,6 +4,7 @@
 //! [`TargetError`], [`DatabaseError`]); [`Error`] joins them. An error knows its SQLSTATE, detail and hint itself, because it is told in
 //! three places: raised in a session, written to a run's row by a worker, and shown in a view.
 
+use crate::alert::AlertFault;
 pub use crate::call::CallError;
 use crate::class::Class;
 pub use crate::connection::ConfigError;
@@ -62,6 +63,12 @@ pub enum Error {
 impl From<ConnectionFault> for Error {
     fn from(fault: ConnectionFault) -> Error {
         Error::Config(fault.into())
+    }
+}
+
+impl From<AlertFault> for Error {
+    fn from(fault: AlertFault) -> Error {
+        Error::Call(fault.into())
     }
 }
 

@@ -3,6 +3,7 @@
 //! A function here takes what was seen (a response, a settings document, a time) and returns what follows from it.
 //! `now` and random bytes are arguments. The crates and modules around it do the I/O.
 
+pub mod alert;
 pub mod arm_file;
 pub mod call;
 pub mod class;
@@ -23,6 +24,7 @@ pub mod job;
 pub mod keys;
 pub mod oauth;
 pub mod openapi;
+pub mod page_size;
 pub mod pagination;
 pub mod rate;
 pub mod retry;

@@ -21,6 +21,8 @@ pub const SHORTEST_RATE_WAIT: Duration = Duration::from_secs(1);
 pub struct RetryPolicy {
     /// Requests in all, the first one included; 0 counts as 1.
     pub attempts: u32,
+    /// The same where the remote fails or is slow: what it is asked for may be too much.
+    pub attempts_at_size: u32,
     /// Bound of a single delay.
     pub cap: Duration,
 }
@@ -29,6 +31,7 @@ impl Default for RetryPolicy {
     fn default() -> RetryPolicy {
         RetryPolicy {
             attempts: 12,
+            attempts_at_size: u32::MAX,
             cap: Duration::from_secs(5),
         }
     }
@@ -90,6 +93,14 @@ pub fn repeated_as(class: Class) -> Class {
 }
 
 impl RetryPolicy {
+    /// Requests in all that fail with this class.
+    pub fn attempts_of(&self, class: Class) -> u32 {
+        match class {
+            Class::Server | Class::Timeout => self.attempts.min(self.attempts_at_size),
+            _ => self.attempts,
+        }
+    }
+
     /// The delay after the `attempt`-th failed request (from 1 on), or None where it is not repeated: the attempts are
     /// used up, or the class does not pass by itself. `random` is in [0, 1). For a rate limit this is the wait when
     /// the remote does not say one; see [`rate_wait`].
@@ -98,7 +109,7 @@ impl RetryPolicy {
             return Some(DEFAULT_RATE_WAIT);
         }
         let first = first_delay(class)?;
-        if attempt >= self.attempts {
+        if attempt >= self.attempts_of(class) {
             return None;
         }
         let doublings = attempt.saturating_sub(1).min(16);

@@ -277,7 +277,7 @@ impl<'a, D: Decode> PageWork<'a, D> {
             delay,
             Wait::Retry {
                 attempt: failures + 1,
-                attempts: policy.attempts,
+                attempts: policy.attempts_of(class),
                 reason: error.to_string(),
             },
         ))

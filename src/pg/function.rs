@@ -19,12 +19,26 @@ const STATEMENT_TIMEOUT: core::ffi::c_int = 3;
 /// Calls `function(text, number)` as the current user and drops what it returns. What it sets (settings, role) ends with
 /// the call, and after `limit` it is cancelled. An ERROR is a value; nothing of the call remains then.
 pub fn call(function: pg_sys::Oid, text: &str, number: i64, limit: Duration) -> Result<()> {
+    limited(function, limit, || vec![text.into_datum(), number.into_datum()])
+}
+
+/// The same for `function(jsonb)`; `json` is the text of a document of ours.
+pub fn call_with_json(function: pg_sys::Oid, json: &str, limit: Duration) -> Result<()> {
+    let document: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    limited(function, limit, || vec![pgrx::JsonB(document).into_datum()])
+}
+
+fn limited(
+    function: pg_sys::Oid,
+    limit: Duration,
+    arguments: impl FnOnce() -> Vec<Option<pg_sys::Datum>>,
+) -> Result<()> {
     transaction::attempt(|| {
         let nested = Nested::new();
         {
             let _limited = Limited::new(limit);
-            let arguments = [text.into_datum(), number.into_datum()];
-            invoke(function, arguments.map(|value| value.expect("neither is NULL")));
+            let arguments = arguments().into_iter().flatten().collect::<Vec<_>>();
+            invoke(function, &arguments);
         }
         // A cancellation that came with the last moment is this call's.
         pgrx::check_for_interrupts!();
@@ -33,9 +47,9 @@ pub fn call(function: pg_sys::Oid, text: &str, number: i64, limit: Duration) -> 
     })
 }
 
-fn invoke(function: pg_sys::Oid, arguments: [pg_sys::Datum; 2]) {
+fn invoke(function: pg_sys::Oid, arguments: &[pg_sys::Datum]) {
     // SAFETY: inside a transaction; the snapshot sees what this transaction has written, and an ERROR pops it with the
-    // subtransaction. The call has room for its two arguments, as SizeForFunctionCallInfo gives it.
+    // subtransaction. The call has room for its arguments, as SizeForFunctionCallInfo gives it.
     unsafe {
         pg_sys::CommandCounterIncrement();
         pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
@@ -45,10 +59,10 @@ fn invoke(function: pg_sys::Oid, arguments: [pg_sys::Datum; 2]) {
         let call = pg_sys::palloc0(size).cast::<pg_sys::FunctionCallInfoBaseData>();
         (*call).flinfo = &mut found;
         (*call).fncollation = pg_sys::DEFAULT_COLLATION_OID;
-        (*call).nargs = 2;
+        (*call).nargs = i16::try_from(arguments.len()).expect("one or two");
         let places = (*call).args.as_mut_slice(arguments.len());
         for (place, value) in places.iter_mut().zip(arguments) {
-            place.value = value;
+            place.value = *value;
         }
         let address = found.fn_addr.expect("fmgr_info sets it");
         pg_sys::ffi::pg_guard_ffi_boundary(|| address(call));

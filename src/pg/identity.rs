@@ -15,13 +15,19 @@ pub fn current_user() -> pg_sys::Oid {
 
 /// Runs our own fixed statements with every right and a pinned search path. Never a user's code.
 pub fn elevated<R>(body: impl FnOnce() -> R) -> R {
+    acting_as(pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID), body)
+}
+
+/// Runs a fixed statement with the rights of `role` and a pinned search path, as an index function runs: nothing of it
+/// outlives the statement.
+pub fn acting_as<R>(role: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
     let mut user = pg_sys::InvalidOid;
     let mut context = 0;
     let flags = (pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION) as i32;
     // SAFETY: the former identity is restored below, or by the abort when `body` raises.
     let level = unsafe {
         pg_sys::GetUserIdAndSecContext(&mut user, &mut context);
-        pg_sys::SetUserIdAndSecContext(pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID), context | flags);
+        pg_sys::SetUserIdAndSecContext(role, context | flags);
         pg_sys::NewGUCNestLevel()
     };
     set_local("search_path", "pg_catalog, pg_temp");

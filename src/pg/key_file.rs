@@ -2,7 +2,7 @@
 //!
 //! A key that others can read, or that lies in every base backup, is refused: it would protect nothing.
 
-use crate::pg::{key_command, settings};
+use crate::pg::{program, settings};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::secret::{KeyFileFault, KeyRing, SecretFault, parse_keys};
@@ -11,6 +11,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use zeroize::Zeroizing;
 
 const DEFAULT_NAME: &str = "pg_sluice.key";
@@ -18,7 +19,7 @@ const DEFAULT_NAME: &str = "pg_sluice.key";
 /// The keys, read anew: they are not kept in memory longer than they are needed.
 pub fn load() -> Result<KeyRing> {
     if let Some(command) = settings::key_command() {
-        return Ok(parse_keys(&key_command::output(&command)?)?);
+        return Ok(parse_keys(&printed(&command)?)?);
     }
     let path = path().ok_or_else(no_path)?;
     let fault = |fault| SecretFault::KeyFile {
@@ -29,11 +30,18 @@ pub fn load() -> Result<KeyRing> {
         ErrorKind::NotFound => fault(KeyFileFault::Missing),
         _ => fault(KeyFileFault::Unreadable),
     })?;
-    if let Some(complaint) = complaint(&path, &file) {
+    if let Some(complaint) = complaint(&path, &file, 0) {
         return Err(fault(complaint).into());
     }
     let content = Zeroizing::new(fs::read(&path).map_err(|_| fault(KeyFileFault::Unreadable))?);
     Ok(parse_keys(&content)?)
+}
+
+/// What the command of `sluice.key_command` prints.
+fn printed(command: &str) -> Result<Zeroizing<Vec<u8>>> {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]);
+    program::output(shell)?.map_err(|what| SecretFault::KeyCommand { what }.into())
 }
 
 /// The configured file, else the default beside postgresql.conf.
@@ -46,15 +54,19 @@ fn path() -> Option<PathBuf> {
     (!same).then(|| config.join(DEFAULT_NAME))
 }
 
-fn complaint(path: &Path, file: &fs::Metadata) -> Option<KeyFileFault> {
+/// What is wrong with a file that others must not read or change. `of_root`: the rights that group and others may have to one
+/// that root owns; 0: root's are refused.
+pub(in crate::pg) fn complaint(path: &Path, file: &fs::Metadata, of_root: u32) -> Option<KeyFileFault> {
     // SAFETY: a call without arguments that cannot fail.
     let user = unsafe { libc::geteuid() };
     let mode = file.mode() & 0o7777;
+    let is_roots = of_root != 0 && user != 0 && file.uid() == 0;
+    let allowed = if is_roots { of_root } else { 0 };
     if !file.is_file() {
         Some(KeyFileFault::NotAFile)
-    } else if file.uid() != user {
+    } else if file.uid() != user && !is_roots {
         Some(KeyFileFault::NotOwned)
-    } else if mode & 0o077 != 0 {
+    } else if mode & 0o077 & !allowed != 0 {
         Some(KeyFileFault::Mode { mode })
     } else if is_below_data_directory(path) {
         Some(KeyFileFault::BelowDataDirectory)
@@ -65,10 +77,12 @@ fn complaint(path: &Path, file: &fs::Metadata) -> Option<KeyFileFault> {
     }
 }
 
-/// Whether a directory above the file lets another user put a file of theirs in its place. A sticky one does not.
+/// Whether a directory above the file, or above a link to it, lets another user put a file of theirs in its place. A sticky
+/// one does not.
 fn is_replaceable(path: &Path, user: u32) -> bool {
     let Ok(real) = fs::canonicalize(path) else { return true };
-    real.ancestors().skip(1).any(|directory| match fs::metadata(directory) {
+    let mut above = real.ancestors().skip(1).chain(path.ancestors().skip(1));
+    above.any(|directory| match fs::metadata(directory) {
         Ok(found) => {
             let sticky = found.mode() & 0o1000 != 0;
             let foreign = found.uid() != 0 && found.uid() != user;

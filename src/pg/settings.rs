@@ -5,6 +5,7 @@ use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
 use sluice_core::url_policy::lists::{Networks, parse_hosts, parse_networks};
 use std::ffi::{CStr, CString};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// On: an installed extension is meant to work.
@@ -19,6 +20,8 @@ static MAX_WORKERS_PER_HOST: GucSetting<i32> = GucSetting::<i32>::new(0);
 static KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// Empty: a key file is what most have.
 static KEY_COMMAND: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// Empty: no secret is read from a file.
+static SECRET_DIRECTORIES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 /// None: whatever has this data directory may work.
 static ARM_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// Empty: public addresses only.
@@ -107,6 +110,13 @@ fn define_switches() {
         &KEY_COMMAND,
         GucContext::Sighup,
         GucFlags::SUPERUSER_ONLY,
+    );
+    define_checked(
+        c"sluice.secret_directories",
+        c"Directories below which files with secrets may lie, as a comma-separated list of whole paths.",
+        c"An admin's secret may name every file there; another role's one in the folder of its name.",
+        &SECRET_DIRECTORIES,
+        settings_check::directories,
     );
     define_checked(
         c"sluice.arm_file",
@@ -313,6 +323,13 @@ pub fn allow_superuser_jobs() -> bool {
 /// The command that prints the key; None: there is a file.
 pub fn key_command() -> Option<String> {
     Some(text(&KEY_COMMAND)).filter(|command| !command.trim().is_empty())
+}
+
+/// Where files with secrets may lie.
+pub fn secret_directories() -> Vec<PathBuf> {
+    let text = text(&SECRET_DIRECTORIES);
+    let named = text.split(',').map(str::trim).filter(|path| !path.is_empty());
+    named.map(PathBuf::from).collect()
 }
 
 /// The configured key file; None for the default place.

@@ -65,6 +65,27 @@ pub unsafe extern "C-unwind" fn arm_file(
     unsafe { accept(value, |text| whole_path(text, "pg_sluice.armed")) }
 }
 
+#[pg_guard]
+pub unsafe extern "C-unwind" fn directories(
+    value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: as above.
+    unsafe { accept(value, whole_directories) }
+}
+
+fn whole_directories(text: &str) -> Result<(), Refusal> {
+    let mut paths = text.split(',').map(str::trim).filter(|path| !path.is_empty());
+    match paths.all(|path| Path::new(path).is_absolute() && path != "/" && !path.contains("..")) {
+        true => Ok(()),
+        false => Err(Refusal {
+            detail: "Each is a whole path, without .. and not the root.".into(),
+            hint: "For example: '/run/secrets, /etc/pg_sluice/secrets'.".into(),
+        }),
+    }
+}
+
 /// A server's working directory is its data directory, whose copies would have the file too.
 fn whole_path(text: &str, example: &str) -> Result<(), Refusal> {
     if text.is_empty() || Path::new(text).is_absolute() {

@@ -3,12 +3,12 @@
 //! The fetch threads note such requests; the main thread writes them in transactions of their own, between two pages or
 //! while it waits, so that they are seen while the run goes on. The run's own failure is written by `finish`.
 
-use super::Work;
 use super::plan::Plan;
 use super::read::{self, ReadState};
 use super::tokens::Access;
+use super::{Work, page_size};
 use crate::pg::clock::{self, Timestamp};
-use crate::pg::transaction;
+use crate::pg::{failpoint, transaction};
 use crate::store::failure::{self, Failure, Place};
 use sluice_core::error_rule::Action;
 use sluice_core::failure::NextStep;
@@ -92,6 +92,9 @@ pub fn go_on(work: &Work, plan: &mut Plan, read: &ReadState, access: &mut Access
     if action == Some(Action::RestartRead) && can_restart(plan) {
         return restart(work, plan, read, error);
     }
+    if let Some(sizes) = transaction::run(|| page_size::smaller(plan, &error))? {
+        return shrink(work, plan, read, sizes, error);
+    }
     access.renew_after(work, plan, read.next_page, error.clone())?;
     transaction::run(|| {
         let now = clock::now();
@@ -104,6 +107,24 @@ pub fn go_on(work: &Work, plan: &mut Plan, read: &ReadState, access: &mut Access
         )
     })?;
     Ok(After::GoOn)
+}
+
+/// Goes on with pages of a size that the remote may bring.
+fn shrink(work: &Work, plan: &Plan, read: &ReadState, sizes: (u64, u64), error: Error) -> Result<After> {
+    let again = transaction::run(|| {
+        let mut again = page_size::shrink(work, plan, read, sizes, &error)?;
+        again.began = read.began;
+        let (now, next) = (clock::now(), NextStep::RetryInRun);
+        write(work, &error, plan.failed_at.get(), now, Some((next, Some(now))))?;
+        Ok(again)
+    });
+    let Ok(again) = again else {
+        // It has begun again too often: the next run begins with the smaller size.
+        transaction::run(|| page_size::give_up(plan, sizes))?;
+        return Err(error);
+    };
+    failpoint::hit("page_size.shrunk");
+    Ok(After::Again(Box::new(again)))
 }
 
 /// Below parents the next run begins anew; a log without keys would have its first rows twice.

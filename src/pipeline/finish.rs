@@ -5,7 +5,7 @@ use crate::pg::clock::{self, Timestamp};
 use crate::pg::shmem;
 use crate::store::failure::{self, Failure, Place};
 use crate::store::job::{self, Job};
-use crate::store::{ingest, pause, retry, run, state};
+use crate::store::{ingest, page_size, pause, retry, run, state};
 use sluice_core::data::DataError;
 use sluice_core::error::HttpError;
 use sluice_core::error_rule::{Action, Ruling};
@@ -25,9 +25,11 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>, failed_a
         return Ok(());
     };
     // A definition that cannot be read any more has no page size either.
-    let page_size = Settings::parse(&job.settings)
-        .ok()
-        .and_then(|settings| settings.page_size);
+    let page_size = match Settings::parse(&job.settings) {
+        Ok(settings) if settings.page_bounds.is_some() => page_size::in_use(work.job)?.or(settings.page_size),
+        Ok(settings) => settings.page_size,
+        Err(_) => None,
+    };
     rates::write_figures(work, page_size)?;
     match outcome {
         Ok(Ended::Published | Ended::Ingested | Ended::Done) => Ok(()),

@@ -7,18 +7,19 @@
 //! ```
 //!
 //! One file a step: `plan` gathers what a run needs and refuses what cannot work; `read` decides where to begin;
-//! `rates` keeps what the remote asked for; `decode` turns responses into pages on the fetch threads; `pages` drives the read, `parents` one below each row of a
+//! `rates` keeps what the remote asked for, `page_size` chooses how long pages are; `decode` turns responses into pages on the fetch threads; `pages` drives the read, `parents` one below each row of a
 //! query; `collect` holds pages until `batch` writes and commits them; `new_fields` sees members that no column takes,
 //! `drift` writes them down, `evolve` gives them columns, and `widen` columns a type that takes their values; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
 //! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `sweep` removes
 //! it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already, `settle` ends
 //! one whose rows are there, `brought` keeps what it brought; `after_publish` calls the owner's function when that is
-//! done; `persist` tries a transaction again; `events` tells others what happened; `ingest` writes what others sent us; `rollback` takes runs
+//! done; `persist` tries a transaction again; `events` tells others what happened, and `alert` calls whom an event rule names; `ingest` writes what others sent us; `rollback` takes runs
 //! back; `tokens` gets and renews what OAuth 2 gives, asking by `remote`; `failures` writes down the requests that failed,
 //! and goes on as error rules say; `snapshot` copies the target, `restore` puts a copy back; `finish` ends a run's row.
 //! Every transaction is short and none is open while the network is waited for.
 
 mod after_publish;
+pub mod alert;
 mod apply;
 mod batch;
 mod brought;
@@ -34,6 +35,7 @@ mod gone;
 mod ingest;
 mod named;
 mod new_fields;
+mod page_size;
 mod pages;
 mod parents;
 mod persist;
@@ -43,6 +45,7 @@ pub mod probe;
 mod publish;
 pub mod rates;
 mod read;
+pub mod reference;
 mod refused;
 mod rejects;
 mod remote;

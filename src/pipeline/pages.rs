@@ -6,6 +6,7 @@ use super::collect::Batch;
 use super::decode::{Arrived, Decoder};
 use super::drift;
 use super::events;
+use super::page_size;
 use super::plan::Plan;
 use super::read::{self, ReadState};
 use super::{Work, bgworker, failures, parents, rates};
@@ -232,6 +233,7 @@ pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>, asks:
     let s = &plan.settings;
     let (params, body) = sent(plan, read);
     let terms = rates::terms(&plan.options, s);
+    let page_size = page_size::of(plan)?;
     Ok(ReadSpec {
         base: plan.options.base_url.clone(),
         path: plan.job.path.clone(),
@@ -242,12 +244,13 @@ pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>, asks:
         auth: plan.auth.clone(),
         pagination: s.pagination.clone(),
         param_place: s.param_place,
-        page_size: s.page_size,
+        page_size,
         concurrency: s.concurrency.min(terms.most).max(1) as usize,
         caller_computes: read.direct,
         pace: rates::pace(plan.rate_budget, terms, asks)?,
         retry: RetryPolicy {
             attempts: s.retry.request_attempts,
+            attempts_at_size: page_size::attempts(s.page_bounds, page_size),
             cap: s.retry.request_cap,
         },
         rules: plan.rules.clone(),

@@ -25,7 +25,7 @@ use sluice_fetch::{Failures, Limits, ReadSpec, Timeouts, Tls};
 use sluice_fetch::{Transport, UreqTransport};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What is asked, of whom.
 pub struct Question {
@@ -72,6 +72,46 @@ pub fn first_page(question: &Question) -> Result<Response> {
     ask(question, deadline(question), &transport, move |transport| {
         probe::first_page(&spec, transport)
     })
+}
+
+/// One request that a worker sends outside of a transaction.
+pub struct Ready {
+    spec: ReadSpec,
+    limit: Duration,
+    timeout: HttpError,
+}
+
+/// Makes a request ready, in a transaction.
+///
+/// # Errors
+/// A credential that cannot be opened. A token that is missing is asked for as a session does.
+pub fn ready(question: &Question) -> Result<Ready> {
+    Ok(Ready {
+        spec: spec(question, credentials(question)?)?,
+        limit: question.settings.timeouts.probe,
+        timeout: HttpError::probe_timeout(&question.options.base_url),
+    })
+}
+
+impl Ready {
+    /// Sends it.
+    ///
+    /// # Errors
+    /// What the request met, or a time-out.
+    pub fn send(self) -> Result<Response> {
+        let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(self.spec.agent_settings()));
+        let patience = remote::Patience {
+            deadline: Instant::now() + self.limit,
+            timeout: self.timeout,
+            pause: &remote::pause_in_worker,
+        };
+        let spec = self.spec;
+        let asked = remote::ask(&patience, &transport, move |transport| {
+            probe::first_page(&spec, transport)
+        });
+        rates::announce();
+        asked
+    }
 }
 
 /// What a collection looks like, by its first page and a few more, for a job of this name. `document` is the text of the
@@ -208,7 +248,7 @@ fn spec(question: &Question, (auth, tls): (Auth, Tls)) -> Result<ReadSpec> {
         auth,
         pagination: s.pagination.clone(),
         param_place: s.param_place,
-        page_size: s.page_size,
+        page_size: s.first_size(),
         concurrency: 1,
         caller_computes: false,
         pace,

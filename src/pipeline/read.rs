@@ -1,6 +1,7 @@
 //! Where a read begins: at its checkpoint, or anew at the first page.
 
 use super::Work;
+use super::page_size;
 use super::plan::Plan;
 use crate::pg::clock::{self, Timestamp};
 use crate::store::state::{self, State};
@@ -11,7 +12,7 @@ use sluice_core::data::{Aside, Column, Mapping, SingularQuery, content_hash};
 use sluice_core::error::{Error, InternalError};
 use sluice_core::http::Method;
 use sluice_core::job::Mode;
-use sluice_core::pagination::{KnownPage, PageToken, Position};
+use sluice_core::pagination::{KnownPage, PageToken, Pagination, Position, Stop};
 use sluice_core::settings::{OnMissing, OnNewField, Verify};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -234,6 +235,7 @@ fn begin(work: &Work, plan: &Plan, definition: &str, now: Timestamp) -> Result<S
         now,
     };
     state::begin_read(work.job, &beginning)?;
+    page_size::begin(plan, now)?;
     if first {
         let attnums = plan.target.columns.iter().map(|column| column.attnum.into());
         undo::keep(work.job, &undo::UndoBatch::first_load(work.run, attnums.collect()))?;
@@ -265,7 +267,10 @@ pub fn conditions(plan: &Plan, read: &ReadState) -> Result<HashMap<u64, KnownPag
     let version = read.mapping.as_ref().map(|mapping| mapping.version().0.to_vec());
     let same =
         version.is_some() && version == state.published_version && state.published_definition == Some(definition(plan));
-    let asks_plainly = settings.method == Method::Get && settings.cursor.is_none();
+    // A numbered page of another size is another page, and a longer one would make those of this read look short.
+    let may_differ = settings.page_bounds.is_some()
+        && (matches!(settings.pagination, Pagination::Page { .. }) || settings.pagination.stop() == Some(Stop::Short));
+    let asks_plainly = settings.method == Method::Get && settings.cursor.is_none() && !may_differ;
     let published = state
         .published_generation
         .filter(|_| same && asks_plainly && !read.verifying);
@@ -420,7 +425,7 @@ pub fn definition(plan: &Plan) -> String {
         plan.settings.params,
         plan.settings.headers,
         plan.settings.pagination,
-        plan.settings.page_size,
+        (plan.settings.page_size, plan.settings.page_bounds),
         plan.settings.columns,
         plan.settings.on_bad_record,
         plan.settings.cursor,

@@ -1,5 +1,6 @@
 //! Opening a connection's credential, in a worker or a probe, for one origin.
 
+use super::reference;
 use crate::pg::key_file;
 use crate::store::connection::Server;
 use crate::store::secret::{self, Sealed};
@@ -58,8 +59,8 @@ pub fn named(server: &Server, name: &str, origin: &str) -> Result<Secret> {
     let found = secret::find(server.owner, name)?.ok_or_else(|| unknown(server, name))?;
     let sealed = bound(found, origin, server)?;
     let plain = plain(&key_file::load()?, &label(&sealed, origin), &sealed.sealed)?;
-    let text = String::from_utf8(plain.to_vec()).map_err(|_| unknown(server, name))?;
-    Ok(Secret::new(text))
+    let plain = String::from_utf8(plain.to_vec()).map_err(|_| unknown(server, name))?;
+    reference::value(&sealed.name, sealed.owner, sealed.source, Secret::new(plain))
 }
 
 /// What was sealed, opened with whichever of the keys it was sealed with.
@@ -110,7 +111,7 @@ fn label<'a>(secret: &'a Sealed, origin: &'a str) -> SecretLabel<'a> {
     SecretLabel {
         name: &secret.name,
         uuid: secret.id,
-        kind: "value",
+        kind: secret.source.as_str(),
         version: u32::try_from(secret.version).unwrap_or(0),
         origin,
     }

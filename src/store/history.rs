@@ -5,7 +5,10 @@ use crate::pg::clock::Timestamp;
 use crate::pg::settings;
 use pgrx::datum::TimestampWithTimeZone;
 use sluice_core::Result;
+use std::time::Duration;
 
+/// As long as retries that ended.
+const CALLS_KEPT: Duration = Duration::from_secs(7 * 86_400);
 /// Rows of the audit log that one statement forgets.
 const AT_ONCE: i64 = 10_000;
 
@@ -14,6 +17,13 @@ pub fn prune_runs(job: i64, now: Timestamp) -> Result<u64> {
     let since = TimestampWithTimeZone::from(now.minus(settings::keep_history()));
     let args = [job.into(), settings::keep_runs().into(), since.into()];
     execute(include_str!("../../sql/query/prune_runs.sql"), &args)
+}
+
+/// Forgets calls of event rules that ended more than seven days ago; how many.
+pub fn prune_calls(now: Timestamp) -> Result<u64> {
+    let before = TimestampWithTimeZone::from(now.minus(CALLS_KEPT));
+    let sql = "DELETE FROM sluice._alert_call WHERE status IN ('completed', 'dead') AND updated_at < $1";
+    execute(sql, &[before.into()])
 }
 
 /// Forgets the oldest failures, by age alone; how many.

@@ -3,6 +3,7 @@
 //! Every function runs elevated with a pinned search path (see `pg::identity`), so callers may be anybody: a session
 //! of an ordinary role, a worker as the run-as role, the scheduler. Who may do what is decided by the callers.
 
+pub mod alert;
 pub mod audit;
 pub mod brought;
 pub mod connection;
@@ -20,6 +21,7 @@ pub mod oauth;
 pub mod oauth_flow;
 pub mod origin;
 pub mod page;
+pub mod page_size;
 pub mod parent;
 pub mod pause;
 pub mod rate;
@@ -34,6 +36,7 @@ pub mod snapshot;
 pub mod state;
 pub mod timing;
 pub mod undo;
+pub mod vault;
 
 use crate::pg::{identity, spi};
 use pgrx::datum::DatumWithOid;

@@ -50,6 +50,11 @@ pub fn exists(role: Oid) -> Result<bool> {
     Ok(value::<bool>(sql, &[role.into()])?.unwrap_or(false))
 }
 
+pub fn may_login(role: Oid) -> Result<bool> {
+    let sql = "SELECT rolcanlogin FROM pg_catalog.pg_roles WHERE oid = $1";
+    Ok(value::<bool>(sql, &[role.into()])?.unwrap_or(false))
+}
+
 pub fn name_of(role: Oid) -> Result<String> {
     Ok(value::<String>("SELECT pg_catalog.pg_get_userbyid($1)::text", &[role.into()])?.unwrap_or_default())
 }
@@ -71,6 +76,12 @@ pub fn may_become(role: Oid, other: Oid) -> Result<bool> {
 pub fn has_rights_of(role: Oid, other: Oid) -> Result<bool> {
     let sql = "SELECT pg_catalog.pg_has_role($1, $2, 'USAGE')";
     Ok(value::<bool>(sql, &[role.into(), other.into()])?.unwrap_or(false))
+}
+
+/// Whether `role` may have programs run as the server's user, as COPY … PROGRAM asks.
+pub fn may_run_programs(role: Oid) -> Result<bool> {
+    let sql = "SELECT pg_catalog.pg_has_role($1, 'pg_execute_server_program', 'USAGE')";
+    Ok(value::<bool>(sql, &[role.into()])?.unwrap_or(false))
 }
 
 /// An access level, as `grant_access` gives it.

@@ -10,6 +10,7 @@ use sluice_core::secret::{KeyRing, SecretFault, SecretLabel, rewrap as rewrapped
 /// A sealed value, and what it was sealed as.
 pub struct Value {
     place: Place,
+    kind: String,
     uuid: [u8; 16],
     version: i32,
     origin: String,
@@ -28,31 +29,23 @@ enum Place {
 impl Place {
     const ALL: [Place; 4] = [Place::Secret, Place::Access, Place::Refresh, Place::Previous];
 
-    fn kind(self) -> &'static str {
-        match self {
-            Place::Secret => "value",
-            Place::Access => "oauth_access",
-            Place::Refresh | Place::Previous => "oauth_refresh",
-        }
-    }
-
     /// Its rows that were sealed with another key than $1: the key's id stands behind the format's byte.
     fn select(self) -> &'static str {
         match self {
             Place::Secret => {
-                "SELECT id, version, origin, NULL::text, sealed FROM sluice._secret \
+                "SELECT id, version, origin, NULL::text, sealed, source FROM sluice._secret \
                  WHERE substring(sealed from 2 for 8) <> $1 ORDER BY id"
             }
             Place::Access => {
-                "SELECT uuid, version, token_origin, api_origin, access_sealed FROM sluice._oauth \
+                "SELECT uuid, version, token_origin, api_origin, access_sealed, 'oauth_access' FROM sluice._oauth \
                  WHERE substring(access_sealed from 2 for 8) <> $1 ORDER BY id"
             }
             Place::Refresh => {
-                "SELECT uuid, version, token_origin, api_origin, refresh_sealed FROM sluice._oauth \
+                "SELECT uuid, version, token_origin, api_origin, refresh_sealed, 'oauth_refresh' FROM sluice._oauth \
                  WHERE substring(refresh_sealed from 2 for 8) <> $1 ORDER BY id"
             }
             Place::Previous => {
-                "SELECT uuid, previous_version, token_origin, api_origin, previous_sealed FROM sluice._oauth \
+                "SELECT uuid, previous_version, token_origin, api_origin, previous_sealed, 'oauth_refresh' FROM sluice._oauth \
                  WHERE substring(previous_sealed from 2 for 8) <> $1 ORDER BY id"
             }
         }
@@ -90,6 +83,7 @@ pub fn sealed_otherwise(keys: &KeyRing) -> Result<Vec<Value>> {
                 version: r.need(2)?,
                 origin: place.origin(r.get(3)?, r.get(4)?),
                 sealed: r.need(5)?,
+                kind: r.need(6)?,
             })
         })?);
     }
@@ -101,7 +95,7 @@ pub fn rewrap(keys: &KeyRing, value: &Value) -> Result<bool> {
     let label = SecretLabel {
         name: "",
         uuid: value.uuid,
-        kind: value.place.kind(),
+        kind: &value.kind,
         version: u32::try_from(value.version).unwrap_or(0),
         origin: &value.origin,
     };

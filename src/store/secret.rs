@@ -5,7 +5,7 @@ use crate::pg::Oid;
 use crate::pg::clock;
 use pgrx::datum::Uuid;
 use sluice_core::Result;
-use sluice_core::secret::{KeyRing, SealRandom, SecretLabel, seal};
+use sluice_core::secret::{KeyRing, SealRandom, SecretLabel, Source, seal};
 use zeroize::Zeroizing;
 
 /// A secret as it is stored.
@@ -15,6 +15,8 @@ pub struct Sealed {
     pub name: String,
     pub origin: Option<String>,
     pub version: i32,
+    /// Whether `sealed` is the value or says where it is.
+    pub source: Source,
     pub sealed: Vec<u8>,
 }
 
@@ -35,6 +37,7 @@ pub fn find(owner: Oid, name: &str) -> Result<Option<Sealed>> {
             origin: r.get(4)?,
             version: r.need(5)?,
             sealed: r.need(6)?,
+            source: Source::of(&r.need::<String>(7)?).expect("the table checks it"),
         })
     })
 }
@@ -65,6 +68,7 @@ pub fn store(secret: &Sealed, owner_name: &str) -> Result<()> {
         secret.origin.clone().into(),
         secret.version.into(),
         secret.sealed.clone().into(),
+        secret.source.as_str().into(),
     ];
     execute(sql, &args).map(std::mem::drop)
 }

@@ -273,6 +273,12 @@ pub fn restart_read(job: i64, now: Timestamp) -> Result<()> {
     execute(sql, &[job.into(), stamp(now).into()]).map(drop)
 }
 
+/// What was declared of the number of pages does not hold any more.
+pub fn forget_pages(job: i64) -> Result<()> {
+    let sql = "UPDATE sluice._job_state SET total_pages = NULL WHERE job_id = $1";
+    execute(sql, &[job.into()]).map(drop)
+}
+
 pub fn note_restarts(job: i64, restarts: u32) -> Result<()> {
     let sql = "UPDATE sluice._job_state SET restarts = $2 WHERE job_id = $1";
     execute(sql, &[job.into(), i64::from(restarts).into()]).map(drop)

@@ -4,6 +4,7 @@
 //! workers and leaves; a worker (one per run) does a run and ends. `launcher`, `scheduler` and `sync` are their entry points
 //! and loops; `dead`, `pass` and `start` are the three parts of a scheduler's look.
 
+mod alerts;
 mod dead;
 mod launcher;
 mod pass;

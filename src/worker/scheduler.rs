@@ -11,13 +11,13 @@ use crate::pg::clock::{self, Timestamp};
 use crate::pg::{Datum, arm_file, bgworker, catalog, failpoint, latch, settings, shmem, signals, transaction, zone};
 use crate::pipeline::events;
 use crate::store::{self, due, history, pause, run};
-use crate::worker::{log_error, rates, tokens};
+use crate::worker::{alerts, log_error, rates, tokens};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use std::time::{Duration, Instant};
 
 /// How soon a scheduler looks again when something it wanted did not happen.
-const RETRY: Duration = Duration::from_secs(5);
+pub const RETRY: Duration = Duration::from_secs(5);
 /// How soon it looks again after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(30);
 /// How long it stays after a look: runs that end one after the other are met by one process.
@@ -114,6 +114,13 @@ fn look(database: u32, now: Timestamp) -> Result<Looked> {
     let started = Starts::new(database, now, paused).start_all()?;
     next = next.min(transaction::run(|| next_resumed(now))?);
     smooth &= started.smooth;
+    match alerts::run_once(database, now) {
+        Ok(at) => next = next.min(at),
+        Err(error) => {
+            log_error("calling for events", &error);
+            smooth = false;
+        }
+    }
     match isolated("looking after tokens", || tokens::start_due(database, now)) {
         Some(at) => next = next.min(at),
         None => smooth = false,
@@ -166,4 +173,5 @@ fn prune(now: Timestamp) {
     }
     isolated("forgetting old failures", || history::prune_failures(now));
     isolated("forgetting old audit rows", history::prune_audit);
+    isolated("forgetting old calls", || history::prune_calls(now));
 }

@@ -30,6 +30,13 @@ pub extern "C-unwind" fn sluice_worker_main(arg: Datum) {
         apply_role_settings(&slot);
     }
     transaction::pin_settings();
+    if let Some(rule) = slot.rule() {
+        bgworker::report_name(&format!("sluice event rule {}", slot.name()));
+        if let Err(error) = pipeline::alert::run(rule) {
+            log_error("a call of an event rule could not be noted", &error);
+        }
+        return;
+    }
     run_once(number, &slot);
 }
 

@@ -13,7 +13,7 @@ const LEASE: Duration = Duration::from_secs(60);
 
 /// The grant that a worker was started for; None: a run.
 pub fn grant_of(slot: &Slot) -> Option<i64> {
-    (slot.job < 0).then_some(-slot.job)
+    (slot.job < 0 && slot.rule().is_none()).then_some(-slot.job)
 }
 
 /// Starts workers for what is due; when the next is.

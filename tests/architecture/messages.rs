@@ -6,7 +6,8 @@
 use crate::source::Source;
 
 /// Where the messages of definitions and calls are written.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
+    "src/core/alert.rs",
     "src/core/settings/fault.rs",
     "src/core/job/fault.rs",
     "src/core/job/function.rs",
@@ -45,6 +46,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("run {run} cannot be rolled back to", "runs"),
     ("run {run} of job \"{job}\" ended as {status}", "a run"),
     ("the run was stopped", "a run"),
+    ("function {name}(jsonb) belongs to another role now", "a call"),
+    ("function {name}(jsonb) belongs to a superuser", "a call"),
+    ("the worker ended while it made the call", "a crash"),
     ("function {name} failed: {}", "a run"),
     ("function {name} took longer than {limit:?}", "a run"),
     ("the run took longer than {limit:?}", "a run"),

@@ -26,7 +26,7 @@ const VIEWS: [&str; 18] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 63] = [
+const FUNCTIONS: [(&str, &str); 66] = [
     ("allow_origin", "a"),
     ("alter_job", "wa"),
     ("approve", "woa"),
@@ -39,6 +39,7 @@ const FUNCTIONS: [(&str, &str); 63] = [
     ("discard", "woa"),
     ("discover", "wa"),
     ("drop_connection", "wa"),
+    ("drop_event_rule", "a"),
     ("drop_error_rule", "a"),
     ("drop_ingest", "woa"),
     ("drop_job", "wa"),
@@ -61,6 +62,7 @@ const FUNCTIONS: [(&str, &str); 63] = [
     ("ingest", "wa"),
     ("install_cron_jobs", "oa"),
     ("is_recoverable_error", "mwoa"),
+    ("on_event", "a"),
     ("pause_connection", "woa"),
     ("pause_job", "woa"),
     ("plan_from_openapi", "wa"),
@@ -83,6 +85,7 @@ const FUNCTIONS: [(&str, &str); 63] = [
     ("self_test", "mwoa"),
     ("set_error_rule", "a"),
     ("set_secret", "wa"),
+    ("set_secret_source", "wa"),
     ("start_sync", "woa"),
     ("stop_sync", "woa"),
     ("sync", "woa"),

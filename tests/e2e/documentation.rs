@@ -37,6 +37,8 @@ const OF_A_SUPERUSER: &[&str] = &[
     "pause_connection",
     "cron_jobs",
     "health_status",
+    "on_event",
+    "event_rule",
     "CREATE SCHEMA",
 ];
 

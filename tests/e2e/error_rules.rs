@@ -271,7 +271,7 @@ fn a_paused_connection_goes_on_by_itself_when_its_time_has_come() {
     shop.cluster.configure("sluice.debug_clock_offset", "21 min");
     shop.db.exec("SELECT pg_reload_conf()");
     wait_until(&mut shop.db, "the run after the pause", SOON, |db| {
-        db.is_true("SELECT count(*) = 1 FROM sluice.sync_runs WHERE source = 'schedule' AND status = 'succeeded'")
+        db.is_true("SELECT count(*) = 1 FROM sluice.sync_runs WHERE source IN ('schedule', 'catch_up') AND status = 'succeeded'")
     });
 }
 

@@ -117,6 +117,30 @@ fn progress_is_told_at_most_every_half_a_minute() {
 }
 
 #[test]
+fn a_breaker_that_opens_or_closes_is_told_with_its_connections() {
+    let settings = PAGES.replace(
+        "\"commit_every\"",
+        "\"concurrency\": 1, \"retry\": {\"request_cap\": \"1 ms\"}, \"commit_every\"",
+    );
+    let mut shop = Shop::with_job(300, &settings);
+    let mut ear = listener(&shop);
+    let mut heard = Vec::new();
+    shop.api.misbehave(sample_api::Fault::status(503, &[]));
+    shop.failing_sync();
+    events_until(&mut ear, &mut heard, "breaker open");
+    let told = heard.iter().find(|event| event["event"] == "breaker").unwrap();
+    assert_eq!(told["connections"], serde_json::json!(["shop"]));
+    assert!(told["failures"].as_i64() >= Some(12), "{told}");
+    heard.clear();
+    // A probe that fails changes nothing that anybody would want to know.
+    shop.failing_sync();
+    shop.api.clear_faults();
+    shop.sync();
+    let told = events_until(&mut ear, &mut heard, "breaker closed");
+    assert!(!told.contains(&"breaker open".to_string()), "{told:?}");
+}
+
+#[test]
 fn an_admin_can_turn_events_off() {
     let mut shop = Shop::with(100, &[("sluice.notify_events", "off")]);
     shop.create_job("products", "/page/products", PAGES);

@@ -48,6 +48,22 @@ fn one_recoverable_failure_with_fresh_data_stays_healthy_and_with_stale_data_is_
     );
 }
 
+/// The pause between two runs is that of the cron expression, for health as for repair.
+#[test]
+fn a_job_that_is_due_once_a_week_is_not_stale_after_a_day() {
+    let mut shop = shop();
+    shop.app
+        .exec("SELECT sluice.alter_job('products', schedule => '30 3 * * 1')");
+    let planned = "SELECT next_run_at FROM sluice.sync_status";
+    let next = shop.db.value(planned);
+    ages(&mut shop, "20 days");
+    assert_eq!(judged(&mut shop), "healthy | the last run succeeded | nobody");
+    shop.app.exec("SELECT sluice.repair_sync('products')");
+    assert_eq!(shop.db.value(planned), next);
+    ages(&mut shop, "2 days");
+    assert!(judged(&mut shop).starts_with("degraded | "));
+}
+
 #[test]
 fn data_that_grows_old_because_the_job_is_paused_is_degraded_and_says_so() {
     let mut shop = shop();

@@ -9,6 +9,7 @@ mod shop; // a server of its own, an API, a role, a connection
 
 mod access; // who may do what
 mod after_publish; // the owner's function in the publishing transaction
+mod alerts; // who is called when health changes
 mod append; // rows that are only added
 mod arm_file; // copies of a server, which wait for it
 mod arming; // restored and copied databases
@@ -24,6 +25,7 @@ mod climbing; // an ordinary role that tries to become more
 mod clocks; // that step, stand still and follow zones; what a schedule makes of it
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod cron; // pg_cron, which processes retries where a DBA wants it to
+mod crowds; // how many requests at a time a remote takes
 mod definitions; // reads under a definition, a table or a moment that is not the usual one
 mod discover; // what a collection looks like, and the job that is proposed for it
 mod documentation; // the SQL of README and guide, as it stands
@@ -49,6 +51,7 @@ mod oauth; // connections that a person, or a client, connects
 mod oauth_renewal; // tokens that expire, are refused, or are lost with a process
 mod origins; // that are allowed to roles, and the connections that they make
 mod owner_settings; // which change nothing about the rows
+mod page_sizes; // pages whose size adapts itself
 mod paging; // the other paginations, and what servers do at the last page
 mod parents; // collections below each row of a query
 mod posting; // reads by POST with a JSON body, and redirects
@@ -64,6 +67,8 @@ mod retries; // the retry queue: what waits, and when it is tried again
 mod roles; // who a run acts as, several databases, names of every kind
 mod rotation; // the key that seals secrets
 mod schedules; // who runs when, for how long, and after whom
+mod sealed; // what is sealed, and the key file: changed, moved, cut short, open to others
+mod secret_sources; // secrets that are kept in a file, by a program, or in a vault
 mod self_test; // what is missing in an installation
 mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back

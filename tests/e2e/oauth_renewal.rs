@@ -397,3 +397,33 @@ fn an_authorization_that_is_begun_and_not_finished_changes_nothing() {
     shop.sync();
     assert_eq!(state(&mut shop), "connected");
 }
+
+/// Who began and finished is in the audit log, and both ends of a grant are told.
+#[test]
+fn a_grant_is_told_and_noted_from_its_beginning_to_its_end() {
+    let mut shop = connected(300);
+    let mut ear = shop.cluster.db();
+    ear.exec("LISTEN sluice_events");
+    shop.api.oauth(|oauth| oauth.revoke_grants());
+    expire(&mut shop);
+    shop.failing_sync();
+    connect(&mut shop);
+    let mut told = Vec::new();
+    wait_until(&mut shop.db, "both are told", SOON, |_| {
+        told.extend(ear.take_notifications().into_iter().map(|(_, payload)| payload));
+        let connection = |status: &str| {
+            let status = format!("\"status\": \"{status}\"");
+            told.iter()
+                .any(|event| event.contains("\"connection\": \"shop\"") && event.contains(&status))
+        };
+        connection("reauth_required") && connection("connected")
+    });
+    let noted = "SELECT string_agg(action, ' ' ORDER BY id) FROM sluice.sync_audit_log \
+                 WHERE object_type = 'connection' AND object = 'shop' AND action NOT IN ('create', 'alter')";
+    assert_eq!(
+        shop.db.text(noted),
+        "begin_oauth finish_oauth connected reauth_required begin_oauth finish_oauth connected"
+    );
+    let who = "SELECT string_agg(DISTINCT acting_role, ' ') FROM sluice.sync_audit_log WHERE action LIKE '%oauth'";
+    assert_eq!(shop.db.text(who), "app");
+}

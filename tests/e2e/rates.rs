@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const ALONE: &str = r#"{"records": "$.data", "page_size": 100, "commit_every": {"pages": 1}, "concurrency": 1,
     "pagination": {"type": "page", "size_param": "per_page", "total": "$.meta.total"}, "retry": {"request_cap": "1 ms"}}"#;
 
-fn option(shop: &mut Shop, name: &str, value: &str) {
+pub fn option(shop: &mut Shop, name: &str, value: &str) {
     shop.db
         .exec(&format!("ALTER SERVER shop OPTIONS (ADD {name} '{value}')"));
 }
@@ -32,7 +32,7 @@ fn wait_for_success(shop: &mut Shop, job: &str) {
     });
 }
 
-fn budget(shop: &mut Shop, column: &str) -> String {
+pub fn budget(shop: &mut Shop, column: &str) -> String {
     shop.db
         .value(&format!("SELECT {column} FROM sluice.sync_rate_limits"))
         .unwrap_or_else(|| "NULL".into())
@@ -287,6 +287,10 @@ fn a_host_that_fails_is_left_alone_probed_every_minute_and_retries_are_due_when_
     );
     assert_eq!(shop.db.text("SELECT status FROM sluice.sync_retry_queue"), "pending");
     assert_eq!(shop.api.requests().len(), 13);
+    // A crash before that is followed by one probe more.
+    wait_until(&mut shop.db, "what the probe has shown is kept", SOON, |db| {
+        db.is_true("SELECT failures = 13 FROM sluice._rate")
+    });
 
     shop.db.exec(
         "UPDATE sluice._job_state SET next_run_at = now() WHERE job_id = (SELECT id FROM sluice._job WHERE name = 'other')",
@@ -337,29 +341,33 @@ fn a_person_who_asks_for_a_run_is_the_probe_of_an_open_breaker() {
     assert_eq!(budget(&mut shop, "breaker"), "closed");
 }
 
-/// R-11: no stampede after a restart.
+/// R-11: no stampede after a restart, and what matters most first.
 #[test]
-fn forty_jobs_that_are_due_at_start_up_ask_no_faster_than_the_connection_allows() {
-    let mut shop = Shop::with(100, &[("sluice.enabled", "off"), ("sluice.max_workers", "5")]);
+fn a_hundred_jobs_that_are_due_at_start_up_begin_by_priority_and_ask_no_faster_than_the_connection_allows() {
+    const WORKERS: usize = 5;
+    let mut shop = Shop::with(20, &[("sluice.enabled", "off"), ("sluice.max_workers", "5")]);
     option(&mut shop, "requests_per_second", "25");
     option(&mut shop, "max_concurrency", "4");
     shop.app.exec("CREATE TABLE p (id bigint PRIMARY KEY, name text)");
-    for n in 0..40 {
+    for n in 0..100 {
+        let priority = ["low", "high", "normal"][n % 3];
         shop.app.exec(&format!(
             "CREATE TABLE p{n} (LIKE p INCLUDING ALL);
-             SELECT sluice.create_job('p{n}', 'shop', '/page/products', schedule => '1 day', settings => '{ALONE}')"
+             SELECT sluice.create_job('p{n}', 'shop', '/page/products', schedule => '1 day', priority => '{priority}', settings => '{ALONE}')"
         ));
     }
     shop.api.clear_log();
     shop.cluster.configure("sluice.enabled", "on");
     shop.cluster.restart();
     shop.reconnect();
-    let done = "SELECT count(*) = 40 FROM sluice.sync_runs WHERE status = 'succeeded'";
-    wait_until(&mut shop.db, "all have run", 3 * SOON, |db| db.is_true(done));
+    let done = "SELECT count(*) = 100 FROM sluice.sync_runs WHERE status = 'succeeded'";
+    wait_until(&mut shop.db, "all have run", 5 * SOON, |db| db.is_true(done));
+    assert_eq!(shop.db.number("SELECT count(*) FROM sluice.sync_runs"), 100);
     let times = times(&shop);
     assert!(
-        times.len() >= 40 && shop.api.most_at_once() <= 4,
-        "{}",
+        times.len() >= 100 && shop.api.most_at_once() <= 4,
+        "{} requests, {} at once",
+        times.len(),
         shop.api.most_at_once()
     );
     for (first, from) in times.iter().enumerate() {
@@ -368,6 +376,37 @@ fn forty_jobs_that_are_due_at_start_up_ask_no_faster_than_the_connection_allows(
             assert!(((last - first + 1) as f64) <= allowed, "{first} to {last}: {times:?}");
         }
     }
+    // Workers that start together may write down their beginnings in any order.
+    let sql = "SELECT string_agg(left(j.priority, 1), '' ORDER BY r.started_at) FROM sluice._run r JOIN sluice._job j ON j.id = r.job_id";
+    let began = shop.db.text(sql);
+    for (at, priority) in began.char_indices() {
+        let more_urgent = match priority {
+            'h' => 0,
+            'n' => 33,
+            _ => 66,
+        };
+        assert!(at + WORKERS >= more_urgent, "{priority} at {at}: {began}");
+    }
+}
+
+#[test]
+fn what_the_remote_asked_for_holds_also_where_the_worker_dies_as_soon_as_it_is_kept() {
+    let mut shop = Shop::open(500);
+    shop.create_job("products", "/page/products", ALONE);
+    let told = [("Retry-After", "600")];
+    shop.api
+        .misbehave(Rule::new(Fault::status(429, &told)).page(3).times(1));
+    shop.db.failpoint("rates.kept", "kill9");
+    start(&mut shop, "products");
+    shop.recover();
+    wait_for_status(&mut shop, "products", "waiting_for_rate");
+    assert_eq!(budget(&mut shop, "not_before > now() + interval '8 min'"), "t");
+    assert_eq!(shop.api.requests().len(), 3, "{:?}", shop.api.pages_asked());
+    clock(&mut shop, 620);
+    wait_for_success(&mut shop, "products");
+    shop.assert_equal();
+    let asked = shop.api.pages_asked();
+    assert_eq!(asked.iter().filter(|page| **page < 3).count(), 2, "{asked:?}");
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn published_pages_without_a_content_are_forgotten_and_every_row_is_compared() {
 #[test]
 fn undo_batches_of_no_run_are_forgotten() {
     mends(
-        "INSERT INTO sluice._undo (run_id, batch, job_id, kind, rows) SELECT 77, 0, id, 'rows', 1 FROM sluice._job",
+        "INSERT INTO sluice._undo (run_id, batch, job_id, kind, attnums, rows) SELECT 77, 0, id, 'rows', '{}', 1 FROM sluice._job",
         "undo sets mended: 1 undo batches belong to no run of the job",
     );
 }

@@ -184,7 +184,10 @@ impl Shop {
 
     /// Waits until the server has noticed that one of its processes was killed and is up again; new sessions.
     pub fn recover(&mut self) {
-        let gone = eventually(SOON, || self.db.try_rows("SELECT 1").is_err());
+        // Both: the killed process may have been the session of one of them, which tells nothing of the server.
+        let gone = eventually(SOON, || {
+            self.db.try_rows("SELECT 1").is_err() && self.app.try_rows("SELECT 1").is_err()
+        });
         assert!(gone, "the server did not notice:\n{}", self.cluster.log_tail(20));
         self.cluster.wait_for_recovery();
         self.reconnect();

@@ -21,6 +21,12 @@ pub(crate) fn rule(body: &Value) -> Result<Rule, Refusal> {
     if let Some(times) = optional(body, "times")? {
         rule = rule.times(times);
     }
+    if let Some(records) = optional(body, "above_size")? {
+        rule = rule.above_size(records);
+    }
+    if let Some(requests) = optional(body, "above_at_once")? {
+        rule = rule.above_at_once(requests);
+    }
     Ok(rule.skip(optional(body, "skip")?.unwrap_or(0)))
 }
 

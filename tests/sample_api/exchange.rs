@@ -13,6 +13,7 @@ use crate::listing::{Listing, page_asked};
 use crate::log::RequestLine;
 use crate::paging::Scheme;
 use crate::request::Request;
+use crate::script::Met;
 use crate::server::Server;
 use crate::settings::Auth;
 
@@ -38,7 +39,7 @@ impl Exchange<'_> {
         if let Some(page) = page {
             server.gate.pass(page);
         }
-        let faults = lock(&server.script).take(&request.path, page);
+        let faults = self.faults(scheme, page);
         let mut answer = self.answer(scheme, &faults, std::mem::take(body));
         apply(&faults, &mut answer);
         self.pause(&faults);
@@ -56,6 +57,16 @@ impl Exchange<'_> {
             .end(entered, wire.sent, |target| server.settings().auth.redact(target));
         *body = answer.body;
         after
+    }
+
+    fn faults(&self, scheme: Option<Scheme>, page: Option<u64>) -> Vec<Fault> {
+        let size = scheme.and_then(|scheme| self.request.query.get(scheme.size_param()));
+        lock(&self.server.script).take(Met {
+            path: &self.request.path,
+            page,
+            size: size.and_then(|size| size.parse().ok()),
+            at_once: self.server.log.open(),
+        })
     }
 
     fn send(&self, answer: &Answer, sending: Option<&Fault>, wire: &mut Wire) -> io::Result<After> {

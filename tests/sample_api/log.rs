@@ -175,6 +175,11 @@ impl Log {
         state.most_open = state.open;
     }
 
+    /// Requests that are under way.
+    pub(crate) fn open(&self) -> u64 {
+        lock(&self.state).open
+    }
+
     /// The most requests that were unanswered at one moment.
     pub(crate) fn most_open(&self) -> u64 {
         lock(&self.state).most_open

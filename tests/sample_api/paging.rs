@@ -37,7 +37,7 @@ impl Scheme {
         (collection == "products" || group_of(path).is_some()).then_some(found)
     }
 
-    fn size_param(self) -> &'static str {
+    pub(crate) fn size_param(self) -> &'static str {
         match self {
             Scheme::Page | Scheme::Link => "per_page",
             _ => "limit",

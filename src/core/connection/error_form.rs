@@ -4,7 +4,7 @@ use super::*;
 use crate::error::Explain;
 use crate::guard::{KeptBack, Live, ReadState};
 use crate::job::{JobFault, PathFault};
-use crate::secret::{KeyFileFault, SecretFault, parse_key};
+use crate::secret::{KeyFileFault, ReferenceFault, SecretFault, parse_key};
 use crate::settings::{SettingsFault, TypeFault};
 use crate::url_policy::UrlFault;
 
@@ -248,8 +248,26 @@ fn of_secrets() -> Vec<ConfigError> {
         },
         SecretFault::WrongName,
         SecretFault::WrongSecretValue { name: name() },
+        SecretFault::WrongReference,
+        SecretFault::WrongPath,
     ];
     faults.extend(KeyFileFault::ALL.map(file));
+    let role = name;
+    let references = [
+        ReferenceFault::Outside { role: role() },
+        ReferenceFault::File(KeyFileFault::Missing),
+        ReferenceFault::File(KeyFileFault::TooLarge),
+        ReferenceFault::MayNotRun { role: role() },
+        ReferenceFault::Program {
+            what: "It did not end within 10 seconds.".into(),
+        },
+        ReferenceFault::NoVault,
+        ReferenceFault::NotInVault { role: role() },
+        ReferenceFault::Vault {
+            why: "permission denied for view decrypted_secrets".into(),
+        },
+    ];
+    faults.extend(references.map(|fault| SecretFault::Reference { name: name(), fault }));
     faults.into_iter().map(ConfigError::from).collect()
 }
 
@@ -332,7 +350,7 @@ fn variant(error: &ConfigError) -> (&'static str, &'static str, &'static [&'stat
             "secret",
             variants!(fault, SecretFault: KeyCommand
             KeyLength KeyNotHex KeyIsConstant KeyFile AnotherKey Damaged UnknownFormat WrongName
-            WrongSecretValue),
+            WrongSecretValue WrongReference WrongPath Reference),
         ),
         shared => (
             "shared",

@@ -12,7 +12,7 @@ use super::place::{by_place, by_place_in_query};
 use super::prober::{Outcome, Prober};
 use super::size::{Size, larger_pages, shrink, size_of};
 use super::trial::{Kind, Trial, Tried, obeyed};
-use crate::counted::{agreed, counted};
+use crate::counted::counted;
 use crate::data::SingularQuery;
 use crate::http::{Auth, HttpError};
 use crate::pagination::{Ask, Carrier, PageToken, Pagination, ParamPlace, Totals, link_header, next};
@@ -341,8 +341,7 @@ fn untold(prober: &Prober, whole: &Page, total: Option<&Total>, tried: &Tried, s
         (None, None) => (
             json!({"type": "none"}),
             format!(
-                "If there are more than {} {}, look up how the next page is asked for.",
-                agreed(&whole.count, "this", "these"),
+                "If there are more than {}, look up how the next page is asked for.",
                 counted(whole.count, "record")
             ),
         ),

@@ -2,6 +2,7 @@
 //! go is asked by the caller, which has its own errors for that.
 
 use super::key::KeyId;
+use super::reference::ReferenceFault;
 use crate::class::Class;
 use crate::connection::quoted;
 use crate::counted::counted;
@@ -41,6 +42,12 @@ pub enum SecretFault {
     WrongName,
     #[error("the value of secret {} cannot be sent", quoted(.name))]
     WrongSecretValue { name: String },
+    #[error("the source of a secret must be a file, a command or the vault")]
+    WrongReference,
+    #[error("the path of a secret's source must be whole")]
+    WrongPath,
+    #[error("secret {} cannot be read from its source", quoted(.name))]
+    Reference { name: String, fault: ReferenceFault },
 }
 
 /// Why the key file is refused.
@@ -57,10 +64,12 @@ pub enum KeyFileFault {
     BelowDataDirectory,
     /// A directory above it lets others replace it.
     Replaceable,
+    /// Longer than a value may be.
+    TooLarge,
 }
 
 impl KeyFileFault {
-    pub const ALL: [KeyFileFault; 7] = [
+    pub const ALL: [KeyFileFault; 8] = [
         KeyFileFault::Missing,
         KeyFileFault::Unreadable,
         KeyFileFault::Mode { mode: 0o644 },
@@ -68,11 +77,12 @@ impl KeyFileFault {
         KeyFileFault::NotAFile,
         KeyFileFault::BelowDataDirectory,
         KeyFileFault::Replaceable,
+        KeyFileFault::TooLarge,
     ];
 
-    fn detail(self) -> String {
+    pub(super) fn detail(self) -> String {
         match self {
-            KeyFileFault::Missing => "There is no such file. Secrets are sealed with the key that it holds.".to_owned(),
+            KeyFileFault::Missing => "There is no such file.".to_owned(),
             KeyFileFault::Unreadable => "The server's user cannot read it.".to_owned(),
             KeyFileFault::Mode { mode } => format!("Its mode is {mode:04o}; only its owner may have any right to it."),
             KeyFileFault::NotOwned => "It does not belong to the user that the server runs as.".to_owned(),
@@ -82,6 +92,7 @@ impl KeyFileFault {
                     .to_owned()
             }
             KeyFileFault::Replaceable => "A directory above it can be written by other users.".to_owned(),
+            KeyFileFault::TooLarge => "It is too large.".to_owned(),
         }
     }
 
@@ -93,9 +104,10 @@ impl KeyFileFault {
             KeyFileFault::NotOwned => {
                 format!("As root, with the server's user in place of postgres: chown postgres {path}")
             }
-            KeyFileFault::NotAFile | KeyFileFault::BelowDataDirectory | KeyFileFault::Replaceable => {
-                "Put it elsewhere, and set sluice.key_file to its path.".to_owned()
-            }
+            KeyFileFault::NotAFile
+            | KeyFileFault::BelowDataDirectory
+            | KeyFileFault::Replaceable
+            | KeyFileFault::TooLarge => "Put it elsewhere, and set sluice.key_file to its path.".to_owned(),
         }
     }
 }
@@ -115,7 +127,8 @@ impl Explain for SecretFault {
             SecretFault::AnotherKey { .. } => "SY008",
             SecretFault::Damaged { .. } | SecretFault::UnknownFormat { .. } => "XX001",
             SecretFault::WrongName => "42602",
-            SecretFault::WrongSecretValue { .. } => "22023",
+            SecretFault::WrongSecretValue { .. } | SecretFault::WrongReference | SecretFault::WrongPath => "22023",
+            SecretFault::Reference { fault, .. } => fault.sqlstate(),
         }
     }
 
@@ -129,7 +142,12 @@ impl Explain for SecretFault {
             }
             SecretFault::KeyNotHex => "It has 64 characters, but not all of them are hexadecimal digits.".to_owned(),
             SecretFault::KeyIsConstant => "All of its bytes are the same.".to_owned(),
-            SecretFault::KeyFile { fault, .. } => fault.detail(),
+            SecretFault::KeyFile { fault, .. } => match fault {
+                KeyFileFault::Missing => {
+                    "There is no such file. Secrets are sealed with the key that it holds.".to_owned()
+                }
+                fault => fault.detail(),
+            },
             SecretFault::KeyCommand { what } => what.clone(),
             SecretFault::AnotherKey {
                 sealed_with, present, ..
@@ -150,6 +168,12 @@ impl Explain for SecretFault {
             SecretFault::WrongSecretValue { .. } => {
                 "It is empty, longer than 8192 bytes, or has a line break or another control character.".to_owned()
             }
+            SecretFault::WrongReference => {
+                "It begins with file:, command: or vault:, and names a place on one line. What was given is not shown."
+                    .to_owned()
+            }
+            SecretFault::WrongPath => "It begins with / and has no empty part, no . and no ..".to_owned(),
+            SecretFault::Reference { fault, .. } => fault.detail(),
         })
     }
 
@@ -179,6 +203,11 @@ impl Explain for SecretFault {
             SecretFault::UnknownFormat { .. } => "Install the release that stored it, or a later one.".to_owned(),
             SecretFault::WrongName => "For example: 'shop_token'".to_owned(),
             SecretFault::WrongSecretValue { .. } => "Give the value as the remote issued it, on one line.".to_owned(),
+            SecretFault::WrongReference => {
+                "For example: 'file:/run/secrets/shop_token'. A value itself is given to set_secret.".to_owned()
+            }
+            SecretFault::WrongPath => "For example: 'file:/run/secrets/shop_token'".to_owned(),
+            SecretFault::Reference { fault, .. } => fault.hint(),
         })
     }
 }

@@ -13,6 +13,7 @@
 
 mod fault;
 mod key;
+mod reference;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
@@ -22,8 +23,9 @@ use crate::connection::is_secret_name;
 
 pub use fault::{KeyFileFault, SecretFault};
 pub use key::{KeyId, KeyRing, MasterKey, parse_key, parse_keys};
+pub use reference::{ReferenceFault, Source, parse_reference, without_line_end, words};
 
-const LONGEST_VALUE: usize = 8192;
+pub const LONGEST_VALUE: usize = 8192;
 const FORMAT: u8 = 1;
 const TAG: usize = 16;
 const NONCE: usize = 24;

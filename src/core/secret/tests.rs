@@ -233,3 +233,74 @@ proptest! {
         prop_assert!(open(&key(3), &LABEL, &bytes).is_err());
     }
 }
+
+/// S-34.
+#[test]
+fn a_reference_names_one_place() {
+    let good = [
+        ("file:/run/secrets/token", Source::File),
+        ("command:/usr/bin/read-token shop  eu", Source::Command),
+        ("vault:shop token", Source::Vault),
+    ];
+    for (text, source) in good {
+        let place = text.split_once(':').unwrap().1;
+        assert_eq!(parse_reference(text).unwrap(), (source, place));
+    }
+    for text in [
+        "",
+        "hunter2",
+        "file:",
+        "env:TOKEN",
+        "value:x",
+        "vault:",
+        "vault:a\nb",
+        "FILE:/a",
+    ] {
+        assert_eq!(
+            parse_reference(text).unwrap_err(),
+            SecretFault::WrongReference,
+            "{text}"
+        );
+    }
+    for text in [
+        "file:token",
+        "file:/",
+        "file:/a/../b",
+        "file:/a//b",
+        "file:/./a",
+        "file:/a/",
+        "command:read",
+        "command: /a",
+    ] {
+        assert_eq!(parse_reference(text).unwrap_err(), SecretFault::WrongPath, "{text}");
+    }
+    assert_eq!(words("/bin/read  shop ;rm"), ["/bin/read", "shop", ";rm"]);
+}
+
+#[test]
+fn only_the_last_line_end_is_taken_off() {
+    for (content, value) in [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a", "a"), ("", "")] {
+        assert_eq!(without_line_end(content.as_bytes()), value.as_bytes());
+    }
+}
+
+/// Each word is one source, and what is sealed as one cannot be opened as another.
+#[test]
+fn a_value_cannot_become_a_command() {
+    for source in Source::ALL {
+        assert_eq!(Source::of(source.as_str()), Some(source));
+    }
+    let value = SecretLabel {
+        kind: Source::Value.as_str(),
+        ..LABEL
+    };
+    let command = SecretLabel {
+        kind: Source::Command.as_str(),
+        ..LABEL
+    };
+    let sealed = seal(&key(1), &value, b"/bin/sh", random(5));
+    assert!(matches!(
+        open(&key(1), &command, &sealed),
+        Err(SecretFault::Damaged { .. })
+    ));
+}

@@ -56,6 +56,10 @@ pub(super) const ADAPTIVE: Keys = Keys {
     known: &["fastest", "usual", "slowest"],
     later: &[],
 };
+pub(super) const PAGE_SIZE: Keys = Keys {
+    known: &["min", "max"],
+    later: &[],
+};
 pub(super) const RUN_WHEN: Keys = Keys {
     known: &["connection", "health"],
     later: &[],

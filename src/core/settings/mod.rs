@@ -15,6 +15,7 @@ mod foreach;
 mod format;
 mod keys;
 mod object;
+mod page_size;
 mod pagination;
 mod parts;
 mod request;
@@ -31,6 +32,7 @@ use crate::data::{DeletedWhen, Formats};
 use crate::foreach::Foreach;
 use crate::http::Method;
 use crate::job::{FunctionName, Mode};
+use crate::page_size::Bounds;
 use crate::pagination::{Pagination, ParamPlace};
 use crate::target::DELETED_AT;
 use object::Object;
@@ -68,8 +70,10 @@ pub struct Settings {
     pub pagination: Pagination,
     /// Where the pages' parameters go.
     pub param_place: ParamPlace,
-    /// Records asked for in one page.
+    /// Records asked for in one page; the most, where it adapts itself.
     pub page_size: Option<u64>,
+    /// Within what it does that; None: it does not.
+    pub page_bounds: Option<Bounds>,
     /// 1 to 75; default 8.
     pub concurrency: u32,
     /// Between the starts of two requests; default none.
@@ -159,7 +163,7 @@ impl Settings {
     /// Reads a settings document: the text of a JSON object.
     pub fn parse(document: &str) -> Result<Settings, ConfigError> {
         let given = Object::document(document, &keys::SETTINGS)?;
-        let page_size = page_size(&given)?;
+        let (page_size, page_bounds) = page_size::read(&given)?;
         let records = match given.get("records") {
             Some(field) => field.records_query()?,
             None => root(),
@@ -175,6 +179,7 @@ impl Settings {
         let paged = given.get("pagination");
         let sent = request::sent(&given)?;
         let pagination = pagination::read(paged.as_ref(), page_size, &places)?;
+        page_size::check(page_bounds, &pagination)?;
         let param_place = pagination::param_place(paged.as_ref(), &pagination, &sent)?;
         let params = request::params(given.get("params"), &pagination, param_place)?;
         let beside = cursor::Beside {
@@ -186,10 +191,8 @@ impl Settings {
         };
         let cursor = cursor::read(given.get("cursor"), &beside)?;
         let foreach = foreach::read(&given, columns.as_deref())?;
-        if foreach.is_some() && cursor.is_some() {
-            let what = "setting \"cursor\" beside \"foreach\"".to_owned();
-            let supported = Vec::new();
-            return Err(ConfigError::NotSupportedYet { what, supported });
+        if foreach.is_some() {
+            check_beside_foreach(page_bounds.is_some(), cursor.is_some())?;
         }
         Ok(Settings {
             formats,
@@ -203,6 +206,7 @@ impl Settings {
             pagination,
             param_place,
             page_size,
+            page_bounds,
             concurrency: given.count("concurrency", 1..=MOST_CONCURRENCY)?.unwrap_or(8),
             min_delay: given.interval("min_delay", Duration::ZERO..=HOUR)?.unwrap_or_default(),
             commit_every: parts::commit_every(&given)?,
@@ -237,6 +241,11 @@ impl Settings {
         })
     }
 
+    /// The size of the first page that is looked at: one that the remote can surely bring.
+    pub fn first_size(&self) -> Option<u64> {
+        self.page_bounds.map(|bounds| bounds.least).or(self.page_size)
+    }
+
     /// Refuses what has no meaning in a mode.
     pub fn check_mode(&self, mode: Mode) -> Result<(), ConfigError> {
         if self.cursor.is_some() && mode == Mode::Replace {
@@ -244,6 +253,15 @@ impl Settings {
                 subject: Subject::setting("cursor"),
                 because: "Mode \"replace\" compares the whole collection with the table, and reads all of it every time.",
                 instead: "Use mode \"upsert\", or leave the cursor out.",
+            }
+            .into());
+        }
+        let is_numbered = matches!(self.pagination, Pagination::Page { .. });
+        if self.page_bounds.is_some() && is_numbered && mode == Mode::Append {
+            return Err(SettingsFault::NoEffect {
+                subject: Subject::setting("page_size.min"),
+                because: "Numbers of pages mean another place with another size, and mode \"append\" never begins a read again.",
+                instead: "Give one size, or use pagination of type \"offset\".",
             }
             .into());
         }
@@ -318,9 +336,17 @@ fn root() -> SingularQuery {
     SingularQuery { steps: Vec::new() }
 }
 
-fn page_size(given: &Object<'_>) -> Result<Option<u64>, ConfigError> {
-    let given = given.get("page_size");
-    given.map(|field| field.whole(1..=1_000_000)).transpose()
+/// What a read below parents cannot do yet.
+fn check_beside_foreach(has_bounds: bool, has_cursor: bool) -> Result<(), ConfigError> {
+    let what = match (has_bounds, has_cursor) {
+        (true, _) => "setting \"page_size\" with bounds beside \"foreach\"",
+        (false, true) => "setting \"cursor\" beside \"foreach\"",
+        (false, false) => return Ok(()),
+    };
+    Err(ConfigError::NotSupportedYet {
+        what: what.to_owned(),
+        supported: Vec::new(),
+    })
 }
 
 fn on_empty(given: &Object<'_>) -> Result<OnEmpty, ConfigError> {

@@ -447,6 +447,55 @@ fn settings_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn a_page_size_is_a_number_or_has_bounds() {
+    let with =
+        |size: &str| format!(r#"{{"page_size": {size}, "pagination": {{"type": "offset", "limit_param": "limit"}}}}"#);
+    let bounded = settings(&with(r#"{"min": 50, "max": 400}"#));
+    assert_eq!((bounded.page_size, bounded.first_size()), (Some(400), Some(50)));
+    let bounds = bounded.page_bounds.map(|bounds| (bounds.least, bounds.most));
+    assert_eq!(bounds, Some((50, 400)));
+    let plain = settings(&with("100"));
+    assert_eq!(
+        (plain.page_size, plain.first_size(), plain.page_bounds),
+        (Some(100), Some(100), None)
+    );
+    for (size, message) in [
+        (
+            r#"{"min": 50}"#,
+            "setting \"page_size\" needs setting \"page_size.max\"",
+        ),
+        (
+            r#"{"max": 50}"#,
+            "setting \"page_size\" needs setting \"page_size.min\"",
+        ),
+        (
+            r#"{"min": 50, "max": 49}"#,
+            "setting \"page_size.max\" must be a whole number from 50 to 1000000",
+        ),
+    ] {
+        assert_eq!(refused(&with(size)).to_string(), message);
+    }
+    let untold = r#"{"page_size": {"min": 1, "max": 2}, "pagination": {"type": "page"}}"#;
+    assert!(
+        refused(untold)
+            .to_string()
+            .ends_with("needs setting \"pagination.size_param\"")
+    );
+    let numbered = settings(&untold.replace("\"page\"}", "\"page\", \"size_param\": \"n\"}"));
+    assert!(numbered.check_mode(Mode::Append).is_err() && numbered.check_mode(Mode::Upsert).is_ok());
+    let below = with(r#"{"min": 1, "max": 2}"#).replacen(
+        '{',
+        r#"{"foreach": {"query": "SELECT 1 AS id"}, "columns": {"id": "$.id", "of": {"parent": "id"}}, "#,
+        1,
+    );
+    assert!(
+        refused(&below).to_string().contains("beside \"foreach\""),
+        "{}",
+        refused(&below)
+    );
+}
+
+#[test]
 fn a_parameter_that_the_pagination_sets_is_refused() {
     let page = r#"{"pagination": {"type": "page", "size_param": "n"}, "page_size": 5, "params": {"NAME": 1}}"#;
     for name in ["page", "n"] {

@@ -231,6 +231,11 @@ pub fn is_ready() -> bool {
 }
 
 impl Slot {
+    /// The event rule whose calls this worker makes; None: it does something else.
+    pub fn rule(&self) -> Option<i64> {
+        (self.job < i64::MIN / 2).then(|| self.job - i64::MIN)
+    }
+
     pub fn name(&self) -> String {
         text(&self.name)
     }

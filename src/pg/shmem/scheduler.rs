@@ -1,6 +1,6 @@
 //! The scheduler's side: its database, and slots for workers.
 
-use super::{FREE_SLOT, SHARED, Slot, SlotState, my_procno, stored};
+use super::{FREE_SLOT, SHARED, Shared, Slot, SlotState, my_procno, stored};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::identity::RunAs;
 use crate::pg::settings;
@@ -107,23 +107,59 @@ pub enum Reserved {
 /// Takes a free slot for a worker of this job.
 pub fn reserve(wanted: Slot, name: &str, room: Room) -> Reserved {
     let mut shared = SHARED.exclusive();
-    let busy = || shared.slots.iter().filter(|s| s.state != SlotState::Free);
+    let busy = || {
+        let taken = shared.slots.iter().filter(|s| s.state != SlotState::Free);
+        taken.filter(|s| s.rule().is_none())
+    };
     let same = busy().any(|s| s.database == wanted.database && s.job == wanted.job);
     let (all, of_host) = (busy().count(), busy().filter(|s| s.host == wanted.host).count());
-    let blocked = shared.database(wanted.database).is_none_or(|d| d.blocked_by != 0);
-    let free = shared.slots.iter().position(|s| s.state == SlotState::Free);
-    match free {
-        _ if same || blocked => Reserved::NotNow,
-        Some(_) if all < room.all && wanted.host != 0 && of_host >= room.host => Reserved::HostFull,
-        Some(at) if all < room.all => {
-            shared.slots[at] = Slot {
-                name: stored(name),
-                ..wanted
-            };
-            Reserved::Slot(at)
-        }
-        _ => Reserved::Full,
+    if same || is_blocked(&mut shared, wanted.database) {
+        return Reserved::NotNow;
     }
+    if all >= room.all {
+        return Reserved::Full;
+    }
+    if wanted.host != 0 && of_host >= room.host {
+        return Reserved::HostFull;
+    }
+    take_free(&mut shared, wanted, name).map_or(Reserved::Full, Reserved::Slot)
+}
+
+/// Takes a free slot for the calls of an event rule, beside those of runs; None where this database has one already.
+pub fn reserve_caller(rule: i64, wanted: Slot, name: &str) -> Option<usize> {
+    // Ids of jobs and what other workers stand under are far from there.
+    let wanted = Slot {
+        job: i64::MIN + rule,
+        ..wanted
+    };
+    let mut shared = SHARED.exclusive();
+    let same = shared.slots.iter().any(|s| is_caller_in(s, wanted.database));
+    if same || is_blocked(&mut shared, wanted.database) {
+        return None;
+    }
+    take_free(&mut shared, wanted, name)
+}
+
+/// Whether a worker makes calls of event rules in this database.
+pub fn has_caller(database: u32) -> bool {
+    SHARED.share().slots.iter().any(|s| is_caller_in(s, database))
+}
+
+fn is_caller_in(slot: &Slot, database: u32) -> bool {
+    slot.state != SlotState::Free && slot.rule().is_some() && slot.database == database
+}
+
+fn is_blocked(shared: &mut Shared, database: u32) -> bool {
+    shared.database(database).is_none_or(|d| d.blocked_by != 0)
+}
+
+fn take_free(shared: &mut Shared, wanted: Slot, name: &str) -> Option<usize> {
+    let at = shared.slots.iter().position(|s| s.state == SlotState::Free)?;
+    shared.slots[at] = Slot {
+        name: stored(name),
+        ..wanted
+    };
+    Some(at)
 }
 
 /// A slot to be reserved for this run.

@@ -4,6 +4,7 @@ use super::exchange::{self, Ask};
 use super::{Client, outcome};
 use crate::pg::shmem::{Reserved, Room};
 use crate::pg::{bgworker, clock, lock, shmem, transaction};
+use crate::pipeline::events;
 use crate::pipeline::remote::pause_in_worker;
 use crate::store::connection::{self, Server};
 use crate::store::oauth::{self, Grant};
@@ -52,6 +53,7 @@ pub fn keep(id: i64) -> Result<()> {
     }
     let done = do_due(&client, id);
     lock::unlock(table, grant.id);
+    events::tell();
     done
 }
 

@@ -69,6 +69,13 @@ SELECT sluice.create_job('p', 'shop', '/products', settings => '{"recrods": "$.d
 SELECT sluice.create_job('p', 'shop', '/products', settings => '["records"]');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"records": "$.data[*].item"}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"concurrency": 76}');
+-- A page size that adapts itself has two bounds, and a parameter that tells it.
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"page_size": {"min": 50}, "pagination": {"type": "offset", "limit_param": "limit"}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"page_size": {"min": 50, "max": 20}, "pagination": {"type": "offset", "limit_param": "limit"}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"page_size": {"min": 50, "max": 500}, "pagination": {"type": "offset"}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"page_size": {"min": 50, "max": 500}, "pagination": {"type": "link_header"}}');
+SELECT sluice.create_job('p', 'shop', '/products', settings => '{"page_size": {"min": 50, "max": 500}, "foreach": {"query": "SELECT 1 AS id"}, "columns": {"id": "$.id", "of": {"parent": "id"}}, "pagination": {"type": "offset", "limit_param": "limit"}}');
+SELECT sluice.create_job('p', 'shop', '/products', target => 'keyless', mode => 'append', settings => '{"page_size": {"min": 50, "max": 500}, "pagination": {"type": "page", "size_param": "per_page"}}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"columns": {"id": {"path": "$.id", "type": "serial"}}}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"columns": {"id": {"path": "$.id", "type": "BigSerial"}}}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"columns": {"id": {"path": "$.id", "type": "intger"}}}');

@@ -26,11 +26,21 @@ SELECT sluice.create_connection('shop', 'http://127.0.0.1:1', '{"auth": "bearer"
 SELECT * FROM sluice.test_connection('shop');
 SELECT sluice.set_secret('missing', 'hunter2', 'https://api.example.com');
 SELECT * FROM sluice.test_connection('shop');
+-- A secret that is kept elsewhere. A value that begins like a reference is a value.
+SELECT sluice.set_secret_source('kept', 'hunter2');
+SELECT sluice.set_secret_source('kept', 'file:secrets/../token');
+SELECT sluice.set_secret_source('kept', 'file:/run/secrets/token');
+SELECT sluice.set_secret_source('kept', 'vault:token');
+SELECT sluice.set_secret_source('kept', 'command:/usr/bin/read-token shop');
+SELECT sluice.set_secret('literal', 'file:/run/secrets/token');
+SELECT name, source, version FROM sluice.sync_secrets ORDER BY name;
+SELECT sluice.drop_secret(name) FROM sluice.sync_secrets WHERE name IN ('kept', 'literal');
 -- Another role sees none of them.
 SELECT sluice.grant_access('golden_secrets', 'writer');
 SET ROLE golden_secrets;
 SELECT count(*) FROM sluice.sync_secrets;
 SELECT sluice.drop_secret('missing', 'postgres');
+SELECT sluice.set_secret_source('kept', 'command:/usr/bin/read-token');
 RESET ROLE;
 SELECT sluice.revoke_access('golden_secrets');
 DROP ROLE golden_secrets;

@@ -12,6 +12,7 @@ ALTER SYSTEM SET sluice.allowed_networks = '127.0.0.0/8, local';
 ALTER SYSTEM SET sluice.allowed_networks = '127.0.0.1';
 ALTER SYSTEM SET sluice.allowed_hosts = 'https://api.example.com';
 ALTER SYSTEM SET sluice.allowed_hosts = '*.größe.example';
+ALTER SYSTEM SET sluice.secret_directories = '/run/secrets, secrets';
 ALTER SYSTEM SET sluice.key_file = 'pg_sluice.key';
 ALTER DATABASE settings SET sluice.allowed_networks = '127.0.0.1';
 ALTER SYSTEM SET sluice.allowed_networks = '127.0.0.0/8, ::1/128';

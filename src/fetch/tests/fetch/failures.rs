@@ -238,6 +238,7 @@ fn a_whole_read_over_sockets_survives_broken_transfers() {
     spec.retry = RetryPolicy {
         attempts: 12,
         cap: Duration::from_millis(5),
+        ..RetryPolicy::default()
     };
     let (pages, failure) = read(spec, Arc::new(server.transport()));
     assert_eq!((failure, numbers(&pages)), (None, (0..200).collect::<Vec<_>>()));

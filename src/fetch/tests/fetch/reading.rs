@@ -99,6 +99,7 @@ pub fn spec(pagination: Pagination) -> ReadSpec {
     spec.retry = RetryPolicy {
         attempts: 4,
         cap: Duration::from_millis(2),
+        ..RetryPolicy::default()
     };
     spec
 }

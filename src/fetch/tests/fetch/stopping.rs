@@ -60,6 +60,7 @@ fn a_stopped_read_ends_its_waits_for_retries() {
     spec.retry = RetryPolicy {
         attempts: 12,
         cap: Duration::from_secs(600),
+        ..RetryPolicy::default()
     };
     let decode = Arc::new(Numbers);
     let read = start(spec, Arc::new(transport), Arc::clone(&decode), Arc::new(|| ()));

@@ -1,9 +1,8 @@
-//! The command that prints the key, as `ssl_passphrase_command` prints a passphrase: for keys that are kept elsewhere.
+//! A program of somebody else's whose output is wanted: what prints a key, or a secret.
 
 use crate::pg::{latch, signals};
 use sluice_core::Result;
 use sluice_core::error::{Error, InternalError};
-use sluice_core::secret::SecretFault;
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -15,14 +14,16 @@ const SLICE: Duration = Duration::from_millis(20);
 /// More than any number of keys has.
 const LONGEST: u64 = 64 * 1024;
 
-/// What the command prints. What it complains of goes to the server's log.
-pub fn output(command: &str) -> Result<Zeroizing<Vec<u8>>> {
-    let mut child = Command::new("/bin/sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| fault(format!("It could not be started: {error}.")))?;
+/// What it printed, or why that is not known.
+pub type Printed = std::result::Result<Zeroizing<Vec<u8>>, String>;
+
+/// What the command prints within its time. What it complains of goes to the server's log.
+pub fn output(mut command: Command) -> Result<Printed> {
+    let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = match started {
+        Ok(child) => child,
+        Err(error) => return Ok(Err(format!("It could not be started: {error}."))),
+    };
     let pid = child.id();
     let (sender, receiver) = sync_channel(1);
     let read = move || {
@@ -42,21 +43,17 @@ pub fn output(command: &str) -> Result<Zeroizing<Vec<u8>>> {
     let deadline = Instant::now() + LIMIT;
     loop {
         match receiver.recv_timeout(SLICE) {
-            Ok((true, true, text)) => return Ok(text),
+            Ok((true, true, text)) => return Ok(Ok(text)),
             Ok(_) | Err(RecvTimeoutError::Disconnected) => {
-                return Err(fault(
+                return Ok(Err(
                     "It ended with a failure; what it says of that stands in the server's log.".into(),
                 ));
             }
             Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => {
                 signals::send(i32::try_from(pid).unwrap_or(0), libc::SIGKILL);
-                return Err(fault(format!("It did not end within {} seconds.", LIMIT.as_secs())));
+                return Ok(Err(format!("It did not end within {} seconds.", LIMIT.as_secs())));
             }
             Err(RecvTimeoutError::Timeout) => latch::wait(Duration::from_millis(1)),
         }
     }
-}
-
-fn fault(what: String) -> Error {
-    SecretFault::KeyCommand { what }.into()
 }

@@ -1,0 +1,236 @@
+//! Secrets that are kept elsewhere, and read when they are needed (S-34).
+
+use crate::shop::{PAGES, SOON, Shop};
+use sample_api::Auth;
+use sluice_e2e::{eventually, give_to_server_user};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+/// A shop whose API takes this token, and whose connection belongs to app, with secret `token`.
+fn guarded(token: &str) -> Shop {
+    let mut shop = Shop::open(300);
+    accept(&shop, token);
+    shop.db.exec(
+        "GRANT USAGE ON FOREIGN DATA WRAPPER pg_sluice TO app; ALTER SERVER shop OWNER TO app;
+         ALTER SERVER shop OPTIONS (ADD auth 'bearer', ADD secret 'token')",
+    );
+    shop
+}
+
+fn accept(shop: &Shop, token: &str) {
+    shop.api.set(|settings| settings.auth = Auth::Bearer(token.into()));
+}
+
+/// The directory that secrets may lie in.
+fn directory(shop: &mut Shop) -> PathBuf {
+    let directory = shop.cluster.folder().join("secrets");
+    fs::create_dir_all(directory.join("app")).expect("our own folder");
+    give_to_server_user(&directory);
+    let wanted = directory.display().to_string();
+    let set = format!("ALTER SYSTEM SET sluice.secret_directories = '{wanted}'");
+    shop.db.exec(&set);
+    shop.db.exec("SELECT pg_reload_conf()");
+    let shown = eventually(SOON, || {
+        shop.db.text("SELECT current_setting('sluice.secret_directories')") == wanted
+    });
+    assert!(shown);
+    shop.reconnect();
+    directory
+}
+
+fn write(path: &Path, content: &str, mode: u32) {
+    fs::write(path, content).expect("our own folder");
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("our own file");
+    give_to_server_user(path);
+}
+
+fn refer(shop: &mut Shop, reference: &str) {
+    shop.app
+        .exec(&format!("SELECT sluice.set_secret_source('token', '{reference}')"));
+}
+
+/// Why the reference is refused: SQLSTATE and detail.
+fn refusal(shop: &mut Shop, reference: &str) -> (String, String) {
+    let error = shop
+        .app
+        .error(&format!("SELECT sluice.set_secret_source('token', '{reference}')"));
+    assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+    (error.sqlstate.clone(), error.detail.unwrap_or_default())
+}
+
+#[test]
+fn a_file_is_read_by_each_run() {
+    let mut shop = guarded("canary-1");
+    let file = directory(&mut shop).join("app/token");
+    write(&file, "canary-1\n", 0o600);
+    refer(&mut shop, &format!("file:{}", file.display()));
+    shop.create_job("products", "/page/products", PAGES);
+    shop.sync();
+    shop.assert_equal();
+    // Another value is taken by the next run.
+    shop.api.change(100.0, 1);
+    write(&file, "canary-2\n", 0o400);
+    accept(&shop, "canary-2");
+    shop.sync();
+    shop.assert_equal();
+    fs::remove_file(&file).expect("our own file");
+    let error = shop.failing_sync();
+    assert_eq!(error.sqlstate, "F0000", "{error}");
+    let seen = "SELECT state FROM sluice.sync_connections WHERE name = 'shop'";
+    assert_eq!(shop.db.text(seen), "locked");
+    // Nothing of it is kept.
+    assert_eq!(
+        shop.db.text("SELECT source || ' ' || version FROM sluice.sync_secrets"),
+        "file 2"
+    );
+    assert!(
+        !shop
+            .db
+            .is_true("SELECT encode(sealed, 'escape') LIKE '%secrets%' FROM sluice._secret")
+    );
+    assert!(!shop.cluster.log().contains("canary"));
+}
+
+/// What others could read or replace, and what lies elsewhere, is not read.
+#[test]
+fn a_file_of_anybody_elses_is_refused() {
+    let mut shop = guarded("canary");
+    let secrets = directory(&mut shop);
+    let own = secrets.join("app/token");
+    let refuse = |shop: &mut Shop, path: &Path, state: &str, why: &str| {
+        let (sqlstate, detail) = refusal(shop, &format!("file:{}", path.display()));
+        assert_eq!(sqlstate, state, "{detail}");
+        assert!(detail.contains(why), "{why}: {detail}");
+    };
+    refuse(&mut shop, &own, "F0000", "no such file");
+    for mode in [0o604, 0o640, 0o620] {
+        write(&own, "canary", mode);
+        refuse(&mut shop, &own, "F0000", "Its mode is");
+    }
+    write(&own, &"c".repeat(9000), 0o600);
+    refuse(&mut shop, &own, "F0000", "too large");
+    write(&own, "", 0o600);
+    refuse(&mut shop, &own, "22023", "It is empty");
+    write(&own, "canary", 0o600);
+    refuse(&mut shop, &secrets.join("app"), "42501", "no directory");
+    // Another role's, and a link to it or to anything else.
+    fs::create_dir(secrets.join("other")).expect("our own folder");
+    write(&secrets.join("other/token"), "canary", 0o600);
+    write(&secrets.join("shared"), "canary", 0o600);
+    give_to_server_user(&secrets);
+    for path in ["other/token", "shared", "other/missing", "apparent/token"] {
+        refuse(&mut shop, &secrets.join(path), "42501", "in the folder of its name");
+    }
+    for (n, to) in [
+        secrets.join("other/token"),
+        "/etc/hostname".into(),
+        shop.cluster.folder().join("pg_sluice.key"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let link = secrets.join(format!("app/link{n}"));
+        symlink(to, &link).expect("our own folder");
+        refuse(&mut shop, &link, "42501", "in the folder of its name");
+    }
+    refuse(&mut shop, Path::new("/etc/hostname"), "42501", "no directory");
+    // A link that stays in the folder is how secrets are mounted.
+    symlink(&own, secrets.join("app/current")).expect("our own folder");
+    refer(&mut shop, &format!("file:{}/app/current", secrets.display()));
+    // In a folder that others write, none is read.
+    fs::set_permissions(secrets.join("app"), fs::Permissions::from_mode(0o777)).expect("our own folder");
+    refuse(&mut shop, &own, "F0000", "can be written by other users");
+}
+
+/// An admin's file may lie anywhere below; the right ends with the role's.
+#[test]
+fn what_an_admin_names_is_read_while_it_is_an_admin() {
+    let mut shop = guarded("canary");
+    let file = directory(&mut shop).join("shared");
+    write(&file, "canary", 0o600);
+    shop.db.exec("SELECT sluice.grant_access('app', 'admin')");
+    refer(&mut shop, &format!("file:{}", file.display()));
+    shop.create_job("products", "/page/products", PAGES);
+    shop.sync();
+    shop.db
+        .exec("SELECT sluice.revoke_access('app'); SELECT sluice.grant_access('app', 'writer')");
+    let error = shop.failing_sync();
+    assert_eq!(error.sqlstate, "42501", "{error}");
+}
+
+#[test]
+fn a_program_prints_a_secret_and_no_shell_reads_its_words() {
+    let mut shop = guarded("a;b $HOME");
+    assert_eq!(refusal(&mut shop, "command:/bin/echo x").0, "42501");
+    shop.db.exec("GRANT pg_execute_server_program TO app");
+    refer(&mut shop, "command:/bin/echo a;b $HOME");
+    shop.create_job("products", "/page/products", PAGES);
+    shop.sync();
+    shop.assert_equal();
+    for (program, why) in [
+        ("/bin/false", "ended with a failure"),
+        ("/nowhere/read", "could not be started"),
+        ("/bin/sleep 60", "did not end within"),
+    ] {
+        refer(&mut shop, &format!("command:{program}"));
+        let error = shop.failing_sync();
+        assert_eq!(error.sqlstate, "F0000", "{error}");
+        assert!(error.detail.clone().unwrap_or_default().contains(why), "{error}");
+    }
+    refer(&mut shop, "command:/bin/echo a;b $HOME");
+    shop.db.exec("REVOKE pg_execute_server_program FROM app");
+    assert_eq!(shop.failing_sync().sqlstate, "42501");
+}
+
+/// Supabase Vault's shape: a view of a superuser's that its readers need rights to.
+#[test]
+fn the_vault_is_read_with_the_rights_of_the_secrets_owner() {
+    let mut shop = guarded("canary");
+    assert!(
+        refusal(&mut shop, "vault:shop token")
+            .1
+            .contains("no view vault.decrypted_secrets")
+    );
+    // One that an ordinary role has made is not asked: its view would run with the reader's rights.
+    shop.db.exec(
+        "CREATE ROLE mallory; CREATE SCHEMA vault AUTHORIZATION mallory;
+         CREATE TABLE vault.secrets (name text UNIQUE, secret text);
+         INSERT INTO vault.secrets VALUES ('shop token', 'canary');
+         CREATE VIEW vault.decrypted_secrets AS SELECT name, secret AS decrypted_secret FROM vault.secrets;
+         GRANT USAGE ON SCHEMA vault TO app",
+    );
+    assert!(
+        refusal(&mut shop, "vault:shop token")
+            .1
+            .contains("no view vault.decrypted_secrets")
+    );
+    shop.db.exec("ALTER SCHEMA vault OWNER TO postgres");
+    let (sqlstate, detail) = refusal(&mut shop, "vault:shop token");
+    assert_eq!(sqlstate, "F0000");
+    assert!(
+        detail.contains("permission denied for view decrypted_secrets"),
+        "{detail}"
+    );
+    shop.db
+        .exec("GRANT SELECT ON vault.decrypted_secrets TO app; GRANT USAGE ON SCHEMA vault TO app");
+    assert!(
+        refusal(&mut shop, "vault:nothing")
+            .1
+            .contains("sees no secret of this name")
+    );
+    refer(&mut shop, "vault:shop token");
+    shop.create_job("products", "/page/products", PAGES);
+    shop.sync();
+    shop.assert_equal();
+    // It is bound to one origin as others, and sealed again with them.
+    assert!(
+        shop.db
+            .is_true("SELECT origin IS NOT NULL AND source = 'vault' FROM sluice.sync_secrets")
+    );
+    let noted = "SELECT after ->> 'source' FROM sluice.sync_audit_log WHERE object_type = 'secret' ORDER BY id LIMIT 1";
+    assert_eq!(shop.db.text(noted), "vault");
+    assert!(!shop.cluster.log().contains("canary"));
+    shop.db.exec("REVOKE SELECT ON vault.decrypted_secrets FROM app");
+    assert_eq!(shop.failing_sync().sqlstate, "F0000");
+}
