@@ -222,7 +222,7 @@ fn first_look(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<(pr
     };
     if identity::is_superuser(identity::current_user()) {
         return Err(TargetError::ForeignCode {
-            table: name.to_string(),
+            table: name.table.clone(),
             kind: "query".into(),
             name: "of the setting foreach".into(),
             remedy: format!("CREATE TABLE {name} (…), owned by an ordinary role, first"),
