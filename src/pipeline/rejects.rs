@@ -208,7 +208,7 @@ impl<'a> Rejects<'a> {
 /// The reject that this one repeats.
 fn same<'r>(repeatable: &'r HashMap<(i64, i64), Repeatable>, reject: &Rejected) -> Option<&'r Repeatable> {
     let found = repeatable.get(&(reject.page, reject.position));
-    found.filter(|again| again.reason == reject.reason.clone().as_stored())
+    found.filter(|again| again.reason == reject.reason.clone().into_stored())
 }
 
 fn signed(count: u64) -> i64 {

@@ -38,7 +38,7 @@ pub struct Reason {
 
 impl Reason {
     /// As it is read again.
-    pub fn as_stored(self) -> Reason {
+    pub fn into_stored(self) -> Reason {
         Reason {
             column: self.column.map(storable),
             sqlstate: self.sqlstate,
