@@ -13,6 +13,7 @@ use sluice_core::data;
 use sluice_core::discover::{self, Finding, Remote, Subject};
 use sluice_core::error::HttpError;
 use sluice_core::error_rule::ErrorRules;
+use sluice_core::foreach::Filled;
 use sluice_core::http::{Auth, Method, Response};
 use sluice_core::job::JobPath;
 use sluice_core::pagination::ParamPlace;
@@ -46,6 +47,14 @@ impl Question {
             path: path.to_string(),
             settings,
         })
+    }
+
+    /// The same below a parent.
+    pub fn below(mut self, filled: Filled) -> Result<Question> {
+        JobPath::parse(&filled.path)?;
+        self.path = filled.path;
+        (self.settings.params, self.settings.body) = (filled.params, filled.body);
+        Ok(self)
     }
 
     pub fn settings(&self) -> &Settings {
