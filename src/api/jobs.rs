@@ -135,13 +135,13 @@ fn check_function(settings: &Settings, target: &Target) -> Result<()> {
     }
 }
 
-/// Checks that the query of parents is one SELECT that gives what path, parameters and columns take from it.
+/// Checks that the query of parents is one SELECT that gives what requests and columns take from it.
 fn check_parents(path: &str, settings: &Settings) -> Result<()> {
     let Some(parents) = &settings.foreach else {
         return Ok(());
     };
     let queries = settings.columns.iter().flatten().map(|column| &column.query);
-    let wanted = foreach::wanted(path, &settings.params, queries)?;
+    let wanted = foreach::wanted(path, &settings.params, settings.body.as_ref(), queries)?;
     let columns = query::columns(&parents.query).map_err(CallError::Parents)?;
     Ok(foreach::covers(&columns, wanted.into_iter()).map_err(CallError::Parents)?)
 }
@@ -226,6 +226,14 @@ pub(super) struct Change<'a> {
     pub(super) settings: Option<serde_json::Value>,
 }
 
+impl Change<'_> {
+    /// Whether the job reads otherwise from now on, not only at other times.
+    fn is_of_the_read(&self) -> bool {
+        let texts = [self.connection, self.path, self.mode];
+        texts.iter().any(Option::is_some) || self.key.is_some() || self.settings.is_some()
+    }
+}
+
 fn alter(name: &str, change: &Change) -> Result<()> {
     require_server()?;
     let mut job = own_job(name)?;
@@ -274,6 +282,7 @@ fn alter(name: &str, change: &Change) -> Result<()> {
         check_method(&server, &parsed)?;
     }
     if change.path.is_some() || change.settings.is_some() {
+        parsed.check_columns()?;
         check_parents(&job.path, &parsed)?;
     }
     keep(&before, &job, change, rescheduled)?;
@@ -309,12 +318,7 @@ fn keep(before: &Job, job: &Job, change: &Change, rescheduled: bool) -> Result<(
         state::forget_cursor(job.id)?;
     }
     state::void_skip(job.id)?;
-    let reads_otherwise = change.connection.is_some()
-        || change.path.is_some()
-        || change.mode.is_some()
-        || change.key.is_some()
-        || change.settings.is_some();
-    if reads_otherwise {
+    if change.is_of_the_read() {
         // What is held was read under the former definition: approving it would publish another collection.
         run::supersede_held(job.id, 0)?;
     }

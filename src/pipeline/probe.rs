@@ -13,6 +13,7 @@ use sluice_core::data;
 use sluice_core::discover::{self, Finding, Remote, Subject};
 use sluice_core::error::HttpError;
 use sluice_core::error_rule::ErrorRules;
+use sluice_core::foreach::Filled;
 use sluice_core::http::{Auth, Method, Response};
 use sluice_core::job::JobPath;
 use sluice_core::pagination::ParamPlace;
@@ -48,6 +49,14 @@ impl Question {
         })
     }
 
+    /// The same below a parent.
+    pub fn below(mut self, filled: Filled) -> Result<Question> {
+        JobPath::parse(&filled.path)?;
+        self.path = filled.path;
+        (self.settings.params, self.settings.body) = (filled.params, filled.body);
+        Ok(self)
+    }
+
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -72,15 +81,20 @@ pub struct Ready {
     timeout: HttpError,
 }
 
-/// Makes a request ready, in a transaction.
+/// Makes a request of a worker ready, in transactions of its own: none is open while a token is asked for.
 ///
 /// # Errors
-/// A credential that cannot be opened. A token that is missing is asked for as a session does.
+/// A credential that cannot be opened, or a token that cannot be got.
 pub fn ready(question: &Question) -> Result<Ready> {
+    let (server, options) = (&question.server, &question.options);
+    let auth = match tokens::Client::of(server, options) {
+        Some(client) => tokens::get(&client, None, &remote::pause_in_worker)?.auth,
+        None => transaction::run(|| secrets::auth(server, options))?,
+    };
     Ok(Ready {
-        spec: spec(question, credentials(question)?)?,
+        spec: transaction::run(|| spec(question, (auth, secrets::tls(server, options)?)))?,
         limit: question.settings.timeouts.probe,
-        timeout: HttpError::probe_timeout(&question.options.base_url),
+        timeout: HttpError::probe_timeout(&options.base_url),
     })
 }
 

@@ -111,6 +111,61 @@ fn a_parameter_takes_a_parents_value_too() {
 }
 
 #[test]
+fn a_member_of_a_posted_body_takes_a_parents_value_with_its_kind() {
+    let mut shop = Shop::open(100);
+    shop.db.exec("ALTER SERVER shop OPTIONS (ADD methods 'GET, POST')");
+    shop.app.exec(
+        "CREATE TABLE products (id bigint PRIMARY KEY, name text);
+         SELECT sluice.create_job('products', 'shop', '/page/products', schedule => 'manual', settings => '{
+            \"records\": \"$.data\", \"page_size\": 5, \"concurrency\": 1, \"method\": \"POST\",
+            \"body\": {\"filter\": {\"group\": \"{g}\", \"by\": [\"{label}\"]}, \"note\": \"of {g} {\"},
+            \"pagination\": {\"type\": \"page\", \"size_param\": \"per_page\"},
+            \"columns\": {\"id\": \"$.id\", \"name\": \"$.name\"},
+            \"foreach\": {\"query\": \"SELECT g, quote_ident(g || $$ \\\"x$$) AS label FROM generate_series(1, 3) AS g\"}}')",
+    );
+    shop.sync();
+    assert_eq!(
+        shop.db.text("SELECT count(*) || ' ' || max(id) FROM app.products"),
+        "30 30"
+    );
+    let first = shop.api.requests().swap_remove(0);
+    let sent: String = String::from_utf8(first.body).expect("a body is text");
+    let filter = r#""filter":{"by":["\"1 \"\"x\""],"group":1},"note":"of {g} {""#;
+    assert!(sent.contains(filter), "{sent}");
+}
+
+/// The table is made in the transaction in which the query of parents has run without the right to write.
+#[test]
+fn a_table_is_made_from_what_the_first_parent_has() {
+    let mut shop = Shop::open(100);
+    shop.app
+        .exec("CREATE TABLE groups (number bigint PRIMARY KEY); INSERT INTO groups SELECT generate_series(2, 4)");
+    shop.app.exec(
+        r#"SELECT sluice.create_job('products', 'shop', '/page/groups/{number}/products', key => '{id}', schedule => 'manual',
+            settings => '{"records": "$.data", "page_size": 5, "pagination": {"type": "page", "size_param": "per_page"},
+                "foreach": {"query": "SELECT number FROM app.groups ORDER BY number"}}')"#,
+    );
+    let asked: Vec<String> = shop.api.requests().into_iter().map(|line| line.target).collect();
+    assert!(
+        asked.len() == 1 && asked[0].starts_with("/page/groups/2/products"),
+        "{asked:?}"
+    );
+    shop.sync();
+    let seen = "SELECT concat_ws(' ', count(*), min(id), max(id), count(price)) FROM app.products";
+    assert_eq!(shop.db.text(seen), "30 11 40 30");
+    // Declared columns: one of them is the parent's, with a type that takes its values.
+    shop.app.exec(
+        r#"SELECT sluice.create_job('below', 'shop', '/page/groups/{number}/products', key => '{group_id,id}', schedule => 'manual',
+            settings => '{"records": "$.data", "page_size": 5, "pagination": {"type": "page", "size_param": "per_page"},
+                "columns": {"group_id": {"parent": "number"}, "id": "$.id", "name": "$.name"},
+                "foreach": {"query": "SELECT number FROM app.groups"}}')"#,
+    );
+    shop.app.exec("CALL sluice.sync('below')");
+    let seen = "SELECT concat_ws(' ', count(*), sum(group_id), pg_typeof(min(group_id))) FROM app.below";
+    assert_eq!(shop.db.text(seen), "30 90 bigint");
+}
+
+#[test]
 fn rows_that_vanish_below_a_parent_or_with_it_are_removed() {
     let mut shop = grouped(100, 10, "replace", &one_page());
     shop.sync();

@@ -213,7 +213,10 @@ fn of_jobs() -> Vec<ConfigError> {
         JobFault::NoSchema { table: name() },
         JobFault::Braces { text: name() },
         JobFault::NoPlace,
-        JobFault::NeedsTable { name: name() },
+        JobFault::NeedsTable {
+            name: name(),
+            parent: None,
+        },
     ];
     faults.extend(PathFault::ALL.map(path));
     faults.into_iter().map(ConfigError::from).collect()

@@ -6,6 +6,7 @@ use super::path::PathFault;
 use crate::class::Class;
 use crate::connection::{Subject, quoted};
 use crate::error::Explain;
+use crate::foreach::Unusable;
 
 /// A fault of a job's definition.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -24,11 +25,11 @@ pub enum JobFault {
     /// A path or a parameter of a job that reads below the rows of a query.
     #[error("a brace in {} has no partner", quoted(.text))]
     Braces { text: String },
-    #[error("neither path nor params have a place for a parent's value")]
+    #[error("neither path, params nor body has a place for a parent's value")]
     NoPlace,
-    /// The job's table would be made from the first page, and there is a first page for each parent.
+    /// The job's table would be made from the first page below the first parent, and there is none to ask for.
     #[error("job {} needs a table that is there", quoted(.name))]
-    NeedsTable { name: String },
+    NeedsTable { name: String, parent: Option<Unusable> },
     #[error("argument \"key\" names no column")]
     EmptyKey,
     #[error("argument \"key\" names column {} twice", quoted(.column))]
@@ -81,9 +82,12 @@ impl Explain for JobFault {
             JobFault::Braces { .. } | JobFault::NoPlace => Some(
                 "A job with the setting \"foreach\" reads the same collection below each row of its query.".to_owned(),
             ),
-            JobFault::NeedsTable { .. } => {
-                Some("With the setting \"foreach\" there is a first page for each parent.".to_owned())
-            }
+            JobFault::NeedsTable { parent, .. } => Some(match parent {
+                None => {
+                    "The query of the setting \"foreach\" has no row, below which there would be a first page.".into()
+                }
+                Some(unusable) => format!("There is no first page below the first parent: {unusable}."),
+            }),
             JobFault::UnknownTimeZone { .. } => Some("It is one that PostgreSQL knows.".to_owned()),
             JobFault::UnknownDependency { .. } => Some("A job waits for jobs that are there.".to_owned()),
             JobFault::DependencyCycle { names, .. } => Some(format!("Each waits for the next: {}.", names.join(", "))),
