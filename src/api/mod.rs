@@ -18,6 +18,7 @@ mod oauth;
 mod openapi;
 mod operate;
 mod origins;
+mod parents;
 mod preview;
 mod rates;
 mod rejects;
