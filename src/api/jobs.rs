@@ -203,14 +203,15 @@ fn alter_job(
     or_raise(asked());
 }
 
-struct Change<'a> {
+#[derive(Default)]
+pub(super) struct Change<'a> {
     connection: Option<&'a str>,
     path: Option<&'a str>,
     mode: Option<&'a str>,
     key: Option<Vec<String>>,
-    schedule: Option<&'a str>,
+    pub(super) schedule: Option<&'a str>,
     priority: Option<&'a str>,
-    settings: Option<serde_json::Value>,
+    pub(super) settings: Option<serde_json::Value>,
 }
 
 impl Change<'_> {
@@ -251,15 +252,10 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     if let Some(priority) = change.priority {
         job.priority = Priority::parse(priority)?.as_str().to_string();
     }
-    if let Some(settings) = &change.settings {
-        if !settings.is_object() {
-            Settings::parse(&settings.to_string())?;
-        }
-        job.settings = merged(&job.settings, settings);
-        Settings::parse(&job.settings)?;
+    if let Some(settings) = change.settings.as_ref().filter(|settings| !settings.is_object()) {
+        Settings::parse(&settings.to_string())?;
     }
-    let parsed = Settings::parse(&job.settings)?;
-    let rescheduled = timing::alter(&mut job, (change.schedule, change.settings.as_ref()), &parsed)?;
+    let (parsed, rescheduled) = set(&mut job, change)?;
     parsed.check_mode(Mode::parse(&job.mode)?)?;
     if parsed.on_missing == OnMissing::Mark {
         target.expect_mark()?;
@@ -277,13 +273,37 @@ fn alter(name: &str, change: &Change) -> Result<()> {
         parsed.check_columns()?;
         parents::check(&job.path, &parsed)?;
     }
-    job::update(&job)?;
-    if !reads_the_same(&before, &job) {
-        state::forget_cursor(job.id)?;
-    }
+    keep(&before, &job, change, rescheduled)?;
     if change.mode.is_some() {
         tell_of_repeats(&job, &parsed);
         warn_of_others(&job, &target)?;
+    }
+    Ok(())
+}
+
+/// Changes schedule and settings of a job that the caller may operate, to values that were proposed for it.
+pub(super) fn adjust(job: &Job, change: &Change) -> Result<()> {
+    require_server()?;
+    let mut adjusted = job.clone();
+    let (_, rescheduled) = set(&mut adjusted, change)?;
+    keep(job, &adjusted, change, rescheduled)
+}
+
+/// Gives the job its settings and its schedule; whether its next run is another one.
+fn set(job: &mut Job, change: &Change) -> Result<(Settings, bool)> {
+    if let Some(settings) = &change.settings {
+        job.settings = merged(&job.settings, settings);
+    }
+    let parsed = Settings::parse(&job.settings)?;
+    let rescheduled = timing::alter(job, (change.schedule, change.settings.as_ref()), &parsed)?;
+    Ok((parsed, rescheduled))
+}
+
+/// Writes the changed job down, and forgets what was only true of the former one.
+fn keep(before: &Job, job: &Job, change: &Change, rescheduled: bool) -> Result<()> {
+    job::update(job)?;
+    if !reads_the_same(before, job) {
+        state::forget_cursor(job.id)?;
     }
     state::void_skip(job.id)?;
     if change.is_of_the_read() {
@@ -292,7 +312,7 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     }
     if rescheduled {
         let now = crate::pg::clock::now();
-        job::plan_after_success(&job, now, now)?;
+        job::plan_after_success(job, now, now)?;
     }
     wake();
     Ok(())

@@ -17,6 +17,7 @@ mod live;
 mod oauth;
 mod openapi;
 mod operate;
+mod optimize;
 mod origins;
 mod parents;
 mod preview;
