@@ -26,6 +26,9 @@ CREATE TABLE sluice._reject (
     status        text NOT NULL DEFAULT 'rejected' CHECK (status IN ('rejected', 'replayed', 'superseded')),
     -- The run that wrote it after all, or brought a later version of it.
     settled_by    bigint,
+    -- The first published read of everything that did not have it again. A reject that comes again as it was, on the same
+    -- page, is not written again: it belongs to the reads from its own one up to that.
+    until         bigint,
     created_at    timestamptz NOT NULL DEFAULT now(),
     UNIQUE (job_id, generation, page, position)
 );

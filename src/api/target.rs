@@ -1,6 +1,7 @@
 //! The target of a new job: found, or made from what the remote sends.
 
 use super::connections::question;
+use super::parents::first_look;
 use crate::pg::Oid;
 use crate::pg::relation::{self, Target};
 use crate::pg::{identity, report, spi};
@@ -48,7 +49,6 @@ pub fn find_or_create(wish: &Wish, settings: &Settings) -> Result<Found> {
     };
     match resolve(&name.to_string())? {
         Some(oid) => existing(wish, settings, oid),
-        None if settings.foreach.is_some() => Err(JobFault::NeedsTable { name: wish.job.into() }.into()),
         None => create(wish, settings, &name),
     }
 }
@@ -65,6 +65,7 @@ fn is_temporary(oid: Oid) -> Result<bool> {
 }
 
 fn existing(wish: &Wish, settings: &Settings, oid: Oid) -> Result<Found> {
+    settings.check_columns()?;
     let target = relation::read_target(oid).ok_or(TargetError::Missing { oid: oid.to_u32() })?;
     target.expect_table()?;
     if is_temporary(oid)? {
@@ -160,11 +161,11 @@ pub fn check_key(target: &Target, key: &[String]) -> Result<()> {
 /// Makes the table from the first page: the declared columns or one for each member, a primary key on the key's columns.
 fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> {
     require_schema(name)?;
-    let asked = question(wish.connection, wish.path, wish.document)?;
+    let asked = first_look(question(wish.connection, wish.path, wish.document)?, wish.path)?;
     let response = probe::first_page(&asked)?;
     let body = probe::opened(&response, settings)?.without_ragged()?;
     let located = body.locate(&settings.records, &[])?;
-    let columns = planned(settings, located.text)?;
+    let columns = planned(settings, &asked.with_parent(located.text)?)?;
     if columns.is_empty() {
         return Err(TargetError::NothingToMakeItFrom {
             table: name.table.clone(),

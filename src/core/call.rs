@@ -325,7 +325,7 @@ impl Explain for CallError {
             CallError::RunTimeout { .. } => "It goes on at its checkpoint with the next run; the limit is the setting timeouts.run.".into(),
             CallError::RunLimit { what, .. } => format!("Raise or remove the setting limits.{what}."),
             CallError::UnboundSecret { name } => format!("Set it with one: SELECT sluice.set_secret({}, '…', origin => 'https://…').", literal(name)),
-            CallError::Parents(QueryFault::NoColumn { name, .. }) => format!("Add it to the query, or take {{{name}}} out of path, params and columns."),
+            CallError::Parents(QueryFault::NoColumn { name, .. }) => format!("Add it to the query, or take {{{name}}} out of path, params, body and columns."),
             CallError::Parents(_) => "For example: \"SELECT id FROM shop.orders WHERE status = 'open'\".".into(),
             CallError::NoParentRead => "SELECT columns, error_message FROM sluice.sync_parents says why; check the job's path.".into(),
             CallError::ParentsTimeout { .. } => "Make it faster, or raise the setting foreach.timeout.".into(),

@@ -2,13 +2,15 @@
 //!
 //! A path or a parameter's value is a [`Template`]; a [`Parent`] fills it. In a path a value is one segment or a part of
 //! one, whatever it holds: it is percent-encoded, and what could still be read as more than that (a slash, a dot segment,
-//! nothing at all) makes the parent unusable instead of leading elsewhere.
+//! nothing at all) makes the parent unusable instead of leading elsewhere. In a body a member's value is one of a parent's
+//! values or none of our business: braces in other texts are theirs.
 
 use crate::data::path::{SingularQuery, Step};
 use crate::error::DataError;
 use crate::job::JobFault;
 use crate::url_policy::join::holds_hidden_separator;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -160,17 +162,102 @@ pub enum QueryFault {
     NoColumn { name: String, columns: Vec<String> },
 }
 
-/// The names that a path, parameters and columns take from a parent.
+/// Where a parent's values go in a request.
+#[derive(Debug, Clone)]
+pub struct Places {
+    path: Template,
+    params: Vec<(String, Template)>,
+    body: Option<Value>,
+}
+
+/// What a request below one parent carries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filled {
+    pub path: String,
+    pub params: Vec<(String, String)>,
+    pub body: Option<Value>,
+}
+
+impl Places {
+    pub fn of(path: &str, params: &[(String, String)], body: Option<&Value>) -> Result<Places, JobFault> {
+        let parse = |text: &str| Template::parse(text).ok_or_else(|| JobFault::Braces { text: text.to_owned() });
+        let params = params.iter().map(|(name, value)| Ok((name.clone(), parse(value)?)));
+        Ok(Places {
+            path: parse(path)?,
+            params: params.collect::<Result<_, JobFault>>()?,
+            body: body.cloned(),
+        })
+    }
+
+    pub fn fill(&self, parent: &Parent) -> Result<Filled, Unusable> {
+        let params = self.params.iter();
+        let params = params.map(|(name, value)| Ok((name.clone(), value.value(parent)?)));
+        Ok(Filled {
+            path: self.path.path(parent)?,
+            params: params.collect::<Result<_, Unusable>>()?,
+            body: self.body.as_ref().map(|body| filled(body, parent)).transpose()?,
+        })
+    }
+
+    /// The names in them.
+    fn names(&self) -> Vec<String> {
+        let templates = std::iter::once(&self.path).chain(self.params.iter().map(|(_, value)| value));
+        let mut names: Vec<String> = templates.flat_map(Template::names).map(str::to_owned).collect();
+        if let Some(body) = &self.body {
+            names_in(body, &mut names);
+        }
+        names
+    }
+}
+
+/// The name that a text of a body consists of: `{name}` and nothing else.
+fn whole_name(text: &str) -> Option<&str> {
+    let name = text.strip_prefix('{')?.strip_suffix('}')?;
+    let is_name =
+        !name.is_empty() && name.trim() == name && !name.contains(|c: char| "{}/\"".contains(c) || c.is_control());
+    is_name.then_some(name)
+}
+
+fn names_in(value: &Value, names: &mut Vec<String>) {
+    match value {
+        Value::String(text) => names.extend(whole_name(text).map(str::to_owned)),
+        Value::Array(items) => items.iter().for_each(|item| names_in(item, names)),
+        Value::Object(members) => members.values().for_each(|member| names_in(member, names)),
+        _ => {}
+    }
+}
+
+/// A body with a parent's values: each keeps its kind, so that a number is a number.
+fn filled(value: &Value, parent: &Parent) -> Result<Value, Unusable> {
+    Ok(match value {
+        Value::String(text) => match whole_name(text) {
+            Some(name) => parent.json(name)?,
+            None => value.clone(),
+        },
+        Value::Array(items) => Value::Array(
+            items
+                .iter()
+                .map(|item| filled(item, parent))
+                .collect::<Result<_, _>>()?,
+        ),
+        Value::Object(members) => {
+            let members = members
+                .iter()
+                .map(|(key, member)| Ok((key.clone(), filled(member, parent)?)));
+            Value::Object(members.collect::<Result<_, Unusable>>()?)
+        }
+        other => other.clone(),
+    })
+}
+
+/// The names that a job's requests and columns take from a parent.
 pub fn wanted<'a>(
     path: &str,
     params: &[(String, String)],
+    body: Option<&Value>,
     columns: impl Iterator<Item = &'a SingularQuery>,
 ) -> Result<Vec<String>, JobFault> {
-    let mut names = Vec::new();
-    for text in std::iter::once(path).chain(params.iter().map(|(_, value)| value.as_str())) {
-        let template = Template::parse(text).ok_or_else(|| JobFault::Braces { text: text.to_owned() })?;
-        names.extend(template.names().map(str::to_owned));
-    }
+    let mut names = Places::of(path, params, body)?.names();
     if names.is_empty() {
         return Err(JobFault::NoPlace);
     }
@@ -238,6 +325,15 @@ impl Parent {
         }
     }
 
+    /// A column's value as it stands in a body.
+    fn json(&self, name: &str) -> Result<Value, Unusable> {
+        let raw = self.values.get(name);
+        let value = raw.and_then(|raw| serde_json::from_str(raw).ok());
+        value
+            .filter(|value: &Value| !value.is_null())
+            .ok_or_else(|| Unusable::Null { name: name.to_owned() })
+    }
+
     /// The array of a page's records, each with this parent's values. They stand last, so that nothing in the record
     /// takes their place.
     pub fn put_into(&self, records_text: &str) -> Result<String, DataError> {
@@ -280,105 +376,4 @@ pub fn parent_column(query: &SingularQuery) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use url::Url;
-
-    fn parent(value: &str) -> Parent {
-        Parent::parse(&serde_json::json!({ "id": value, "number": 7, "none": null }).to_string()).unwrap()
-    }
-
-    fn path(template: &str, value: &str) -> Result<String, Unusable> {
-        Template::parse(template).unwrap().path(&parent(value))
-    }
-
-    #[test]
-    fn values_stand_where_their_names_stood() {
-        assert_eq!(path("/orders/{id}/items", "a b"), Ok("/orders/a%20b/items".into()));
-        assert_eq!(path("/o/{number}-{id}", "x"), Ok("/o/7-x".into()));
-        assert_eq!(
-            path("/o/{id}", "größe?#%&"),
-            Ok("/o/gr%C3%B6%C3%9Fe%3F%23%25%26".into())
-        );
-        let number = Template::parse("{number}").unwrap();
-        assert_eq!(number.value(&parent("")), Ok("7".into()));
-        assert_eq!(
-            Template::parse("/a/{id}/{b}").unwrap().names().collect::<Vec<_>>(),
-            ["id", "b"]
-        );
-    }
-
-    #[test]
-    fn what_would_be_more_or_less_than_a_segment_is_unusable() {
-        for value in [
-            "..", ".", "a/b", "../..", "a\\b", "%2f", "%2e%2e", "\n", "\u{0}", "%5C", "/",
-        ] {
-            assert!(path("/orders/{id}/items", value).is_err(), "{value:?}");
-        }
-        assert_eq!(path("/{id}", ""), Err(Unusable::Empty { name: "id".into() }));
-        assert_eq!(path("/{none}", ""), Err(Unusable::Null { name: "none".into() }));
-        assert_eq!(path("/.{id}", "."), Err(Unusable::Dots));
-        assert_eq!(path("/{other}", ""), Err(Unusable::Null { name: "other".into() }));
-    }
-
-    #[test]
-    fn a_brace_without_its_partner_is_no_template() {
-        for text in ["{", "}", "a{b", "a}b", "{}", "{a{b}}", "{a/b}"] {
-            assert!(Template::parse(text).is_none(), "{text}");
-        }
-        assert!(Template::parse("plain").unwrap().names().next().is_none());
-    }
-
-    #[test]
-    fn a_parents_values_are_put_last_into_each_record() {
-        let parent = Parent::parse(r#"{"id": 5}"#).unwrap();
-        let put = |text: &str| parent.put_into(text).unwrap();
-        assert_eq!(put("[]"), "[]");
-        assert_eq!(
-            put(r#"[{"a": 1}, { }, 7]"#),
-            r#"[{"a": 1,"sluice:parent":{"id": 5}},{ "sluice:parent":{"id": 5}},7]"#
-        );
-        let hostile = put(r#"[{"sluice:parent": {"id": 6}, "a": "}"}]"#);
-        let query = parent_query("id");
-        let record = &hostile[1..hostile.len() - 1];
-        assert_eq!(crate::data::pick(record, &[&query]).unwrap(), [Some("5")]);
-        assert_eq!(parent_column(&query), Some("id"));
-        assert!(parent.put_into("{").is_err());
-    }
-
-    proptest! {
-        /// The crate `url` is the judge: one value is one segment, and the remote reads it as it was.
-        #[test]
-        fn a_value_is_one_segment_or_unusable(value in "\\PC{0,12}|[./%2fFeE\\\\?#&;:@ \\n]{0,8}") {
-            if let Ok(path) = path("/orders/{id}/items", &value) {
-                let base = Url::parse("https://api.example/v1").unwrap();
-                let url = crate::url_policy::join::join(&base, &path).unwrap();
-                let segments: Vec<&str> = url.path_segments().unwrap().collect();
-                prop_assert_eq!(segments.len(), 4);
-                let read = percent_decoded(segments[2]);
-                prop_assert_eq!(read, value);
-                prop_assert_eq!(url.query(), None);
-                prop_assert_eq!(url.fragment(), None);
-            }
-        }
-    }
-
-    fn percent_decoded(text: &str) -> String {
-        let mut bytes = Vec::new();
-        let mut rest = text.as_bytes();
-        while let Some((first, after)) = rest.split_first() {
-            match (first, after.get(..2)) {
-                (b'%', Some(code)) => {
-                    bytes.push(u8::from_str_radix(std::str::from_utf8(code).unwrap(), 16).unwrap());
-                    rest = &after[2..];
-                }
-                _ => {
-                    bytes.push(*first);
-                    rest = after;
-                }
-            }
-        }
-        String::from_utf8(bytes).unwrap()
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! A query that a user gave us: what it is, and running it within a time.
 
-use crate::pg::{identity, spi};
+use crate::pg::{attempt, identity, spi};
 use pgrx::prelude::*;
 use pgrx::{PgList, pg_sys};
 use sluice_core::Result;
@@ -69,12 +69,27 @@ unsafe fn names(shape: pg_sys::TupleDesc) -> Vec<String> {
 /// The rows of such a query, each as the text of a JSON object; one more than `most` where there are more. It runs in a
 /// transaction that can write nothing, and is cancelled after `limit`.
 pub fn rows_as_json(query: &str, most: u64, limit: Duration) -> Result<Vec<String>> {
-    identity::set_for_session("transaction_read_only", "on");
     let _timer = Timer::start(limit);
+    read_only(query, most.saturating_add(1))
+}
+
+/// The first row of such a query, in a session: it can write nothing, and takes as long as the caller lets it.
+pub fn first_row_as_json(query: &str) -> Result<Option<String>> {
+    Ok(attempt::given_up(|| read_only(query, 1))?.into_iter().next())
+}
+
+/// The same with the rights of an ordinary role that the caller may become.
+pub fn first_row_as_json_of(role: pg_sys::Oid, query: &str) -> Result<Option<String>> {
+    let row = || identity::acting_as(role, || read_only(query, 1));
+    Ok(attempt::given_up(row)?.into_iter().next())
+}
+
+/// From here on the transaction can write nothing.
+fn read_only(query: &str, limit: u64) -> Result<Vec<String>> {
+    identity::set_for_session("transaction_read_only", "on");
     // The line ends keep a comment at the query's end from reaching further.
     let sql = format!(
-        "SELECT pg_catalog.convert_to(pg_catalog.to_jsonb(q)::pg_catalog.text, 'UTF8') FROM (\n{query}\n) AS q LIMIT {}",
-        most.saturating_add(1)
+        "SELECT pg_catalog.convert_to(pg_catalog.to_jsonb(q)::pg_catalog.text, 'UTF8') FROM (\n{query}\n) AS q LIMIT {limit}"
     );
     spi::rows(&sql, &[], |r| {
         Ok(String::from_utf8_lossy(&r.need::<Vec<u8>>(1)?).into_owned())

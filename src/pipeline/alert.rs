@@ -36,11 +36,10 @@ pub fn run(rule: i64) -> Result<()> {
         failpoint::hit("alert.begun");
         let outcome = match &call.callee {
             Callee::Function(name) => transaction::run(|| call_function(&call, name)),
-            Callee::Webhook { connection, path } => {
-                transaction::run(|| probe::ready(&question(&call, connection, path)?))
-                    .and_then(|ready| ready.send().map(drop))
-                    .and_then(|()| transaction::run(|| alert::complete(call.id)))
-            }
+            Callee::Webhook { connection, path } => transaction::run(|| question(&call, connection, path))
+                .and_then(|question| probe::ready(&question))
+                .and_then(|ready| ready.send().map(drop))
+                .and_then(|()| transaction::run(|| alert::complete(call.id))),
         };
         if let Err(error) = outcome {
             transaction::run(|| note_failure(call.id, call.attempts + 1, &error))?;

@@ -163,7 +163,8 @@ impl<'a> Writer<'a> {
 
     /// What all batches of a read need; the mapping may be known only once its first page has come.
     fn prepare(&mut self, read: &ReadState) -> Result<()> {
-        self.rejects = Some(Rejects::new(self.work, self.plan, read.generation));
+        let published = read.state.whole_generation.filter(|_| !read.direct);
+        self.rejects = Some(Rejects::new(self.work, self.plan, read.generation).repeating(published));
         if self.known.is_none() {
             self.known = Some(transaction::run(|| Known::load(self.plan, read.generation))?);
         }
@@ -375,7 +376,9 @@ impl<'a> Writer<'a> {
         if let Some(error) = batch.in_vain().filter(|_| read.direct && !Rejects::are_kept(self.plan)) {
             return Err(error);
         }
-        let mut kept = batch.undecoded(mapping, with_waiting)?;
+        let mut kept = self
+            .rejects()
+            .without_repeated(batch.undecoded(mapping, with_waiting)?)?;
         let text = |number| Ok(batch.text(number).ok_or_else(collect::lost)?.into_owned());
         kept.extend(rejects::of_refusals(&applied.refused, mapping, text)?);
         self.rejects().keep(&kept)?;

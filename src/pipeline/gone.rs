@@ -116,7 +116,7 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
     let keys = KeyReader::new(plan, mapping, &read.state);
     let sources = Sources::new(plan, &read.state, mapping)?.sent_before(generation);
     let rejected_before = match read.state.whole_generation {
-        Some(whole) => reject::places(job, whole)?,
+        Some(whole) => reject::places_of_published(job, whole)?,
         None => HashMap::new(),
     };
     let has_rejects = !rejected_before.is_empty() || reject::count(job, generation)?.all > 0;

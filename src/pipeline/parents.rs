@@ -27,9 +27,8 @@ use sluice_core::call::CallError;
 use sluice_core::counted::counted;
 use sluice_core::data::PageHash;
 use sluice_core::error::{DatabaseError, Error, InternalError};
-use sluice_core::foreach::{Absent, Foreach, Parent, ParentState, Template, Unusable, covers};
+use sluice_core::foreach::{Absent, Foreach, Parent, ParentState, Places, Unusable, covers};
 use sluice_core::http::HttpError;
-use sluice_core::job::JobFault;
 use sluice_core::pagination::{PageToken, Position};
 use sluice_fetch::{self as fetch, Failure, FetchedPage, Poll, Read, ReadSpec, Transport, UreqTransport};
 use std::collections::{HashSet, VecDeque};
@@ -52,7 +51,7 @@ pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState, foreach: &Forea
         work,
         plan,
         foreach,
-        template: Templates::of(plan, &spec)?,
+        places: Places::of(&plan.job.path, &spec.params, spec.body.as_ref())?,
         next_number: read.next_page,
         generation: read.generation,
         wake: Arc::new(move || rope.pull()),
@@ -104,48 +103,15 @@ fn list(work: &Work, plan: &Plan, read: &ReadState, foreach: &Foreach) -> Result
     transaction::run(|| parent::keep(work.job, read.generation, &parents))
 }
 
-/// The names that a job's path, parameters and columns take from its parents.
+/// The names that a job's requests and columns take from its parents.
 pub fn wanted(plan: &Plan) -> Result<Vec<String>> {
     let columns = plan.candidates.iter().map(|(_, query, _)| query);
     Ok(sluice_core::foreach::wanted(
         &plan.job.path,
         &plan.settings.params,
+        plan.settings.body.as_ref(),
         columns,
     )?)
-}
-
-/// Where a parent's values go.
-struct Templates {
-    path: Template,
-    params: Vec<(String, Template)>,
-}
-
-impl Templates {
-    fn of(plan: &Plan, spec: &ReadSpec) -> Result<Templates> {
-        let parse = |text: &str| -> Result<Template> {
-            let braces = || JobFault::Braces { text: text.to_owned() };
-            Ok(Template::parse(text).ok_or_else(braces)?)
-        };
-        let params = spec
-            .params
-            .iter()
-            .map(|(name, value)| Ok((name.clone(), parse(value)?)));
-        Ok(Templates {
-            path: parse(&plan.job.path)?,
-            params: params.collect::<Result<_>>()?,
-        })
-    }
-
-    fn fill(&self, parent: &Parent) -> std::result::Result<(String, Vec<(String, String)>), Unusable> {
-        let params = self
-            .params
-            .iter()
-            .map(|(name, value)| Ok((name.clone(), value.value(parent)?)));
-        Ok((
-            self.path.path(parent)?,
-            params.collect::<std::result::Result<_, Unusable>>()?,
-        ))
-    }
 }
 
 /// A parent whose pages are being asked for, or that cannot be asked for.
@@ -186,7 +152,7 @@ struct Parents<'a> {
     work: &'a Work,
     plan: &'a Plan,
     foreach: &'a Foreach,
-    template: Templates,
+    places: Places,
     generation: i64,
     /// The number of the next page of the whole read.
     next_number: i64,
@@ -441,11 +407,12 @@ impl Parents<'_> {
         let (pages, records) = start
             .as_ref()
             .map_or((0, 0), |s| (signed(s.number) - 1, signed(s.records)));
-        let remote = self.template.fill(&next.parent).map(|(path, params)| {
+        let remote = self.places.fill(&next.parent).map(|filled| {
             let abreast = self.spec.concurrency.min(self.looked_up.len() + 1).max(1);
             let mut spec = ReadSpec {
-                path,
-                params,
+                path: filled.path,
+                params: filled.params,
+                body: filled.body,
                 start,
                 concurrency: (self.spec.concurrency / abreast).max(1),
                 ..self.spec.clone()

@@ -102,7 +102,7 @@ pub fn publish<'a>(
                 read: &read,
                 occasion,
                 care,
-                rejects: Rejects::new(work, plan, read.generation),
+                rejects: Rejects::new(work, plan, read.generation).repeating(read.state.whole_generation),
                 doing: &doing,
             };
             publishing.once()
@@ -165,6 +165,9 @@ impl Publishing<'_> {
             compared.confirmed.clear();
             gone::spare_sent(self.plan, self.read, &mut compared)?;
         }
+        if compared.duplicates > 0 {
+            self.rejects.keep_anew();
+        }
         self.rejects.refuse_all(compared.records)?;
         let live = self.live(&compared);
         let facts = self.facts(&compared)?;
@@ -225,7 +228,7 @@ impl Publishing<'_> {
                 Occasion::Read => u32::try_from(state.empty_reads).unwrap_or(0),
                 Occasion::Approved | Occasion::Replayed => 0,
             },
-            rejects_without_key: self.rejects.count()?.without_key,
+            rejects_without_key: self.rejects.without_key()?,
         })
     }
 
@@ -280,6 +283,7 @@ impl Publishing<'_> {
             // Keys that came twice leave open which of them the target holds.
             skip_valid: compared.duplicates == 0,
             cursor: self.read.state.cursor.clone(),
+            repeated_rejects: self.rejects.repeated(),
         })?;
         failpoint::hit("publish.before_commit");
         self.doing.at.set(Origin::Rows);
@@ -406,6 +410,8 @@ pub struct Publication<'a> {
     pub skip_valid: bool,
     /// The watermark from now on.
     pub cursor: Option<String>,
+    /// Rejects of the read before that this one has again as they were.
+    pub repeated_rejects: Vec<i64>,
 }
 
 /// The end of a publishing transaction: the owner's function, and the last writes: position, run, held runs that are out of date, the next run.
@@ -438,8 +444,9 @@ pub fn finish_published(
         now,
     })?;
     // A read without a bound has rejected again what still does not fit; what it did not meet is gone.
-    if read.state.bound.is_none() {
-        reject::supersede_before(work.job, generation, work.run)?;
+    match read.state.bound {
+        None => reject::supersede_before(work.job, generation, work.run, &publication.repeated_rejects)?,
+        Some(_) => reject::close_settled(work.job, generation)?,
     }
     run::supersede_held(work.job, work.run)?;
     run::finish(work.run, RunStatus::Succeeded, now)?;

@@ -5,13 +5,14 @@ use super::plan::Plan;
 use super::refused::{Refused, Suspect, nth};
 use super::{Work, gone};
 use crate::pg::key_identity::KeyIdentity;
-use crate::store::reject::{self, Reason, Rejected, Settled, Version};
+use crate::store::reject::{self, Reason, Rejected, Repeatable, Settled, Version};
 use crate::store::run::{self, Counts};
 use sluice_core::data::{DataError, Mapping, Reject, excerpt, key_shown};
 use sluice_core::error::{DatabaseError, Error, Explain};
 use sluice_core::keys::KeyId;
 use sluice_core::settings::OnBadRecord;
 use sluice_core::{Class, Result};
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 /// A record's text is kept whole up to this; of a longer one the beginning is kept, and it waits for the next read.
@@ -30,7 +31,16 @@ pub struct Rejects<'a> {
     plan: &'a Plan,
     generation: i64,
     key_form: String,
+    /// The published read whose rejects may come again as they were.
+    published: Option<i64>,
+    /// Whether they are kept once more even then.
+    anew: Cell<bool>,
+    /// Those of them that have come.
+    repeated: RefCell<HashMap<i64, HasKey>>,
 }
+
+/// Whether a reject's key can be read.
+type HasKey = bool;
 
 impl<'a> Rejects<'a> {
     pub fn new(work: &'a Work, plan: &'a Plan, generation: i64) -> Rejects<'a> {
@@ -39,7 +49,16 @@ impl<'a> Rejects<'a> {
             plan,
             generation,
             key_form: gone::key_form(plan),
+            published: None,
+            anew: Cell::new(false),
+            repeated: RefCell::default(),
         }
+    }
+
+    /// What comes again as the read `published` rejected it, on the same page, is not kept once more.
+    pub fn repeating(mut self, published: Option<i64>) -> Rejects<'a> {
+        self.published = published;
+        self
     }
 
     /// For versions of records that are later than every read's.
@@ -52,8 +71,56 @@ impl<'a> Rejects<'a> {
         plan.settings.on_bad_record == OnBadRecord::Reject
     }
 
+    /// Each is a version of its key in this read, whose places matter where keys come twice.
+    pub fn keep_anew(&self) {
+        self.anew.set(true);
+    }
+
+    /// What this read has rejected so far.
     pub fn count(&self) -> Result<reject::Count> {
-        reject::count(self.work.job, self.generation)
+        let mut count = reject::count(self.work.job, self.generation)?;
+        let repeated = self.repeated.borrow();
+        count.all += repeated.len() as u64;
+        count.without_key += repeated.values().filter(|has_key| !**has_key).count() as u64;
+        Ok(count)
+    }
+
+    /// Rejects without a readable key before the pages are gone through: with those of pages that are as they were.
+    pub fn without_key(&self) -> Result<u64> {
+        let again = self.repeatable()?.into_values().filter(|again| !again.has_key);
+        Ok(reject::count(self.work.job, self.generation)?.without_key + again.count() as u64)
+    }
+
+    /// Those of the published read that came again as they were.
+    pub fn repeated(&self) -> Vec<i64> {
+        self.repeated.borrow().keys().copied().collect()
+    }
+
+    /// Leaves out what the published read rejected in the same way: whoever publishes this one meets it again.
+    pub fn without_repeated(&self, mut rejects: Vec<Rejected>) -> Result<Vec<Rejected>> {
+        if !rejects.is_empty() {
+            let repeatable = self.repeatable()?;
+            rejects.retain(|reject| same(&repeatable, reject).is_none());
+        }
+        Ok(rejects)
+    }
+
+    fn of(&self) -> reject::Of<'_> {
+        reject::Of {
+            job: self.work.job,
+            run: self.work.run,
+            generation: self.generation,
+            key_form: &self.key_form,
+        }
+    }
+
+    /// Rejects of the published read on pages that are as they were, by their places.
+    fn repeatable(&self) -> Result<HashMap<(i64, i64), Repeatable>> {
+        let Some(published) = self.published else {
+            return Ok(HashMap::new());
+        };
+        let found = reject::repeatable(self.of(), published)?;
+        Ok(found.into_iter().map(|again| (again.at, again)).collect())
     }
 
     /// How many more the read may have.
@@ -67,13 +134,18 @@ impl<'a> Rejects<'a> {
             return Ok(());
         }
         let before = self.count()?.all;
-        let of = reject::Of {
-            job: self.work.job,
-            run: self.work.run,
-            generation: self.generation,
-            key_form: &self.key_form,
+        let repeatable = match self.anew.get() {
+            true => HashMap::new(),
+            false => self.repeatable()?,
         };
-        reject::keep(of, rejects)?;
+        let (again, new): (Vec<&Rejected>, Vec<&Rejected>) =
+            rejects.iter().partition(|reject| same(&repeatable, reject).is_some());
+        let again = again.into_iter().filter_map(|reject| same(&repeatable, reject));
+        let again = again.map(|again| (again.id, again.has_key));
+        self.repeated.borrow_mut().extend(again);
+        if !new.is_empty() {
+            reject::keep(self.of(), &new)?;
+        }
         let rejected = self.count()?.all;
         let limit = self.plan.settings.max_rejects;
         if rejected > limit {
@@ -97,7 +169,7 @@ impl<'a> Rejects<'a> {
     }
 
     fn examples(&self) -> Result<Vec<String>> {
-        let first = reject::first(self.work.job, self.generation, EXAMPLES)?;
+        let first = reject::first(self.work.job, self.generation, &self.repeated(), EXAMPLES)?;
         let told = first.into_iter().map(|(page, position, reason)| {
             let detail = reason.detail.map(|detail| format!(": {detail}")).unwrap_or_default();
             format!(
@@ -131,6 +203,12 @@ impl<'a> Rejects<'a> {
             false => reject::settle(&outdated, Settled::Superseded, self.work.run),
         }
     }
+}
+
+/// The reject that this one repeats.
+fn same<'r>(repeatable: &'r HashMap<(i64, i64), Repeatable>, reject: &Rejected) -> Option<&'r Repeatable> {
+    let found = repeatable.get(&(reject.page, reject.position));
+    found.filter(|again| again.reason == reject.reason.clone().into_stored())
 }
 
 fn signed(count: u64) -> i64 {
@@ -167,7 +245,8 @@ impl Open {
 
 /// A record that was passed over when its page was decoded.
 pub fn of_decoding(page: i64, place: u64, reject: &Reject, text: &str, mapping: &Mapping) -> Rejected {
-    let reason = reason_of(&reject.error);
+    // What was decoded may be a part of the page.
+    let reason = reason_of(&reject.error.clone().of_record(place));
     let Some(line) = reject.error.line() else {
         return kept(page, place, reject.key.clone(), reason, (text, mapping));
     };

@@ -103,6 +103,7 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
             removals: None,
             skip_valid: read_now.state.duplicates == 0 && !was_thinned(plan, read, rows)?,
             cursor,
+            repeated_rejects: Vec::new(),
         },
     )?;
     failpoint::hit("publish.before_commit");

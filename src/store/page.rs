@@ -122,8 +122,8 @@ const CONTENTS: &str = "SELECT p.hash, p.records FROM sluice._page AS p WHERE p.
 const IS_STORED: &str = "EXISTS (SELECT FROM sluice._page_body AS b WHERE b.job_id = p.job_id AND b.hash = p.hash)";
 /// A page with a rejected record is tried again: the table, or what the record refers to, may have been mended.
 const HAS_NO_REJECTS: &str = "p.hash NOT IN (SELECT y.hash FROM sluice._reject AS x \
-     JOIN sluice._page AS y ON (y.job_id, y.generation, y.number) = (x.job_id, x.generation, x.page) \
-     WHERE x.job_id = $1 AND x.generation = $2 AND x.status <> 'replayed')";
+     JOIN sluice._page AS y ON (y.job_id, y.generation, y.number) = (x.job_id, $2, x.page) \
+     WHERE x.job_id = $1 AND x.generation <= $2 AND (x.until IS NULL OR x.until > $2) AND x.status <> 'replayed')";
 
 /// The contents of a read, for recognising pages: hash → records.
 pub fn known(job: i64, generation: i64) -> Result<HashMap<Vec<u8>, u64>> {

@@ -36,6 +36,19 @@ pub struct Reason {
     pub hint: Option<String>,
 }
 
+impl Reason {
+    /// As it is read again.
+    pub fn into_stored(self) -> Reason {
+        Reason {
+            column: self.column.map(storable),
+            sqlstate: self.sqlstate,
+            message: storable(self.message),
+            detail: self.detail.map(storable),
+            hint: self.hint.map(storable),
+        }
+    }
+}
+
 /// The read that rejects belong to.
 #[derive(Debug, Clone, Copy)]
 pub struct Of<'a> {
@@ -46,7 +59,7 @@ pub struct Of<'a> {
 }
 
 /// Keeps records aside, each unless it is there already.
-pub fn keep(of: Of, rejects: &[Rejected]) -> Result<()> {
+pub fn keep(of: Of, rejects: &[&Rejected]) -> Result<()> {
     // Escapes of JSON where the encoding is not UTF8: a record says the same with them.
     let each =
         |text: fn(&Rejected) -> Option<String>| rejects.iter().map(|r| text(r).map(storable)).collect::<Vec<_>>();
@@ -91,11 +104,12 @@ pub fn count(job: i64, generation: i64) -> Result<Count> {
     Ok(found.unwrap_or_default())
 }
 
-/// The first few of a read: page, position, message, detail.
-pub fn first(job: i64, generation: i64, limit: i64) -> Result<Vec<(i64, i64, Reason)>> {
+/// The first few of a read, with those that it had again: page, position, message, detail.
+pub fn first(job: i64, generation: i64, repeated: &[i64], limit: i64) -> Result<Vec<(i64, i64, Reason)>> {
     let sql = "SELECT page, position, column_name, sqlstate, error_message, error_detail, error_hint FROM sluice._reject \
-               WHERE job_id = $1 AND generation = $2 ORDER BY page, position LIMIT $3";
-    rows(sql, &[job.into(), generation.into(), limit.into()], |r| {
+               WHERE job_id = $1 AND (generation = $2 OR id = ANY ($4)) ORDER BY page, position LIMIT $3";
+    let args = [job.into(), generation.into(), limit.into(), repeated.to_vec().into()];
+    rows(sql, &args, |r| {
         let reason = Reason {
             column: r.get(3)?,
             sqlstate: r.need(4)?,
@@ -107,10 +121,26 @@ pub fn first(job: i64, generation: i64, limit: i64) -> Result<Vec<(i64, i64, Rea
     })
 }
 
-/// The places of a read's records that are not in the target, by page.
+/// The places of records that came with a read and are not in the target, by page.
 pub fn places(job: i64, generation: i64) -> Result<HashMap<i64, Vec<u64>>> {
-    let sql =
-        "SELECT page, position FROM sluice._reject WHERE job_id = $1 AND generation = $2 AND status <> 'replayed'";
+    by_page(
+        job,
+        generation,
+        "SELECT page, position FROM sluice._reject WHERE job_id = $1 AND generation = $2 AND status <> 'replayed'",
+    )
+}
+
+/// The same of a published read of everything, with those that it had again as they were.
+pub fn places_of_published(job: i64, generation: i64) -> Result<HashMap<i64, Vec<u64>>> {
+    by_page(
+        job,
+        generation,
+        "SELECT page, position FROM sluice._reject WHERE job_id = $1 AND generation <= $2 \
+         AND (until IS NULL OR until > $2) AND status <> 'replayed'",
+    )
+}
+
+fn by_page(job: i64, generation: i64, sql: &str) -> Result<HashMap<i64, Vec<u64>>> {
     let mut found: HashMap<i64, Vec<u64>> = HashMap::new();
     for (page, position) in rows(sql, &[job.into(), generation.into()], |r| Ok((r.need(1)?, r.need(2)?)))? {
         let position: i64 = position;
@@ -119,14 +149,56 @@ pub fn places(job: i64, generation: i64) -> Result<HashMap<i64, Vec<u64>>> {
     Ok(found)
 }
 
+/// A reject of the published read that may be one of this read, too.
+#[derive(Debug, Clone)]
+pub struct Repeatable {
+    pub id: i64,
+    /// Its page and its place there.
+    pub at: (i64, i64),
+    pub has_key: bool,
+    pub reason: Reason,
+}
+
+/// What the read `published` rejected on pages that the read has again as they were.
+pub fn repeatable(of: Of, published: i64) -> Result<Vec<Repeatable>> {
+    let sql = include_str!("../../sql/query/repeatable_rejects.sql");
+    let args = [
+        of.job.into(),
+        published.into(),
+        of.generation.into(),
+        of.key_form.into(),
+    ];
+    rows(sql, &args, |r| {
+        Ok(Repeatable {
+            id: r.need(1)?,
+            at: (r.need(2)?, r.need(3)?),
+            has_key: !r.need::<bool>(4)?,
+            reason: Reason {
+                column: r.get(5)?,
+                sqlstate: r.need(6)?,
+                message: r.need(7)?,
+                detail: r.get(8)?,
+                hint: r.get(9)?,
+            },
+        })
+    })
+}
+
 /// Where a version of a record came: generation, page, position. A greater one is a later one.
 pub type Version = (i64, i64, i64);
 
+/// The latest read that has it: the published one of everything, where that had it again.
+const LATEST: &str =
+    "CASE WHEN x.until IS NULL AND x.generation < t.whole_generation THEN t.whole_generation ELSE x.generation END";
+
 /// The waiting rejects whose key is known in this form: id, key, version.
 pub fn open_keys(job: i64, key_form: &str) -> Result<Vec<(i64, Vec<u8>, Version)>> {
-    let sql = "SELECT id, key_fields, generation, page, position FROM sluice._reject \
-               WHERE job_id = $1 AND status = 'rejected' AND key_form = $2 AND key_fields IS NOT NULL";
-    rows(sql, &[job.into(), key_form.into()], |r| {
+    let sql = format!(
+        "SELECT x.id, x.key_fields, {LATEST}, x.page, x.position \
+         FROM sluice._reject AS x JOIN sluice._job_state AS t ON t.job_id = x.job_id \
+         WHERE x.job_id = $1 AND x.status = 'rejected' AND x.key_form = $2 AND x.key_fields IS NOT NULL"
+    );
+    rows(&sql, &[job.into(), key_form.into()], |r| {
         Ok((r.need(1)?, r.need(2)?, (r.need(3)?, r.need(4)?, r.need(5)?)))
     })
 }
@@ -153,17 +225,34 @@ impl Settled {
     }
 }
 
-/// A whole read took the place of earlier ones: what they rejected was mended, is gone, or was rejected again.
-pub fn supersede_before(job: i64, generation: i64, run: i64) -> Result<()> {
-    let sql = "UPDATE sluice._reject SET status = 'superseded', settled_by = $3 \
-               WHERE job_id = $1 AND generation < $2 AND status = 'rejected'";
-    execute(sql, &[job.into(), generation.into(), run.into()]).map(drop)
+/// A whole read took the place of earlier ones: what they rejected was mended, is gone, or was rejected again in another
+/// way. What it had again as it was, `repeated`, goes on waiting.
+pub fn supersede_before(job: i64, generation: i64, run: i64, repeated: &[i64]) -> Result<()> {
+    let sql = "UPDATE sluice._reject SET until = $2, \
+               settled_by = CASE WHEN status = 'rejected' THEN $3 ELSE settled_by END, \
+               status = CASE WHEN status = 'rejected' THEN 'superseded' ELSE status END \
+               WHERE job_id = $1 AND generation < $2 AND (until IS NULL OR status = 'rejected') \
+               AND NOT EXISTS (SELECT FROM unnest($4) AS r (id) WHERE r.id = _reject.id)";
+    let args = [job.into(), generation.into(), run.into(), repeated.to_vec().into()];
+    execute(sql, &args).map(drop)
 }
 
-/// Runs after `run` were taken back: what they settled waits again.
+/// A read of what has changed was published: what is settled by then belongs to no later read.
+pub fn close_settled(job: i64, generation: i64) -> Result<()> {
+    let sql = "UPDATE sluice._reject SET until = $2 \
+               WHERE job_id = $1 AND generation < $2 AND until IS NULL AND status <> 'rejected'";
+    execute(sql, &[job.into(), generation.into()]).map(drop)
+}
+
+/// Runs after `run` were taken back, and the position with them: what they settled waits again, and what the later reads
+/// did not have belongs to the next one as far as that has it.
 pub fn take_back(job: i64, run: i64) -> Result<()> {
-    let sql = "UPDATE sluice._reject SET status = 'rejected', settled_by = NULL WHERE job_id = $1 AND settled_by > $2";
-    execute(sql, &[job.into(), run.into()]).map(drop)
+    let waits =
+        "UPDATE sluice._reject SET status = 'rejected', settled_by = NULL WHERE job_id = $1 AND settled_by > $2";
+    execute(waits, &[job.into(), run.into()])?;
+    let reopen = "UPDATE sluice._reject AS x SET until = NULL FROM sluice._job_state AS t \
+                  WHERE x.job_id = $1 AND t.job_id = x.job_id AND x.until > coalesce(t.published_generation, 0)";
+    execute(reopen, &[job.into()]).map(drop)
 }
 
 /// A waiting reject of a published read.
@@ -179,13 +268,15 @@ pub struct Waiting {
 
 /// The waiting rejects of published reads after that version, in the order in which they came.
 pub fn waiting_after(job: i64, after: Version, limit: i64) -> Result<Vec<Waiting>> {
-    let sql = "SELECT x.id, x.generation, x.page, x.position, x.key_form, x.key_fields IS NOT NULL, \
-               CASE WHEN octet_length(x.raw) = x.raw_bytes AND x.line IS NULL THEN x.raw END \
-               FROM sluice._reject AS x JOIN sluice._job_state AS t ON t.job_id = x.job_id \
-               WHERE x.job_id = $1 AND x.status = 'rejected' AND x.generation <= t.published_generation \
-               AND (x.generation, x.page, x.position) > ($2, $3, $4) ORDER BY x.generation, x.page, x.position LIMIT $5";
+    let sql = format!(
+        "SELECT x.id, {LATEST}, x.page, x.position, x.key_form, x.key_fields IS NOT NULL, \
+         CASE WHEN octet_length(x.raw) = x.raw_bytes AND x.line IS NULL THEN x.raw END \
+         FROM sluice._reject AS x JOIN sluice._job_state AS t ON t.job_id = x.job_id \
+         WHERE x.job_id = $1 AND x.status = 'rejected' AND x.generation <= t.published_generation \
+         AND ({LATEST}, x.page, x.position) > ($2, $3, $4) ORDER BY 2, x.page, x.position LIMIT $5"
+    );
     let args = [job.into(), after.0.into(), after.1.into(), after.2.into(), limit.into()];
-    rows(sql, &args, |r| {
+    rows(&sql, &args, |r| {
         Ok(Waiting {
             id: r.need(1)?,
             version: (r.need(2)?, r.need(3)?, r.need(4)?),

@@ -2,7 +2,7 @@
 //! again by itself, and never in the way of a run.
 
 use crate::shop::{PAGES, SOON, Shop};
-use sample_api::{Fault, Rule};
+use sample_api::{Fault, Rule, TOKEN_PAGE};
 use sluice_e2e::wait_until;
 
 /// A shop, loaded, hourly, whose requests are sent once only, and a function of `app` that keeps what it is told.
@@ -156,6 +156,29 @@ fn a_webhook_that_fails_first_is_called_again_by_the_queue() {
         body.contains("\"event\":\"degraded\"") || body.contains("\"event\": \"degraded\""),
         "{body}"
     );
+}
+
+/// P2: the worker that calls holds no transaction, while the token of its connection is got.
+#[test]
+fn a_webhook_waits_for_its_token_without_a_transaction() {
+    let mut shop = shop();
+    let url = shop.api.url();
+    shop.db.exec(&format!(
+        "SELECT sluice.set_secret('client', 'client-s3cret');
+         SELECT sluice.create_connection('pager', '{url}', '{{\"methods\": \"GET, POST\",
+             \"auth\": \"oauth2_client_credentials\", \"token_url\": \"{url}/oauth/token\",
+             \"client_id\": \"sluice\", \"client_secret\": \"client\"}}');
+         SELECT sluice.on_event('hook', events => '{{degraded}}', connection => 'pager', path => '/hook')"
+    ));
+    shop.api.misbehave(Rule::new(Fault::no_content()).path("/hook"));
+    shop.api.hold_page(TOKEN_PAGE);
+    unauthorized(&mut shop);
+    assert!(shop.api.wait_until_held(TOKEN_PAGE, SOON));
+    let held = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'sluice worker' \
+                AND (xact_start IS NOT NULL OR backend_xmin IS NOT NULL)";
+    wait_until(&mut shop.db, "no transaction is open", SOON, |db| db.number(held) == 0);
+    shop.api.release();
+    wait_queue(&mut shop, "degraded completed 0 -");
 }
 
 #[test]

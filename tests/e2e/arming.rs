@@ -1,6 +1,6 @@
 //! A restored or copied database calls nobody until somebody arms it (O-30, F-O3, F-O13).
 
-use crate::scene::{PROMPT, SOON, Scene, create_job};
+use crate::scene::{A_WHILE, SOON, Scene, create_job};
 use sample_api::{Auth, SampleApi};
 use sluice_e2e::{Cluster, Db, assert_table_equals_source, wait_until};
 
@@ -65,7 +65,7 @@ fn sleeps_until_armed(db: &mut Db, api: &SampleApi) {
     assert_eq!(db.number("SELECT sluice.force_sync_all()"), 0);
     // This wakes the scheduler, which finds nothing to do.
     db.exec("SELECT sluice.resume_job('hourly')");
-    assert!(!api.wait_for_requests(1, PROMPT), "nothing is sent");
+    assert!(!api.wait_for_requests(1, A_WHILE), "nothing is sent");
 
     assert_eq!(db.number("SELECT sluice.arm()"), 2);
     assert_eq!(db.number("SELECT sluice.arm()"), 0, "there is nothing left to arm");

@@ -1,6 +1,6 @@
 //! Databases and the extension can be dropped, renamed and copied while a run waits for the remote (F-O1 to F-O4).
 
-use crate::scene::{PROMPT, SOON, Scene, run_status, workers_of};
+use crate::scene::{A_WHILE, PROMPT, SOON, Scene, run_status, workers_of};
 use sample_api::SampleApi;
 use sluice_e2e::{Cluster, Db, assert_table_equals_source, eventually, wait_until};
 use std::time::Instant;
@@ -61,7 +61,7 @@ fn the_database_of_a_run_is_dropped_at_the_first_try_with_and_without_force() {
         let mut db = cluster.db();
         promptly(&mut db, &format!("DROP DATABASE {database}{force}"));
         assert!(
-            !api.wait_for_requests(1, PROMPT),
+            !api.wait_for_requests(1, A_WHILE),
             "nothing is asked for a database that is gone"
         );
         assert!(db.pids("sluice worker").is_empty());
@@ -108,7 +108,7 @@ fn the_extension_is_dropped_in_mid_run_and_the_table_stays() {
     assert!(workers_of(&mut scene.admin).is_empty());
     assert_eq!(scene.rows(), 20);
     scene.api.clear_log();
-    assert!(!scene.api.wait_for_requests(1, PROMPT), "nothing is asked any more");
+    assert!(!scene.api.wait_for_requests(1, A_WHILE), "nothing is asked any more");
     // The database may have it again, from nothing.
     scene.admin.exec("CREATE EXTENSION pg_sluice");
     assert_eq!(scene.admin.number("SELECT count(*) FROM sluice.sync_jobs"), 0);
@@ -138,7 +138,7 @@ fn a_drop_of_the_extension_that_is_rolled_back_leaves_the_job_going_on() {
     scene.admin.exec("BEGIN");
     scene.admin.exec("DROP EXTENSION pg_sluice CASCADE");
     assert!(
-        !scene.api.wait_for_requests(1, PROMPT),
+        !scene.api.wait_for_requests(1, A_WHILE),
         "nothing runs while it is undecided"
     );
     scene.admin.exec("ROLLBACK");

@@ -50,6 +50,7 @@ mod modes; // upsert, keys of several columns, targets that were there before
 mod oauth; // connections that a person, or a client, connects
 mod oauth_crashes; // processes that die or fail with a new token in their hands: the answer is kept
 mod oauth_renewal; // tokens that expire, are refused, or are lost with a process
+mod optimize; // what runs teach about settings
 mod origins; // that are allowed to roles, and the connections that they make
 mod owner_settings; // which change nothing about the rows
 mod page_sizes; // pages whose size adapts itself
@@ -62,6 +63,7 @@ mod refresh; // a refresh: what readers see, what is written, what is left alone
 mod refused_records; // what PostgreSQL would not take: which record, which column
 mod rejects; // records that could not become rows: kept aside while the others are written
 mod repair; // what is damaged on purpose, and mended
+mod repeated_rejects; // rejected records that come again as they were
 mod replay; // publishing again what is stored, without the network
 mod replays; // rejected records: who sees them, and how they are tried again
 mod retries; // the retry queue: what waits, and when it is tried again

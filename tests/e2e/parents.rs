@@ -111,6 +111,124 @@ fn a_parameter_takes_a_parents_value_too() {
 }
 
 #[test]
+fn a_member_of_a_posted_body_takes_a_parents_value_with_its_kind() {
+    let mut shop = Shop::open(100);
+    shop.db.exec("ALTER SERVER shop OPTIONS (ADD methods 'GET, POST')");
+    shop.app.exec(
+        "CREATE TABLE products (id bigint PRIMARY KEY, name text);
+         SELECT sluice.create_job('products', 'shop', '/page/products', schedule => 'manual', settings => '{
+            \"records\": \"$.data\", \"page_size\": 5, \"concurrency\": 1, \"method\": \"POST\",
+            \"body\": {\"filter\": {\"group\": \"{g}\", \"by\": [\"{label}\"]}, \"note\": \"of {g} {\"},
+            \"pagination\": {\"type\": \"page\", \"size_param\": \"per_page\"},
+            \"columns\": {\"id\": \"$.id\", \"name\": \"$.name\"},
+            \"foreach\": {\"query\": \"SELECT g, quote_ident(g || $$ \\\"x$$) AS label FROM generate_series(1, 3) AS g\"}}')",
+    );
+    shop.sync();
+    assert_eq!(
+        shop.db.text("SELECT count(*) || ' ' || max(id) FROM app.products"),
+        "30 30"
+    );
+    let first = shop.api.requests().swap_remove(0);
+    let sent: String = String::from_utf8(first.body).expect("a body is text");
+    let filter = r#""filter":{"by":["\"1 \"\"x\""],"group":1},"note":"of {g} {""#;
+    assert!(sent.contains(filter), "{sent}");
+}
+
+/// The table is made in the transaction in which the query of parents has run without the right to write.
+#[test]
+fn a_table_is_made_from_what_the_first_parent_has() {
+    let mut shop = Shop::open(100);
+    shop.app
+        .exec("CREATE TABLE groups (number bigint PRIMARY KEY); INSERT INTO groups SELECT generate_series(2, 4)");
+    shop.app.exec(
+        r#"SELECT sluice.create_job('products', 'shop', '/page/groups/{number}/products', key => '{id}', schedule => 'manual',
+            settings => '{"records": "$.data", "page_size": 5, "pagination": {"type": "page", "size_param": "per_page"},
+                "foreach": {"query": "SELECT number FROM app.groups ORDER BY number"}}')"#,
+    );
+    let asked: Vec<String> = shop.api.requests().into_iter().map(|line| line.target).collect();
+    assert!(
+        asked.len() == 1 && asked[0].starts_with("/page/groups/2/products"),
+        "{asked:?}"
+    );
+    shop.sync();
+    let seen = "SELECT concat_ws(' ', count(*), min(id), max(id), count(price)) FROM app.products";
+    assert_eq!(shop.db.text(seen), "30 11 40 30");
+    // Declared columns: one of them is the parent's, with a type that takes its values.
+    shop.app.exec(
+        r#"SELECT sluice.create_job('below', 'shop', '/page/groups/{number}/products', key => '{group_id,id}', schedule => 'manual',
+            settings => '{"records": "$.data", "page_size": 5, "pagination": {"type": "page", "size_param": "per_page"},
+                "columns": {"group_id": {"parent": "number"}, "id": "$.id", "name": "$.name"},
+                "foreach": {"query": "SELECT number FROM app.groups"}}')"#,
+    );
+    shop.app.exec("CALL sluice.sync('below')");
+    let seen = "SELECT concat_ws(' ', count(*), sum(group_id), pg_typeof(min(group_id))) FROM app.below";
+    assert_eq!(shop.db.text(seen), "30 90 bigint");
+}
+
+#[test]
+fn what_is_discovered_below_the_first_parent_is_a_job_for_all_of_them() {
+    let mut shop = Shop::open(100);
+    shop.app
+        .exec("CREATE TABLE groups (number bigint PRIMARY KEY); INSERT INTO groups SELECT generate_series(2, 4)");
+    let discover = |what: &str, aspect: &str| {
+        let settings = r#"{"foreach": {"query": "SELECT number FROM app.groups ORDER BY number"}}"#;
+        format!(
+            "SELECT {what} FROM sluice.discover('shop', '/page/groups/{{number}}/products', '{settings}') WHERE aspect = '{aspect}'"
+        )
+    };
+    let below = shop.app.text(&discover("proposal", "foreach"));
+    assert_eq!(below, r#"{"number": 2}"#);
+    for line in shop.api.requests() {
+        assert!(line.target.starts_with("/page/groups/2/products"), "{}", line.target);
+    }
+    let statement = shop.app.text(&discover("evidence", "create_job"));
+    shop.app.exec(&statement);
+    shop.sync();
+    let seen = "SELECT concat_ws(' ', count(*), min(id), max(id), count(price)) FROM app.products";
+    assert_eq!(shop.db.text(seen), "30 11 40 30");
+}
+
+#[test]
+fn a_preview_shows_records_of_the_first_parent_with_its_values() {
+    let mut shop = grouped(100, 3, "replace", SETTINGS);
+    let settings = SETTINGS.replace('\'', "''");
+    for target in ["NULL", "'app.products'"] {
+        let seen = shop.app.text(&format!(
+            "SELECT concat_ws(' ', count(*), min((row ->> 'id')::int), max((row ->> 'id')::int), min(row ->> 'group_id'), count(problem))
+             FROM sluice.preview('shop', '/page/groups/{{number}}/products', '{settings}', {target}, key => '{{id}}')"
+        ));
+        assert_eq!(seen, "5 1 5 00001 0", "{target}");
+    }
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 0);
+}
+
+/// S-2: what the query calls has the rights of the role that is to own the table, never those of a superuser.
+#[test]
+fn a_superuser_has_the_query_run_by_the_role_that_is_to_own_the_table() {
+    let mut shop = Shop::open(100);
+    shop.app.exec(
+        "CREATE FUNCTION who() RETURNS text LANGUAGE plpgsql AS $$ BEGIN IF current_user = 'app' THEN RETURN '00002'; END IF; RETURN '00001'; END $$",
+    );
+    let make = |owner: &str| {
+        let settings = format!(r#"{{"records": "$.data", {owner} "foreach": {{"query": "SELECT app.who() AS g"}}}}"#);
+        format!(
+            "SELECT sluice.create_job('made', 'shop', '/page/groups/{{g}}/products', 'app.made', key => '{{id}}', schedule => 'manual', settings => '{settings}')"
+        )
+    };
+    assert_eq!(shop.db.error(&make("")).sqlstate, "42501");
+    assert_eq!(shop.db.error(&make(r#""owner": "postgres","#)).sqlstate, "42501");
+    shop.api.clear_log();
+    shop.db.exec(&make(r#""owner": "app","#));
+    let asked = shop.api.requests().swap_remove(0).target;
+    assert!(asked.starts_with("/page/groups/00002/"), "{asked}");
+    assert_eq!(
+        shop.db
+            .text("SELECT current_user || ' ' || current_setting('transaction_read_only')"),
+        "postgres off"
+    );
+}
+
+#[test]
 fn rows_that_vanish_below_a_parent_or_with_it_are_removed() {
     let mut shop = grouped(100, 10, "replace", &one_page());
     shop.sync();

@@ -1,7 +1,7 @@
 //! Launcher, scheduler and workers: missing, too few, switched off, ended, and with definitions that cannot work
 //! (F-P12, F-P13, F-P14, F-P17).
 
-use crate::scene::{PROMPT, SOON, Scene, create_job, make_role, run_status, workers_of};
+use crate::scene::{A_WHILE, SOON, Scene, create_job, make_role, run_status, workers_of};
 use sluice_e2e::{Cluster, Db, assert_table_equals_source};
 
 /// Makes further jobs like `product`, into tables like its own.
@@ -119,7 +119,7 @@ fn nothing_runs_while_it_is_switched_off_and_everything_after_it_is_on_again() {
     let mut scene = Scene::on(&cluster);
     scene.job();
     scene.app.exec("SELECT sluice.start_sync('product')");
-    assert!(!scene.api.wait_for_requests(1, PROMPT), "nothing is asked");
+    assert!(!scene.api.wait_for_requests(1, A_WHILE), "nothing is asked");
     scene.admin.exec("ALTER SYSTEM SET sluice.enabled = on");
     scene.admin.exec("SELECT pg_reload_conf()");
     scene.wait_for_run("succeeded");

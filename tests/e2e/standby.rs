@@ -1,6 +1,6 @@
 //! A streaming standby runs nothing, shows everything, and goes on with the work when it is promoted (F-O12, O-34).
 
-use crate::scene::{PRODUCT, PROMPT, SOON, Scene, create_job, run_status};
+use crate::scene::{A_WHILE, PRODUCT, SOON, Scene, create_job, run_status};
 use sluice_e2e::{Cluster, assert_table_equals_source, wait_until};
 
 #[test]
@@ -60,7 +60,7 @@ fn a_promoted_standby_goes_on_at_the_next_page_by_itself() {
     primary.crash();
     scene.api.clear_log();
     assert!(
-        !scene.api.wait_for_requests(1, PROMPT),
+        !scene.api.wait_for_requests(1, A_WHILE),
         "nobody asks before the promotion"
     );
     standby.db().exec("SELECT pg_promote()");

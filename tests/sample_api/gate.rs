@@ -77,9 +77,13 @@ impl Gate {
 
     /// Lets all held requests go and holds no page any more.
     pub(crate) fn release(&self) {
-        let mut state = lock(&self.state);
-        state.pages.clear();
-        state.releases += 1;
+        lock(&self.state).pages.clear();
+        self.release_waiting();
+    }
+
+    /// Lets the requests go that wait now.
+    pub(crate) fn release_waiting(&self) {
+        lock(&self.state).releases += 1;
         self.changed.notify_all();
     }
 

@@ -202,6 +202,11 @@ impl SampleApi {
         self.server.gate.release();
     }
 
+    /// Lets the requests go that are held now, and goes on holding: for a request whose client is gone.
+    pub fn release_waiting(&self) {
+        self.server.gate.release_waiting();
+    }
+
     /// Looks at, or changes, the authorization server.
     pub fn oauth<T>(&self, look: impl FnOnce(&mut OAuthServer) -> T) -> T {
         look(&mut lock(&self.server.oauth))

@@ -35,14 +35,6 @@ pub(super) fn read(given: &Object<'_>, columns: Option<&[ColumnSetting]>) -> Res
         }
         .into());
     };
-    if columns.is_none() {
-        return Err(SettingsFault::Needs {
-            subject: field.subject(),
-            needs: "columns".to_owned(),
-            because: "The first page of one parent does not say which columns there are.",
-        }
-        .into());
-    }
     let text = query.text("a SELECT statement", "\"SELECT id FROM shop.orders\"")?;
     if text.len() > MOST_QUERY || text.contains('\0') {
         return Err(query.wrong(

@@ -281,6 +281,19 @@ impl Settings {
         }
     }
 
+    /// Refuses a job with parents and a table that is there, but no columns.
+    pub fn check_columns(&self) -> Result<(), ConfigError> {
+        match (&self.foreach, &self.columns) {
+            (Some(_), None) => Err(SettingsFault::Needs {
+                subject: Subject::setting("foreach"),
+                needs: "columns".to_owned(),
+                because: "The first page of one parent does not say which columns there are.",
+            }
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether a watermark of `self` holds for `other`: the same records, of which the same becomes rows.
     pub fn reads_the_same(&self, other: &Settings) -> bool {
         let place = |settings: &Settings| {
