@@ -71,7 +71,7 @@ extension_sql_file!(
 extension_sql_file!(
     "../sql/schema/67_repair.sql",
     name = "repair",
-    requires = ["health", api::repair::repair_sync]
+    requires = ["health", api::repair::repair_sync, api::optimize::optimize_sync]
 );
 extension_sql_file!(
     "../sql/schema/68_self_test.sql",

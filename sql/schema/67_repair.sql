@@ -238,4 +238,5 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION sluice.optimize_sync(text, boolean) IS 'Judges page_size, concurrency and schedule of a job (NULL: of all that the caller may operate) by its last runs, one row each: current, proposed (NULL: it stays), reason. Takes five runs that succeeded; a row with what = runs says that there are fewer. apply: sets what is proposed as alter_job does; page_size and concurrency only between reads. A page_size with min and max adapts by itself and is never set. Errors: 42704 unknown job, 42501 it belongs to another role, 25006 on a standby.';
 COMMENT ON FUNCTION sluice.repair_sync(text) IS 'Checks what is kept of a job (NULL: of all that the caller may operate, and what belongs to none): definition, target, runs, queue, schedule, checkpoint, ledger, page store, undo sets, snapshots, locks, scheduler. Mends what can be mended; nothing is written to a target. One row a finding: what was checked, result (ok, mended, needs_you), what was found, what was done, and what a person must do. Errors: 42704 unknown job, 42501 it belongs to another role, 25006 on a standby.';

@@ -11,8 +11,16 @@ DECLARE
     arm_fault text := sluice._arm_file_fault();
     figures   record;
     counted   record;
+    unarmed   boolean;
 BEGIN
     SELECT f.* INTO figures FROM sluice.sync_figures AS f;
+    unarmed := arm_fault IS NOT NULL OR figures.armed_jobs < figures.jobs;
+
+    -- First where it fails: until then nothing else matters to jobs that do not run.
+    IF unarmed THEN
+        RETURN QUERY SELECT 'arming', false, coalesce(arm_fault || '; ', '') || format('%s of %s jobs may run here', figures.armed_jobs, figures.jobs),
+            CASE WHEN arm_fault IS NOT NULL THEN sluice._arm_file_hint() ELSE 'If this database shall call the remotes: SELECT sluice.arm();' END;
+    END IF;
 
     RETURN QUERY SELECT 'preload', loaded, CASE WHEN loaded THEN 'pg_sluice is in shared_preload_libraries'
             ELSE format('shared_preload_libraries is ''%s''', current_setting('shared_preload_libraries')) END,
@@ -53,9 +61,9 @@ BEGIN
     RETURN QUERY SELECT 'key', key_fault IS NULL, coalesce(key_fault, 'the key file is there and only the server can read it'),
         CASE WHEN key_fault IS NOT NULL THEN sluice._key_hint() END;
 
-    RETURN QUERY SELECT 'arming', arm_fault IS NULL AND figures.armed_jobs = figures.jobs,
-        coalesce(arm_fault || '; ', '') || format('%s of %s jobs may run here', figures.armed_jobs, figures.jobs),
-        CASE WHEN arm_fault IS NOT NULL THEN sluice._arm_file_hint() WHEN figures.armed_jobs < figures.jobs THEN 'If this database shall call the remotes: SELECT sluice.arm();' END;
+    IF NOT unarmed THEN
+        RETURN QUERY SELECT 'arming', true, format('%s of %s jobs may run here', figures.armed_jobs, figures.jobs), NULL;
+    END IF;
 
     RETURN QUERY SELECT 'pg_cron', true,
         CASE WHEN NOT EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'pg_cron') THEN 'not in this database: the scheduler processes retries by itself'
@@ -82,4 +90,4 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION sluice.self_test() IS 'Looks at the installation, one row a thing that it needs: preload, launcher, enabled, workers, slots, privileges, key, arming, pg_cron, network policy, queue, clock. ok is false where something keeps it from working; hint is the next step. Works without preload, too.';
+COMMENT ON FUNCTION sluice.self_test() IS 'Looks at the installation, one row a thing that it needs: preload, launcher, enabled, workers, slots, privileges, key, arming, pg_cron, network policy, queue, clock. ok is false where something keeps it from working; arming is the first row where it is what fails; hint is the next step. Works without preload, too.';

@@ -32,7 +32,7 @@ FROM unnest(ARRAY['writer', 'admin']) AS l (level),
                   'preview_rollback', 'replay', 'replay_rejects', 'create_snapshot', 'restore_snapshot', 'drop_snapshot',
                   'test_connection', 'ingest', 'retry_ingest', 'drop_ingest', 'create_connection', 'drop_connection', 'set_secret', 'set_secret_source',
                   'drop_secret', 'grant_secret', 'begin_oauth', 'finish_oauth',
-                  'repair_sync', 'pause_connection', 'resume_connection', 'discover', 'preview', '_preview', 'plan_from_openapi', '_plan_from_openapi',
+                  'repair_sync', 'optimize_sync', 'pause_connection', 'resume_connection', 'discover', 'preview', '_preview', 'plan_from_openapi', '_plan_from_openapi',
                   '_writer_level']) AS f (name);
 
 INSERT INTO sluice._access (level, kind, name)
@@ -40,7 +40,7 @@ SELECT l.level, 'function', f.name
 FROM unnest(ARRAY['operator', 'admin']) AS l (level),
      unnest(ARRAY['start_sync', 'sync', 'stop_sync', 'force_sync_all', 'pause_job', 'resume_job', 'approve', 'discard',
                   'rollback_to', 'preview_rollback', 'create_snapshot', 'restore_snapshot', 'replay_rejects', 'retry_now',
-                  'repair_sync', 'redrive', 'clear_queue', 'process_sync_retries', 'cleanup', 'install_cron_jobs', 'remove_cron_jobs',
+                  'repair_sync', 'optimize_sync', 'redrive', 'clear_queue', 'process_sync_retries', 'cleanup', 'install_cron_jobs', 'remove_cron_jobs',
                   '_cron_jobs', 'retry_ingest', 'drop_ingest', 'pause_connection', 'resume_connection',
                   '_operator_level']) AS f (name)
 ON CONFLICT DO NOTHING;

@@ -2,10 +2,10 @@
 
 use super::connections::no_usage;
 use super::target::{Found, Wish, check_key, find_or_create, may_become_owner, usual_key, warn_of_others};
-use super::{caller_name, given, here, operable_job, own_job, require_server, timing, wake};
+use super::{caller_name, given, here, operable_job, own_job, parents, require_server, timing, wake};
 use crate::pg::relation::Target;
 use crate::pg::report::or_raise;
-use crate::pg::{bgworker, catalog, clock, identity, query, relation, shmem, spi};
+use crate::pg::{bgworker, catalog, clock, identity, relation, shmem, spi};
 use crate::pipeline::preview::columns::check_types;
 use crate::store::connection::{self, Server};
 use crate::store::job::{self, Job};
@@ -16,7 +16,6 @@ use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::drift::{Shape, columns_hash};
-use sluice_core::foreach;
 use sluice_core::job::{JobName, JobPath, Mode, Priority};
 use sluice_core::schedule::Schedule;
 use sluice_core::settings::{OnMissing, Settings};
@@ -75,7 +74,7 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
     let priority = Priority::parse(words.priority)?;
     let schedule = Schedule::parse(words.schedule)?;
     let settings = Settings::parse(wish.document)?;
-    check_parents(wish.path, &settings)?;
+    parents::check(wish.path, &settings)?;
     settings.check_mode(wish.mode)?;
     timing::check(wish.job, &settings)?;
     if job::exists(wish.job)? {
@@ -133,17 +132,6 @@ fn check_function(settings: &Settings, target: &Target) -> Result<()> {
         Some(name) => function::callable(name, target.owner).map(drop),
         None => Ok(()),
     }
-}
-
-/// Checks that the query of parents is one SELECT that gives what requests and columns take from it.
-fn check_parents(path: &str, settings: &Settings) -> Result<()> {
-    let Some(parents) = &settings.foreach else {
-        return Ok(());
-    };
-    let queries = settings.columns.iter().flatten().map(|column| &column.query);
-    let wanted = foreach::wanted(path, &settings.params, settings.body.as_ref(), queries)?;
-    let columns = query::columns(&parents.query).map_err(CallError::Parents)?;
-    Ok(foreach::covers(&columns, wanted.into_iter()).map_err(CallError::Parents)?)
 }
 
 /// Refuses a method that the connection's owner has not allowed.
@@ -215,14 +203,15 @@ fn alter_job(
     or_raise(asked());
 }
 
-struct Change<'a> {
+#[derive(Default)]
+pub(super) struct Change<'a> {
     connection: Option<&'a str>,
     path: Option<&'a str>,
     mode: Option<&'a str>,
     key: Option<Vec<String>>,
-    schedule: Option<&'a str>,
+    pub(super) schedule: Option<&'a str>,
     priority: Option<&'a str>,
-    settings: Option<serde_json::Value>,
+    pub(super) settings: Option<serde_json::Value>,
 }
 
 impl Change<'_> {
@@ -263,15 +252,10 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     if let Some(priority) = change.priority {
         job.priority = Priority::parse(priority)?.as_str().to_string();
     }
-    if let Some(settings) = &change.settings {
-        if !settings.is_object() {
-            Settings::parse(&settings.to_string())?;
-        }
-        job.settings = merged(&job.settings, settings);
-        Settings::parse(&job.settings)?;
+    if let Some(settings) = change.settings.as_ref().filter(|settings| !settings.is_object()) {
+        Settings::parse(&settings.to_string())?;
     }
-    let parsed = Settings::parse(&job.settings)?;
-    let rescheduled = timing::alter(&mut job, (change.schedule, change.settings.as_ref()), &parsed)?;
+    let (parsed, rescheduled) = set(&mut job, change)?;
     parsed.check_mode(Mode::parse(&job.mode)?)?;
     if parsed.on_missing == OnMissing::Mark {
         target.expect_mark()?;
@@ -287,15 +271,39 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     }
     if change.path.is_some() || change.settings.is_some() {
         parsed.check_columns()?;
-        check_parents(&job.path, &parsed)?;
+        parents::check(&job.path, &parsed)?;
     }
-    job::update(&job)?;
-    if !reads_the_same(&before, &job) {
-        state::forget_cursor(job.id)?;
-    }
+    keep(&before, &job, change, rescheduled)?;
     if change.mode.is_some() {
         tell_of_repeats(&job, &parsed);
         warn_of_others(&job, &target)?;
+    }
+    Ok(())
+}
+
+/// Changes schedule and settings of a job that the caller may operate, to values that were proposed for it.
+pub(super) fn adjust(job: &Job, change: &Change) -> Result<()> {
+    require_server()?;
+    let mut adjusted = job.clone();
+    let (_, rescheduled) = set(&mut adjusted, change)?;
+    keep(job, &adjusted, change, rescheduled)
+}
+
+/// Gives the job its settings and its schedule; whether its next run is another one.
+fn set(job: &mut Job, change: &Change) -> Result<(Settings, bool)> {
+    if let Some(settings) = &change.settings {
+        job.settings = merged(&job.settings, settings);
+    }
+    let parsed = Settings::parse(&job.settings)?;
+    let rescheduled = timing::alter(job, (change.schedule, change.settings.as_ref()), &parsed)?;
+    Ok((parsed, rescheduled))
+}
+
+/// Writes the changed job down, and forgets what was only true of the former one.
+fn keep(before: &Job, job: &Job, change: &Change, rescheduled: bool) -> Result<()> {
+    job::update(job)?;
+    if !reads_the_same(before, job) {
+        state::forget_cursor(job.id)?;
     }
     state::void_skip(job.id)?;
     if change.is_of_the_read() {
@@ -304,7 +312,7 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     }
     if rescheduled {
         let now = crate::pg::clock::now();
-        job::plan_after_success(&job, now, now)?;
+        job::plan_after_success(job, now, now)?;
     }
     wake();
     Ok(())

@@ -24,6 +24,7 @@ pub mod job;
 pub mod keys;
 pub mod oauth;
 pub mod openapi;
+pub mod optimize;
 pub mod page_size;
 pub mod pagination;
 pub mod rate;

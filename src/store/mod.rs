@@ -19,6 +19,7 @@ pub mod job;
 pub mod missing;
 pub mod oauth;
 pub mod oauth_flow;
+pub mod optimize;
 pub mod origin;
 pub mod page;
 pub mod page_size;

@@ -26,7 +26,7 @@ const VIEWS: [&str; 18] = [
 ];
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
-const FUNCTIONS: [(&str, &str); 66] = [
+const FUNCTIONS: [(&str, &str); 67] = [
     ("allow_origin", "a"),
     ("alter_job", "wa"),
     ("approve", "woa"),
@@ -63,6 +63,7 @@ const FUNCTIONS: [(&str, &str); 66] = [
     ("install_cron_jobs", "oa"),
     ("is_recoverable_error", "mwoa"),
     ("on_event", "a"),
+    ("optimize_sync", "woa"),
     ("pause_connection", "woa"),
     ("pause_job", "woa"),
     ("plan_from_openapi", "wa"),

@@ -81,14 +81,18 @@ fn an_ended_run_without_an_end_gets_one() {
     );
 }
 
+/// An entry of the retry queue in this state.
+fn retry_that_is(status: &str) -> String {
+    format!(
+        "INSERT INTO sluice._retry (job_id, operation, status, priority, max_retries, run_id, error_class, sqlstate, last_error_message) \
+         SELECT id, 'sync', '{status}', 'normal', 3, 1, 'network', '08006', 'x' FROM sluice._job"
+    )
+}
+
 #[test]
 fn a_retry_that_is_processed_by_nobody_is_tried_again() {
     let mut shop = shop();
-    damage(
-        &mut shop,
-        "INSERT INTO sluice._retry (job_id, operation, status, priority, max_retries, run_id, error_class, sqlstate, last_error_message) \
-         SELECT id, 'sync', 'processing', 'normal', 3, 1, 'network', '08006', 'x' FROM sluice._job",
-    );
+    damage(&mut shop, &retry_that_is("processing"));
     let found = repair(&mut shop, PRODUCTS);
     assert_eq!(
         found,
@@ -102,11 +106,7 @@ fn a_retry_that_is_processed_by_nobody_is_tried_again() {
 #[test]
 fn a_dead_retry_is_for_a_person() {
     let mut shop = shop();
-    damage(
-        &mut shop,
-        "INSERT INTO sluice._retry (job_id, operation, status, priority, max_retries, run_id, error_class, sqlstate, last_error_message) \
-         SELECT id, 'sync', 'dead', 'normal', 3, 1, 'network', '08006', 'x' FROM sluice._job",
-    );
+    damage(&mut shop, &retry_that_is("dead"));
     assert_eq!(
         repair(&mut shop, PRODUCTS),
         ["queue needs_you: the last retry was given up"]

@@ -59,7 +59,7 @@ fn what_is_wrong_is_named_with_the_next_step() {
     );
     assert_eq!(
         checks(&mut shop.db, "false"),
-        ["enabled", "workers", "key", "arming", "queue", "clock"]
+        ["arming", "enabled", "workers", "key", "queue", "clock"]
     );
     for (check, hint) in [
         ("enabled", "ALTER SYSTEM SET sluice.enabled = on"),

@@ -25,7 +25,7 @@ pub enum InferredType {
 }
 
 impl InferredType {
-    const ALL: [InferredType; 8] = [
+    pub(super) const ALL: [InferredType; 8] = [
         InferredType::Int8,
         InferredType::Numeric,
         InferredType::Bool,

@@ -18,20 +18,11 @@ use std::borrow::Cow;
 impl InferredType {
     /// The type of a column that is encoded so, where it is one of those that are proposed.
     pub fn of_column(ty: ColumnType) -> Option<InferredType> {
-        Some(match ty {
-            ColumnType::Int8 => InferredType::Int8,
-            ColumnType::Numeric => InferredType::Numeric,
-            ColumnType::Bool => InferredType::Bool,
-            ColumnType::Timestamptz => InferredType::Timestamptz,
-            ColumnType::Date => InferredType::Date,
-            ColumnType::Uuid => InferredType::Uuid,
-            ColumnType::Text => InferredType::Text,
-            ColumnType::Jsonb => InferredType::Jsonb,
-            _ => return None,
-        })
+        InferredType::ALL.into_iter().find(|inferred| inferred.encoding() == ty)
     }
 
-    fn encoding(self) -> ColumnType {
+    /// How a column of this type is encoded.
+    pub fn encoding(self) -> ColumnType {
         match self {
             InferredType::Int8 => ColumnType::Int8,
             InferredType::Numeric => ColumnType::Numeric,

@@ -68,7 +68,7 @@ pub fn check_rows(records: &str) {
     let objects: Vec<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(records).expect("an array of objects");
     assert_eq!(inferred.records, objects.len() as u64);
     check_columns(records, &objects, &columns(&inferred, |_| ColumnType::Text));
-    check_columns(records, &objects, &columns(&inferred, column_type));
+    check_columns(records, &objects, &columns(&inferred, InferredType::encoding));
     check_former(records, objects.len());
 }
 
@@ -80,19 +80,6 @@ fn columns(inferred: &Inferred, ty: fn(InferredType) -> ColumnType) -> Vec<Colum
         default: None,
     };
     inferred.columns.iter().map(column).collect()
-}
-
-fn column_type(ty: InferredType) -> ColumnType {
-    match ty {
-        InferredType::Int8 => ColumnType::Int8,
-        InferredType::Numeric => ColumnType::Numeric,
-        InferredType::Bool => ColumnType::Bool,
-        InferredType::Timestamptz => ColumnType::Timestamptz,
-        InferredType::Date => ColumnType::Date,
-        InferredType::Uuid => ColumnType::Uuid,
-        InferredType::Text => ColumnType::Text,
-        InferredType::Jsonb => ColumnType::Jsonb,
-    }
 }
 
 type Object = BTreeMap<String, Box<RawValue>>;
