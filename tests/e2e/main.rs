@@ -49,6 +49,7 @@ mod lost_tokens; // tokens that the remote forgets in mid-read
 mod modes; // upsert, keys of several columns, targets that were there before
 mod oauth; // connections that a person, or a client, connects
 mod oauth_crashes; // processes that die or fail with a new token in their hands: the answer is kept
+mod oauth_faults; // tokens changed in our tables, token endpoints that ask to be left alone, devices asked about less often
 mod oauth_renewal; // tokens that expire, are refused, or are lost with a process
 mod optimize; // what runs teach about settings
 mod origins; // that are allowed to roles, and the connections that they make
