@@ -22,7 +22,7 @@ mod wait;
 pub use cluster::{Cluster, Stop};
 pub use compare::{assert_table_equals_source, differences};
 pub use connect::connect_shop;
-pub use db::{Call, Db};
+pub use db::{Call, Db, literal};
 pub use folder::{give_to_server_user, new_folder};
 pub use processes::{kill9, memory_high_water, resume, suspend};
 pub use reply::{Rows, SqlError};

@@ -48,6 +48,7 @@ mod incremental; // reads of what changed, and their watermark
 mod lost_tokens; // tokens that the remote forgets in mid-read
 mod modes; // upsert, keys of several columns, targets that were there before
 mod oauth; // connections that a person, or a client, connects
+mod oauth_crashes; // processes that die or fail with a new token in their hands: the answer is kept
 mod oauth_renewal; // tokens that expire, are refused, or are lost with a process
 mod optimize; // what runs teach about settings
 mod origins; // that are allowed to roles, and the connections that they make

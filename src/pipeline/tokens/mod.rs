@@ -8,8 +8,9 @@
 //! One process at a time renews a grant: it holds a session lock, which dies with it, and reads again what is stored
 //! once it has it. No transaction is open while the remote is waited for. New tokens are committed before they are used,
 //! and not lost by a crash, whatever `synchronous_commit` says: a server that rotates refresh tokens takes the old one
-//! no more, and one that suspects theft takes none (RFC 9700, 4.14). A crash before that commit leaves the former token,
-//! which is tried; where it is refused, somebody has to connect the connection again.
+//! no more, and one that suspects theft takes none (RFC 9700, 4.14). So the answer itself is kept, sealed, from its
+//! arrival until that commit (`kept`). Only an answer that never arrived leaves the former token, which is tried; where
+//! it is refused, somebody has to connect the connection again.
 //!
 //! `exchange` makes the request and reads its answer, `outcome` writes down what came of it, `run` is what runs use,
 //! `session` what sessions use, `keep` what a worker does for grants that are due.
@@ -17,6 +18,7 @@
 mod begin;
 mod exchange;
 mod keep;
+mod kept;
 mod outcome;
 mod run;
 mod session;
