@@ -47,7 +47,8 @@ fn asked(shop: &Shop) -> BTreeMap<u64, BTreeSet<String>> {
 /// That each of these groups was asked for from there on.
 fn asked_from(watermarks: &BTreeMap<u64, String>) -> BTreeMap<u64, BTreeSet<String>> {
     let each = watermarks.iter();
-    each.map(|(group, text)| (*group, BTreeSet::from([text.clone()]))).collect()
+    each.map(|(group, text)| (*group, BTreeSet::from([text.clone()])))
+        .collect()
 }
 
 fn watermarks(shop: &mut Shop) -> BTreeMap<u64, String> {
@@ -56,7 +57,8 @@ fn watermarks(shop: &mut Shop) -> BTreeMap<u64, String> {
         .rows("SELECT columns ->> 'number', cursor FROM sluice.sync_parents WHERE cursor IS NOT NULL");
     let text = |value: &Option<String>| value.clone().expect("no value is NULL");
     let rows = rows.rows.iter();
-    rows.map(|row| (text(&row[0]).parse().expect("a number"), text(&row[1]))).collect()
+    rows.map(|row| (text(&row[0]).parse().expect("a number"), text(&row[1])))
+        .collect()
 }
 
 /// The source's products of a group, with their times of change.
@@ -71,7 +73,12 @@ fn source(shop: &Shop, groups: &[u64]) -> BTreeMap<u64, String> {
 }
 
 fn highest(shop: &Shop, groups: &[u64]) -> BTreeMap<u64, String> {
-    let of = |group: &u64| (*group, source(shop, &[*group]).into_values().max().expect("it has products"));
+    let of = |group: &u64| {
+        (
+            *group,
+            source(shop, &[*group]).into_values().max().expect("it has products"),
+        )
+    };
     groups.iter().map(of).collect()
 }
 
@@ -121,11 +128,15 @@ fn each_parent_is_asked_for_what_changed_below_it() {
 fn a_parent_that_comes_later_or_comes_again_is_read_from_its_beginning() {
     let mut shop = following(3);
     shop.sync();
-    shop.app.exec("INSERT INTO groups VALUES (4); DELETE FROM groups WHERE number = 2");
+    shop.app
+        .exec("INSERT INTO groups VALUES (4); DELETE FROM groups WHERE number = 2");
     asked(&shop);
     shop.sync();
     let bounds = asked(&shop);
-    assert!(bounds[&4].iter().eq(["all"]) && !bounds[&1].contains("all"), "{bounds:?}");
+    assert!(
+        bounds[&4].iter().eq(["all"]) && !bounds[&1].contains("all"),
+        "{bounds:?}"
+    );
     assert_equal(&mut shop, &up_to(4));
     // What changed below it while it was no parent comes when it is one again.
     shop.api.change_ids(&[11]);
@@ -134,7 +145,10 @@ fn a_parent_that_comes_later_or_comes_again_is_read_from_its_beginning() {
     asked(&shop);
     shop.sync();
     let bounds = asked(&shop);
-    assert!(bounds[&2].iter().eq(["all"]) && !bounds[&4].contains("all"), "{bounds:?}");
+    assert!(
+        bounds[&2].iter().eq(["all"]) && !bounds[&4].contains("all"),
+        "{bounds:?}"
+    );
     assert_equal(&mut shop, &up_to(4));
     assert_eq!(watermarks(&mut shop), highest(&shop, &up_to(4)));
 }
@@ -176,7 +190,10 @@ fn a_parent_that_failed_while_everything_was_read_is_read_from_its_beginning() {
     shop.api.clear_faults();
     shop.sync();
     let bounds = asked(&shop);
-    assert!(bounds[&3].iter().eq(["all"]) && !bounds[&4].contains("all"), "{bounds:?}");
+    assert!(
+        bounds[&3].iter().eq(["all"]) && !bounds[&4].contains("all"),
+        "{bounds:?}"
+    );
     assert_equal(&mut shop, &up_to(4));
 }
 
@@ -275,7 +292,10 @@ fn a_read_that_moved_under_us_leaves_the_watermarks_of_parents_with_pages() {
     );
     shop.sync();
     let told = shop.run("error_message");
-    assert!(told.contains("1 key came twice in the read: below 3 of 3 parents"), "{told}");
+    assert!(
+        told.contains("1 key came twice in the read: below 3 of 3 parents"),
+        "{told}"
+    );
     assert_eq!(watermarks(&mut shop), first);
     shop.api.clear_faults();
     shop.sync();

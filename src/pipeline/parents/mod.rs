@@ -39,7 +39,6 @@ use sluice_fetch::{self as fetch, FetchedPage, ReadSpec, Transport, UreqTranspor
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-
 /// Parents that are looked up at a time.
 const LOOKED_UP: i64 = 500;
 
