@@ -190,7 +190,7 @@ impl<'a> Writer<'a> {
     fn take_step(&mut self, read: &mut ReadState, batch: &Batch, step: Step) {
         self.known = Some(step.known);
         if let Some((evolved, applier)) = step.evolved {
-            self.decoder.set_mapping(&evolved.mapping);
+            self.decoder.set_columns(&evolved.mapping, &evolved.widenable);
             read.mapping = Some(evolved.mapping);
             self.applier = Some(applier);
             self.evolved = Some(evolved.plan);
