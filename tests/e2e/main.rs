@@ -50,12 +50,14 @@ mod lost_tokens; // tokens that the remote forgets in mid-read
 mod modes; // upsert, keys of several columns, targets that were there before
 mod oauth; // connections that a person, or a client, connects
 mod oauth_crashes; // processes that die or fail with a new token in their hands: the answer is kept
+mod oauth_faults; // tokens changed in our tables, token endpoints that ask to be left alone, devices asked about less often
 mod oauth_renewal; // tokens that expire, are refused, or are lost with a process
 mod optimize; // what runs teach about settings
 mod origins; // that are allowed to roles, and the connections that they make
 mod owner_settings; // which change nothing about the rows
 mod page_sizes; // pages whose size adapts itself
 mod paging; // the other paginations, and what servers do at the last page
+mod parent_cursors; // incremental reads below each of them
 mod parents; // collections below each row of a query
 mod posting; // reads by POST with a JSON body, and redirects
 mod preview; // the first records as they would be stored
