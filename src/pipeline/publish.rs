@@ -12,6 +12,7 @@ use super::drift;
 use super::evolve;
 use super::gone::{self, Compared};
 use super::named;
+use super::parents::watermarks;
 use super::persist::persist;
 use super::plan::Plan;
 use super::read::{self, MappingParts, ReadState};
@@ -24,7 +25,7 @@ use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};
 use crate::store::run::{self, Counts};
 use crate::store::state::State;
-use crate::store::{history, ingest, job, missing, page, parent, reject, retry, state, timing, undo};
+use crate::store::{history, ingest, job, missing, page, parent, parent_cursor, reject, retry, state, timing, undo};
 use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Reason, Removals};
 use sluice_core::run::RunStatus;
@@ -259,6 +260,9 @@ impl Publishing<'_> {
             return Err(TargetError::Emptied { table }.into());
         }
         self.rejects.refuse_all(compared.records)?;
+        if self.occasion != Occasion::Replayed {
+            watermarks::forget_absent(self.work, self.plan, self.read.generation)?;
+        }
         let rejected = self.rejects.count()?;
         // Without tombstones, which are no rows.
         let kept_aside = rejected.all - rejected.without_key;
@@ -484,6 +488,9 @@ pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
     brought::tidy(plan)?;
     reject::keep_only(work.job, &kept)?;
     parent::keep_only(work.job, &kept)?;
+    if plan.settings.foreach.is_some() {
+        parent_cursor::prune(work.job)?;
+    }
     ingest::forget_keys(work.job)?;
     history::prune_runs(work.job, clock::now())?;
     Ok(())

@@ -55,6 +55,7 @@ mod origins; // that are allowed to roles, and the connections that they make
 mod owner_settings; // which change nothing about the rows
 mod page_sizes; // pages whose size adapts itself
 mod paging; // the other paginations, and what servers do at the last page
+mod parent_cursors; // incremental reads below each of them
 mod parents; // collections below each row of a query
 mod posting; // reads by POST with a JSON body, and redirects
 mod preview; // the first records as they would be stored
