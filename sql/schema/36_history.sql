@@ -100,7 +100,7 @@ BEGIN
             nullif(jsonb_strip_nulls(jsonb_build_object('subject', NEW.subject, 'label', NEW.label)), '{}'));
     END IF;
     -- What is sealed was changed, cut short or moved: somebody has written to our tables.
-    IF NEW.sqlstate = 'XX001' AND NEW.error_class = 'config' AND (is_new OR OLD.status <> NEW.status) THEN
+    IF NEW.sqlstate = 'XX001' AND NEW.error_class IN ('config', 'auth') AND (is_new OR OLD.status <> NEW.status) THEN
         PERFORM sluice._note_operation('damaged_secret', 'job', job_name, NEW.id);
     END IF;
     IF is_new OR OLD.status <> NEW.status THEN

@@ -103,6 +103,33 @@ fn definitions_and_operations_are_noted_with_who_and_what() {
 }
 
 #[test]
+fn who_may_use_a_connection_is_noted_when_it_changes() {
+    let mut shop = Shop::open(10);
+    shop.db.exec(
+        "CREATE ROLE reader; CREATE EXTENSION file_fdw; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+         CREATE SERVER other FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url 'https://api.example.com')",
+    );
+    let before = log(&mut shop).len();
+    shop.db.exec("GRANT USAGE ON FOREIGN SERVER shop TO reader");
+    shop.db.exec("REVOKE USAGE ON FOREIGN SERVER shop FROM app");
+    // What changes nothing, and what is no connection of ours.
+    shop.db.exec("GRANT USAGE ON FOREIGN SERVER shop TO reader");
+    shop.db.exec("GRANT USAGE ON FOREIGN SERVER files TO reader");
+    shop.db.exec("GRANT SELECT ON ALL TABLES IN SCHEMA app TO reader");
+    assert_eq!(
+        log(&mut shop)[before..],
+        ["postgres grant connection shop", "postgres revoke connection shop"]
+    );
+    let told =
+        "SELECT string_agg(concat_ws(' ', before ->> 'granted_to', '->', after ->> 'granted_to'), ', ' ORDER BY id)
+                FROM sluice.sync_audit_log WHERE action IN ('grant', 'revoke')";
+    assert_eq!(
+        shop.db.text(told),
+        "[] -> [\"app\"], [\"app\"] -> [\"app\", \"reader\"], [\"app\", \"reader\"] -> [\"reader\"]"
+    );
+}
+
+#[test]
 fn values_that_a_job_sends_are_not_told() {
     let mut shop = Shop::open(100);
     let settings = r#"{"records": "$.data", "params": {"region": "hush"}, "headers": {"X-Mode": "hush"}}"#;

@@ -4,7 +4,7 @@ use crate::shop::{PAGES, SOON, Shop};
 use sample_api::Auth;
 use sluice_e2e::{give_to_server_user, wait_until};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 /// F-A6: what was changed in the table is told from a wrong password, locks the connection, and is in the audit log.
@@ -119,6 +119,14 @@ fn a_key_that_others_could_read_or_replace_seals_nothing() {
     for (place, why) in places {
         point_at(&mut shop, place);
         refused(&mut shop, why);
+    }
+    // One that belongs to somebody else, who could read it back or change it. Only root can give a file away.
+    let theirs = folder.join("theirs");
+    fs::write(&theirs, &content).expect("our own folder");
+    mode(&theirs, 0o600);
+    if chown(&theirs, Some(65_534), None).is_ok() {
+        point_at(&mut shop, &theirs);
+        refused(&mut shop, "does not belong to the user");
     }
     // A sticky directory, as /tmp is, lets nobody replace another's file.
     mode(&open, 0o1777);
