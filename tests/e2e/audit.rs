@@ -71,8 +71,9 @@ fn definitions_and_operations_are_noted_with_who_and_what() {
     shop.db.exec("DROP SERVER store CASCADE");
     shop.db.exec("SELECT sluice.revoke_access('app')");
     let noted = log(&mut shop)[before..].to_vec();
+    let count = |line: &str| noted.iter().filter(|there| *there == line).count();
     let mut missing: Vec<&str> = EXPECTED.to_vec();
-    missing.retain(|line| !noted.iter().any(|there| there == line));
+    missing.retain(|line| count(line) < EXPECTED.iter().filter(|other| *other == line).count());
     assert!(missing.is_empty(), "missing {missing:?} in {noted:#?}");
     // A change says what was and what is, and nothing else.
     let change = "SELECT concat_ws(' ', before ->> 'schedule', after ->> 'schedule', (SELECT count(*) FROM jsonb_object_keys(after))) \

@@ -4,6 +4,7 @@
 
 mod failure; // how a run fails: what is told where
 mod harness; // the harness itself, on a server without pg_sluice
+mod history_model; // what a table must hold after each step of a history
 mod scene; // a database of its own on a server, a role that owns the target, a job
 mod shop; // a server of its own, an API, a role, a connection
 
