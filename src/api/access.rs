@@ -19,7 +19,7 @@ fn arm_here() -> Result<i64> {
     refuse_without_arm_file()?;
     let (system, database) = here();
     let armed = job::arm_all(system, database)?;
-    audit::note_armed(armed)?;
+    audit::note_here("arm")?;
     wake();
     Ok(armed)
 }

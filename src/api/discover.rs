@@ -1,6 +1,7 @@
 //! What a collection looks like, before anything is made of it: `discover`. It writes nothing.
 
 use super::connections::question;
+use super::parents::first_look;
 use super::{given, require_library};
 use crate::pg::report::or_raise;
 use crate::pipeline::probe;
@@ -37,9 +38,9 @@ fn discover(
 
 fn rows(connection: &str, path: &str, document: &str) -> Result<Vec<Row>> {
     require_library()?;
-    let question = question(connection, path, document)?;
+    let question = first_look(question(connection, path, document)?, path)?;
     let name = free_name(&job_name(path, connection))?;
-    probe::discover(&question, document, &name)?
+    probe::discover(&question, (path, document), &name)?
         .into_iter()
         .map(row)
         .collect()

@@ -2,10 +2,10 @@
 
 use super::connections::no_usage;
 use super::target::{Found, Wish, check_key, find_or_create, may_become_owner, usual_key, warn_of_others};
-use super::{caller_name, given, here, operable_job, own_job, require_server, timing, wake};
+use super::{caller_name, given, here, operable_job, own_job, parents, require_server, timing, wake};
 use crate::pg::relation::Target;
 use crate::pg::report::or_raise;
-use crate::pg::{bgworker, catalog, clock, identity, query, relation, shmem, spi};
+use crate::pg::{bgworker, catalog, clock, identity, relation, shmem, spi};
 use crate::pipeline::preview::columns::check_types;
 use crate::store::connection::{self, Server};
 use crate::store::job::{self, Job};
@@ -16,7 +16,6 @@ use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::drift::{Shape, columns_hash};
-use sluice_core::foreach;
 use sluice_core::job::{JobName, JobPath, Mode, Priority};
 use sluice_core::schedule::Schedule;
 use sluice_core::settings::{OnMissing, Settings};
@@ -75,7 +74,7 @@ fn create(wish: &Wish, words: &Words) -> Result<i64> {
     let priority = Priority::parse(words.priority)?;
     let schedule = Schedule::parse(words.schedule)?;
     let settings = Settings::parse(wish.document)?;
-    check_parents(wish.path, &settings)?;
+    parents::check(wish.path, &settings)?;
     settings.check_mode(wish.mode)?;
     timing::check(wish.job, &settings)?;
     if job::exists(wish.job)? {
@@ -133,17 +132,6 @@ fn check_function(settings: &Settings, target: &Target) -> Result<()> {
         Some(name) => function::callable(name, target.owner).map(drop),
         None => Ok(()),
     }
-}
-
-/// Checks that the query of parents is one SELECT that gives what requests and columns take from it.
-fn check_parents(path: &str, settings: &Settings) -> Result<()> {
-    let Some(parents) = &settings.foreach else {
-        return Ok(());
-    };
-    let queries = settings.columns.iter().flatten().map(|column| &column.query);
-    let wanted = foreach::wanted(path, &settings.params, settings.body.as_ref(), queries)?;
-    let columns = query::columns(&parents.query).map_err(CallError::Parents)?;
-    Ok(foreach::covers(&columns, wanted.into_iter()).map_err(CallError::Parents)?)
 }
 
 /// Refuses a method that the connection's owner has not allowed.
@@ -283,7 +271,7 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     }
     if change.path.is_some() || change.settings.is_some() {
         parsed.check_columns()?;
-        check_parents(&job.path, &parsed)?;
+        parents::check(&job.path, &parsed)?;
     }
     keep(&before, &job, change, rescheduled)?;
     if change.mode.is_some() {

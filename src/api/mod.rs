@@ -19,6 +19,7 @@ mod openapi;
 mod operate;
 mod optimize;
 mod origins;
+mod parents;
 mod preview;
 mod rates;
 mod rejects;

@@ -1,6 +1,7 @@
 //! The first records of a collection as they would be stored: `preview`. It writes nothing.
 
 use super::connections::question;
+use super::parents::first_look;
 use super::target::resolve;
 use super::{given, require_library};
 use crate::pg::relation::{self, Target};
@@ -34,12 +35,13 @@ fn preview(
 > {
     let asked = || {
         require_library()?;
-        let question = question(
-            given("connection", connection)?,
-            given("path", path)?,
-            given("settings", settings)?,
-        )?;
+        let path = given("path", path)?;
+        let asked = question(given("connection", connection)?, path, given("settings", settings)?)?;
         let target = target.map(named).transpose()?;
+        if target.is_some() {
+            asked.settings().check_columns()?;
+        }
+        let question = first_look(asked, path)?;
         let key = match key {
             Some(key) => key
                 .into_iter()

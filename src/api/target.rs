@@ -1,9 +1,10 @@
 //! The target of a new job: found, or made from what the remote sends.
 
 use super::connections::question;
+use super::parents::first_look;
 use crate::pg::Oid;
 use crate::pg::relation::{self, Target};
-use crate::pg::{identity, query, report, spi};
+use crate::pg::{identity, report, spi};
 use crate::pipeline::preview::columns::{PlannedColumn, check_types, planned};
 use crate::pipeline::probe;
 use crate::store::job::{self, Job};
@@ -12,12 +13,10 @@ use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::counted::counted;
 use sluice_core::data::{InferredType, SingularQuery, unique_members};
-use sluice_core::foreach::{Parent, Places};
 use sluice_core::job::{JobFault, Mode, TargetName};
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::sql_text::quote;
 use sluice_core::target::{DELETED_AT, MOST_COLUMNS, TargetError};
-use std::borrow::Cow;
 
 /// Where a job's rows go, and what was found out on the way.
 pub struct Found {
@@ -162,15 +161,11 @@ pub fn check_key(target: &Target, key: &[String]) -> Result<()> {
 /// Makes the table from the first page: the declared columns or one for each member, a primary key on the key's columns.
 fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> {
     require_schema(name)?;
-    let (asked, parent) = first_look(wish, settings, name)?;
+    let asked = first_look(question(wish.connection, wish.path, wish.document)?, wish.path)?;
     let response = probe::first_page(&asked)?;
     let body = probe::opened(&response, settings)?.without_ragged()?;
     let located = body.locate(&settings.records, &[])?;
-    let records = match parent.filter(|_| settings.columns.is_some()) {
-        Some(parent) => Cow::Owned(parent.put_into(located.text)?),
-        None => Cow::Borrowed(located.text),
-    };
-    let columns = planned(settings, &records)?;
+    let columns = planned(settings, &asked.with_parent(located.text)?)?;
     if columns.is_empty() {
         return Err(TargetError::NothingToMakeItFrom {
             table: name.table.clone(),
@@ -212,33 +207,6 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
             .filter_map(|c| Some((c.name, c.inferred?)))
             .collect(),
     })
-}
-
-/// Whose first page the table is made from: the job's collection, or that of the first of its parents.
-fn first_look(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<(probe::Question, Option<Parent>)> {
-    let asked = question(wish.connection, wish.path, wish.document)?;
-    let Some(foreach) = &settings.foreach else {
-        return Ok((asked, None));
-    };
-    if identity::is_superuser(identity::current_user()) {
-        return Err(TargetError::ForeignCode {
-            table: name.table.clone(),
-            kind: "query".into(),
-            name: "of the setting foreach".into(),
-            remedy: format!("CREATE TABLE {name} (…), owned by an ordinary role, first"),
-        }
-        .into());
-    }
-    let needs_table = |parent| JobFault::NeedsTable {
-        name: wish.job.into(),
-        parent,
-    };
-    let parent = query::first_row_as_json(&foreach.query)?.and_then(|row| Parent::parse(&row));
-    let parent = parent.ok_or_else(|| needs_table(None))?;
-    let filled = Places::of(wish.path, &settings.params, settings.body.as_ref())?
-        .fill(&parent)
-        .map_err(|unusable| needs_table(Some(unusable)))?;
-    Ok((asked.below(filled)?, Some(parent)))
 }
 
 /// As many columns as a table can have, the key's among them; a warning of the others.

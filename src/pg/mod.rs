@@ -4,6 +4,7 @@
 
 #![allow(unsafe_code)] // each block says why it is safe
 
+pub mod answer_file;
 pub mod arm_file;
 pub mod attempt;
 pub mod bgworker;

@@ -78,6 +78,12 @@ pub fn first_row_as_json(query: &str) -> Result<Option<String>> {
     Ok(attempt::given_up(|| read_only(query, 1))?.into_iter().next())
 }
 
+/// The same with the rights of an ordinary role that the caller may become.
+pub fn first_row_as_json_of(role: pg_sys::Oid, query: &str) -> Result<Option<String>> {
+    let row = || identity::acting_as(role, || read_only(query, 1));
+    Ok(attempt::given_up(row)?.into_iter().next())
+}
+
 /// From here on the transaction can write nothing.
 fn read_only(query: &str, limit: u64) -> Result<Vec<String>> {
     identity::set_for_session("transaction_read_only", "on");

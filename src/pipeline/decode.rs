@@ -74,7 +74,8 @@ pub struct Decoder {
     /// None until the first page has decided; another one when the target gets columns.
     mapping: RwLock<Option<Arc<Mapping>>>,
     new_fields: NewFields,
-    widenable: Widenable,
+    /// Those that the target gets in this read are among them.
+    widenable: RwLock<Arc<Widenable>>,
     /// What the first page chooses its mapping from; None where the mapping is certain.
     parts: Option<MappingParts>,
     known: HashMap<Vec<u8>, u64>,
@@ -92,7 +93,7 @@ impl Decoder {
             records: plan.settings.records.clone(),
             mapping: RwLock::new(read.mapping.clone()),
             new_fields: NewFields::new(plan, read)?,
-            widenable: Widenable::of(plan)?,
+            widenable: RwLock::new(Arc::new(Widenable::of(plan)?)),
             parts: read.mapping.is_none().then(|| MappingParts::of(plan)),
             known: read.known.clone(),
             store: read.whole,
@@ -106,8 +107,10 @@ impl Decoder {
         self.mapping.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// From now on pages are decoded with this one.
-    pub fn set_mapping(&self, mapping: &Arc<Mapping>) {
+    /// From now on pages are decoded with this mapping, and these columns may become wider. What was decoded with another
+    /// mapping is decoded anew: so the mapping comes last.
+    pub fn set_columns(&self, mapping: &Arc<Mapping>, widenable: &Arc<Widenable>) {
+        *self.widenable.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(widenable);
         *self.mapping.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(mapping));
     }
 
@@ -246,7 +249,8 @@ impl Decoder {
     fn fresh(&self, text: &str, hash: PageHash, mapping: &Arc<Mapping>, name: &dyn Fn(&mut Sifted)) -> Result<Arrived> {
         let (mut sifted, noted) = data::sift_noting(text, mapping, self.new_fields.inferring())?;
         name(&mut sifted);
-        let waiting = self.widenable.look(text, mapping, &sifted)?;
+        let widenable = Arc::clone(&self.widenable.read().unwrap_or_else(PoisonError::into_inner));
+        let waiting = widenable.look(text, mapping, &sifted)?;
         if self.on_bad_record == OnBadRecord::Fail {
             let is_bad = |reject: &data::Reject| !waiting.records.contains(&reject.record);
             if let Some(at) = sifted.rejects.iter().position(is_bad) {

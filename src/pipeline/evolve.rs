@@ -5,7 +5,7 @@ use super::batch::current_target;
 use super::new_fields::Wanted;
 use super::plan::{self, Plan, Task};
 use super::read::{self, MappingParts};
-use super::widen::{self, Wider};
+use super::widen::{self, Widenable, Wider};
 use crate::pg::relation::Target;
 use crate::pg::{failpoint, spi};
 use crate::store::{drift, state};
@@ -22,6 +22,8 @@ use std::sync::Arc;
 pub struct Evolved {
     pub plan: Plan,
     pub mapping: Arc<Mapping>,
+    /// The columns that may become wider from now on.
+    pub widenable: Arc<Widenable>,
 }
 
 /// What the rows of a batch, or of a read, need.
@@ -81,7 +83,12 @@ pub fn evolve(plan: &Plan, mapping: &Mapping, wishes: &Wishes, run: i64) -> Resu
     // The read goes on under the definition that it has now.
     state::set_definition(job, &read::definition(&plan))?;
     let mapping = Arc::new(mapping);
-    Ok(Some(Evolved { plan, mapping }))
+    let widenable = Arc::new(Widenable::of(&plan)?);
+    Ok(Some(Evolved {
+        plan,
+        mapping,
+        widenable,
+    }))
 }
 
 /// Gives the members of a stored read that wait for it their columns, and columns their wider types, where it is published.

@@ -13,7 +13,7 @@ use sluice_core::data;
 use sluice_core::discover::{self, Finding, Remote, Subject};
 use sluice_core::error::HttpError;
 use sluice_core::error_rule::ErrorRules;
-use sluice_core::foreach::Filled;
+use sluice_core::foreach::{Filled, Parent};
 use sluice_core::http::{Auth, Method, Response};
 use sluice_core::job::JobPath;
 use sluice_core::pagination::ParamPlace;
@@ -23,6 +23,7 @@ use sluice_core::settings::Settings;
 use sluice_fetch::probe::{self, Probed};
 use sluice_fetch::{Failures, Limits, ReadSpec, Timeouts, Tls};
 use sluice_fetch::{Transport, UreqTransport};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ pub struct Question {
     options: ConnectionOptions,
     path: String,
     settings: Settings,
+    /// Whose collection is looked at, where the job has parents.
+    parent: Option<Parent>,
 }
 
 impl Question {
@@ -46,11 +49,13 @@ impl Question {
             server,
             path: path.to_string(),
             settings,
+            parent: None,
         })
     }
 
     /// The same below a parent.
-    pub fn below(mut self, filled: Filled) -> Result<Question> {
+    pub fn below(mut self, parent: Parent, filled: Filled) -> Result<Question> {
+        self.parent = Some(parent);
         JobPath::parse(&filled.path)?;
         self.path = filled.path;
         (self.settings.params, self.settings.body) = (filled.params, filled.body);
@@ -59,6 +64,14 @@ impl Question {
 
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Records with their parent's values, which declared columns may take.
+    pub fn with_parent<'t>(&self, records_text: &'t str) -> Result<Cow<'t, str>> {
+        Ok(match self.parent.as_ref().filter(|_| self.settings.columns.is_some()) {
+            Some(parent) => Cow::Owned(parent.put_into(records_text)?),
+            None => Cow::Borrowed(records_text),
+        })
     }
 }
 
@@ -119,12 +132,12 @@ impl Ready {
     }
 }
 
-/// What a collection looks like, by its first page and a few more, for a job of this name. `document` is the text of the
-/// question's settings.
+/// What a collection looks like, by its first page and a few more, for a job of this name. Path and document are those
+/// that the job is to have: where it has parents, the question is about the first of them.
 ///
 /// # Errors
 /// Those of [`first_page`]; what later requests meet is told as a doubt.
-pub fn discover(question: &Question, document: &str, name: &str) -> Result<Vec<Finding>> {
+pub fn discover(question: &Question, (path, document): (&str, &str), name: &str) -> Result<Vec<Finding>> {
     let deadline = deadline(question);
     let spec = spec(question, credentials(question)?)?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
@@ -148,7 +161,8 @@ pub fn discover(question: &Question, document: &str, name: &str) -> Result<Vec<F
     let subject = Subject {
         remote,
         connection: &question.server.name,
-        path: &question.path,
+        path,
+        below: question.parent.as_ref().map(|parent| parent.text.as_str()),
         name,
         settings: &question.settings,
         document,

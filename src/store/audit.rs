@@ -8,9 +8,8 @@ pub fn note(action: &str, kind: &str, object: &str) -> Result<()> {
     super::returning(sql, &[action.into(), kind.into(), object.into()], |_| Ok(())).map(drop)
 }
 
-/// Notes that the caller armed the jobs of this database; each that was not is noted with it, by the trigger of its table.
-pub fn note_armed(jobs: i64) -> Result<()> {
-    let sql = "SELECT true FROM sluice._note_operation('arm', 'database', pg_catalog.current_database()::text, NULL, NULL, \
-               pg_catalog.jsonb_build_object('jobs', $1))";
-    super::returning(sql, &[jobs.into()], |_| Ok(())).map(drop)
+/// Notes an operation on the whole database.
+pub fn note_here(action: &str) -> Result<()> {
+    let sql = "SELECT true FROM sluice._note_operation($1, 'database', pg_catalog.current_database())";
+    super::returning(sql, &[action.into()], |_| Ok(())).map(drop)
 }

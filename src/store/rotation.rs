@@ -2,6 +2,7 @@
 
 use super::oauth::{refresh_origin, stamp};
 use super::{execute, rows};
+use crate::pg::answer_file;
 use crate::pg::clock::{self, Timestamp};
 use pgrx::datum::Uuid;
 use sluice_core::Result;
@@ -129,6 +130,7 @@ pub fn forget_lapsed(now: Timestamp) -> Result<()> {
 /// Forgets everything that is sealed; how many secrets and grants.
 pub fn forget_all() -> Result<i64> {
     execute("DELETE FROM sluice._oauth_flow", &[])?;
+    answer_file::forget_all();
     let grants = execute("DELETE FROM sluice._oauth", &[])?;
     let secrets = execute("DELETE FROM sluice._secret", &[])?;
     Ok(i64::try_from(grants + secrets).unwrap_or(i64::MAX))

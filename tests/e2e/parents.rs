@@ -166,6 +166,69 @@ fn a_table_is_made_from_what_the_first_parent_has() {
 }
 
 #[test]
+fn what_is_discovered_below_the_first_parent_is_a_job_for_all_of_them() {
+    let mut shop = Shop::open(100);
+    shop.app
+        .exec("CREATE TABLE groups (number bigint PRIMARY KEY); INSERT INTO groups SELECT generate_series(2, 4)");
+    let discover = |what: &str, aspect: &str| {
+        let settings = r#"{"foreach": {"query": "SELECT number FROM app.groups ORDER BY number"}}"#;
+        format!(
+            "SELECT {what} FROM sluice.discover('shop', '/page/groups/{{number}}/products', '{settings}') WHERE aspect = '{aspect}'"
+        )
+    };
+    let below = shop.app.text(&discover("proposal", "foreach"));
+    assert_eq!(below, r#"{"number": 2}"#);
+    for line in shop.api.requests() {
+        assert!(line.target.starts_with("/page/groups/2/products"), "{}", line.target);
+    }
+    let statement = shop.app.text(&discover("evidence", "create_job"));
+    shop.app.exec(&statement);
+    shop.sync();
+    let seen = "SELECT concat_ws(' ', count(*), min(id), max(id), count(price)) FROM app.products";
+    assert_eq!(shop.db.text(seen), "30 11 40 30");
+}
+
+#[test]
+fn a_preview_shows_records_of_the_first_parent_with_its_values() {
+    let mut shop = grouped(100, 3, "replace", SETTINGS);
+    let settings = SETTINGS.replace('\'', "''");
+    for target in ["NULL", "'app.products'"] {
+        let seen = shop.app.text(&format!(
+            "SELECT concat_ws(' ', count(*), min((row ->> 'id')::int), max((row ->> 'id')::int), min(row ->> 'group_id'), count(problem))
+             FROM sluice.preview('shop', '/page/groups/{{number}}/products', '{settings}', {target}, key => '{{id}}')"
+        ));
+        assert_eq!(seen, "5 1 5 00001 0", "{target}");
+    }
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 0);
+}
+
+/// S-2: what the query calls has the rights of the role that is to own the table, never those of a superuser.
+#[test]
+fn a_superuser_has_the_query_run_by_the_role_that_is_to_own_the_table() {
+    let mut shop = Shop::open(100);
+    shop.app.exec(
+        "CREATE FUNCTION who() RETURNS text LANGUAGE plpgsql AS $$ BEGIN IF current_user = 'app' THEN RETURN '00002'; END IF; RETURN '00001'; END $$",
+    );
+    let make = |owner: &str| {
+        let settings = format!(r#"{{"records": "$.data", {owner} "foreach": {{"query": "SELECT app.who() AS g"}}}}"#);
+        format!(
+            "SELECT sluice.create_job('made', 'shop', '/page/groups/{{g}}/products', 'app.made', key => '{{id}}', schedule => 'manual', settings => '{settings}')"
+        )
+    };
+    assert_eq!(shop.db.error(&make("")).sqlstate, "42501");
+    assert_eq!(shop.db.error(&make(r#""owner": "postgres","#)).sqlstate, "42501");
+    shop.api.clear_log();
+    shop.db.exec(&make(r#""owner": "app","#));
+    let asked = shop.api.requests().swap_remove(0).target;
+    assert!(asked.starts_with("/page/groups/00002/"), "{asked}");
+    assert_eq!(
+        shop.db
+            .text("SELECT current_user || ' ' || current_setting('transaction_read_only')"),
+        "postgres off"
+    );
+}
+
+#[test]
 fn rows_that_vanish_below_a_parent_or_with_it_are_removed() {
     let mut shop = grouped(100, 10, "replace", &one_page());
     shop.sync();

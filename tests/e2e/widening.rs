@@ -139,6 +139,58 @@ fn an_upsert_goes_back_past_a_wider_column() {
     assert_eq!(values(&mut shop), r#"1 1.50 true "2024-01-31" "2024-01-31T12:00:00Z""#);
 }
 
+/// A date that became a time and then a text, or jsonb, is the date that a run wrote.
+#[test]
+fn an_upsert_goes_back_past_a_column_that_became_wider_twice() {
+    for (last, kind) in [(r#""soon""#, "text"), (r#"{"a": 1}"#, "jsonb")] {
+        let day = |id, day: u32| record(id, &format!(r#""d": "2024-01-0{day}""#));
+        let mut shop = loaded("upsert", "", &[&day(1, 1)]);
+        for page in [
+            format!("{},{}", day(1, 2), day(2, 2)),
+            format!("{},{}", day(3, 3), record(4, r#""d": "2024-01-04T08:00:00Z""#)),
+            record(5, &format!(r#""d": {last}"#)),
+        ] {
+            serve(&shop, &[&page]);
+            shop.sync();
+        }
+        assert_eq!(columns(&mut shop), format!("id bigint, d {kind}"));
+        let days = "SELECT string_agg(id || ' ' || trim('\"' FROM d::text), ', ' ORDER BY id) FROM app.products";
+        assert!(shop.db.text(days).starts_with("1 2024-01-02T00:00:00Z, 2 2024"));
+        for _ in 0..3 {
+            shop.app.exec("CALL sluice.rollback_to('products', resume => true)");
+            assert_eq!(shop.run("error_message"), "NULL");
+        }
+        assert_eq!(shop.db.text(days), "1 2024-01-01", "{kind}");
+    }
+}
+
+/// The first value of a new member says less than all of them.
+#[test]
+fn a_column_that_a_read_has_just_added_becomes_wider_in_it() {
+    for mode in ["replace", "upsert", "append"] {
+        let mut shop = Shop::open(1);
+        let pages = [
+            record(1, r#""a": 1"#),
+            record(2, r#""a": 1, "v": 1"#),
+            record(3, r#""a": 1, "v": 2"#),
+            record(4, r#""a": 1, "v": "much""#),
+        ];
+        serve(&shop, &pages.each_ref().map(String::as_str));
+        shop.app.exec(&format!(
+            "SELECT sluice.create_job('products', 'shop', '/page/products', mode => '{mode}', key => '{{id}}',
+                 schedule => 'manual', settings => '{{{PAGED}}}')"
+        ));
+        shop.sync();
+        assert_eq!(columns(&mut shop), "id bigint, a bigint, v text", "{mode}");
+        assert_eq!(shop.run("concat_ws(' ', inserted, rejected)"), "4 0", "{mode}");
+        assert_eq!(
+            shop.db.text("SELECT string_agg(v, ' ' ORDER BY id) FROM app.products"),
+            "1 2 much",
+            "{mode}"
+        );
+    }
+}
+
 /// A first load widens in its middle, and so does a job whose records must all fit.
 #[test]
 fn a_first_load_widens_what_its_first_page_was_too_small_to_tell() {

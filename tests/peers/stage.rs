@@ -1,10 +1,14 @@
 //! A PostgreSQL server with a connection to a peer, and the comparison of its table `app.items` with records.
 
 use serde_json::Value;
-use sluice_e2e::{Cluster, Db, connect_shop, differences};
+use sluice_e2e::{Cluster, Db, connect_shop, differences, eventually};
+use std::time::Duration;
+
+/// How long anything may take on a loaded machine.
+const SOON: Duration = Duration::from_secs(60);
 
 pub struct Stage {
-    _cluster: Cluster,
+    cluster: Cluster,
     pub db: Db,
     pub app: Db,
 }
@@ -12,14 +16,15 @@ pub struct Stage {
 impl Stage {
     /// The role `app` has the connection `shop` to this URL, and the table `items` with these columns.
     pub fn open(url: &str, columns: &str) -> Stage {
-        let cluster = Cluster::start();
+        Stage::with(url, columns, &[])
+    }
+
+    /// With further server settings.
+    pub fn with(url: &str, columns: &str, settings: &[(&str, &str)]) -> Stage {
+        let cluster = Cluster::with(settings);
         let (db, mut app) = connect_shop(&cluster, url);
         app.exec(&format!("CREATE TABLE items ({columns})"));
-        Stage {
-            _cluster: cluster,
-            db,
-            app,
-        }
+        Stage { cluster, db, app }
     }
 
     /// Gives the connection credentials; app owns it, because a server may name its owner's secrets.
@@ -46,6 +51,17 @@ impl Stage {
     pub fn sync_twice(&mut self) {
         self.sync();
         self.sync();
+    }
+
+    /// Waits until the server has noticed that one of its processes was killed and is up again; new sessions.
+    pub fn recover(&mut self) {
+        let gone = eventually(SOON, || {
+            self.db.try_rows("SELECT 1").is_err() && self.app.try_rows("SELECT 1").is_err()
+        });
+        assert!(gone, "the server did not notice:\n{}", self.cluster.log_tail(20));
+        self.cluster.wait_for_recovery();
+        self.db = self.cluster.db();
+        self.app = self.cluster.db_as("app", "postgres");
     }
 
     /// A column of the newest run.

@@ -213,10 +213,8 @@ fn of_jobs() -> Vec<ConfigError> {
         JobFault::NoSchema { table: name() },
         JobFault::Braces { text: name() },
         JobFault::NoPlace,
-        JobFault::NeedsTable {
-            name: name(),
-            parent: None,
-        },
+        JobFault::NoParent { unusable: None },
+        JobFault::QueryOfSuperuser,
     ];
     faults.extend(PathFault::ALL.map(path));
     faults.into_iter().map(ConfigError::from).collect()
@@ -344,7 +342,7 @@ fn variant(error: &ConfigError) -> (&'static str, &'static str, &'static [&'stat
             "job",
             variants!(fault, JobFault:
             Path KeyNeeded TableWithoutKey KeyNotInRecords EmptyKey KeyColumnTwice UnknownSchema NoSchema
-            Braces NoPlace NeedsTable UnknownTimeZone UnknownDependency DependencyCycle),
+            Braces NoPlace NoParent QueryOfSuperuser UnknownTimeZone UnknownDependency DependencyCycle),
         ),
         ConfigError::Secret(fault) => (
             "secret",

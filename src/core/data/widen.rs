@@ -127,6 +127,11 @@ impl Widening {
             (InferredType::Date, InferredType::Timestamptz) => format!(
                 "pg_catalog.regexp_replace(pg_catalog.timezone('UTC', {text})::pg_catalog.text, ' 00:00:00$', '')"
             ),
+            // It may have become a time in between.
+            (InferredType::Date, InferredType::Text | InferredType::Jsonb) => format!(
+                "CASE WHEN {text} OPERATOR(pg_catalog.~) '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T00:00:00Z$' \
+                 THEN pg_catalog.left({text}, 10) ELSE {text} END"
+            ),
             (InferredType::Bool, _) => {
                 format!("CASE {text} WHEN 'true' THEN 't' WHEN 'false' THEN 'f' ELSE {text} END")
             }

@@ -65,7 +65,8 @@ fn shown(text: &str, width: usize) -> Option<String> {
 
 /// The rows, in the order in which one fact rests on another.
 pub(super) fn all(subject: &Subject<'_>, seen: &Seen) -> Result<Vec<Finding>, DataError> {
-    let mut found = vec![format_row(&seen.told), records_row(&seen.place)];
+    let mut found = Vec::from_iter(subject.below.map(|parent| parent_row(subject, parent)));
+    found.extend([format_row(&seen.told), records_row(&seen.place)]);
     let Some(paging) = &seen.pages else {
         for aspect in ["pagination", "page_size", "total", "key", "columns", "cursor", "mode"] {
             found.push(Finding::new(aspect, None).but(Some("It needs records.")));
@@ -78,13 +79,23 @@ pub(super) fn all(subject: &Subject<'_>, seen: &Seen) -> Result<Vec<Finding>, Da
     let shape = columns::shape(&paging.first.text, &sample)?;
     let key = Key::find(&sample, &shape)?;
     let key_columns = key.as_ref().and_then(|key| key.columns(subject));
-    found.push(key_row(&shape, key.as_ref(), key_columns.as_deref()));
+    found.push(key_row(subject, &shape, key.as_ref(), key_columns.as_deref()));
     found.extend(column_rows(&shape));
     found.push(cursor_row(seen.changes.as_ref()));
     let mode = Finding::new("mode", Some(json!("replace")));
     found.push(mode.because("Each read takes the whole collection; unchanged pages cost little."));
     found.push(statement_row(subject, seen, paging, &shape, key_columns)?);
     Ok(found)
+}
+
+/// Below which parent everything was seen.
+fn parent_row(subject: &Subject<'_>, parent: &str) -> Finding {
+    Finding::new("foreach", serde_json::from_str(parent).ok())
+        .because(format!(
+            "The query's first row: {} was asked.",
+            subject.remote.first.path()
+        ))
+        .but(Some("Other parents may look otherwise."))
 }
 
 fn format_row(told: &ToldFormat) -> Finding {
@@ -133,7 +144,9 @@ fn total_row(paging: &Paging) -> Finding {
 
 const SEEN_ONLY: &str = "Another pair may be meant: these two are distinct in what was seen.";
 
-fn key_row(shape: &Shape, key: Option<&Key<'_>>, columns: Option<&[&str]>) -> Finding {
+const OF_ONE_PARENT: &str = "Where it is distinct below one parent only, give columns, among them one of the parent's, and add that to the key.";
+
+fn key_row(subject: &Subject<'_>, shape: &Shape, key: Option<&Key<'_>>, columns: Option<&[&str]>) -> Finding {
     let records = shape.records;
     let few = (records < FEW).then(|| {
         format!(
@@ -145,6 +158,10 @@ fn key_row(shape: &Shape, key: Option<&Key<'_>>, columns: Option<&[&str]>) -> Fi
     let few = match (key, few) {
         (Some(Key::Two(_)), few) => Some(format!("{SEEN_ONLY} {}", few.unwrap_or_default())),
         (_, few) => few,
+    };
+    let few = match subject.below {
+        Some(_) => Some(format!("{} {OF_ONE_PARENT}", few.unwrap_or_default())),
+        None => few,
     };
     match key {
         Some(key) => Finding::new("key", columns.map(|columns| json!(columns)))

@@ -46,6 +46,8 @@ pub struct Subject<'a> {
     pub remote: Remote,
     pub connection: &'a str,
     pub path: &'a str,
+    /// The parent that was looked below, as JSON text, where the job has parents.
+    pub below: Option<&'a str>,
     /// The name for the job.
     pub name: &'a str,
     pub settings: &'a Settings,

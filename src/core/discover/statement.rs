@@ -74,7 +74,8 @@ pub fn literal(text: &str) -> String {
 
 /// A name for a job from its path: the last segment that is a word.
 pub fn job_name(path: &str, connection: &str) -> String {
-    let is_word = |segment: &&str| segment.chars().any(char::is_alphabetic) && !is_version(segment);
+    let is_word =
+        |segment: &&str| segment.chars().any(char::is_alphabetic) && !segment.contains('{') && !is_version(segment);
     let last = path.split('/').rev().find(is_word).unwrap_or(connection);
     let stem = last.split_once('.').map_or(last, |(stem, _)| stem);
     let plain = |c: char| if c.is_alphanumeric() { c } else { '_' };

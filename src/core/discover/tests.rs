@@ -120,6 +120,7 @@ fn try_look(api: &dyn Fn(&Query) -> Result<Response, Error>, document: &str) -> 
         Url::parse("https://api.example/v1/items").unwrap(),
         |url, (name, value)| crate::pagination::with_param(&url, name, value),
     );
+    let below = settings.foreach.as_ref().map(|_| r#"{"id": 17}"#);
     let subject = Subject {
         remote: Remote {
             first: first.clone(),
@@ -130,6 +131,7 @@ fn try_look(api: &dyn Fn(&Query) -> Result<Response, Error>, document: &str) -> 
         },
         connection: "shop",
         path: "/items",
+        below,
         name: "items",
         settings: &settings,
         document,
@@ -536,9 +538,25 @@ fn a_name_for_the_job_comes_from_the_path() {
         ("/users/42/posts.json", "posts"),
         ("/v2", "shop"),
         ("", "shop"),
+        ("/orders/{id}/items", "items"),
+        ("/items/{id}", "items"),
     ] {
         assert_eq!(job_name(path, "shop"), name);
     }
+}
+
+#[test]
+fn below_a_parent_it_is_said_of_whom_everything_was_seen() {
+    let api = |_: &Query| ok(&json!({"data": (1..=30).map(|id| json!({"id": id})).collect::<Vec<_>>()}));
+    let found = look_with(&api, r#"{"foreach": {"query": "SELECT 17 AS id"}}"#);
+    assert_eq!(found.proposal("foreach"), json!({"id": 17}));
+    assert!(
+        found.doubt("key").contains("below one parent only"),
+        "{}",
+        found.doubt("key")
+    );
+    assert_eq!(found.settings()["foreach"], json!({"query": "SELECT 17 AS id"}));
+    assert!(!look(&api).found.iter().any(|row| row.aspect == "foreach"));
 }
 
 #[test]

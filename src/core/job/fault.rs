@@ -27,9 +27,11 @@ pub enum JobFault {
     Braces { text: String },
     #[error("neither path, params nor body has a place for a parent's value")]
     NoPlace,
-    /// The job's table would be made from the first page below the first parent, and there is none to ask for.
-    #[error("job {} needs a table that is there", quoted(.name))]
-    NeedsTable { name: String, parent: Option<Unusable> },
+    /// A collection is to be looked at below the first parent.
+    #[error("there is no parent to look below")]
+    NoParent { unusable: Option<Unusable> },
+    #[error("a superuser does not run the query of setting \"foreach\"")]
+    QueryOfSuperuser,
     #[error("argument \"key\" names no column")]
     EmptyKey,
     #[error("argument \"key\" names column {} twice", quoted(.column))]
@@ -59,11 +61,12 @@ impl Explain for JobFault {
             JobFault::UnknownSchema { .. } | JobFault::NoSchema { .. } => "3F000",
             JobFault::KeyNotInRecords { .. } => "42703",
             JobFault::UnknownDependency { .. } => "42704",
+            JobFault::QueryOfSuperuser => "42501",
             JobFault::UnknownTimeZone { .. } | JobFault::DependencyCycle { .. } => "22023",
             JobFault::Path { .. }
             | JobFault::Braces { .. }
             | JobFault::NoPlace
-            | JobFault::NeedsTable { .. }
+            | JobFault::NoParent { .. }
             | JobFault::KeyNeeded { .. }
             | JobFault::TableWithoutKey { .. }
             | JobFault::EmptyKey
@@ -82,12 +85,13 @@ impl Explain for JobFault {
             JobFault::Braces { .. } | JobFault::NoPlace => Some(
                 "A job with the setting \"foreach\" reads the same collection below each row of its query.".to_owned(),
             ),
-            JobFault::NeedsTable { parent, .. } => Some(match parent {
-                None => {
-                    "The query of the setting \"foreach\" has no row, below which there would be a first page.".into()
-                }
-                Some(unusable) => format!("There is no first page below the first parent: {unusable}."),
+            JobFault::NoParent { unusable } => Some(match unusable {
+                None => "The query of setting \"foreach\" gives no row.".into(),
+                Some(unusable) => format!("The first row of setting \"foreach\" cannot be asked for: {unusable}."),
             }),
+            JobFault::QueryOfSuperuser => {
+                Some("Its views and functions may be anybody's, and would run with all rights.".into())
+            }
             JobFault::UnknownTimeZone { .. } => Some("It is one that PostgreSQL knows.".to_owned()),
             JobFault::UnknownDependency { .. } => Some("A job waits for jobs that are there.".to_owned()),
             JobFault::DependencyCycle { names, .. } => Some(format!("Each waits for the next: {}.", names.join(", "))),
@@ -126,7 +130,12 @@ impl Explain for JobFault {
             JobFault::Braces { .. } | JobFault::NoPlace => {
                 "Write the name of a column of the query in braces, for example: '/orders/{id}/items'.".to_owned()
             }
-            JobFault::NeedsTable { .. } => "Create the table with its primary key, then make the job.".to_owned(),
+            JobFault::NoParent { .. } => {
+                "Have the query give a row first; a job whose table is there already needs none.".to_owned()
+            }
+            JobFault::QueryOfSuperuser => {
+                "SET ROLE to the table's owner first; or name it: settings => '{\"owner\": \"app\", …}'.".to_owned()
+            }
             JobFault::NoSchema { table } => format!("Name one: target => 'public.{}'.", quoted(table)),
         })
     }

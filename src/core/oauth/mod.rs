@@ -14,15 +14,17 @@ mod answer;
 mod callback;
 mod device;
 mod fault;
+mod kept;
 mod options;
 mod pkce;
 mod renewal;
 mod request;
 
-pub use answer::{Answer, Tokens, read_answer};
+pub use answer::{Answer, Tokens, asked_to_wait, read_answer};
 pub use callback::{Callback, read_callback, read_redirect_uri, state_of};
 pub use device::{DeviceCode, read_device_code};
 pub use fault::{Awaited, OAuthFault};
+pub use kept::{Fingerprint, LONGEST_KEPT, pack, unpack};
 pub use options::{ClientAuth, Grant, OAuthOptions, TokenBody};
 pub use pkce::{Verifier, random_text, state_hash};
 pub use renewal::{Lifetime, delay_after_failure, failures_are_too_many, keep_alive, lost_scopes};

@@ -7,7 +7,9 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value};
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
+use zeroize::Zeroizing;
 
+use super::kept::Fingerprint;
 use super::options::{ClientAuth, OAuthOptions, TokenBody};
 use super::pkce::Verifier;
 use crate::http::{HeaderValue, Method, Request, Secret};
@@ -46,6 +48,18 @@ impl Asked<'_> {
             Asked::Refresh { token } => vec![(*token).clone()],
             Asked::DeviceCode { code } => vec![(*code).clone()],
         }
+    }
+
+    /// What the question is known by where it can be asked once; None: it can be asked again.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        let once = match self {
+            Asked::ClientCredentials => return None,
+            Asked::Code { code, .. } => code,
+            Asked::Refresh { token } => token,
+            Asked::DeviceCode { code } => code,
+        };
+        let text = Zeroizing::new(format!("{} {}", self.grant_type(), once.expose()));
+        Some(*blake3::hash(text.as_bytes()).as_bytes())
     }
 }
 

@@ -55,7 +55,7 @@ pub fn records(question: &Question, wanted: &Wanted) -> Result<Vec<Previewed>> {
         Some(_) => body,
         None => body.without_ragged()?,
     };
-    let text = body.locate(&settings.records, &[])?.text;
+    let text = &question.with_parent(body.locate(&settings.records, &[])?.text)?;
     let shown = match wanted.target {
         Some(target) => of_target(target, settings, wanted.key, text)?,
         None => columns::planned(settings, text)?.into_iter().map(of_planned).collect(),

@@ -1,5 +1,7 @@
 //! One exchange with the token endpoint: chosen, made, sent, read, written down.
 
+use super::budget;
+use super::kept::{self, Kept, Linger};
 use super::outcome::{self, Came, Trouble};
 use super::{CODE, Client, DEVICE, REFRESH, VERIFIER};
 use crate::pg::clock;
@@ -11,8 +13,9 @@ use crate::store::oauth_flow::{self, Flow};
 use sluice_core::Result;
 use sluice_core::error::HttpError;
 use sluice_core::http::{Auth, Request, Response, Secret, status};
-use sluice_core::oauth::{Answer, Asked, Grant as Kind, read_answer, token_request};
-use sluice_fetch::{AgentSettings, Limits, Timeouts, Tls, Transport, UreqTransport};
+use sluice_core::oauth::{Answer, Asked, Grant as Kind, asked_to_wait, read_answer, token_request};
+use sluice_core::rate::{Hold, Why};
+use sluice_fetch::{AgentSettings, Limits, Pace, Timeouts, Tls, Transport, UreqTransport};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -67,6 +70,7 @@ pub fn run(client: &Client, grant: &Grant, ask: Ask, pause: &dyn Fn(Duration) ->
         }
     }
     let written = transaction::run(|| outcome::write(client, grant, &asked, came))?;
+    kept::forget(grant);
     failpoint::hit("token.after_commit");
     written
 }
@@ -77,16 +81,8 @@ fn ask_once(
     ask: &Ask,
     pause: &dyn Fn(Duration) -> Result<()>,
 ) -> std::result::Result<Came, Trouble> {
-    let prepared = transaction::run(|| {
-        let (request, sent) = prepare(client, grant, ask)?;
-        let tls = client.tls(&request)?;
-        Ok((request, sent, tls))
-    });
-    let (request, sent, tls) = prepared.map_err(Trouble::Unsent)?;
-    failpoint::hit("token.before_send");
-    let response = send(client, (&request, tls), pause, REQUEST).map_err(Trouble::Failed)?;
-    failpoint::hit("token.response_received");
-    let answer = read(client, &request, &response, &sent).map_err(Trouble::Failed)?;
+    let question = transaction::run(|| prepare(client, grant, ask)).map_err(Trouble::Unsent)?;
+    let answer = answer_to(client, question, pause).map_err(Trouble::Failed)?;
     Ok(match answer {
         Answer::Tokens(tokens) => Came::Tokens(Box::new(tokens)),
         Answer::Pending => Came::Pending,
@@ -94,8 +90,47 @@ fn ask_once(
     })
 }
 
-/// The request, and the secrets in it.
-fn prepare(client: &Client, grant: &Grant, ask: &Ask) -> Result<(Request, Vec<Secret>)> {
+/// The answer that was kept, else the remote's.
+fn answer_to(client: &Client, question: Question, pause: &dyn Fn(Duration) -> Result<()>) -> Result<Answer> {
+    let Question {
+        request,
+        sent,
+        tls,
+        kept,
+        pace,
+    } = question;
+    if let Some((age, response)) = kept.as_ref().and_then(Kept::answer) {
+        return Ok(read(client, &request, &response, &sent)?.aged(age));
+    }
+    failpoint::hit("token.before_send");
+    let linger = Linger::default();
+    let slowly = |limit: Duration| linger.pause(limit, pause);
+    let pause = if kept.is_some() { &slowly } else { pause };
+    let sending = Sending {
+        request: &request,
+        tls,
+        pace,
+        kept,
+    };
+    let response = ask_remote(client, sending, pause, REQUEST);
+    budget::keep(client)?;
+    let response = response?;
+    failpoint::hit("token.response_received");
+    read(client, &request, &response, &sent)
+}
+
+/// What is asked, made in one transaction.
+struct Question {
+    request: Request,
+    /// The secrets in it.
+    sent: Vec<Secret>,
+    tls: Tls,
+    /// The place of its answer, where it can be asked once.
+    kept: Option<Kept>,
+    pace: Pace,
+}
+
+fn prepare(client: &Client, grant: &Grant, ask: &Ask) -> Result<Question> {
     let secret = client.secret()?;
     let no_token = || client.not_connected("Nobody has consented yet.");
     let opened = |version, sealed: &Option<Vec<u8>>| {
@@ -104,10 +139,16 @@ fn prepare(client: &Client, grant: &Grant, ask: &Ask) -> Result<(Request, Vec<Se
     };
     let built = |asked: &Asked| {
         let request = token_request(client.oauth, secret.as_ref(), asked);
-        let sent = asked.secrets().into_iter().chain(secret.clone()).collect();
-        (request, sent)
+        let kept = asked.fingerprint().map(|asked| Kept::of(client, grant, asked));
+        Ok(Question {
+            tls: client.tls(&request)?,
+            pace: budget::pace(client)?,
+            sent: asked.secrets().into_iter().chain(secret.clone()).collect(),
+            kept: kept.transpose()?,
+            request,
+        })
     };
-    Ok(match ask {
+    match ask {
         Ask::ClientCredentials => built(&Asked::ClientCredentials),
         Ask::Refresh => built(&Asked::Refresh {
             token: &opened(grant.version, &grant.refresh)?,
@@ -129,7 +170,7 @@ fn prepare(client: &Client, grant: &Grant, ask: &Ask) -> Result<(Request, Vec<Se
         Ask::Device(flow) => built(&Asked::DeviceCode {
             code: &client.open(flow.id, DEVICE, 0, &flow.sealed)?,
         }),
-    })
+    }
 }
 
 /// Sends a request of OAuth under the connection's own policy: the same addresses, no redirects, TLS verified, answers
@@ -140,6 +181,37 @@ pub fn send(
     pause: &dyn Fn(Duration) -> Result<()>,
     limit: Duration,
 ) -> Result<Response> {
+    let mut pace = budget::pace(client)?;
+    pace.patience = pace.patience.min(limit);
+    let sending = Sending {
+        request,
+        tls,
+        pace,
+        kept: None,
+    };
+    ask_remote(client, sending, pause, limit)
+}
+
+/// What is sent, and what has to do with sending it.
+struct Sending<'a> {
+    request: &'a Request,
+    tls: Tls,
+    pace: Pace,
+    kept: Option<Kept>,
+}
+
+fn ask_remote(
+    client: &Client,
+    sending: Sending,
+    pause: &dyn Fn(Duration) -> Result<()>,
+    limit: Duration,
+) -> Result<Response> {
+    let Sending {
+        request,
+        tls,
+        pace,
+        kept,
+    } = sending;
     let settings = AgentSettings {
         policy: address_policy(client.options),
         tls,
@@ -160,7 +232,13 @@ pub fn send(
         pause,
     };
     let sent = request.clone();
-    let response = remote::ask(&patience, &transport, move |transport| Ok(transport.send(&sent)?));
+    let response = remote::ask(&patience, &transport, move |transport| {
+        let response = pace.send(&sent, transport)?;
+        if let Some(kept) = kept {
+            kept.keep(&response);
+        }
+        Ok(response)
+    });
     transport.close();
     response
 }
@@ -169,6 +247,10 @@ pub fn send(
 pub fn read(client: &Client, request: &Request, response: &Response, sent: &[Secret]) -> Result<Answer> {
     if (300..400).contains(&response.status) {
         status::judge(request, response, &Auth::None, SystemTime::UNIX_EPOCH)?;
+    }
+    if let Some(wait) = asked_to_wait(response, SystemTime::now()) {
+        let why = Why::Remote;
+        return Err(HttpError::rate_wait(&request.remote(), Hold { wait, why }).into());
     }
     Ok(read_answer(client.oauth, request, response, sent)?)
 }

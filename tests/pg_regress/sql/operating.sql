@@ -60,6 +60,10 @@ SELECT 900, id, 'manual', 'app', 'failed' FROM sluice._job WHERE name = 'product
 INSERT INTO sluice._snapshot (id, job_id, label, made_by, columns, types, mapped, key, position, created_by)
 SELECT 900, id, 'a copy', 900, '{id}', '{text}', '{id}', '{id}', '{}', 'app' FROM sluice._job WHERE name = 'products';
 CALL sluice.replay(900);
+-- Nor one of a job that follows changes.
+UPDATE sluice._job SET mode = 'upsert' WHERE name = 'products';
+CALL sluice.replay(900);
+UPDATE sluice._job SET mode = 'replace' WHERE name = 'products';
 CALL sluice.restore_snapshot(900);
 SELECT id, data_type, label, restorable, obstacle FROM sluice.sync_snapshots;
 SELECT sluice.drop_snapshot(900);

@@ -17,6 +17,7 @@ SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"quer
 SELECT make('/items', '{"columns": {"id": "$.id", "order_id": {"parent": "id"}}}');
 SELECT make('/items', '{"columns": {"id": "$.id", "order_id": {"parent": "id", "path": "$.x"}}, "foreach": {"query": "SELECT id FROM orders"}}');
 SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "cursor": {"column": "id", "param": "since", "format": "text"}, "foreach": {"query": "SELECT id FROM orders"}}');
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id", "of": {"parent": "id"}}, "cursor": {"column": "of", "param": "since", "format": "text"}, "foreach": {"query": "SELECT id FROM orders"}}');
 -- Its places.
 SELECT make('/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "SELECT id FROM orders"}}');
 SELECT make('/orders/{id/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "SELECT id FROM orders"}}');
@@ -35,6 +36,8 @@ SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"quer
 SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id", "order_id": {"parent": "number"}}, "foreach": {"query": "SELECT id, shop FROM orders"}}');
 -- Its table: made from what the first parent's collection has, unless a superuser would run the query for it.
 SELECT make('/orders/{id}/items', '{"foreach": {"query": "SELECT id FROM orders"}}', 'elsewhere');
+SELECT make('/orders/{id}/items', '{"owner": "nobody", "foreach": {"query": "SELECT id FROM orders"}}', 'elsewhere');
+SELECT aspect FROM sluice.discover('shop', '/orders/{id}/items', '{"foreach": {"query": "SELECT id FROM orders"}}');
 CREATE ROLE parents_owner;
 SELECT sluice.grant_access('parents_owner', 'writer');
 GRANT USAGE ON FOREIGN SERVER shop TO parents_owner;
@@ -42,6 +45,12 @@ CREATE SCHEMA parents_own AUTHORIZATION parents_owner;
 SET ROLE parents_owner;
 SELECT sluice.create_job('own', 'shop', '/orders/{id}/items', target => 'parents_own.items', schedule => 'manual', settings => '{"foreach": {"query": "SELECT 1 AS id WHERE false"}}');
 SELECT sluice.create_job('own', 'shop', '/orders/{id}/items', target => 'parents_own.items', schedule => 'manual', settings => '{"foreach": {"query": "SELECT NULL AS id"}}');
+SELECT aspect FROM sluice.discover('shop', '/orders/{id}/items', '{"foreach": {"query": "SELECT 1 AS id WHERE false"}}');
+SELECT aspect FROM sluice.discover('shop', '/orders/{id}/items', '{"foreach": {"query": "SELECT 1 AS number"}}');
+SELECT row FROM sluice.preview('shop', '/orders/{id}/items', settings => '{"foreach": {"query": "SELECT ''a/b'' AS id"}}');
+SELECT row FROM sluice.preview('shop', '/items', settings => '{"foreach": {"query": "SELECT 1 AS id"}}');
+CREATE TABLE parents_own.there (id int PRIMARY KEY);
+SELECT row FROM sluice.preview('shop', '/orders/{id}/items', target => 'parents_own.there', settings => '{"foreach": {"query": "SELECT 1 AS id"}}');
 CREATE TABLE parents_own.log (id int);
 CREATE FUNCTION parents_own.sneak() RETURNS int LANGUAGE sql AS 'INSERT INTO parents_own.log VALUES (1) RETURNING id';
 SELECT sluice.create_job('own', 'shop', '/orders/{id}/items', target => 'parents_own.items', schedule => 'manual', settings => '{"foreach": {"query": "SELECT parents_own.sneak() AS id"}}');

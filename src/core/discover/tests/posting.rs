@@ -27,6 +27,7 @@ fn look(api: &dyn Fn(&Posted) -> Response, document: &str) -> Discovered {
         },
         connection: "shop",
         path: "/items",
+        below: None,
         name: "items",
         settings: &settings,
         document,
