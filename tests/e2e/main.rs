@@ -74,6 +74,7 @@ mod schedules; // who runs when, for how long, and after whom
 mod sealed; // what is sealed, and the key file: changed, moved, cut short, open to others
 mod secret_sources; // secrets that are kept in a file, by a program, or in a vault
 mod self_test; // what is missing in an installation
+mod sent_tombstones; // payloads that say what is gone
 mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back
 mod spellings; // keys that are equal and written in several ways
