@@ -1,6 +1,7 @@
 //! The audit log: every change of a definition and every operation, who, from where, what; rows that nobody changes (S-51).
 
-use crate::shop::{PAGES, Shop};
+use crate::shop::{PAGES, SOON, Shop};
+use sluice_e2e::wait_until;
 
 /// What the log says since `from`, oldest first: role, action, kind of object, object.
 fn log(shop: &mut Shop) -> Vec<String> {
@@ -127,6 +128,35 @@ fn who_may_use_a_connection_is_noted_when_it_changes() {
         shop.db.text(told),
         "[] -> [\"app\"], [\"app\"] -> [\"app\", \"reader\"], [\"app\", \"reader\"] -> [\"reader\"]"
     );
+}
+
+/// S-51: what concerns the whole database, and what stops a job although nobody did anything.
+#[test]
+fn what_is_done_to_the_whole_database_and_what_is_refused_is_noted() {
+    let mut shop = Shop::loaded(100, PAGES);
+    shop.db.exec("SELECT sluice.arm()");
+    shop.db.exec("SELECT sluice.rotate_key()");
+    shop.db.exec("SELECT sluice.forget_secrets()");
+    shop.api.remove_ids(&(1..=90).collect::<Vec<_>>());
+    shop.failing_sync();
+    // Any request is one to this machine.
+    shop.db.exec("ALTER SYSTEM SET sluice.allowed_networks = ''");
+    shop.db.exec("SELECT pg_reload_conf()");
+    wait_until(&mut shop.db, "the setting holds", SOON, |db| {
+        db.text("SELECT current_setting('sluice.allowed_networks')").is_empty()
+    });
+    let error = shop.failing_sync();
+    assert_eq!(error.sqlstate, "SY007", "{error}");
+    let noted = log(&mut shop);
+    for line in [
+        "postgres arm database postgres",
+        "postgres rotate_key database postgres",
+        "postgres forget_secrets database postgres",
+        "app hold job products",
+        "app refused_address job products",
+    ] {
+        assert!(noted.iter().any(|there| there == line), "{line}: {noted:#?}");
+    }
 }
 
 #[test]

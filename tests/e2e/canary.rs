@@ -165,7 +165,7 @@ fn tokens_codes_and_client_secrets_are_written_down_nowhere() {
     assert_eq!(look_everywhere(&mut shop), Vec::<String>::new());
 }
 
-/// S-37: a panic says where it was, and no more.
+/// S-37, F-P2: a panic says where it was, and no more.
 #[test]
 fn a_panic_with_a_secret_in_hand_writes_none_down() {
     let mut shop = talkative(100);

@@ -48,6 +48,7 @@ mod hostile_names; // objects of an attacker under every name that we use
 mod hostile_owner; // whose code never runs with more rights than its own
 mod incremental; // reads of what changed, and their watermark
 mod lost_tokens; // tokens that the remote forgets in mid-read
+mod memory; // what a core file would show of keys and secrets
 mod modes; // upsert, keys of several columns, targets that were there before
 mod oauth; // connections that a person, or a client, connects
 mod oauth_crashes; // processes that die or fail with a new token in their hands: the answer is kept

@@ -108,6 +108,28 @@ fn a_refresh_token_that_was_changed_in_the_table_is_told_and_disables_nothing_el
     shop.assert_equal();
 }
 
+/// S-47: after a failover to a standby that had not got the newest token. The rows stay, and a person is told.
+#[test]
+fn a_database_with_an_older_token_asks_for_consent_and_loses_no_row() {
+    let mut shop = connected(300);
+    shop.db.exec("CREATE TABLE older AS SELECT * FROM sluice._oauth");
+    expire(&mut shop);
+    shop.sync();
+    shop.db.exec(
+        "UPDATE sluice._oauth o SET version = s.version, access_sealed = s.access_sealed, refresh_sealed = s.refresh_sealed,
+             previous_version = NULL, previous_sealed = NULL FROM older s WHERE o.id = s.id",
+    );
+    expire(&mut shop);
+    let error = shop.failing_sync();
+    assert_eq!(error.sqlstate, "28000", "{error}");
+    assert_eq!(asked(&shop), ["refresh_token", "refresh_token"]);
+    assert_eq!(state(&mut shop), "reauth_required");
+    shop.assert_equal();
+    connect(&mut shop);
+    shop.sync();
+    shop.assert_equal();
+}
+
 fn damage(shop: &mut Shop, column: &str) {
     shop.db.exec(&format!(
         "UPDATE sluice._oauth SET {column} = set_bit({column}, 500, 1 - get_bit({column}, 500)) WHERE server_name = 'shop'"

@@ -51,6 +51,59 @@ fn a_ciphertext_that_was_changed_moved_or_cut_short_opens_no_more() {
     shop.assert_equal();
 }
 
+/// S-35: of all our functions none gives a secret back, to a superuser either: each is called with the names that there are.
+#[test]
+fn no_function_returns_a_secret() {
+    let token = "c4n4ry-of-functions";
+    let mut shop = Shop::open(100);
+    shop.api.set(|settings| settings.auth = Auth::Bearer(token.into()));
+    let url = shop.api.url();
+    shop.db.exec(&format!(
+        "SELECT sluice.allow_origin('{url}', 'app'); ALTER SERVER shop OWNER TO app;
+         ALTER SERVER shop OPTIONS (ADD auth 'bearer', ADD secret 'token')"
+    ));
+    shop.app.exec(&format!("SELECT sluice.set_secret('token', '{token}')"));
+    shop.create_job("products", "/page/products", PAGES);
+    shop.sync();
+    let functions = "SELECT p.oid::regproc::text, p.pronargs - p.pronargdefaults, p.prokind = 'p',
+                            coalesce((SELECT bool_and(a = 'text'::regtype) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS t (a, n)
+                                      WHERE n <= p.pronargs - p.pronargdefaults), true)
+                     FROM pg_proc p WHERE p.pronamespace = 'sluice'::regnamespace AND p.prokind IN ('f', 'p')
+                       AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype) AND p.proname <> '_failpoint'
+                     ORDER BY 1";
+    let rows = shop.db.rows(functions).rows;
+    assert!(rows.len() > 80, "{} functions", rows.len());
+    let mut called = 0;
+    for row in rows {
+        let [Some(name), Some(needed), Some(is_procedure), Some(takes_texts)] = &row[..] else {
+            panic!("{row:?}");
+        };
+        if takes_texts != "t" || is_procedure == "t" {
+            continue;
+        }
+        for value in ["token", "shop", "products", "app"] {
+            let needed: usize = needed.parse().expect("a number");
+            let values = vec![format!("'{value}'"); needed].join(", ");
+            shop.db.exec("BEGIN");
+            let told = match shop.db.try_rows(&format!("SELECT * FROM {name}({values}) AS t")) {
+                Ok(rows) => format!("{:?}", rows.rows),
+                Err(error) => format!("{error:?}"),
+            };
+            shop.db.exec("ROLLBACK");
+            called += 1;
+            assert!(!told.contains(token), "{name}({values}): {told}");
+            if needed == 0 {
+                break;
+            }
+        }
+    }
+    assert!(called > 60, "{called} calls");
+    // Nor is there one whose result could hold it in a form of its own.
+    let in_bytes = "SELECT string_agg(p.oid::regproc::text, ' ') FROM pg_proc p
+                    WHERE p.pronamespace = 'sluice'::regnamespace AND p.prorettype = 'bytea'::regtype";
+    assert_eq!(shop.db.value(in_bytes), None);
+}
+
 fn key_file(shop: &mut Shop) -> PathBuf {
     shop.db.text("SELECT current_setting('sluice.key_file')").into()
 }
