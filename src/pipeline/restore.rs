@@ -8,7 +8,7 @@ use super::apply::{Copied, Outcome, OwnKeys, Restorer, Values, dropped_message, 
 use super::batch::{current_target, keep_undo_set, signed};
 use super::brought::Sources;
 use super::plan::Plan;
-use super::publish::tidy;
+use super::publication::tidy;
 use super::sweep::keep_undo;
 use super::{Ended, Work, brought, gone, rollback, snapshot as copy};
 use crate::pg::shmem::{self, Phase};
