@@ -199,6 +199,36 @@ fn nobody_changes_a_row_and_only_age_takes_one_away() {
     assert_eq!(shop.db.number("SELECT count(*) FROM sluice._audit"), before - 1);
 }
 
+/// The operation is noted once, with who, as whom and from where, and with the latest run where it is about one.
+fn noted(shop: &mut Shop, action: &str, of_a_run: bool) {
+    let run = shop.run("id");
+    let sql = format!(
+        "SELECT string_agg(concat_ws(' ', session_role, acting_role, application_name, client_address, object_type, object, run_id), '; ')
+         FROM sluice.sync_audit_log WHERE action = '{action}'"
+    );
+    let object = match of_a_run {
+        true => format!("job products {run}"),
+        false => "job products".into(),
+    }
+
+/// Over the network, as one who logged in and acts as another.
+fn console(shop: &Shop, sql: &str) {
+    let mut psql = shop.cluster.client_program("psql");
+    psql.env("PGHOST", "127.0.0.1")
+        .args(["-Xqd", "postgres", "-v", "ON_ERROR_STOP=1"]);
+    let asked = psql.args(["-c", "SET application_name = 'console'; SET ROLE app", "-c", sql]);
+    let asked = asked.output().expect("psql runs");
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+}
+
+fn wait_for_entry(shop: &mut Shop, status: &str) {
+    wait_until(&mut shop.db, &format!("the retry is {status}"), SOON, |db| {
+        db.is_true(&format!(
+            "SELECT bool_or(status = '{status}') FROM sluice.sync_retry_queue"
+        ))
+    });
+}
+
 /// S-51: what people decide and ask for, once each, with who, as whom, from where, and the run that it was about.
 #[test]
 fn what_people_decide_and_ask_for_is_noted_with_who_and_from_where() {
@@ -208,30 +238,11 @@ fn what_people_decide_and_ask_for_is_noted_with_who_and_from_where() {
         1,
     );
     let mut shop = Shop::loaded(300, &settings);
-    let noted = |shop: &mut Shop, action: &str, of_a_run: bool| {
-        let run = shop.run("id");
-        let sql = format!(
-            "SELECT string_agg(concat_ws(' ', session_role, acting_role, application_name, client_address, object_type, object, run_id), '; ')
-             FROM sluice.sync_audit_log WHERE action = '{action}'"
-        );
-        let object = match of_a_run {
-            true => format!("job products {run}"),
-            false => "job products".into(),
-        };
         assert_eq!(
             shop.db.text(&sql),
             format!("postgres app console 127.0.0.1 {object}"),
             "{action}"
         );
-    };
-    // Over the network, as one who logged in and acts as another.
-    let console = |shop: &Shop, sql: &str| {
-        let mut psql = shop.cluster.client_program("psql");
-        psql.env("PGHOST", "127.0.0.1")
-            .args(["-Xqd", "postgres", "-v", "ON_ERROR_STOP=1"]);
-        let asked = psql.args(["-c", "SET application_name = 'console'; SET ROLE app", "-c", sql]);
-        let asked = asked.output().expect("psql runs");
-        assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
     };
 
     // A run that is stopped.
@@ -255,17 +266,10 @@ fn what_people_decide_and_ask_for_is_noted_with_who_and_from_where() {
 
     // A retry that waits, is hastened, is dead, is put back, and is dropped.
     shop.api.misbehave(Fault::status(503, &[]));
-    let entry = |shop: &mut Shop, status: &str| {
-        wait_until(&mut shop.db, &format!("the retry is {status}"), SOON, |db| {
-            db.is_true(&format!(
-                "SELECT bool_or(status = '{status}') FROM sluice.sync_retry_queue"
-            ))
-        });
-    };
     shop.failing_sync();
-    entry(&mut shop, "pending");
+    wait_for_entry(&mut shop, "pending");
     console(&shop, "SELECT sluice.retry_now('products')");
-    entry(&mut shop, "dead");
+    wait_for_entry(&mut shop, "dead");
     noted(&mut shop, "retry_now", false);
     console(&shop, "SELECT sluice.redrive('products')");
     noted(&mut shop, "redrive", false);
@@ -274,9 +278,9 @@ fn what_people_decide_and_ask_for_is_noted_with_who_and_from_where() {
             "SELECT count(*) = 2 AND bool_and(status = 'retryable') FROM sluice.sync_runs WHERE source = 'retry'",
         )
     });
-    entry(&mut shop, "dead");
+    wait_for_entry(&mut shop, "dead");
     shop.failing_sync();
-    entry(&mut shop, "pending");
+    wait_for_entry(&mut shop, "pending");
     console(&shop, "SELECT sluice.clear_queue('products')");
     noted(&mut shop, "clear_queue", false);
     // Nothing is noted where nothing was done.
