@@ -38,6 +38,7 @@ mod events; // NOTIFY of state changes, in transactions of their own
 mod failures; // what is written down of them, and the error budget of a run
 mod first_load; // the first load, and what people see of it
 mod formats; // answers in CSV and lines of JSON
+mod from_page;
 mod gone; // which missing rows are removed, and when
 mod guards; // answers that must never destroy data
 mod hard_weather; // broken transfers, limits, a collection that moves
@@ -77,6 +78,7 @@ mod schedules; // who runs when, for how long, and after whom
 mod sealed; // what is sealed, and the key file: changed, moved, cut short, open to others
 mod secret_sources; // secrets that are kept in a file, by a program, or in a vault
 mod self_test; // what is missing in an installation
+mod sent_tombstones; // payloads that say what is gone
 mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back
 mod spellings; // keys that are equal and written in several ways

@@ -24,7 +24,20 @@ CALL sluice.sync(NULL);
 SELECT sluice.get_sync_status('product');
 SELECT (sluice.get_sync_status() -> 'scheduler') - 'is_running';
 SELECT sluice.get_sync_status('products') -> 'jobs' -> 0 ->> 'status';
+-- A page to start at lies within what the ledger proves of the read in progress.
+SELECT sluice.start_sync('products', 0);
 SELECT sluice.start_sync('products', 3);
+UPDATE sluice._job_state SET reading = true, definition = 'x', page_number = 6;
+SELECT sluice.start_sync('products', 7);
+UPDATE sluice._job_state SET direct = true;
+SELECT sluice.start_sync('products', 3);
+UPDATE sluice._job SET mode = 'append';
+SELECT sluice.start_sync('products', 1);
+UPDATE sluice._job SET mode = 'replace', settings = '{"deleted_when": "@.gone"}';
+UPDATE sluice._job_state SET direct = false;
+SELECT sluice.start_sync('products', 3);
+UPDATE sluice._job SET settings = '{}';
+UPDATE sluice._job_state SET reading = false, definition = NULL, page_number = 1;
 -- Procedures commit, so they cannot be part of a transaction.
 BEGIN;
 CALL sluice.sync('products');
