@@ -209,7 +209,13 @@ fn noted(shop: &mut Shop, action: &str, of_a_run: bool) {
     let object = match of_a_run {
         true => format!("job products {run}"),
         false => "job products".into(),
-    }
+    };
+    assert_eq!(
+        shop.db.text(&sql),
+        format!("postgres app console 127.0.0.1 {object}"),
+        "{action}"
+    );
+}
 
 /// Over the network, as one who logged in and acts as another.
 fn console(shop: &Shop, sql: &str) {
@@ -238,12 +244,6 @@ fn what_people_decide_and_ask_for_is_noted_with_who_and_from_where() {
         1,
     );
     let mut shop = Shop::loaded(300, &settings);
-        assert_eq!(
-            shop.db.text(&sql),
-            format!("postgres app console 127.0.0.1 {object}"),
-            "{action}"
-        );
-    };
 
     // A run that is stopped.
     shop.start_and_hold_at(2);
