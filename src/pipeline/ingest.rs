@@ -15,7 +15,7 @@ use super::batch::{current_target, keep_undo_set, signed};
 use super::pages::check_end;
 use super::plan::Plan;
 use super::read::{self, MappingParts};
-use super::refused::{Suspect, Writing};
+use super::refused::{Origin, Suspect, Writing};
 use super::rejects::Rejects;
 use super::{Ended, Work, gone, named};
 use crate::pg::shmem::{self, Phase};
@@ -28,6 +28,7 @@ use sluice_core::ingest::BATCH_PAYLOADS;
 use sluice_core::job::Mode;
 use sluice_core::run::RunStatus;
 use sluice_core::{Class, Error, Result};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ pub(super) fn run(work: &Work, plan: &Plan) -> Result<Ended> {
         latest: latest.unwrap_or(0),
         known,
         set_aside: 0,
+        at: Cell::default(),
     };
     intake.take_all()?;
     transaction::run(|| intake.finish())?;
@@ -73,6 +75,8 @@ struct Intake<'a> {
     /// The mapping of the job's reads; before the first of them each payload has one of its own.
     known: Option<Arc<Mapping>>,
     set_aside: u64,
+    /// What the latest transaction was doing.
+    at: Cell<Origin>,
 }
 
 /// Payloads that are written together.
@@ -112,15 +116,16 @@ impl Intake<'_> {
             }
             let count = payloads.len();
             let only = payloads[0].id;
+            self.at.set(Origin::Rows);
             match self.share(payloads).and_then(|share| self.write(&share)) {
                 Ok(()) => alone = alone.saturating_sub(count),
-                Err(error) if error.class() == Class::Data && count > 1 => alone = count,
-                Err(error) if is_of_the_payload(&error) && count == 1 => {
+                Err(error) if !self.is_of_the_payload(&error) => return Err(error),
+                Err(_) if count > 1 => alone = count,
+                Err(error) => {
                     transaction::run(|| ingest::set_aside(only, self.work.run, &error))?;
                     self.set_aside += 1;
                     alone = alone.saturating_sub(1);
                 }
-                Err(error) => return Err(error),
             }
         }
     }
@@ -182,11 +187,13 @@ impl Intake<'_> {
     }
 
     fn write_once(&self, applier: &Applier, share: &Share) -> Result<()> {
+        self.at.set(Origin::Rows);
         let outcome = applier.put(
             self.plan.mode,
             &share.pages.iter().collect::<Vec<_>>(),
             self.keep_undo(),
         )?;
+        self.at.set(Origin::Ours);
         failpoint::hit("ingest.applied");
         keep_undo_set(self.work, &outcome)?;
         run::add_counts(self.work.run, &counts(share, &outcome))?;
@@ -196,6 +203,7 @@ impl Intake<'_> {
         state::note_ingest(self.work.job)?;
         ingest::take(&share.payloads.iter().map(|payload| payload.id).collect::<Vec<_>>())?;
         failpoint::hit("ingest.before_commit");
+        self.at.set(Origin::Rows);
         Ok(())
     }
 
@@ -231,6 +239,15 @@ impl Intake<'_> {
         named::named(error, &suspects, writing, &text)
     }
 
+    /// Whether an error is about the payload itself: it would come again, however often it is tried.
+    fn is_of_the_payload(&self, error: &Error) -> bool {
+        match error {
+            Error::Database(refusal) => self.at.get() == Origin::Rows && refusal.may_be_a_records(),
+            Error::Data(data::DataError::NoColumns) => true,
+            other => other.class() == Class::Data,
+        }
+    }
+
     fn finish(&self) -> Result<()> {
         if self.set_aside > 0 {
             let payloads = sluice_core::counted::counted(signed(self.set_aside), "payload");
@@ -252,11 +269,6 @@ impl Intake<'_> {
         history::prune_runs(self.work.job, clock::now())?;
         Ok(())
     }
-}
-
-/// Whether an error is about the payload itself: it would come again, however often it is tried.
-fn is_of_the_payload(error: &Error) -> bool {
-    error.class() == Class::Data || matches!(error, Error::Data(data::DataError::NoColumns))
 }
 
 fn counts(share: &Share, outcome: &Outcome) -> Counts {
