@@ -373,6 +373,10 @@ impl Parents<'_> {
             return Ok(has_nothing.then(Vec::new));
         };
         let pages = page::of_parent(job, whole, &parent.identity())?;
+        // It had none, or the read was one that did not lie below parents.
+        if pages.is_empty() && !page::have_parents(job, whole)? {
+            return Ok(None);
+        }
         let page = |(_, hash, records): (i64, Vec<u8>, i64)| {
             let hash = <[u8; 32]>::try_from(hash).ok()?;
             Some((PageHash(hash), u64::try_from(records).unwrap_or(0)))

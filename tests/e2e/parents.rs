@@ -278,6 +278,37 @@ fn an_absent_parent_keeps_its_rows_and_the_others_lose_theirs() {
     assert_eq!(shop.failing_sync().sqlstate, "22023");
 }
 
+/// F-R7: what is published again is no more than it was: of each page it is known below which parent it lies.
+#[test]
+fn a_replay_proves_no_more_than_the_read_did_and_leaves_parents_their_rows() {
+    let mut shop = grouped(100, 12, "replace", SETTINGS);
+    shop.sync();
+    let first = shop.run("id");
+    shop.api.add(5);
+    shop.sync();
+    let second = shop.run("id");
+    assert_eq!(rows(&mut shop), "105 11 5565 0");
+    // Without a total one read proves nothing: the rows that it lacks wait for another.
+    shop.app.exec(&format!("CALL sluice.replay({first})"));
+    assert_eq!(rows(&mut shop), "105 11 5565 0");
+    assert_eq!(shop.status("unconfirmed"), "5");
+    shop.app.exec(&format!("CALL sluice.replay({second})"));
+    assert_eq!(shop.status("unconfirmed"), "0");
+    shop.api
+        .misbehave(Rule::new(Fault::status(404, &[])).path("/page/groups/00003/"));
+    for _ in 0..2 {
+        shop.sync();
+        assert_eq!(parents(&mut shop), "done 11, failed 1");
+        assert_eq!(rows(&mut shop), "105 11 5565 0");
+        assert_eq!(shop.status("unconfirmed"), "0");
+    }
+    // What an absent parent kept is kept by the replay of that read, too.
+    let third = shop.run("id");
+    shop.app.exec(&format!("CALL sluice.replay({third})"));
+    assert_eq!(parents(&mut shop), "done 11, failed 1");
+    assert_eq!(rows(&mut shop), "105 11 5565 0");
+}
+
 #[test]
 fn a_read_that_is_held_says_why_also_where_a_parent_is_absent() {
     let mut shop = grouped(100, 12, "replace", SETTINGS);
