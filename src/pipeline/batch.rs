@@ -5,7 +5,7 @@
 //!
 //! Size: what one transaction holds, and in which order, is read in one place.
 
-use super::apply::{Applier, KeepUndo, Outcome};
+use super::apply::{self, Applier, KeepUndo, Outcome};
 use super::collect::{self, Batch, WithWaiting, body, counts, duplicates, entry, next_of, tombstones};
 use super::decode::Decoder;
 use super::drift::Known;
@@ -507,15 +507,14 @@ pub fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// The target as it is now; its shape must be what the plan was made for.
+/// The target as it is now, which must still be the run-as role's.
 pub fn current_target(plan: &Plan) -> Result<relation::Target> {
-    relation::read_target(plan.target.oid).ok_or_else(|| {
-        TargetError::Gone {
-            target: plan.target.full_name(),
-            job: plan.job.name.clone(),
-        }
-        .into()
-    })
+    let target = relation::read_target(plan.target.oid).ok_or_else(|| TargetError::Gone {
+        target: plan.target.full_name(),
+        job: plan.job.name.clone(),
+    })?;
+    apply::expect_owner(&target)?;
+    Ok(target)
 }
 
 /// Whether the same batch is written once more in this run: of its class, unless a rule has it otherwise.

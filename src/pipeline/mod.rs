@@ -119,6 +119,7 @@ pub fn run(work: &Work) -> Result<()> {
     let outcome = transaction::run(|| plan::load(work.job, Some(work.run), &task)).and_then(|mut plan| {
         bgworker::report_activity(&format!("syncing {}", plan.job.name));
         shmem::set_patience(work.slot, plan.patience());
+        plan.open_credentials(&task)?;
         let outcome = work_on(work, &task, &mut plan);
         rates::keep(&plan)?;
         failures::write_down(work, &plan)?;
