@@ -7,19 +7,21 @@
 //! ```
 //!
 //! A payload leaves the queue in the transaction that writes its rows, so that it is written once, whatever dies. A run
-//! takes what waits when it begins, then gives the job back: reads and payloads take turns. Nothing is ever removed
-//! here; what a payload brought is a row of the job's own, which the next complete read confirms, corrects or removes.
+//! takes what waits when it begins, then gives the job back: reads and payloads take turns. What a payload brought is a row
+//! of the job's own, which the next complete read confirms, corrects or removes; `tombstones` removes what payloads say is gone.
 
-use super::apply::{Applier, KeepUndo, Outcome};
-use super::batch::{current_target, keep_undo_set, signed};
-use super::pages::check_end;
-use super::plan::Plan;
-use super::read::{self, MappingParts};
-use super::refused::{Origin, Suspect, Writing};
-use super::rejects::Rejects;
-use super::{Ended, Work, gone, named};
+mod tombstones;
+
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, clock, failpoint, latch, transaction};
+use crate::pipeline::apply::{Applier, KeepUndo, Outcome};
+use crate::pipeline::batch::{current_target, keep_undo_set, signed};
+use crate::pipeline::pages::check_end;
+use crate::pipeline::plan::Plan;
+use crate::pipeline::read::{self, MappingParts};
+use crate::pipeline::refused::{Origin, Suspect, Writing};
+use crate::pipeline::rejects::Rejects;
+use crate::pipeline::{Ended, Work, gone, named};
 use crate::store::ingest::{self, Payload};
 use crate::store::run::{self, Counts};
 use crate::store::{history, state, undo};
@@ -27,10 +29,12 @@ use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::ingest::BATCH_PAYLOADS;
 use sluice_core::job::Mode;
 use sluice_core::run::RunStatus;
+use sluice_core::target::TargetError;
 use sluice_core::{Class, Error, Result};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
+use tombstones::{Buried, Tombstones};
 
 /// How often a batch is tried that a lock, a deadlock or a serialization failure threw back.
 const TRIES: u32 = 5;
@@ -58,6 +62,7 @@ pub(super) fn run(work: &Work, plan: &Plan) -> Result<Ended> {
         plan,
         latest: latest.unwrap_or(0),
         known,
+        tombstones: Tombstones::new(work, plan),
         set_aside: 0,
         at: Cell::default(),
     };
@@ -74,6 +79,7 @@ struct Intake<'a> {
     latest: i64,
     /// The mapping of the job's reads; before the first of them each payload has one of its own.
     known: Option<Arc<Mapping>>,
+    tombstones: Tombstones<'a>,
     set_aside: u64,
     /// What the latest transaction was doing.
     at: Cell<Origin>,
@@ -85,6 +91,8 @@ struct Share {
     /// The text of each payload's records, and its rows.
     texts: Vec<String>,
     pages: Vec<DecodedPage>,
+    /// What they say is gone, as versions of those records.
+    graves: Vec<DecodedPage>,
     mapping: Arc<Mapping>,
 }
 
@@ -97,6 +105,16 @@ impl Share {
             places: (1..=u64::from(page.records)).collect(),
         });
         each.collect()
+    }
+
+    /// All that these payloads say of any record.
+    fn versions(&self) -> Vec<Suspect<'_>> {
+        let graves = (1..).zip(&self.graves).map(|(number, page)| Suspect {
+            number,
+            page,
+            places: Vec::new(),
+        });
+        self.suspects().into_iter().chain(graves).collect()
     }
 }
 
@@ -144,6 +162,7 @@ impl Intake<'_> {
         Ok(Share {
             payloads,
             texts,
+            graves: pages.iter().map(tombstones::as_versions).collect(),
             pages,
             mapping,
         })
@@ -165,7 +184,10 @@ impl Intake<'_> {
         let mut delay = Duration::from_millis(250);
         for attempt in 1.. {
             match transaction::run(|| self.write_once(&applier, share)) {
-                Ok(()) => break,
+                Ok(buried) => {
+                    self.tombstones.count(buried);
+                    break;
+                }
                 Err(error) if error.class() == Class::Database && attempt < TRIES => {
                     transaction::guarded(|| {
                         latch::wait(delay);
@@ -177,16 +199,15 @@ impl Intake<'_> {
                 Err(error) => return Err(error),
             }
         }
-        let records: u64 = share.pages.iter().map(|page| u64::from(page.records)).sum();
         shmem::update_progress(self.work.slot, |progress| {
             progress.pages_done += signed(share.payloads.len() as u64);
-            progress.records_done += signed(records);
+            progress.records_done += records(share);
             progress.bytes_done += share.payloads.iter().map(|payload| payload.bytes).sum::<i64>();
         });
         Ok(())
     }
 
-    fn write_once(&self, applier: &Applier, share: &Share) -> Result<()> {
+    fn write_once(&self, applier: &Applier, share: &Share) -> Result<Buried> {
         self.at.set(Origin::Rows);
         let outcome = applier.put(
             self.plan.mode,
@@ -195,16 +216,21 @@ impl Intake<'_> {
         )?;
         self.at.set(Origin::Ours);
         failpoint::hit("ingest.applied");
+        // A later read may find nothing to do, because a payload has done it: taken back, both go back to here.
+        run::keep_position(self.work.run, &state::position(self.work.job)?)?;
         keep_undo_set(self.work, &outcome)?;
-        run::add_counts(self.work.run, &counts(share, &outcome))?;
         self.keep_keys(share)?;
+        self.at.set(Origin::Rows);
+        let buried = self.tombstones.apply(applier, &share.pages, &share.mapping)?;
+        self.at.set(Origin::Ours);
+        run::add_counts(self.work.run, &counts(share, &outcome, buried))?;
         // What was sent is later than whatever a read has rejected.
-        Rejects::later_than_all(self.work, self.plan).note_versions(|| share.suspects())?;
+        Rejects::later_than_all(self.work, self.plan).note_versions(|| share.versions())?;
         state::note_ingest(self.work.job)?;
         ingest::take(&share.payloads.iter().map(|payload| payload.id).collect::<Vec<_>>())?;
         failpoint::hit("ingest.before_commit");
         self.at.set(Origin::Rows);
-        Ok(())
+        Ok(buried)
     }
 
     /// The rows are the job's own from now on: for tombstones, and for whatever reads the whole collection one day.
@@ -243,7 +269,7 @@ impl Intake<'_> {
     fn is_of_the_payload(&self, error: &Error) -> bool {
         match error {
             Error::Database(refusal) => self.at.get() == Origin::Rows && refusal.may_be_a_records(),
-            Error::Data(data::DataError::NoColumns) => true,
+            Error::Data(data::DataError::NoColumns) | Error::Target(TargetError::TooManyTombstones { .. }) => true,
             other => other.class() == Class::Data,
         }
     }
@@ -271,14 +297,22 @@ impl Intake<'_> {
     }
 }
 
-fn counts(share: &Share, outcome: &Outcome) -> Counts {
+fn counts(share: &Share, outcome: &Outcome, buried: Buried) -> Counts {
     Counts {
         pages: signed(share.payloads.len() as u64),
-        records: share.pages.iter().map(|page| i64::from(page.records)).sum(),
+        records: records(share),
+        deleted: signed(buried.removed),
         inserted: signed(outcome.inserted),
         updated: signed(outcome.updated),
         unchanged: signed(outcome.unchanged),
         bytes: share.payloads.iter().map(|payload| payload.bytes).sum(),
         ..Counts::default()
     }
+}
+
+/// Tombstones are records, too.
+fn records(share: &Share) -> i64 {
+    let each = share.pages.iter();
+    each.map(|page| i64::from(page.records) + signed(page.gone_after.len() as u64))
+        .sum()
 }
