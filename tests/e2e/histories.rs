@@ -1,15 +1,15 @@
 //! Random histories of refreshes, local edits, columns that come and go, rollbacks, snapshots, restorations and replays,
-//! each step compared with a model of what the table must hold. A failing seed tells itself and its steps.
+//! each step compared with a model of what the table must hold; some with crashes. A failing seed tells itself and its steps.
 
 use crate::history_model::{Copy, Mode, Model, Records, Row, Run, Text};
 use crate::shop::Shop;
 use std::collections::{BTreeMap, BTreeSet};
 
-const SETTINGS: &str = r#"{"records": "$.data", "page_size": 20, "verify": "always", "max_shrink": 1,
+const SETTINGS: &str = r#"{"records": "$.data", "page_size": 20, "commit_every": {"pages": 1}, "verify": "always", "max_shrink": 1,
     "undo": {"keep_runs": 100}, "columns": {"id": "$.id", "name": "$.name", "price": "$.price"},
     "pagination": {"type": "page", "size_param": "per_page", "total": "$.meta.total"}}"#;
 /// The same for jobs that ask for what has changed.
-const FOLLOWING: &str = r#"{"records": "$.data", "page_size": 20, "undo": {"keep_runs": 100},
+const FOLLOWING: &str = r#"{"records": "$.data", "page_size": 20, "commit_every": {"pages": 1}, "undo": {"keep_runs": 100},
     "columns": {"id": "$.id", "name": "$.name", "price": "$.price"},
     "cursor": {"column": "$.updated_at", "param": "updated_since"},
     "pagination": {"type": "page", "size_param": "per_page", "total": "$.meta.total"}}"#;
@@ -28,8 +28,19 @@ impl Dice {
     }
 }
 
+/// Whether servers crash in the middle of runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weather {
+    Calm,
+    Stormy,
+}
+
+/// Places that every read comes by.
+const CRASHES: [&str; 3] = ["batch.applied", "batch.before_commit", "publish.before_commit"];
+
 struct History<'a> {
     shop: &'a mut Shop,
+    weather: Weather,
     dice: Dice,
     model: Model,
     steps: Vec<String>,
@@ -66,9 +77,22 @@ impl History<'_> {
             _ => {}
         }
         let (read, reach) = self.read();
-        self.call("CALL sluice.sync('products')");
+        match self.weather == Weather::Stormy && self.dice.below(2) == 0 {
+            true => self.crash_and_go_on(),
+            false => self.call("CALL sluice.sync('products')"),
+        }
         let run = self.latest();
         self.model.publish(run, read, reach, true);
+    }
+
+    /// The server dies in the middle of a run, and another one ends the read.
+    fn crash_and_go_on(&mut self) {
+        let point = CRASHES[self.dice.below(CRASHES.len())];
+        self.steps.push(format!("-- a run that is killed at {point}"));
+        self.shop.db.failpoint(point, "kill9");
+        self.shop.start();
+        self.shop.recover();
+        self.shop.wait_for_run("succeeded");
     }
 
     /// What the remote answers now, and the highest time in it.
@@ -244,7 +268,7 @@ fn keyed(row: Vec<Text>) -> (u64, [Text; 2]) {
 }
 
 /// So many histories of a job in this mode.
-fn live_through(mode: Mode, seeds: u64) {
+fn live_through(mode: Mode, weather: Weather, seeds: u64) {
     let (word, settings) = match mode {
         Mode::Replace => ("replace", SETTINGS),
         Mode::Upsert => ("upsert", FOLLOWING),
@@ -265,6 +289,7 @@ fn live_through(mode: Mode, seeds: u64) {
         };
         let mut history = History {
             shop: &mut shop,
+            weather,
             dice: Dice(seed),
             model,
             steps: Vec::new(),
@@ -281,15 +306,23 @@ fn live_through(mode: Mode, seeds: u64) {
 
 #[test]
 fn every_history_leaves_the_table_as_the_model_says() {
-    live_through(Mode::Replace, 5);
+    live_through(Mode::Replace, Weather::Calm, 5);
 }
 
 #[test]
 fn every_history_of_an_upsert_leaves_table_and_watermark_as_the_model_says() {
-    live_through(Mode::Upsert, 4);
+    live_through(Mode::Upsert, Weather::Calm, 4);
 }
 
 #[test]
 fn every_history_of_an_append_leaves_table_and_watermark_as_the_model_says() {
-    live_through(Mode::Append, 4);
+    live_through(Mode::Append, Weather::Calm, 4);
+}
+
+/// P1, R-2: several runs share a read, and its undo sets belong together.
+#[test]
+fn a_history_with_crashes_leaves_what_it_leaves_without_them() {
+    for mode in [Mode::Replace, Mode::Upsert, Mode::Append] {
+        live_through(mode, Weather::Stormy, 1);
+    }
 }

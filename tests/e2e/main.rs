@@ -24,6 +24,7 @@ mod changed_columns; // a rollback of runs whose table has got columns since, or
 mod changes_between; // two runs: the rows, the job, the caller's patience
 mod climbing; // an ordinary role that tries to become more
 mod clocks; // that step, stand still and follow zones; what a schedule makes of it
+mod comebacks; // what refuses until it is mended, and connections that go on
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod cron; // pg_cron, which processes retries where a DBA wants it to
 mod crowds; // how many requests at a time a remote takes
@@ -78,6 +79,7 @@ mod schedules; // who runs when, for how long, and after whom
 mod sealed; // what is sealed, and the key file: changed, moved, cut short, open to others
 mod secret_sources; // secrets that are kept in a file, by a program, or in a vault
 mod self_test; // what is missing in an installation
+mod sent_tombstones; // payloads that say what is gone
 mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back
 mod spellings; // keys that are equal and written in several ways

@@ -17,6 +17,7 @@ fn options(grant: Grant) -> OAuthOptions {
         client_id: "slu:ice".into(),
         client_secret: Some("name".into()),
         client_auth: ClientAuth::Basic,
+        client_key_id: None,
         scope: Some("read write".into()),
         audience: None,
         token_body: TokenBody::Form,
@@ -392,6 +393,7 @@ fn every_fault_has_a_next_step() {
             connection: name(),
             reason: "x.".into(),
         },
+        OAuthFault::ClientKey { secret: name() },
         OAuthFault::Damaged {
             connection: name(),
             awaited: Awaited::Options,
