@@ -5,13 +5,13 @@ use sample_api::{Fault, Rule};
 use sluice_e2e::{eventually, kill9, wait_until};
 
 /// The products of each group, page by page of five, with the group's number in a column of its own.
-const SETTINGS: &str = r#"{"records": "$.data", "page_size": 5, "commit_every": {"pages": 1},
+pub const SETTINGS: &str = r#"{"records": "$.data", "page_size": 5, "commit_every": {"pages": 1},
     "pagination": {"type": "page", "size_param": "per_page"},
     "columns": {"id": "$.id", "name": "$.name", "price": "$.price", "group_id": {"parent": "number"}},
     "foreach": {"query": "SELECT number FROM app.groups ORDER BY number"}}"#;
 
 /// A shop with groups 1 to `groups` in a table, and a job that reads the products below each; it has not run yet.
-fn grouped(products: u64, groups: u64, mode: &str, settings: &str) -> Shop {
+pub fn grouped(products: u64, groups: u64, mode: &str, settings: &str) -> Shop {
     let mut shop = Shop::open(products);
     shop.app.exec(&format!(
         "CREATE TABLE groups (number text PRIMARY KEY); INSERT INTO groups SELECT lpad(g::text, 5, '0') FROM generate_series(1, {groups}) AS g;
@@ -36,14 +36,14 @@ fn one_page() -> String {
 }
 
 /// What app.products has: rows, groups, the sum of ids, and rows that stand in a wrong group.
-fn rows(shop: &mut Shop) -> String {
+pub fn rows(shop: &mut Shop) -> String {
     shop.db.text(
         "SELECT concat_ws(' ', count(*), count(DISTINCT group_id), sum(id),
                 count(*) FILTER (WHERE group_id::bigint <> (id + 9) / 10)) FROM app.products",
     )
 }
 
-fn parents(shop: &mut Shop) -> String {
+pub fn parents(shop: &mut Shop) -> String {
     shop.db.text(
         "SELECT string_agg(state || ' ' || n, ', ' ORDER BY state)
          FROM (SELECT state, count(*) AS n FROM sluice.sync_parents GROUP BY state) AS s",
@@ -276,37 +276,6 @@ fn an_absent_parent_keeps_its_rows_and_the_others_lose_theirs() {
     shop.app
         .exec(r#"SELECT sluice.alter_job('products', settings => '{"foreach": {"query": "SELECT number FROM app.groups", "absent": "fail"}}')"#);
     assert_eq!(shop.failing_sync().sqlstate, "22023");
-}
-
-/// F-R7: what is published again is no more than it was: of each page it is known below which parent it lies.
-#[test]
-fn a_replay_proves_no_more_than_the_read_did_and_leaves_parents_their_rows() {
-    let mut shop = grouped(100, 12, "replace", SETTINGS);
-    shop.sync();
-    let first = shop.run("id");
-    shop.api.add(5);
-    shop.sync();
-    let second = shop.run("id");
-    assert_eq!(rows(&mut shop), "105 11 5565 0");
-    // Without a total one read proves nothing: the rows that it lacks wait for another.
-    shop.app.exec(&format!("CALL sluice.replay({first})"));
-    assert_eq!(rows(&mut shop), "105 11 5565 0");
-    assert_eq!(shop.status("unconfirmed"), "5");
-    shop.app.exec(&format!("CALL sluice.replay({second})"));
-    assert_eq!(shop.status("unconfirmed"), "0");
-    shop.api
-        .misbehave(Rule::new(Fault::status(404, &[])).path("/page/groups/00003/"));
-    for _ in 0..2 {
-        shop.sync();
-        assert_eq!(parents(&mut shop), "done 11, failed 1");
-        assert_eq!(rows(&mut shop), "105 11 5565 0");
-        assert_eq!(shop.status("unconfirmed"), "0");
-    }
-    // What an absent parent kept is kept by the replay of that read, too.
-    let third = shop.run("id");
-    shop.app.exec(&format!("CALL sluice.replay({third})"));
-    assert_eq!(parents(&mut shop), "done 11, failed 1");
-    assert_eq!(rows(&mut shop), "105 11 5565 0");
 }
 
 #[test]
