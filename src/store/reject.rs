@@ -6,7 +6,7 @@
 //!
 //! A rollback of the run that settled one makes it `rejected` again.
 
-use super::{execute, row, rows, value};
+use super::{execute, returning, row, rows, value};
 use crate::pg::catalog::storable;
 use sluice_core::Result;
 use std::collections::HashMap;
@@ -82,6 +82,14 @@ pub fn keep(of: Of, rejects: &[&Rejected]) -> Result<()> {
         rejects.iter().map(|r| r.line).collect::<Vec<_>>().into(),
     ];
     execute(include_str!("../../sql/query/keep_rejects.sql"), &args).map(drop)
+}
+
+/// Forgets what a read has rejected so far: it begins again, and judges every record anew. How many `run` has counted.
+pub fn forget_of(job: i64, generation: i64, run: i64) -> Result<i64> {
+    let sql = "WITH gone AS (DELETE FROM sluice._reject WHERE job_id = $1 AND generation = $2 RETURNING run_id) \
+               SELECT count(*) FROM gone WHERE run_id = $3";
+    let counted = returning(sql, &[job.into(), generation.into(), run.into()], |r| r.need(1))?;
+    Ok(counted.unwrap_or(0))
 }
 
 /// The rejects of one read.
