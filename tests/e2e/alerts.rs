@@ -278,3 +278,11 @@ fn an_owner_that_may_not_log_in_is_called_as_itself() {
         db.pids("sluice worker").is_empty()
     });
 }
+
+#[test]
+fn failures_and_bad_health_that_begin_at_once_are_both_told() {
+    let mut shop = shop();
+    rule(&mut shop, "function => 'app.tell', after_failures => 1");
+    unauthorized(&mut shop);
+    wait_told(&mut shop, &["degraded unhealthy 1", "repeated_failure unhealthy 1"]);
+}
