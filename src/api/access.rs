@@ -5,7 +5,7 @@ use super::operate::refuse_without_arm_file;
 use super::{here, require_server, wake};
 use crate::pg::report::{or_raise, tell};
 use crate::pg::{Oid, catalog};
-use crate::store::arming;
+use crate::store::{arming, audit};
 use pgrx::prelude::*;
 use sluice_core::Result;
 
@@ -42,6 +42,7 @@ fn arm_here() -> Result<i64> {
             "Make it, or rename what it is now, and call sluice.arm() again; or give the job another connection; or drop it.".into(),
         );
     }
+    audit::note_here("arm")?;
     wake();
     Ok(armed)
 }

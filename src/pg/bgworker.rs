@@ -143,6 +143,16 @@ pub fn report_activity(what: &str) {
     unsafe { pg_sys::pgstat_report_activity(state, text.as_ptr()) };
 }
 
+/// Has the kernel write no core file of this process, and lets no other process of the same user read its memory: it will
+/// hold secrets. Best effort.
+pub fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: changes a flag of this process; no memory is involved.
+    unsafe {
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
+    }
+}
+
 unsafe extern "C-unwind" fn launcher_exits(_code: i32, _arg: pg_sys::Datum) {
     shmem::forget_launcher();
 }

@@ -265,7 +265,10 @@ fn a_retry_whose_worker_is_killed_goes_on_and_is_still_one_entry() {
     shop.app.exec("SELECT sluice.retry_now('products')");
     assert!(shop.api.wait_until_held(3, SOON));
     let worker = shop.worker();
-    shop.db.exec(&format!("SELECT pg_terminate_backend({worker})"));
+    assert!(
+        shop.db
+            .is_true(&format!("SELECT pg_terminate_backend({worker}, 60000)"))
+    );
     shop.api.release();
     wait_for_queue(&mut shop, "status || ' ' || retry_count", "completed 1");
     assert_eq!(shop.db.number("SELECT count(*) FROM sluice.sync_retry_queue"), 1);

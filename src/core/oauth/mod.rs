@@ -20,7 +20,7 @@ mod pkce;
 mod renewal;
 mod request;
 
-pub use answer::{Answer, Tokens, read_answer};
+pub use answer::{Answer, Tokens, asked_to_wait, read_answer};
 pub use callback::{Callback, read_callback, read_redirect_uri, state_of};
 pub use device::{DeviceCode, read_device_code};
 pub use fault::{Awaited, OAuthFault};

@@ -63,6 +63,14 @@ impl OAuthOptions {
         url_policy::origin(&self.token_url)
     }
 
+    /// The rate budget of the token endpoint: of its host and of the client that asks, whatever connections share them.
+    /// Never zero.
+    pub fn budget(&self) -> i64 {
+        let hash = blake3::hash(format!("{}\n{}", self.origin(), self.client_id).as_bytes());
+        let first: [u8; 8] = std::array::from_fn(|at| hash.as_bytes()[at]);
+        i64::from_be_bytes(first) | 1
+    }
+
     /// What a grant belongs to: with another client or another server it is worth nothing, and with another API its
     /// tokens would be sent where nobody has consented to. Tokens that nobody consents to are also asked for anew where
     /// their scope changes.
