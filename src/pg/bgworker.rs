@@ -158,7 +158,7 @@ unsafe extern "C-unwind" fn launcher_exits(_code: i32, _arg: pg_sys::Datum) {
 }
 
 unsafe extern "C-unwind" fn scheduler_exits(_code: i32, database: pg_sys::Datum) {
-    shmem::leave_scheduler(database.value() as u32);
+    shmem::leave_scheduler(database.value() as u32, my_pid());
 }
 
 unsafe extern "C-unwind" fn worker_exits(_code: i32, slot: pg_sys::Datum) {

@@ -58,6 +58,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("setting \"foreach.query\" took longer than {limit:?}", "a run"),
     ("setting \"foreach.query\" has more than {limit} rows", "a run"),
     ("the collection has more {what} than the limit of {limit}", "a run"),
+    ("secret {} is no private key that can sign", "an authorization server"),
     ("the token of connection {} is damaged", "a damaged table"),
     ("{remote} gave no token ({code})", "an authorization server"),
     ("the answer of {remote} holds no token", "an authorization server"),

@@ -24,6 +24,7 @@ mod changed_columns; // a rollback of runs whose table has got columns since, or
 mod changes_between; // two runs: the rows, the job, the caller's patience
 mod climbing; // an ordinary role that tries to become more
 mod clocks; // that step, stand still and follow zones; what a schedule makes of it
+mod comebacks; // what refuses until it is mended, and connections that go on
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod cron; // pg_cron, which processes retries where a DBA wants it to
 mod crowds; // how many requests at a time a remote takes

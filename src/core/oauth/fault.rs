@@ -57,6 +57,9 @@ pub enum OAuthFault {
     /// Somebody else's attempt failed while we waited for it.
     #[error("the token of connection {} could not be renewed", quoted(.connection))]
     NotRenewed { connection: String, reason: String },
+    /// `client_auth` is `private_key_jwt`, and its key is none.
+    #[error("secret {} is no private key that can sign", quoted(.secret))]
+    ClientKey { secret: String },
     /// Somebody has written to our tables.
     #[error("the token of connection {} is damaged", quoted(.connection))]
     Damaged { connection: String, awaited: Awaited },
@@ -102,7 +105,7 @@ impl Explain for OAuthFault {
             OAuthFault::NotRenewed { .. } => "08006",
             OAuthFault::Damaged { .. } => "XX001",
             OAuthFault::NoConsent { .. } | OAuthFault::NoCallback { .. } => "55000",
-            OAuthFault::RedirectUri | OAuthFault::Callback { .. } => "22023",
+            OAuthFault::RedirectUri | OAuthFault::Callback { .. } | OAuthFault::ClientKey { .. } => "22023",
         }
     }
 
@@ -114,6 +117,10 @@ impl Explain for OAuthFault {
                 None => "It says nothing else.".to_owned(),
             },
             OAuthFault::Unreadable { status, what, .. } => format!("Its status is {status}. {what}"),
+            OAuthFault::ClientKey { .. } => {
+                "It must be a private key of RSA, P-256, P-384 or Ed25519, in PEM form and without a passphrase."
+                    .to_owned()
+            }
             OAuthFault::Damaged { .. } => {
                 "What is stored was changed, cut short or moved here from another connection or version.".to_owned()
             }
@@ -139,6 +146,10 @@ impl Explain for OAuthFault {
             OAuthFault::NotConnected {
                 connection, awaited, ..
             } => awaited.remedy(connection),
+            OAuthFault::ClientKey { secret } => format!(
+                "In psql: \\set key `cat key.pem`, then SELECT sluice.set_secret({}, :'key');",
+                literal(secret)
+            ),
             OAuthFault::Damaged { connection, awaited } => {
                 format!(
                     "Find out who changed it, then connect it again: {}",

@@ -39,10 +39,12 @@ use crate::store::oauth::{self, Grant};
 use crate::store::secret::seal_value;
 use sluice_core::connection::{ConfigError, ConnectionOptions, TlsOptions};
 use sluice_core::http::{Auth, Request, Secret};
-use sluice_core::oauth::{Awaited, Grant as Kind, OAuthFault, OAuthOptions};
+use sluice_core::oauth::{
+    Awaited, ClientAuth, Grant as Kind, OAuthFault, OAuthOptions, assertion_text, random_text, signed_assertion,
+};
 use sluice_core::secret::{SecretFault, SecretLabel};
 use sluice_core::{Class, Error, Result, url_policy};
-use sluice_fetch::Tls;
+use sluice_fetch::{SigningKey, Tls};
 use std::time::Duration;
 
 /// How long a token has to serve at least: its request is still on its way.
@@ -117,17 +119,35 @@ impl Client<'_> {
         Ok(seal_value(&key, &label, value.expose().as_bytes()))
     }
 
-    /// The client's own secret, for the token endpoint.
+    /// What the client proves itself with at the token endpoint: its secret, or what it has signed.
     fn secret(&self) -> Result<Option<Secret>> {
-        let name = self.oauth.client_secret.as_deref();
-        name.map(|name| secrets::named(self.server, name, &self.oauth.origin()))
-            .transpose()
+        let Some(name) = self.oauth.client_secret.as_deref() else {
+            return Ok(None);
+        };
+        let secret = secrets::named(self.server, name, &self.oauth.origin())?;
+        match self.oauth.client_auth {
+            ClientAuth::PrivateKeyJwt => self.assertion(name, &secret).map(Some),
+            _ => Ok(Some(secret)),
+        }
     }
 
-    /// What TLS is agreed with. A certificate of the client's is for the API, and shown to nobody else.
+    fn assertion(&self, name: &str, key: &Secret) -> Result<Secret> {
+        let wrong = || OAuthFault::ClientKey {
+            secret: name.to_owned(),
+        };
+        let key = SigningKey::read(key).ok_or_else(wrong)?;
+        let id = random_text(&clock::random_bytes());
+        let text = assertion_text(self.oauth, key.algorithm, clock::now().unix_seconds(), &id);
+        let signature = key.sign(&text).ok_or_else(wrong)?;
+        Ok(signed_assertion(&text, &signature))
+    }
+
+    /// What TLS is agreed with. A certificate of the client's is for the API, and shown to nobody else unless the client
+    /// proves itself with it.
     fn tls(&self, request: &Request) -> Result<Tls> {
         check_origin(self.server, self.options)?;
-        if url_policy::origin(&request.url) == self.options.origin() {
+        let shows_it = self.oauth.client_auth == ClientAuth::Tls && request.url == self.oauth.token_url;
+        if shows_it || url_policy::origin(&request.url) == self.options.origin() {
             return secrets::tls(self.server, self.options);
         }
         let roots = TlsOptions {
