@@ -10,6 +10,7 @@ const CANARY: &str = "c4n4ry";
 
 /// Everything that a server has written down: its logs, what its views and tables show, a dump.
 fn look_everywhere(shop: &mut Shop) -> Vec<String> {
+    wait_for_collector(shop);
     let mut found = Vec::new();
     let mut look = |place: &str, text: &str| {
         for line in text.lines().filter(|line| line.contains(CANARY)) {
@@ -42,6 +43,14 @@ fn look_everywhere(shop: &mut Shop) -> Vec<String> {
     assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
     look("pg_dump", &String::from_utf8_lossy(&dumped.stdout));
     found
+}
+
+/// Waits until the collector has written down, in both of its logs, what came before this call.
+fn wait_for_collector(shop: &mut Shop) {
+    let mark = shop.db.text("SELECT 'searched from ' || clock_timestamp()");
+    shop.db.exec(&format!("DO $$ BEGIN RAISE LOG '{mark}'; END $$"));
+    let is_written = eventually(SOON, || logs(shop).matches(&mark).count() >= 2);
+    assert!(is_written, "the logs do not have their mark");
 }
 
 /// What the collector has written.
