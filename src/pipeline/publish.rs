@@ -19,7 +19,7 @@ use super::refused::{Care, Origin, Sieve, Writing};
 use super::rejects::{self, Rejects};
 use super::sweep::{keep_undo, sweep};
 use super::{Ended, Work, brought, settle};
-use crate::pg::clock;
+use crate::pg::clock::{self, Timestamp};
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};
 use crate::store::run::{self, Counts};
@@ -43,6 +43,7 @@ enum Verdict {
     Published,
     Held(String),
     KeptBack(Error),
+    Altered,
 }
 
 /// Publishes a read of a `replace` job by its difference from what the target holds.
@@ -95,6 +96,9 @@ pub fn publish<'a>(
         let once = || {
             doing.at.set(Origin::default());
             care.begin()?;
+            if !job::stays(&plan.job)? {
+                return Ok(Verdict::Altered);
+            }
             let read = prepare()?;
             let publishing = Publishing {
                 work,
@@ -112,6 +116,7 @@ pub fn publish<'a>(
             Ok(Verdict::Published) => break,
             Ok(Verdict::Held(reason)) => return Ok(Ended::Held(reason)),
             Ok(Verdict::KeptBack(error)) => return Ok(Ended::KeptBack(error)),
+            Ok(Verdict::Altered) => return Ok(Ended::Altered),
             Err(error) if error.ruling().is_some() => return Err(error),
             // Two that change places are refused as one that is wrong.
             Err(error) if care == Care::Whole && is_unique_violation(&error) => care = Care::Parts,
@@ -119,7 +124,7 @@ pub fn publish<'a>(
             Err(error) => care = care.after(&error, doing.at.get()).ok_or(error)?,
         }
     }
-    transaction::run(|| tidy(work, plan))?;
+    tidy(work, plan);
     Ok(Ended::Published)
 }
 
@@ -276,6 +281,7 @@ impl Publishing<'_> {
             },
         )?;
         self.finish(&Publication {
+            occasion: self.occasion,
             mapping,
             rows: signed(compared.distinct.saturating_sub(rejected.all - rejected.without_key)),
             unconfirmed,
@@ -401,6 +407,7 @@ impl Publishing<'_> {
 
 /// What is said of a read that becomes visible.
 pub struct Publication<'a> {
+    pub occasion: Occasion,
     pub mapping: &'a Mapping,
     pub rows: i64,
     pub unconfirmed: i64,
@@ -435,12 +442,13 @@ pub fn finish_published(
         run: work.run,
         rows: publication.rows,
         whole: read.whole,
-        unbounded: read.state.bound.is_none(),
+        unbounded: read.state.bound.is_none() && publication.occasion != Occasion::Replayed,
         cursor: publication.cursor.clone(),
         version: publication.mapping.version().0.to_vec(),
         definition: read.state.definition.clone(),
         skip_valid: publication.skip_valid,
         verified: read.verifying,
+        fresh: publication.occasion != Occasion::Replayed,
         now,
     })?;
     // A read without a bound has rejected again what still does not fit; what it did not meet is gone.
@@ -450,9 +458,28 @@ pub fn finish_published(
     }
     run::supersede_held(work.job, work.run)?;
     run::finish(work.run, RunStatus::Succeeded, now)?;
-    retry::complete(work.job)?;
-    adapt(work, plan, &read.state, publication.rows)?;
-    job::plan_after_success(&plan.job, shmem::started_at(work.slot), now)
+    match publication.occasion {
+        Occasion::Read => {
+            retry::complete(work.job)?;
+            adapt(work, plan, &read.state, publication.rows)?;
+            job::plan_after_success(&plan.job, shmem::started_at(work.slot), now)
+        }
+        Occasion::Approved => {
+            adapt(work, plan, &read.state, publication.rows)?;
+            plan_after_decision(work, plan, now)
+        }
+        // The remote was not asked: when it is asked next stays as it was planned.
+        Occasion::Replayed => Ok(()),
+    }
+}
+
+/// Plans the run after one that a person has decided about. A retry that waits is of a later read, and the schedule waits
+/// with it.
+pub fn plan_after_decision(work: &Work, plan: &Plan, now: Timestamp) -> Result<()> {
+    match retry::open_of(work.job)? {
+        Some(_) => Ok(()),
+        None => job::plan_after_success(&plan.job, shmem::started_at(work.slot), now),
+    }
 }
 
 /// Lets an adaptive schedule follow what the read showed.
@@ -470,8 +497,17 @@ fn adapt(work: &Work, plan: &Plan, before: &State, rows: i64) -> Result<()> {
     timing::adapt(&plan.job, &plan.settings.timing, seen, clock::now())
 }
 
-/// Forgets what no rollback and no comparison needs any more.
-pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
+/// Forgets what no rollback and no comparison needs any more. What was published is visible whatever becomes of this:
+/// what fails, or is stopped, is left to the next run.
+pub fn tidy(work: &Work, plan: &Plan) {
+    super::left_alone(
+        "forgetting what is no longer needed",
+        transaction::run(|| forget(work, plan)),
+    );
+}
+
+fn forget(work: &Work, plan: &Plan) -> Result<()> {
+    failpoint::hit("publish.tidied");
     if plan.is_adaptive() {
         timing::note_reads(work.job, plan.target.oid)?;
     }

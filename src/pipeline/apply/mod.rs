@@ -14,6 +14,7 @@ mod append;
 mod aside;
 mod copies;
 mod dropped;
+mod left;
 mod mark;
 mod shape;
 mod undo;
@@ -22,6 +23,7 @@ mod write;
 
 pub use copies::{Copied, OwnKeys, Restorer, copied_columns, read_all};
 pub use dropped::{SentKeys, dropped_message, name_now};
+
 pub use undo::{Reverted, UndoText, Values, inserted_keys, preview_revert, revert};
 
 use crate::pg::copy::copy_rows;
