@@ -66,7 +66,7 @@ bench: tools ## First load and refreshes of a million records against COPY of th
 bench-scheduler: tools ## What launcher and schedulers cost: a thousand jobs due at once, a quiet database
 	@scripts/bench.sh scheduler
 
-package: tools ## A release build as target/pg_sluice-VERSION-pgNN.tar.gz, to be unpacked in /
+package: tools ## A release build as target/pg_sluice-VERSION-pgNN-MACHINE.tar.gz, to be unpacked in /
 	@scripts/package.sh
 
 clean: demo-stop ## Ends kept demos and removes target/

@@ -13,6 +13,7 @@ SELECT format(E'### %s\n\n%s\n\n| column | type |\n|---|---|\n%s\n', c.relname, 
               (SELECT string_agg(format('| %s | %s |', a.attname, format_type(a.atttypid, a.atttypmod)), E'\n' ORDER BY a.attnum)
                FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0))
 FROM pg_class AS c WHERE c.relnamespace = 'sluice'::regnamespace AND c.relkind = 'v' AND c.relname NOT LIKE '\_%' ORDER BY c.relname COLLATE "C";
-SELECT E'## Settings\n\nIn postgresql.conf or by ALTER SYSTEM; a reload is enough.\n\n| setting | default | meaning |\n|---|---|---|';
-SELECT format('| %s | %s | %s%s |', name, coalesce(nullif(boot_val, '') || coalesce(' ' || unit, ''), 'none'), short_desc, coalesce(' ' || nullif(extra_desc, ''), ''))
+SELECT E'## Settings\n\nIn postgresql.conf or by ALTER SYSTEM; a reload is enough where nothing else is said.\n\n| setting | default | meaning |\n|---|---|---|';
+SELECT format('| %s | %s | %s%s%s |', name, coalesce(nullif(boot_val, '') || coalesce(' ' || unit, ''), 'none'), short_desc, coalesce(' ' || nullif(extra_desc, ''), ''),
+              CASE context WHEN 'postmaster' THEN ' Takes a restart.' ELSE '' END)
 FROM pg_settings WHERE name LIKE 'sluice.%' AND name NOT LIKE 'sluice.debug%' ORDER BY name;

@@ -14,7 +14,16 @@ extension_sql_file!(
     name = "snapshot",
     requires = ["reject"]
 );
-extension_sql_file!("../sql/schema/30_secret.sql", name = "secret", requires = ["snapshot"]);
+extension_sql_file!(
+    "../sql/schema/29_parent_cursor.sql",
+    name = "parent_cursor",
+    requires = ["snapshot"]
+);
+extension_sql_file!(
+    "../sql/schema/30_secret.sql",
+    name = "secret",
+    requires = ["parent_cursor"]
+);
 extension_sql_file!("../sql/schema/31_oauth.sql", name = "oauth", requires = ["secret"]);
 extension_sql_file!("../sql/schema/35_audit.sql", name = "audit", requires = ["oauth"]);
 extension_sql_file!("../sql/schema/36_history.sql", name = "history", requires = ["audit"]);

@@ -3,6 +3,8 @@
 
 #[path = "architecture/faults.rs"]
 mod faults;
+#[path = "architecture/guide.rs"]
+mod guide;
 #[path = "architecture/imports.rs"]
 mod imports;
 #[path = "architecture/messages.rs"]
@@ -16,7 +18,7 @@ mod sql;
 #[path = "architecture/words.rs"]
 mod words;
 
-use source::{Source, golden_files, rust_files, sql_files};
+use source::{Source, golden_files, pages, rust_files, sql_files};
 
 /// Fails with every violation at once, one a line.
 fn hold(rule: &str, violations: Vec<String>) {
@@ -94,6 +96,18 @@ fn every_public_sql_object_has_a_comment() {
 fn every_message_of_a_definition_or_a_call_is_shown_by_a_golden_file() {
     let golden = golden_files("tests/pg_regress/expected");
     hold("messages", messages::unshown(&golden));
+}
+
+#[test]
+fn every_page_of_the_guide_is_in_its_list_of_tasks() {
+    hold("guide", guide::unlisted(&pages("docs/guide")));
+}
+
+#[test]
+fn every_setting_of_a_job_is_in_the_table_of_settings() {
+    let keys = Source::read("src/core/settings/keys.rs");
+    let table = Source::read("docs/guide/first-sync.md");
+    hold("settings", guide::untold(&keys, &table));
 }
 
 #[test]

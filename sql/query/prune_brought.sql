@@ -8,4 +8,4 @@ WHERE b.job_id = $1
             SELECT coalesce((r.before ->> 'whole_generation')::bigint, 0) FROM sluice._run AS r
             WHERE r.job_id = $1 AND r.before IS NOT NULL
               AND EXISTS (SELECT FROM sluice._undo AS u JOIN sluice._run AS o ON o.id = u.run_id
-                          WHERE u.job_id = $1 AND o.generation = r.generation)) AS w)
+                          WHERE u.job_id = $1 AND (o.id = r.id OR o.generation = r.generation))) AS w)

@@ -10,6 +10,9 @@ WITH undone AS (
     DELETE FROM sluice._undo AS u USING undone AS x WHERE u.run_id = x.id
 ), unknown AS (
     DELETE FROM sluice._ingested AS i USING undone AS x WHERE i.job_id = $1 AND i.run_id = x.id
+), back AS (
+    UPDATE sluice._ingested AS i SET gone_by = NULL FROM undone AS x
+    WHERE i.job_id = $1 AND i.gone_by = x.id AND NOT EXISTS (SELECT FROM undone AS y WHERE y.id = i.run_id)
 )
 SELECT x.before::text FROM undone AS x
 WHERE x.before IS NOT NULL

@@ -3,7 +3,8 @@
 -- waits for ever. What a person has asked for is as urgent as high.
 SELECT r.id, r.job_id, greatest(0, coalesce(date_part('epoch', r.not_before - $1), 0)), j.server_oid,
        date_part('epoch', $1 - greatest(r.created_at, r.not_before)),
-       CASE WHEN r.rate_wait IS NULL THEN r.source ELSE 'rate' END
+       CASE WHEN r.rate_wait IS NULL THEN r.source ELSE 'rate' END,
+       r.source = 'manual', r.task = 'sync' AND r.approved_by IS NULL AND r.source <> 'ingest'
 FROM sluice._run AS r
 JOIN sluice._job AS j ON j.id = r.job_id
 WHERE r.status = 'scheduled'

@@ -107,6 +107,11 @@ CREATE TABLE sluice._parent (
     first_page    bigint,
     pages         bigint NOT NULL DEFAULT 0,
     records       bigint NOT NULL DEFAULT 0,
+    -- From where on its records are asked for (NULL: all of them), how far they reach, and what its pages declared.
+    bound         text,
+    reach         text,
+    total_first   bigint,
+    total_last    bigint,
     -- It failed, and its pages of the read before stand for it.
     kept          boolean NOT NULL DEFAULT false,
     error_message text,

@@ -32,6 +32,8 @@ CREATE TABLE sluice._ingested (
     key              bytea NOT NULL,
     -- The first run that brought it since that read: with that one undone, the row is no longer known.
     run_id           bigint NOT NULL,
+    -- The run that removed its row again, for a tombstone in a payload.
+    gone_by          bigint,
     PRIMARY KEY (job_id, after_generation, key_form, key)
 );
 

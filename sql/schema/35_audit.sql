@@ -106,7 +106,10 @@ FOR EACH ROW EXECUTE FUNCTION sluice._audit_row('error rule', 'name', 'server_oi
 CREATE FUNCTION sluice._connection_as_it_is(server oid) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 SELECT jsonb_build_object('name', s.srvname, 'owner', pg_get_userbyid(s.srvowner), 'options',
-    (SELECT coalesce(jsonb_object_agg(o.option_name, o.option_value), '{}') FROM pg_options_to_table(s.srvoptions) AS o))
+    (SELECT coalesce(jsonb_object_agg(o.option_name, o.option_value), '{}') FROM pg_options_to_table(s.srvoptions) AS o),
+    -- Who may use it besides.
+    'granted_to', (SELECT coalesce(jsonb_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END), '[]')
+                   FROM aclexplode(s.srvacl) AS a WHERE a.grantee <> s.srvowner))
 FROM pg_foreign_server AS s JOIN pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw
 WHERE s.oid = server AND w.fdwname = 'pg_sluice'
 $$;
@@ -133,6 +136,23 @@ $$;
 CREATE EVENT TRIGGER sluice_connection_changed ON ddl_command_end WHEN TAG IN ('CREATE SERVER', 'ALTER SERVER')
 EXECUTE FUNCTION sluice._audit_connection();
 
+-- GRANT and REVOKE do not tell which server they were for.
+CREATE FUNCTION sluice._audit_granted_connection() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_event_trigger_ddl_commands() AS c WHERE c.object_type = 'FOREIGN SERVER') THEN RETURN; END IF;
+    PERFORM sluice._note_operation(lower(tg_tag), 'connection', s.srvname, NULL,
+        jsonb_build_object('granted_to', l.after -> 'granted_to'), is_now.state, s.oid)
+    FROM pg_foreign_server AS s
+    JOIN pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw AND w.fdwname = 'pg_sluice'
+    CROSS JOIN LATERAL (SELECT sluice._connection_as_it_is(s.oid) AS state) AS is_now
+    CROSS JOIN LATERAL (SELECT a.after FROM sluice._audit AS a WHERE a.object_oid = s.oid ORDER BY a.id DESC LIMIT 1) AS l
+    WHERE l.after -> 'granted_to' IS DISTINCT FROM is_now.state -> 'granted_to';
+END
+$$;
+CREATE EVENT TRIGGER sluice_connection_granted ON ddl_command_end WHEN TAG IN ('GRANT', 'REVOKE')
+EXECUTE FUNCTION sluice._audit_granted_connection();
+
 CREATE FUNCTION sluice._audit_dropped_connection() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -150,4 +170,5 @@ CREATE TRIGGER _audited AFTER DELETE ON sluice._snapshot
 FOR EACH ROW EXECUTE FUNCTION sluice._audit_row('snapshot', 'label', 'job_id,made_by,columns,types,mapped,key,position');
 
 COMMENT ON EVENT TRIGGER sluice_connection_changed IS 'Notes in the audit log what connections are made and changed.';
+COMMENT ON EVENT TRIGGER sluice_connection_granted IS 'Notes in the audit log who may use which connection.';
 COMMENT ON EVENT TRIGGER sluice_connection_dropped_audit IS 'Notes in the audit log what connections are dropped.';

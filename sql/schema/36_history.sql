@@ -100,8 +100,15 @@ BEGIN
             nullif(jsonb_strip_nulls(jsonb_build_object('subject', NEW.subject, 'label', NEW.label)), '{}'));
     END IF;
     -- What is sealed was changed, cut short or moved: somebody has written to our tables.
-    IF NEW.sqlstate = 'XX001' AND NEW.error_class = 'config' AND (is_new OR OLD.status <> NEW.status) THEN
+    IF NEW.sqlstate = 'XX001' AND NEW.error_class IN ('config', 'auth') AND (is_new OR OLD.status <> NEW.status) THEN
         PERFORM sluice._note_operation('damaged_secret', 'job', job_name, NEW.id);
+    END IF;
+    -- An address that requests must not go to (S-22), wherever the definition or a name server led.
+    IF NEW.sqlstate = 'SY007' AND (is_new OR OLD.status <> NEW.status) THEN
+        PERFORM sluice._note_operation('refused_address', 'job', job_name, NEW.id);
+    END IF;
+    IF NEW.status = 'held' AND (is_new OR OLD.status <> 'held') THEN
+        PERFORM sluice._note_operation('hold', 'job', job_name, NEW.id, NULL, jsonb_build_object('reason', NEW.held_reason));
     END IF;
     IF is_new OR OLD.status <> NEW.status THEN
         PERFORM sluice._queue_event(jsonb_build_object('event', 'run', 'data_type', job_name, 'run', NEW.id, 'status', NEW.status,

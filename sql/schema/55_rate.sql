@@ -45,6 +45,9 @@ BEGIN
     PERFORM sluice._queue_event(jsonb_build_object('event', 'breaker', 'status', CASE NEW.breaker WHEN 'closed' THEN 'closed' ELSE 'open' END,
         'failures', nullif(NEW.failures, 0),
         'connections', (SELECT jsonb_agg(s.srvname ORDER BY s.srvname) FROM pg_foreign_server AS s WHERE sluice._budget(s.oid) = NEW.budget)));
+    PERFORM sluice._note_operation(CASE NEW.breaker WHEN 'closed' THEN 'breaker_closed' ELSE 'breaker_open' END, 'connection', s.srvname, NULL, NULL,
+                                   jsonb_strip_nulls(jsonb_build_object('failures', nullif(NEW.failures, 0))))
+    FROM pg_foreign_server AS s WHERE sluice._budget(s.oid) = NEW.budget;
     RETURN NULL;
 END
 $$;

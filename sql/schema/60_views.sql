@@ -176,10 +176,13 @@ SELECT j.name AS data_type,
        p.pages,
        p.records,
        p.error_message,
-       CASE WHEN j.own THEN p.columns END AS columns
+       CASE WHEN j.own THEN p.columns END AS columns,
+       -- While the job has none, none of a parent counts.
+       CASE WHEN j.own AND t.cursor IS NOT NULL THEN c.cursor END AS cursor
 FROM sluice._parent AS p
 JOIN sluice._visible_job AS j ON j.id = p.job_id
-JOIN sluice._job_state AS t ON t.job_id = p.job_id AND t.generation = p.generation;
+JOIN sluice._job_state AS t ON t.job_id = p.job_id AND t.generation = p.generation
+LEFT JOIN sluice._latest_parent_cursor AS c ON c.job_id = p.job_id AND c.identity = p.identity;
 
 CREATE VIEW sluice.sync_progress WITH (security_barrier) AS
 SELECT w.pid,

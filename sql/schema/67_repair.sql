@@ -204,7 +204,7 @@ DECLARE
     n     bigint;
     r     record;
 BEGIN
-    FOREACH owned IN ARRAY '{_page,_page_body,_parent,_brought,_missing,_undo,_ingest,_ingested,_retry,_reject,_snapshot,_total,_job_state,_run}'::text[] LOOP
+    FOREACH owned IN ARRAY '{_page,_page_body,_parent,_parent_cursor,_brought,_missing,_undo,_ingest,_ingested,_retry,_reject,_snapshot,_total,_job_state,_run}'::text[] LOOP
         EXECUTE format('DELETE FROM sluice.%I AS x WHERE NOT EXISTS (SELECT FROM sluice._job AS j WHERE j.id = x.job_id)', owned);
         GET DIAGNOSTICS n = ROW_COUNT;
         IF n > 0 THEN

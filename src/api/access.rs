@@ -3,7 +3,7 @@
 use super::operate::refuse_without_arm_file;
 use super::{here, require_server, wake};
 use crate::pg::report::or_raise;
-use crate::store::job;
+use crate::store::{audit, job};
 use pgrx::prelude::*;
 use sluice_core::Result;
 
@@ -19,6 +19,7 @@ fn arm_here() -> Result<i64> {
     refuse_without_arm_file()?;
     let (system, database) = here();
     let armed = job::arm_all(system, database)?;
+    audit::note_here("arm")?;
     wake();
     Ok(armed)
 }

@@ -12,7 +12,10 @@ use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::{CallError, EndedWith};
 use sluice_core::counted::counted;
+use sluice_core::from_page::{self, FromPageFault, Progress, Start};
+use sluice_core::job::Mode;
 use sluice_core::run::{RunSource, RunStatus};
+use sluice_core::settings::Settings;
 use std::time::{Duration, Instant};
 
 /// How often a waiting procedure looks.
@@ -31,14 +34,36 @@ fn start_sync(job: Option<&str>, from_page: default!(Option<i64>, "NULL")) -> i6
 
 fn start(name: &str, from_page: Option<i64>) -> Result<i64> {
     require_server()?;
-    if from_page.is_some() {
-        return Err(CallError::FromPage.into());
-    }
     let job = operable_job(name)?;
     refuse_at_rest(&job)?;
     require_connection(&job)?;
-    let id = request(&job)?;
+    let id = match from_page {
+        None => request(&job)?,
+        Some(page) => request_from(&job, page)?,
+    };
     wake();
+    Ok(id)
+}
+
+/// Asks for a read from this page of the read in progress on.
+fn request_from(job: &Job, page: i64) -> Result<i64> {
+    // First the run, which keeps others from beginning until this transaction ends.
+    let id = run::request_alone(job.id, RunSource::Manual, &caller_name()?)?;
+    let id = id.ok_or_else(|| CallError::from(FromPageFault::OpenRun { job: job.name.clone() }))?;
+    let read = state::load(job.id, clock::now())?;
+    let is_open = read.reading && read.definition.is_some();
+    let settings = Settings::parse(&job.settings)?;
+    let progress = is_open.then(|| Progress {
+        next: read.page_number,
+        in_table: read.direct,
+        appends: job.mode == Mode::Append.as_str(),
+        counts: settings.foreach.is_some() || settings.cursor.is_some() || settings.deleted_when.is_some(),
+    });
+    match from_page::start(&job.name, page, progress).map_err(CallError::from)? {
+        Start::Checkpoint => {}
+        Start::Anew => state::give_up_read(job.id)?,
+        Start::Page(page) => state::go_back(job.id, read.generation, page)?,
+    }
     Ok(id)
 }
 

@@ -51,10 +51,12 @@ fn refuse_unstored(run: &Run, job: &Job) -> Result<()> {
                    those in sluice.sync_undo are kept.";
     if Mode::parse(&job.mode)? != Mode::Replace {
         let detail = format!(
-            "The mode of job \"{}\" is {}: its pages are not kept.",
-            job.name, job.mode
+            "In the mode {} rows are written as they come, and their pages are not kept. What an earlier run read is older \
+             than what came since, which a run that begins at the watermark would not bring again.",
+            job.mode
         );
-        let hint = "A run of it begins at the cursor: CALL sluice.sync(job) reads again.";
+        let hint = "CALL sluice.rollback_to(job, run) goes back to what the table held after a run. To read everything once \
+                    more, take \"cursor\" away with alter_job and give it again.";
         return refused(detail, hint.into());
     }
     if run.status == RunStatus::Held.as_str() {

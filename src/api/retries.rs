@@ -105,12 +105,14 @@ fn clear(name: Option<&str>) -> Result<i64> {
     let mut cleared = 0;
     for job in jobs {
         if may_operate(&job)? {
-            let dropped = retry::clear(job.id)?;
+            let (dropped, calls) = (retry::clear(job.id)?, alert::clear(job.id)?);
             if dropped > 0 {
-                audit::note("clear_queue", "job", &job.name)?;
                 job::plan_after_failure(&job, clock::now(), false)?;
             }
-            cleared += dropped + alert::clear(job.id)?;
+            if dropped + calls > 0 {
+                audit::note("clear_queue", "job", &job.name)?;
+            }
+            cleared += dropped + calls;
         }
     }
     wake();

@@ -4,10 +4,10 @@ use super::{caller_name, given};
 use crate::pg::report::{or_raise, tell};
 use crate::pg::{catalog, clock, failpoint, identity, key_file};
 use crate::pipeline::reference;
-use crate::store::oauth;
 use crate::store::role::{self, Level};
 use crate::store::rotation;
 use crate::store::secret::{self, Sealed};
+use crate::store::{audit, oauth};
 use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
@@ -155,6 +155,7 @@ fn rotate_key(
 fn rotate(most: Option<i64>) -> Result<(i64, i64)> {
     catalog::require_primary()?;
     let keys = key_file::load()?;
+    audit::note_here("rotate_key")?;
     rotation::forget_lapsed(clock::now())?;
     let (mut rewrapped, mut remaining) = (0, 0);
     for value in rotation::sealed_otherwise(&keys)? {
@@ -177,7 +178,10 @@ fn rotate(most: Option<i64>) -> Result<(i64, i64)> {
 /// Forgets every secret and every token of this database, so that a copy of it can be given away.
 #[pg_extern(volatile, parallel_unsafe)]
 fn forget_secrets() -> i64 {
-    or_raise(catalog::require_primary().and_then(|()| rotation::forget_all()))
+    or_raise(catalog::require_primary().and_then(|()| {
+        audit::note_here("forget_secrets")?;
+        rotation::forget_all()
+    }))
 }
 
 fn unknown(name: &str) -> sluice_core::Error {

@@ -6,6 +6,7 @@ use crate::class::Class;
 use crate::counted::counted;
 use crate::error::Explain;
 use crate::foreach::QueryFault;
+use crate::from_page::FromPageFault;
 use crate::run::RunStatus;
 use crate::sql_text::quote;
 
@@ -113,8 +114,6 @@ pub enum CallError {
     RunLimit { what: &'static str, limit: u64 },
     #[error("job \"{job}\" has no retry that waits")]
     NoRetry { job: String },
-    #[error("starting at a page is not supported yet")]
-    FromPage,
     #[error("table \"{name}\" does not exist")]
     UnknownTarget { name: String },
     #[error("argument \"max_records\" must be from 1 to 1000")]
@@ -136,6 +135,8 @@ pub enum CallError {
     QueueFull { name: String, payloads: i64, bytes: i64 },
     #[error(transparent)]
     Alert(#[from] AlertFault),
+    #[error(transparent)]
+    FromPage(#[from] FromPageFault),
 }
 
 /// The error that ended a run, as the run's row tells it.
@@ -164,6 +165,7 @@ impl Explain for CallError {
             CallError::RunTimeout { .. } | CallError::ParentsTimeout { .. } => Class::Timeout,
             CallError::QueueFull { .. } | CallError::LeftWaiting { .. } => Class::Resource,
             CallError::Alert(fault) => fault.class(),
+            CallError::FromPage(fault) => fault.class(),
             _ => Class::Config,
         }
     }
@@ -214,7 +216,7 @@ impl Explain for CallError {
             CallError::Parents(_) | CallError::NoParentRead => "22023",
             CallError::QueueFull { .. } => "53400",
             CallError::Alert(fault) => fault.sqlstate(),
-            CallError::FromPage => "0A000",
+            CallError::FromPage(fault) => fault.sqlstate(),
             // What the run ended with takes its place where that is known: see `carried_sqlstate`.
             CallError::RunEnded { .. } => "58000",
         }
@@ -230,6 +232,7 @@ impl Explain for CallError {
                     .into(),
             ),
             CallError::Alert(fault) => fault.detail(),
+            CallError::FromPage(fault) => fault.detail(),
             CallError::ConnectionInUse { jobs, seen, .. } => Some(in_use(*jobs, seen)),
             CallError::ConnectionGone { connection, .. } => Some(format!("It was \"{connection}\".")),
             CallError::OwnerGone { .. } => Some("A job runs for the role that made it.".into()),
@@ -284,6 +287,7 @@ impl Explain for CallError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             CallError::Alert(fault) => return fault.hint(),
+            CallError::FromPage(fault) => return fault.hint(),
             CallError::NotPreloaded => "Add \"shared_preload_libraries = 'pg_sluice'\" to postgresql.conf (after a comma where others stand there) and restart the server.".into(),
             CallError::Standby => "Call it on the primary server.".into(),
             CallError::InTransactionBlock { procedure } => format!("Call it by itself, without BEGIN: CALL {procedure}(…)."),
@@ -336,7 +340,6 @@ impl Explain for CallError {
             CallError::PayloadKind { .. } => "Give one record as an object, an array of records, or a document as the remote answers it.".into(),
             CallError::PayloadSize { .. } => "Send the records in several payloads.".into(),
             CallError::QueueFull { name, .. } => format!("SELECT status, waits_for, error_message FROM sluice.sync_ingest WHERE data_type = {0} says what they wait for; SELECT sluice.drop_ingest({0}) drops those that were set aside.", literal(name)),
-            CallError::FromPage => "Leave from_page out: the run goes on at its checkpoint.".into(),
         };
         Some(hint)
     }

@@ -58,6 +58,16 @@ impl ParentState {
             ParentState::Failed => "failed",
         }
     }
+
+    pub fn parse(word: &str) -> Option<ParentState> {
+        let all = [
+            ParentState::Pending,
+            ParentState::Reading,
+            ParentState::Done,
+            ParentState::Failed,
+        ];
+        all.into_iter().find(|state| state.as_str() == word)
+    }
 }
 
 /// A text with `{name}` in it.

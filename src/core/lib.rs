@@ -17,6 +17,7 @@ pub mod error;
 pub mod error_rule;
 pub mod failure;
 pub mod foreach;
+pub mod from_page;
 pub mod guard;
 pub mod http;
 pub mod ingest;

@@ -5,7 +5,7 @@ use crate::class::Class;
 use crate::counted::counted;
 use crate::data::{InferredType, JsonKind};
 use crate::error::Explain;
-use crate::guard::KeptBack;
+use crate::guard::{KeptBack, Live};
 use crate::job::FunctionFault;
 use crate::sql_text::quote;
 
@@ -41,6 +41,9 @@ pub enum TargetError {
     KeptBack(#[from] KeptBack),
     #[error(transparent)]
     Function(#[from] FunctionFault),
+    /// Of a webhook's payload.
+    #[error("too many rows would vanish")]
+    TooManyTombstones { job: String, live: Live, max_shrink: f64 },
     #[error("the run would have left target \"{table}\" empty")]
     Emptied { table: String },
     /// The target went away under a run.
@@ -123,7 +126,7 @@ impl Explain for TargetError {
         match self {
             TargetError::KeptBack(kept) => kept.class(),
             TargetError::Function(fault) => fault.class(),
-            TargetError::Emptied { .. } => Class::Empty,
+            TargetError::Emptied { .. } | TargetError::TooManyTombstones { .. } => Class::Empty,
             TargetError::RowSecurity { .. }
             | TargetError::NoInsertPrivilege { .. }
             | TargetError::SuperuserJobsOff { .. }
@@ -140,7 +143,7 @@ impl Explain for TargetError {
         match self {
             TargetError::KeptBack(kept) => kept.sqlstate(),
             TargetError::Function(fault) => fault.sqlstate(),
-            TargetError::Emptied { .. } => "SY003",
+            TargetError::Emptied { .. } | TargetError::TooManyTombstones { .. } => "SY003",
             TargetError::Missing { .. } | TargetError::Gone { .. } | TargetError::Dropped { .. } => "42P01",
             TargetError::SuperuserJobsOff { .. } | TargetError::ForeignCode { .. } => "42501",
             TargetError::NothingToMakeItFrom { .. } => "22032",
@@ -166,6 +169,11 @@ impl Explain for TargetError {
     fn detail(&self) -> Option<String> {
         match self {
             TargetError::KeptBack(kept) => kept.detail(),
+            TargetError::TooManyTombstones { live, max_shrink, .. } => Some(format!(
+                "Of {}, the payloads of one run would have removed {}, and max_shrink is {max_shrink}.",
+                counted(live.rows_before, "row"),
+                live.candidates_gone
+            )),
             TargetError::Function(fault) => fault.detail(),
             TargetError::Emptied { .. } => {
                 Some("Records came and were written, and no row was left; the rows from before are there again.".into())
@@ -211,6 +219,11 @@ impl Explain for TargetError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             TargetError::KeptBack(kept) => return kept.hint(),
+            TargetError::TooManyTombstones { job, .. } => format!(
+                "Look at it in sluice.sync_ingest. If the rows are to go, raise the setting max_shrink, then \
+                 SELECT sluice.retry_ingest({}).",
+                literal(job)
+            ),
             TargetError::Function(fault) => return fault.hint(),
             TargetError::Emptied { .. } => "Look at the target's triggers and rules.".into(),
             TargetError::Gone { job, .. } => {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sluice_core::http::{HttpError, Response};
+use sluice_core::http::{HttpError, Request, Response};
 use sluice_core::rate::{Asker, Asks, Budget, Granted, Hold, Moment, Place, Table, Terms, outcome};
+
+use crate::transport::Transport;
 
 /// A longer wait is not waited out: whoever waits gives its worker back, and comes again.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -87,6 +89,17 @@ impl Pace {
             waiting.get_or_insert_with(|| self.begin_to_wait());
             std::thread::sleep(hold.wait.min(LOOK));
         }
+    }
+
+    /// Sends one request when the budget lets it, and has the budget learn from the answer.
+    ///
+    /// # Errors
+    /// `RateWait` where that would be later than `patience`; else what the exchange met.
+    pub fn send(&self, request: &Request, transport: &dyn Transport) -> Result<Response, HttpError> {
+        let permit = self.wait(&request.remote())?;
+        let exchange = transport.send(request);
+        permit.answered(&exchange);
+        exchange
     }
 
     /// Nobody who shares the budget sends for so long.

@@ -95,13 +95,13 @@ pub fn at(spec: &ReadSpec, url: Url, transport: &dyn Transport) -> Result<Respon
 }
 
 fn send(spec: &ReadSpec, mut request: Request, transport: &dyn Transport) -> Result<Response, HttpError> {
-    let mut response = exchange(spec, &request, transport)?;
+    let mut response = spec.pace.send(&request, transport)?;
     for _ in 0..MOST_REDIRECTS {
         let Some(elsewhere) = spec.redirected(&request, &response) else {
             break;
         };
         request = elsewhere;
-        response = exchange(spec, &request, transport)?;
+        response = spec.pace.send(&request, transport)?;
     }
     match status::judge(&request, &response, &spec.auth, SystemTime::now())? {
         Meaning::Page | Meaning::NoContent => Ok(response),
@@ -109,14 +109,6 @@ fn send(spec: &ReadSpec, mut request: Request, transport: &dyn Transport) -> Res
             Err(status::failure(&request, &response, &spec.auth, SystemTime::now()))
         }
     }
-}
-
-/// One exchange, on the budget of host and credential.
-fn exchange(spec: &ReadSpec, request: &Request, transport: &dyn Transport) -> Result<Response, HttpError> {
-    let permit = spec.pace.wait(&request.remote())?;
-    let exchange = transport.send(request);
-    permit.answered(&exchange);
-    exchange
 }
 
 /// Index into [`CHECKS`].

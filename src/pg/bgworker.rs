@@ -143,12 +143,22 @@ pub fn report_activity(what: &str) {
     unsafe { pg_sys::pgstat_report_activity(state, text.as_ptr()) };
 }
 
+/// Has the kernel write no core file of this process, and lets no other process of the same user read its memory: it will
+/// hold secrets. Best effort.
+pub fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: changes a flag of this process; no memory is involved.
+    unsafe {
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
+    }
+}
+
 unsafe extern "C-unwind" fn launcher_exits(_code: i32, _arg: pg_sys::Datum) {
     shmem::forget_launcher();
 }
 
 unsafe extern "C-unwind" fn scheduler_exits(_code: i32, database: pg_sys::Datum) {
-    shmem::leave_scheduler(database.value() as u32);
+    shmem::leave_scheduler(database.value() as u32, my_pid());
 }
 
 unsafe extern "C-unwind" fn worker_exits(_code: i32, slot: pg_sys::Datum) {

@@ -51,7 +51,7 @@ pub fn keep(plan: &Plan, at: (i64, i64, i64), sifted: &[&Sifted]) -> Result<()> 
 }
 
 /// The keys whose last word in these pages is a tombstone.
-fn last_gone(plan: &Plan, pages: &[&DecodedPage]) -> Result<Vec<u8>> {
+pub fn last_gone(plan: &Plan, pages: &[&DecodedPage]) -> Result<Vec<u8>> {
     if pages.iter().all(|page| page.gone.is_empty()) {
         return Ok(Vec::new());
     }
@@ -126,6 +126,15 @@ enum Word {
     Announced,
 }
 
+impl From<ingest::Word> for Word {
+    fn from(word: ingest::Word) -> Word {
+        match word {
+            ingest::Word::Comes => Word::Comes,
+            ingest::Word::Goes => Word::Goes,
+        }
+    }
+}
+
 impl<'a> Sources<'a> {
     pub fn new(plan: &'a Plan, state: &State, mapping: &'a Mapping) -> Result<Sources<'a>> {
         let job = plan.job.id;
@@ -183,8 +192,8 @@ impl<'a> Sources<'a> {
         let mut sent = self.sent();
         for batch in &self.batches {
             // What was sent after a read began comes after all that the read says.
-            sent.each_before(batch.generation, |from, key| {
-                take(from, Word::Comes, (key, identity.id(key)?));
+            sent.each_before(batch.generation, |from, key, word| {
+                take(from, word.into(), (key, identity.id(key)?));
                 Ok(())
             })?;
             let (keys, gone) = unpacked(self.plan, batch)?;
@@ -192,8 +201,8 @@ impl<'a> Sources<'a> {
             let word = if batch.applied { Word::Goes } else { Word::Announced };
             identity.each(&gone, columns, |key, id| take(batch.generation, word, (key, id)))?;
         }
-        sent.each_before(i64::MAX, |from, key| {
-            take(from, Word::Comes, (key, identity.id(key)?));
+        sent.each_before(i64::MAX, |from, key, word| {
+            take(from, word.into(), (key, identity.id(key)?));
             Ok(())
         })
     }
@@ -207,6 +216,20 @@ impl<'a> Sources<'a> {
             Word::Announced => {}
         })?;
         Ok(own)
+    }
+
+    /// How many rows the job has, and which of these keys are among theirs.
+    pub fn own_among(&self, keys: &[Vec<u8>]) -> Result<(u64, Vec<Vec<u8>>)> {
+        let ids = self.keys.identity.ids(keys.iter().map(Vec::as_slice))?;
+        let (mut rows, mut found) = (0, Vec::new());
+        let of = self.passes(keys.len() as u64)?;
+        for number in 0..of {
+            let own = self.own(number, of)?;
+            rows += own.count();
+            let mine = keys.iter().zip(&ids).filter(|(_, id)| own.has(**id));
+            found.extend(mine.map(|(key, _)| key.clone()));
+        }
+        Ok((rows, found))
     }
 
     /// Hands out each of the job's own keys, maybe more than once.
@@ -267,7 +290,7 @@ impl<'a> Sources<'a> {
 /// Which keys had their tombstones applied since the last whole read, and have not come again, each once.
 pub fn buried(sources: &Sources) -> Result<Vec<Vec<u8>>> {
     let mut buried: HashMap<KeyId, Vec<u8>> = HashMap::new();
-    if sources.batches.iter().any(|batch| batch.applied) {
+    if sources.batches.iter().any(|batch| batch.applied) || ingest::is_any_buried(sources.plan.job.id)? {
         sources.each(|_, word, (key, id)| match word {
             Word::Comes => drop(buried.remove(&id)),
             Word::Goes => drop(buried.insert(id, key.to_vec())),

@@ -7,6 +7,7 @@ use super::plan::Plan;
 use super::read::ReadState;
 use crate::pg::key_identity::KeyIdentity;
 use crate::pg::latch;
+use crate::store::ingest::Word;
 use crate::store::state::State;
 use crate::store::{ingest, missing, page, parent, reject};
 use sluice_core::Result;
@@ -55,9 +56,18 @@ impl Compared {
         self.dropped.clear();
     }
 
-    /// A key that was sent to us came later than what is known of its absence.
-    fn heed(&mut self, sent: &Sent, identity: &KeyIdentity) -> Result<()> {
+    /// A key that was sent to us came later than what is known of its absence, and a row that a payload removed is neither
+    /// missing nor was it there; how many of the latter were among those that are gone.
+    fn heed(&mut self, sent: &Sent, identity: &KeyIdentity) -> Result<u64> {
         self.spare(identity, sent.since.iter())?;
+        let missing = self.gone.len();
+        self.spare(identity, sent.buried.iter())?;
+        let removed = missing - self.gone.len();
+        if removed > 0 {
+            let gone: HashSet<&Vec<u8>> = self.gone.iter().collect();
+            self.confirmed.retain(|key| gone.contains(key));
+            self.buried.retain(|key| gone.contains(key));
+        }
         let sent: HashSet<KeyId> = identity.ids_of(sent.before.iter().chain(&sent.since))?;
         if !sent.is_empty() && !self.confirmed.is_empty() {
             let confirmed: Vec<Vec<u8>> = self.confirmed.drain().collect();
@@ -65,7 +75,7 @@ impl Compared {
             let both = confirmed.into_iter().zip(ids);
             self.confirmed = both.filter(|(_, id)| !sent.contains(id)).map(|(key, _)| key).collect();
         }
-        Ok(())
+        Ok(removed as u64)
     }
 
     /// Takes these keys from those that are gone.
@@ -86,13 +96,19 @@ struct Sent {
     before: Vec<Vec<u8>>,
     /// After it began: it may have passed their place already, and says nothing of them.
     since: Vec<Vec<u8>>,
+    /// Those whose rows a payload removed before this read began.
+    buried: Vec<Vec<u8>>,
 }
 
 impl Sent {
     fn load(job: i64, form: &str, published: i64, generation: i64) -> Result<Sent> {
+        let words = ingest::keys_between(job, form, published, Some(generation))?;
+        let (before, buried): (Vec<_>, Vec<_>) = words.into_iter().partition(|(_, word)| *word == Word::Comes);
+        let keys = |words: Vec<(Vec<u8>, Word)>| words.into_iter().map(|(key, _)| key).collect();
         Ok(Sent {
-            before: ingest::keys_between(job, form, published, Some(generation))?,
-            since: ingest::keys_between(job, form, generation, None)?,
+            before: keys(before),
+            since: keys(ingest::keys_between(job, form, generation, None)?),
+            buried: keys(buried),
         })
     }
 }
@@ -120,7 +136,7 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
         None => HashMap::new(),
     };
     let has_rejects = !rejected_before.is_empty() || reject::count(job, generation)?.all > 0;
-    let is_same = !read.verifying && !has_rejects && same_mapping && sent.before.is_empty();
+    let is_same = !read.verifying && !has_rejects && same_mapping && sent.before.is_empty() && sent.buried.is_empty();
     let mut compared = if sources.is_any_brought() {
         compare_own(&keys, &now, &sources, &missing_before)?
     } else if is_same && same_pages(&now, &before) {
@@ -128,11 +144,13 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
     } else {
         compare_keys(&keys, &now, &before, (&missing_before, &sent.before))?
     };
-    compared.heed(&sent, &keys.identity)?;
+    let removed = compared.heed(&sent, &keys.identity)?;
     compared.rows_before = match is_last {
         _ if sources.is_any_brought() => compared.rows_before,
-        true => u64::try_from(read.state.published_rows).unwrap_or(0),
-        false => records_of(&before),
+        true => u64::try_from(read.state.published_rows)
+            .unwrap_or(0)
+            .saturating_sub(removed),
+        false => records_of(&before).saturating_sub(removed),
     };
     // At least that many: some of them may be among the pages' rows.
     compared.rows_before = compared.rows_before.max(sent.before.len() as u64);
@@ -165,7 +183,7 @@ pub fn spare_sent(plan: &Plan, read: &ReadState, compared: &mut Compared) -> Res
     let published = read.state.whole_generation.unwrap_or(0);
     let sent = Sent::load(plan.job.id, &key_form(plan), published, read.generation)?;
     let identity = KeyIdentity::new(&plan.target, &plan.job.key);
-    compared.spare(&identity, sent.before.iter().chain(&sent.since))
+    compared.spare(&identity, sent.before.iter().chain(&sent.since).chain(&sent.buried))
 }
 
 /// The pages that must be applied, and those of before whose records need not be looked at again. A page with a rejected

@@ -11,7 +11,7 @@
 //! query; `collect` holds pages until `batch` writes and commits them; `new_fields` sees members that no column takes,
 //! `drift` writes them down, `evolve` gives them columns, and `widen` columns a type that takes their values; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
 //! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `sweep` removes
-//! it, `difference` what changed; `publish` makes a read visible, `replay_run` one that is stored already, `settle` ends
+//! it, `difference` what changed; `publish` makes a read visible, `publication` ends the transaction that does, `replay_run` one that is stored already, `settle` ends
 //! one whose rows are there, `brought` keeps what it brought; `after_publish` calls the owner's function when that is
 //! done; `persist` tries a transaction again; `events` tells others what happened, and `alert` calls whom an event rule names; `ingest` writes what others sent us; `rollback` takes runs
 //! back; `tokens` gets and renews what OAuth 2 gives, asking by `remote`; `failures` writes down the requests that failed,
@@ -42,6 +42,7 @@ mod persist;
 mod plan;
 pub mod preview;
 pub mod probe;
+mod publication;
 mod publish;
 pub mod rates;
 mod read;

@@ -14,6 +14,7 @@ use crate::pg::clock::Timestamp;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{clock, failpoint, latch, settings, signals, transaction};
 use crate::store::job;
+use serde_json::Value;
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::error::{Error, HttpError, InternalError};
@@ -229,19 +230,27 @@ pub(super) fn note_page(work: &Work, page: &FetchedPage<Arrived>) {
     });
 }
 
-/// The job's parameters and its body, and in one of them where a read that goes on from the watermark begins.
-fn sent(plan: &Plan, read: &ReadState) -> (Vec<(String, String)>, Option<serde_json::Value>) {
+/// The job's parameters and its body, and in one of them where a read that goes on from the watermark begins. Below
+/// parents each has a watermark of its own.
+fn sent(plan: &Plan, read: &ReadState) -> (Vec<(String, String)>, Option<Value>) {
     let s = &plan.settings;
     let (mut params, mut body) = (s.params.clone(), s.body.clone());
-    if let (Some(cursor), Some(bound)) = (&s.cursor, &read.state.bound) {
+    let bound = read.state.bound.as_deref().filter(|_| s.foreach.is_none());
+    since(plan, bound, &mut params, &mut body);
+    (params, body)
+}
+
+/// Has a request ask for what changed since a bound.
+pub(super) fn since(plan: &Plan, bound: Option<&str>, params: &mut Vec<(String, String)>, body: &mut Option<Value>) {
+    let s = &plan.settings;
+    if let (Some(cursor), Some(bound)) = (&s.cursor, bound) {
         let value = match s.param_place {
-            ParamPlace::Query => bound.as_str().into(),
+            ParamPlace::Query => bound.into(),
             ParamPlace::Body => cursor.in_body(bound),
         };
-        let added = s.param_place.add((&cursor.param, value), &mut params, &mut body);
+        let added = s.param_place.add((&cursor.param, value), params, body);
         added.expect("the settings are refused where the parameter has no place");
     }
-    (params, body)
 }
 
 /// What the fetch threads are told: copies, since they may not look at settings themselves.

@@ -12,7 +12,7 @@ use crate::store::{connection, job, rate, run};
 use sluice_core::Result;
 use sluice_core::connection::{ConnectionOptions, DEFAULT_MAX_CONCURRENCY};
 use sluice_core::rate::{Asks, Breaker, Budget, Terms, Why};
-use sluice_core::run::{RunSource, RunTask};
+use sluice_core::run::RunSource;
 use sluice_core::settings::Settings;
 use sluice_fetch::{Figures, Pace};
 use std::cell::Cell;
@@ -84,32 +84,24 @@ pub fn announce() {
     }
 }
 
-/// Until when a run need not be started, and why: its host asked to be left alone, or has failed too often.
-pub fn hold(run: &run::Run, job: &job::Job, now: Timestamp) -> Result<Option<(Timestamp, String)>> {
-    let asks_remote =
-        run.task == RunTask::Sync && run.approved_by.is_none() && run.source != RunSource::Ingest.as_str();
-    if !asks_remote || !rates::is_any_troubled(now) {
-        return Ok(None);
-    }
-    let budget = rate::budget_of(job.server)?.and_then(rates::find);
-    let Some(kept) = budget.map(|budget| budget.kept(now.0).1) else {
-        return Ok(None);
-    };
+/// Until when a run need not be started, and why: its host asked to be left alone, or has failed too often. One that
+/// somebody has asked for finds out by itself whether it still fails.
+pub fn hold(budget: i64, is_manual: bool, now: Timestamp) -> Option<(Timestamp, String)> {
+    let kept = rates::find(budget)?.kept(now.0).1;
     let told = kept.not_before.map(Timestamp).filter(|until| *until > now.plus(SHORT));
     if let Some(until) = told {
-        return Ok(Some((until, Why::Remote.as_str().into())));
+        return Some((until, Why::Remote.as_str().into()));
     }
-    let is_manual = run.source == RunSource::Manual.as_str();
     match kept.breaker {
-        Breaker::Closed => Ok(None),
-        _ if is_manual => Ok(None),
+        Breaker::Closed => None,
+        _ if is_manual => None,
         open => {
             let probe = open.probe_at().map_or(now, Timestamp).max(now);
             let reason = format!(
                 "the remote failed {} times in a row, and is asked once a minute",
                 kept.failures
             );
-            Ok(Some((probe.plus(SHORT * 5), reason)))
+            Some((probe.plus(SHORT * 5), reason))
         }
     }
 }

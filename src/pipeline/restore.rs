@@ -8,15 +8,15 @@ use super::apply::{Copied, Outcome, OwnKeys, Restorer, Values, dropped_message, 
 use super::batch::{current_target, keep_undo_set, signed};
 use super::brought::Sources;
 use super::plan::Plan;
-use super::publish::tidy;
+use super::publication::tidy;
 use super::sweep::keep_undo;
-use super::{Ended, Work, brought, rollback, snapshot as copy};
+use super::{Ended, Work, brought, gone, rollback, snapshot as copy};
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{clock, failpoint, latch, spi, transaction};
 use crate::pipeline::apply::Applier;
 use crate::store::run::{self, Counts};
 use crate::store::snapshot::{self, Snapshot};
-use crate::store::{job, state, undo};
+use crate::store::{ingest, job, parent_cursor, state, undo};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::counted::{agreed, counted};
@@ -59,6 +59,7 @@ fn once(work: &Work, plan: &Plan, id: i64) -> Result<()> {
     put_back(work, plan, &snapshot, &restorer, &mut total)?;
     let back = among(&reader, &absent, true)?;
     brought::recall(plan, work.run, generation, &back)?;
+    ingest::recall_keys(work.job, &gone::key_form(plan), &back)?;
     failpoint::hit("restore.applied");
     settle(work, &snapshot, &total)?;
     let told = [
@@ -178,6 +179,8 @@ fn put_back(work: &Work, plan: &Plan, snapshot: &Snapshot, restorer: &Restorer, 
 fn settle(work: &Work, snapshot: &Snapshot, total: &Outcome) -> Result<()> {
     run::keep_position(work.run, &state::position(work.job)?)?;
     state::restore_position(work.job, &snapshot.position)?;
+    // What each parent had then is not in it.
+    parent_cursor::forget_all(work.job, work.run)?;
     let counts = Counts {
         records: snapshot.rows,
         inserted: signed(total.inserted),

@@ -11,7 +11,7 @@ use crate::pg::shmem::Phase;
 use crate::pg::{failpoint, latch, spi, transaction};
 use crate::store::run::{self, Counts};
 use crate::store::undo::{self, UndoBatch};
-use crate::store::{brought, job, page, reject, state};
+use crate::store::{brought, job, page, parent_cursor, reject, state};
 use sluice_core::Result;
 use sluice_core::counted::{agreed, counted};
 use sluice_core::data::{self, DecodedPage, Mapping};
@@ -62,6 +62,7 @@ fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
         None => state::forget_read(work.job)?,
     }
     reject::take_back(work.job, after)?;
+    parent_cursor::take_back(work.job, after)?;
     run::add_counts(
         work.run,
         &Counts {

@@ -6,9 +6,11 @@
 use super::apply::Applier;
 use super::batch::{current_target, signed};
 use super::brought::Sources;
+use super::parents::watermarks;
 use super::persist::persist;
 use super::plan::Plan;
-use super::publish::{Occasion, Publication, finish_published, plan_after_decision, tidy};
+use super::publication::{Publication, finish_published, plan_after_decision, tidy};
+use super::publish::Occasion;
 use super::read::{self, MappingParts, ReadState};
 use super::rejects::Rejects;
 use super::sweep::sweep;
@@ -207,6 +209,9 @@ fn watermark(work: &Work, plan: &Plan, read: &ReadState, state: &State) -> Resul
     let Some(cursor) = &plan.settings.cursor else {
         return Ok(state.cursor.clone());
     };
+    if plan.settings.foreach.is_some() {
+        return watermarks::advance(work, plan, state, cursor, passed_over(cursor, state));
+    }
     let moved = match page::has_ignored(work.job, read.generation)? {
         true => Some(Moved::Ignored),
         false => moved(&evidence(work, plan, read, state)?),

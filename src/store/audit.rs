@@ -7,3 +7,9 @@ pub fn note(action: &str, kind: &str, object: &str) -> Result<()> {
     let sql = "SELECT true FROM sluice._note_operation($1, $2, $3)";
     super::returning(sql, &[action.into(), kind.into(), object.into()], |_| Ok(())).map(drop)
 }
+
+/// Notes an operation on the whole database.
+pub fn note_here(action: &str) -> Result<()> {
+    let sql = "SELECT true FROM sluice._note_operation($1, 'database', pg_catalog.current_database())";
+    super::returning(sql, &[action.into()], |_| Ok(())).map(drop)
+}

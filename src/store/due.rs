@@ -103,6 +103,10 @@ pub struct Waiting {
     /// Seconds since it could have started.
     pub age: f64,
     pub source: String,
+    /// Whether a person has asked for it.
+    pub is_manual: bool,
+    /// Whether it sends requests.
+    pub asks_remote: bool,
 }
 
 /// Runs that wait for a worker, in the order in which they get one.
@@ -116,6 +120,8 @@ pub fn waiting(now: Timestamp) -> Result<Vec<Waiting>> {
             server: r.need(4)?,
             age: r.need(5)?,
             source: r.need(6)?,
+            is_manual: r.need(7)?,
+            asks_remote: r.need(8)?,
         })
     })
 }

@@ -128,8 +128,9 @@ pub fn discard(job: i64, payload: Option<i64>) -> Result<u64> {
 
 /// Remembers keys that payloads brought: their rows are the job's own until a later read has told otherwise.
 pub fn keep_keys(job: i64, generation: i64, form: &str, run: i64, keys: &[Vec<u8>]) -> Result<()> {
-    let sql = "INSERT INTO sluice._ingested (job_id, after_generation, key_form, key, run_id) \
-               SELECT $1, $2, $3, k, $4 FROM unnest($5::bytea[]) AS k ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO sluice._ingested AS i (job_id, after_generation, key_form, key, run_id) \
+               SELECT DISTINCT $1, $2, $3, k, $4 FROM unnest($5::bytea[]) AS k \
+               ON CONFLICT (job_id, after_generation, key_form, key) DO UPDATE SET gone_by = NULL WHERE i.gone_by IS NOT NULL";
     let args = [
         job.into(),
         generation.into(),
@@ -140,11 +141,60 @@ pub fn keep_keys(job: i64, generation: i64, form: &str, run: i64, keys: &[Vec<u8
     execute(sql, &args).map(drop)
 }
 
-/// The keys that payloads brought after read `from` began and before read `to` did (None: until now).
-pub fn keys_between(job: i64, form: &str, from: i64, to: Option<i64>) -> Result<Vec<Vec<u8>>> {
-    let sql = "SELECT DISTINCT key FROM sluice._ingested \
-               WHERE job_id = $1 AND key_form = $2 AND after_generation >= $3 AND (after_generation < $4 OR $4 IS NULL)";
-    rows(sql, &[job.into(), form.into(), from.into(), to.into()], |r| r.need(1))
+/// Remembers keys whose rows payloads have removed.
+pub fn bury_keys(job: i64, generation: i64, form: &str, run: i64, keys: &[Vec<u8>]) -> Result<()> {
+    let sql = "INSERT INTO sluice._ingested (job_id, after_generation, key_form, key, run_id, gone_by) \
+               SELECT DISTINCT $1, $2, $3, k, $4, $4 FROM unnest($5::bytea[]) AS k \
+               ON CONFLICT (job_id, after_generation, key_form, key) DO UPDATE SET gone_by = EXCLUDED.gone_by";
+    let args = [
+        job.into(),
+        generation.into(),
+        form.into(),
+        run.into(),
+        keys.to_vec().into(),
+    ];
+    execute(sql, &args).map(drop)
+}
+
+/// Whether payloads have removed any row that is remembered.
+pub fn is_any_buried(job: i64) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM sluice._ingested WHERE job_id = $1 AND gone_by IS NOT NULL)";
+    Ok(value::<bool>(sql, &[job.into()])?.unwrap_or(false))
+}
+
+/// Rows that payloads had removed were put back.
+pub fn recall_keys(job: i64, form: &str, keys: &[Vec<u8>]) -> Result<()> {
+    let sql = "UPDATE sluice._ingested SET gone_by = NULL WHERE job_id = $1 AND key_form = $2 AND key = ANY ($3) \
+               AND gone_by IS NOT NULL";
+    execute(sql, &[job.into(), form.into(), keys.to_vec().into()]).map(drop)
+}
+
+/// The last word of payloads on a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    Comes,
+    /// A tombstone, which was applied.
+    Goes,
+}
+
+impl Word {
+    fn of(is_gone: bool) -> Word {
+        match is_gone {
+            true => Word::Goes,
+            false => Word::Comes,
+        }
+    }
+}
+
+/// The keys that payloads brought or buried after read `from` began and before read `to` did (None: until now), each with
+/// the last word on it.
+pub fn keys_between(job: i64, form: &str, from: i64, to: Option<i64>) -> Result<Vec<(Vec<u8>, Word)>> {
+    let sql = "SELECT DISTINCT ON (key) key, gone_by IS NOT NULL FROM sluice._ingested \
+               WHERE job_id = $1 AND key_form = $2 AND after_generation >= $3 AND (after_generation < $4 OR $4 IS NULL) \
+               ORDER BY key, after_generation DESC";
+    rows(sql, &[job.into(), form.into(), from.into(), to.into()], |r| {
+        Ok((r.need(1)?, Word::of(r.need(2)?)))
+    })
 }
 
 /// The keys that payloads brought, in the order of the reads that were the latest then; a portion at a time.
@@ -153,7 +203,7 @@ pub struct Sent {
     form: String,
     from: i64,
     to: i64,
-    portion: VecDeque<(i64, Vec<u8>)>,
+    portion: VecDeque<(i64, Vec<u8>, Word)>,
     /// After which read and key the next portion begins; None: all of them are read.
     last: Option<(i64, Vec<u8>)>,
 }
@@ -161,7 +211,8 @@ pub struct Sent {
 impl Sent {
     /// Those after read `from` began and before read `to` did.
     pub fn new(job: i64, form: String, from: i64, to: i64) -> Sent {
-        let (portion, last) = (VecDeque::new(), Some((from - 1, Vec::new())));
+        // No key is empty.
+        let (portion, last) = (VecDeque::new(), Some((from, Vec::new())));
         Sent {
             job,
             form,
@@ -185,23 +236,23 @@ impl Sent {
     }
 
     /// Hands out those that came before the read of a generation began, as far as they were not handed out yet.
-    pub fn each_before(&mut self, generation: i64, mut take: impl FnMut(i64, &[u8]) -> Result<()>) -> Result<()> {
+    pub fn each_before(&mut self, generation: i64, mut take: impl FnMut(i64, &[u8], Word) -> Result<()>) -> Result<()> {
         loop {
-            while let Some((from, key)) = self.portion.front() {
+            while let Some((from, key, word)) = self.portion.front() {
                 if *from >= generation {
                     return Ok(());
                 }
-                take(*from, key)?;
+                take(*from, key, *word)?;
                 self.portion.pop_front();
             }
             let Some(last) = self.last.take() else { return Ok(()) };
             self.portion = self.after(&last)?.into();
-            self.last = self.portion.back().cloned();
+            self.last = self.portion.back().map(|(from, key, _)| (*from, key.clone()));
         }
     }
 
-    fn after(&self, last: &(i64, Vec<u8>)) -> Result<Vec<(i64, Vec<u8>)>> {
-        let sql = "SELECT after_generation, key FROM sluice._ingested \
+    fn after(&self, last: &(i64, Vec<u8>)) -> Result<Vec<(i64, Vec<u8>, Word)>> {
+        let sql = "SELECT after_generation, key, gone_by IS NOT NULL FROM sluice._ingested \
                    WHERE job_id = $1 AND key_form = $2 AND (after_generation, key) > ($3, $4) AND after_generation < $5 \
                    ORDER BY after_generation, key LIMIT 10000";
         let args = [
@@ -211,7 +262,7 @@ impl Sent {
             last.1.clone().into(),
             self.to.into(),
         ];
-        rows(sql, &args, |r| Ok((r.need(1)?, r.need(2)?)))
+        rows(sql, &args, |r| Ok((r.need(1)?, r.need(2)?, Word::of(r.need(3)?))))
     }
 }
 

@@ -24,6 +24,7 @@ pub mod origin;
 pub mod page;
 pub mod page_size;
 pub mod parent;
+pub mod parent_cursor;
 pub mod pause;
 pub mod rate;
 pub mod reject;

@@ -4,6 +4,7 @@ use super::{execute, rows, value};
 use sluice_core::Result;
 use sluice_core::error::{Error, InternalError};
 use sluice_core::foreach::{Parent, ParentState};
+use std::collections::HashMap;
 
 /// A parent that is not read to its end.
 pub struct Pending {
@@ -11,6 +12,18 @@ pub struct Pending {
     pub parent: Parent,
     /// The number of its first page, where pages of it are committed.
     pub first_page: Option<i64>,
+    /// From where on its records are asked for; None: all of them.
+    pub bound: Option<String>,
+    /// How far those that are committed reach.
+    pub reach: Option<String>,
+    pub totals: Totals,
+}
+
+/// The number of records that a parent's first and last page declared.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals {
+    pub first: Option<i64>,
+    pub last: Option<i64>,
 }
 
 /// What became of a parent in a batch.
@@ -21,6 +34,8 @@ pub struct Mark {
     pub first_page: i64,
     pub pages: i64,
     pub records: i64,
+    pub reach: Option<String>,
+    pub totals: Totals,
     /// A failed one's pages of the read before stand for it in this one.
     pub kept: bool,
     pub error: Option<String>,
@@ -32,20 +47,23 @@ pub fn count(job: i64, generation: i64) -> Result<i64> {
     Ok(value::<i64>(sql, &[job.into(), generation.into()])?.unwrap_or(0))
 }
 
-/// Keeps the parents of a read, in their order.
-pub fn keep(job: i64, generation: i64, parents: &[Parent]) -> Result<()> {
-    let sql = "INSERT INTO sluice._parent (job_id, generation, ordinal, identity, columns) \
-               SELECT $1, $2, $3 + p.place, p.identity, p.columns::jsonb \
-               FROM unnest($4::bytea[], $5::text[]) WITH ORDINALITY AS p (identity, columns, place)";
+/// Keeps the parents of a read in their order, each with where it is asked for from on, by its identity.
+pub fn keep(job: i64, generation: i64, parents: &[Parent], bounds: &HashMap<Vec<u8>, String>) -> Result<()> {
+    let sql = "INSERT INTO sluice._parent (job_id, generation, ordinal, identity, columns, bound) \
+               SELECT $1, $2, $3 + p.place, p.identity, p.columns::jsonb, p.bound \
+               FROM unnest($4::bytea[], $5::text[], $6::text[]) WITH ORDINALITY AS p (identity, columns, bound, place)";
     for (at, chunk) in (0i64..).zip(parents.chunks(CHUNK)) {
         let identities: Vec<Vec<u8>> = chunk.iter().map(|p| p.identity().to_vec()).collect();
         let columns: Vec<String> = chunk.iter().map(|p| p.text.clone()).collect();
+        let of = |parent: &Parent| bounds.get(parent.identity().as_slice()).cloned();
+        let bounds: Vec<Option<String>> = chunk.iter().map(of).collect();
         let args = [
             job.into(),
             generation.into(),
             (at * CHUNK as i64).into(),
             identities.into(),
             columns.into(),
+            bounds.into(),
         ];
         execute(sql, &args)?;
     }
@@ -56,8 +74,8 @@ const CHUNK: usize = 10_000;
 
 /// The next parents after `after` that are not read to their end.
 pub fn pending(job: i64, generation: i64, after: i64, most: i64) -> Result<Vec<Pending>> {
-    let sql = "SELECT ordinal, columns::text, CASE WHEN state = 'reading' THEN first_page END FROM sluice._parent \
-               WHERE job_id = $1 AND generation = $2 AND ordinal > $3 AND state IN ('pending', 'reading') \
+    let sql = "SELECT ordinal, columns::text, CASE WHEN state = 'reading' THEN first_page END, bound, reach, total_first, \
+               total_last FROM sluice._parent WHERE job_id = $1 AND generation = $2 AND ordinal > $3 AND state IN ('pending', 'reading') \
                ORDER BY ordinal LIMIT $4";
     rows(sql, &[job.into(), generation.into(), after.into(), most.into()], |r| {
         let parent = Parent::parse(&r.need::<String>(2)?);
@@ -67,6 +85,12 @@ pub fn pending(job: i64, generation: i64, after: i64, most: i64) -> Result<Vec<P
                 what: "a parent of a read".into(),
             }))?,
             first_page: r.get(3)?,
+            bound: r.get(4)?,
+            reach: r.get(5)?,
+            totals: Totals {
+                first: r.get(6)?,
+                last: r.get(7)?,
+            },
         })
     })
 }
@@ -88,6 +112,9 @@ pub fn mark(job: i64, generation: i64, marks: &[Mark]) -> Result<()> {
         marks.iter().map(|m| m.records).collect::<Vec<_>>().into(),
         marks.iter().map(|m| m.kept).collect::<Vec<_>>().into(),
         marks.iter().map(|m| m.error.clone()).collect::<Vec<_>>().into(),
+        marks.iter().map(|m| m.reach.clone()).collect::<Vec<_>>().into(),
+        marks.iter().map(|m| m.totals.first).collect::<Vec<_>>().into(),
+        marks.iter().map(|m| m.totals.last).collect::<Vec<_>>().into(),
     ];
     execute(sql, &args).map(drop)
 }

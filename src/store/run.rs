@@ -93,6 +93,13 @@ pub fn request(job: i64, source: RunSource, by: &str, not_before: Option<Timesta
     Ok(returning(sql, &args, |r| r.need(1))?.expect("INSERT … RETURNING gives the id"))
 }
 
+/// Asks for a run where none is open; none where one is.
+pub fn request_alone(job: i64, source: RunSource, by: &str) -> Result<Option<i64>> {
+    let sql = "INSERT INTO sluice._run (job_id, source, requested_by, status) VALUES ($1, $2, $3, 'scheduled') \
+               ON CONFLICT DO NOTHING RETURNING id";
+    returning(sql, &[job.into(), source.as_str().into(), by.into()], |r| r.need(1))
+}
+
 /// Whether this run writes payloads and asks the remote for nothing.
 pub fn is_ingest(id: i64) -> Result<bool> {
     let sql = "SELECT source = 'ingest' FROM sluice._run WHERE id = $1";

@@ -282,6 +282,12 @@ pub fn restart_read(job: i64, now: Timestamp) -> Result<()> {
     execute(sql, &[job.into(), stamp(now).into()]).map(drop)
 }
 
+/// The read in progress goes on at a former page of it: that one and all after it are forgotten.
+pub fn go_back(job: i64, generation: i64, page: i64) -> Result<()> {
+    let sql = include_str!("../../sql/query/go_back.sql");
+    execute(sql, &[job.into(), generation.into(), page.into()]).map(drop)
+}
+
 /// What was declared of the number of pages does not hold any more.
 pub fn forget_pages(job: i64) -> Result<()> {
     let sql = "UPDATE sluice._job_state SET total_pages = NULL WHERE job_id = $1";

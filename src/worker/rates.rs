@@ -5,9 +5,11 @@ use crate::pg::clock::Timestamp;
 use crate::pg::shmem::{Reserved, Room};
 use crate::pg::{Oid, bgworker, rates, shmem};
 use crate::pipeline::rates::{PROBE, hold, keep_now};
+use crate::store::due::Waiting;
 use crate::store::{self, rate, run};
 use sluice_core::Result;
 use sluice_core::rate::Breaker;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// How soon a probe is tried again that found no worker.
@@ -66,14 +68,39 @@ fn probe((database, here): (u32, (i64, Oid)), identity: i64, now: Timestamp) -> 
     Ok(now.plus(RETRY * 12).min(now.plus(sluice_core::rate::PROBE_EVERY)))
 }
 
-/// Puts a run off whose host is to be left alone; until when.
-pub fn put_off(run_id: i64, job_id: i64, now: Timestamp) -> Result<Option<Timestamp>> {
-    let (Some(run), Some(job)) = (run::by_id(run_id)?, store::job::by_id(job_id)?) else {
-        return Ok(None);
-    };
-    let Some((until, reason)) = hold(&run, &job, now)? else {
-        return Ok(None);
-    };
-    run::give_back(run_id, until, &reason)?;
-    Ok(Some(until))
+/// Which hosts are to be left alone, looked up once for each connection; nothing is looked up where none is.
+pub struct Holds {
+    now: Timestamp,
+    is_any: bool,
+    budgets: HashMap<Oid, Option<i64>>,
+}
+
+impl Holds {
+    pub fn at(now: Timestamp) -> Holds {
+        Holds {
+            now,
+            is_any: rates::is_any_troubled(now),
+            budgets: HashMap::new(),
+        }
+    }
+
+    /// Puts a run off whose host is to be left alone; until when.
+    pub fn put_off(&mut self, waiting: &Waiting) -> Result<Option<Timestamp>> {
+        if !self.is_any || !waiting.asks_remote {
+            return Ok(None);
+        }
+        let budget = match self.budgets.get(&waiting.server) {
+            Some(known) => *known,
+            None => {
+                let found = rate::budget_of(waiting.server)?;
+                self.budgets.insert(waiting.server, found);
+                found
+            }
+        };
+        let Some((until, reason)) = budget.and_then(|budget| hold(budget, waiting.is_manual, self.now)) else {
+            return Ok(None);
+        };
+        run::give_back(waiting.run, until, &reason)?;
+        Ok(Some(until))
+    }
 }

@@ -42,6 +42,7 @@ pub extern "C-unwind" fn sluice_scheduler_main(arg: Datum) {
     let database = arg.value() as u32;
     bgworker::enter_scheduler(database);
     bgworker::report_name("sluice scheduler");
+    failpoint::hit("scheduler.entering");
     if !shmem::enter_scheduler(database, bgworker::my_pid(), &zone::of_session()) {
         return;
     }

@@ -37,6 +37,7 @@ pub struct Starts {
     busy: HashSet<i64>,
     hosts: HashMap<Oid, u64>,
     full_hosts: HashSet<u64>,
+    holds: rates::Holds,
     is_full: bool,
 }
 
@@ -72,6 +73,7 @@ impl Starts {
             busy: ours.map(|slot| slot.job).collect(),
             hosts: HashMap::new(),
             full_hosts: HashSet::new(),
+            holds: rates::Holds::at(now),
             is_full: false,
         }
     }
@@ -104,8 +106,8 @@ impl Starts {
     }
 
     fn start_one(&mut self, waiting: &Waiting, started: &mut Started) {
-        let put_off = || rates::put_off(waiting.run, waiting.job, self.now);
-        if let Some(until) = isolated("looking at a budget", put_off).flatten() {
+        let put_off = isolated("looking at a budget", || self.holds.put_off(waiting));
+        if let Some(until) = put_off.flatten() {
             started.next = started.next.min(until);
             return;
         }

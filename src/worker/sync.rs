@@ -25,6 +25,7 @@ pub extern "C-unwind" fn sluice_worker_main(arg: Datum) {
     };
     bgworker::enter_worker(slot.database, run_as(&slot));
     bgworker::report_name(&format!("sluice job {} {}", slot.job, slot.name()));
+    bgworker::keep_memory_private();
     signals::quiet_thread_panics();
     if slot.assumed {
         apply_role_settings(&slot);

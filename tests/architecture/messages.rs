@@ -6,8 +6,9 @@
 use crate::source::Source;
 
 /// Where the messages of definitions and calls are written.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "src/core/alert.rs",
+    "src/core/from_page.rs",
     "src/core/settings/fault.rs",
     "src/core/job/fault.rs",
     "src/core/job/function.rs",
@@ -52,10 +53,13 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("function {name} failed: {}", "a run"),
     ("function {name} took longer than {limit:?}", "a run"),
     ("the run took longer than {limit:?}", "a run"),
+    ("job \"{job}\" has an open run", "a run"),
     ("no parent could be read", "a run"),
     ("setting \"foreach.query\" took longer than {limit:?}", "a run"),
     ("setting \"foreach.query\" has more than {limit} rows", "a run"),
     ("the collection has more {what} than the limit of {limit}", "a run"),
+    ("secret {} is no private key that can sign", "an authorization server"),
+    ("the token of connection {} is damaged", "a damaged table"),
     ("{remote} gave no token ({code})", "an authorization server"),
     ("the answer of {remote} holds no token", "an authorization server"),
     (

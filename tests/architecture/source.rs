@@ -69,6 +69,11 @@ pub fn golden_files(folder: &str) -> Vec<Source> {
     files(folder, "out")
 }
 
+/// The pages of a folder of documentation.
+pub fn pages(folder: &str) -> Vec<Source> {
+    files(folder, "md")
+}
+
 fn files(folder: &str, extension: &str) -> Vec<Source> {
     let root = root();
     let mut found = Vec::new();

@@ -108,6 +108,8 @@ fn it_is_cancelled_when_its_time_is_over() {
         "resource function app.after took longer than 200ms"
     );
     make(&mut shop, "");
+    shop.app
+        .exec("SELECT sluice.alter_job('products', settings => '{\"timeouts\": null}')");
     shop.api.clear_log();
     shop.sync();
     assert_eq!(shop.api.requests().len(), 0);

@@ -278,3 +278,33 @@ fn an_owner_that_may_not_log_in_is_called_as_itself() {
         db.pids("sluice worker").is_empty()
     });
 }
+
+/// An outage of a host is told once a job, however often it is probed, and so is its end.
+#[test]
+fn a_breaker_that_opens_is_probed_and_closes_is_one_call_a_job_for_the_outage_and_one_for_its_end() {
+    let mut shop = shop();
+    let settings = PAGES.replacen('{', r#"{"concurrency": 1, "retry": {"request_cap": "1 ms"}, "#, 1);
+    shop.create_job("others", "/page/products", &settings);
+    shop.app.exec("CALL sluice.sync('others')");
+    rule(&mut shop, "function => 'app.tell', after_failures => 1");
+    let breaker = |shop: &mut Shop, state: &str| {
+        let sql = format!("SELECT {state} FROM sluice.sync_rate_limits");
+        wait_until(&mut shop.db, state, SOON, |db| db.is_true(&sql));
+    };
+    shop.api
+        .misbehave(Rule::new(Fault::status(503, &[])).path("/page/products"));
+    shop.app.error("CALL sluice.sync('others')");
+    breaker(&mut shop, "breaker = 'open'");
+    shop.failing_sync();
+    let outage = ["repeated_failure healthy 1", "repeated_failure healthy 1"];
+    wait_told(&mut shop, &outage);
+    // Half open: a probe that fails is no news, whatever else of the rules is looked at with it.
+    let failures = shop.db.number("SELECT failures FROM sluice.sync_rate_limits");
+    shop.move_clock(2);
+    breaker(&mut shop, &format!("breaker = 'open' AND failures > {failures}"));
+    shop.api.clear_faults();
+    shop.move_clock(4);
+    breaker(&mut shop, "breaker = 'closed'");
+    let ended = ["recovered healthy 0", "recovered healthy 0"];
+    wait_told(&mut shop, &[outage, ended].concat());
+}

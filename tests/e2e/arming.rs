@@ -79,6 +79,7 @@ fn sleeps_until_armed(db: &mut Db, api: &SampleApi) {
     }
 }
 
+/// S-38: the key is in no dump.
 #[test]
 fn a_restored_database_sends_nothing_until_it_is_armed() {
     let cluster = Cluster::start();
@@ -141,6 +142,29 @@ fn a_copied_database_sends_nothing_until_it_is_armed() {
         .exec("SELECT sluice.pause_job('hourly')");
     api.change(10.0, 3);
     sleeps_until_armed(&mut cluster.db_as("postgres", "copied"), &api);
+}
+
+/// F-O16: nothing of ours runs while it upgrades, although the library is preloaded, and nothing after it until it is armed.
+#[test]
+fn an_upgraded_server_sends_nothing_until_it_is_armed() {
+    let mut cluster = Cluster::start();
+    let Scene {
+        api,
+        admin,
+        app,
+        database,
+    } = shop(&cluster);
+    drop((admin, app));
+    let mut upgraded = cluster.upgraded().unwrap_or_else(|told| panic!("{told}"));
+    assert!(api.requests().is_empty(), "nothing was sent meanwhile");
+    upgraded.start_again();
+    let mut db = upgraded.db_as("postgres", &database);
+    assert!(
+        db.is_true("SELECT count(*) > 0 FROM sluice.sync_runs"),
+        "the history is there"
+    );
+    api.change(10.0, 3);
+    sleeps_until_armed(&mut db, &api);
 }
 
 /// Runs a client program to its end; it may print nothing.

@@ -44,6 +44,14 @@ fn look_everywhere(shop: &mut Shop) -> Vec<String> {
     found
 }
 
+/// What the collector has written.
+fn logs(shop: &Shop) -> String {
+    let texts = files(&shop.cluster.data().join("log")).into_iter();
+    texts
+        .map(|file| String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()).into_owned())
+        .collect()
+}
+
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries
@@ -155,6 +163,45 @@ fn tokens_codes_and_client_secrets_are_written_down_nowhere() {
         assert!(!format!("{error} {:?}", error.detail).contains(CANARY), "{error}");
     }
     assert_eq!(look_everywhere(&mut shop), Vec::<String>::new());
+}
+
+/// S-37, F-P2: a panic says where it was, and no more.
+#[test]
+fn a_panic_with_a_secret_in_hand_writes_none_down() {
+    let mut shop = talkative(100);
+    let secret = format!("{CANARY}-client");
+    shop.api.oauth(|oauth: &mut OAuthServer| {
+        oauth.prefix = format!("{CANARY}-");
+        oauth.client_secret = Some(secret.clone());
+    });
+    protect(&mut shop, "oauth2_authorization_code", CODE);
+    shop.app
+        .exec(&format!("SELECT sluice.set_secret('client', '{secret}')"));
+    connect(&mut shop);
+    shop.create_job("products", "/page/products", PAGES);
+    for point in [
+        "token.before_send",
+        "token.response_received",
+        "token.before_commit",
+        "batch.applied",
+    ] {
+        shop.api.change(100.0, 1);
+        shop.api.oauth(|oauth| oauth.expire_access());
+        shop.db
+            .exec("UPDATE sluice._oauth SET renew_at = now() - interval '1 minute', expires_at = now()");
+        shop.db.failpoint(point, "panic");
+        // The run fails, or goes on in another worker.
+        if let Err(error) = shop.app.try_rows("CALL sluice.sync('products')") {
+            let told = format!("{error} {:?} {:?}", error.detail, error.hint);
+            assert!(!told.contains(CANARY), "{point}: {told}");
+        }
+        let is_logged = eventually(SOON, || logs(&shop).contains(&format!("failpoint {point}")));
+        assert!(is_logged, "nothing panicked at {point}");
+        shop.db.failpoint(point, "off");
+    }
+    assert_eq!(look_everywhere(&mut shop), Vec::<String>::new());
+    shop.sync();
+    shop.assert_equal();
 }
 
 /// The search itself: what the server writes down is found, in both logs.

@@ -208,3 +208,37 @@ fn a_run_that_outlasts_its_interval_is_followed_by_one_at_once_and_then_in_step(
                     AND (a.started_at, a.finished_at) OVERLAPS (b.started_at, b.finished_at)";
     assert_eq!(shop.db.number(overlaps), 0);
 }
+
+/// A clock that jumps ahead while a scheduler is being started makes the launcher start another one: whichever comes first
+/// stays, the other leaves and takes nothing away from it.
+#[test]
+fn a_clock_that_jumps_ahead_while_a_scheduler_starts_lets_no_second_one_in() {
+    let mut shop = Shop::loaded(300, PAGES);
+    let schedulers = |shop: &mut Shop, count: usize| {
+        wait_until(&mut shop.db, &format!("{count} schedulers"), SOON, |db| {
+            db.pids("sluice scheduler").len() == count
+        });
+    };
+    schedulers(&mut shop, 0);
+    shop.db.failpoint("scheduler.entering", "pause");
+    shop.start();
+    schedulers(&mut shop, 1);
+    shop.move_clock(2);
+    schedulers(&mut shop, 2);
+    // Whoever is let in stays until it is let go.
+    shop.db.failpoint("scheduler.looked", "pause");
+    shop.db.failpoint("scheduler.entering", "off");
+    schedulers(&mut shop, 1);
+    shop.db
+        .exec("SELECT sluice._failpoint('launcher.watched', 'error', 1000000)");
+    shop.db.exec("SELECT sluice.process_sync_retries()");
+    shop.move_clock(3);
+    wait_until(&mut shop.db, "the launcher has looked", SOON, |db| {
+        db.number("SELECT sluice._failpoint_hits('launcher.watched')") >= 1
+    });
+    schedulers(&mut shop, 1);
+    shop.db.failpoint("scheduler.looked", "off");
+    shop.wait_for_successes(2);
+    assert_eq!(shop.runs(), ["manual succeeded", "manual succeeded"]);
+    shop.assert_equal();
+}

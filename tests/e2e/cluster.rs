@@ -1,7 +1,7 @@
 //! One PostgreSQL server with a data directory, a socket directory, a port and a log of its own.
 
 use crate::db::Db;
-use crate::folder::{copy_template, give_to_server_user, keep, new_folder};
+use crate::folder::{copy_template, fresh_directory, give_to_server_user, keep, new_folder};
 use crate::installation::{server_program, test_server_settings};
 use crate::processes::{processes_in, signal};
 use crate::wait::eventually;
@@ -79,6 +79,31 @@ impl Cluster {
         };
         cluster.configure_base();
         cluster
+    }
+
+    /// Stops this server and has pg_upgrade make a new one of it, which is not started yet; what pg_upgrade printed where it
+    /// failed. The new one has this one's key.
+    pub fn upgraded(&mut self) -> Result<Cluster, String> {
+        self.stop(Stop::Fast);
+        let folder = new_folder();
+        fresh_directory(&folder.join("data"));
+        let new = Cluster::of_folder(folder);
+        let bin = crate::installation::bin();
+        let mut upgrade = server_program("pg_upgrade");
+        upgrade.arg("-b").arg(bin).arg("-B").arg(bin).args(["-U", "postgres"]);
+        upgrade.arg("-d").arg(self.data()).arg("-D").arg(new.data());
+        upgrade.args(["-p", &self.port.to_string(), "-P", &new.port.to_string()]);
+        upgrade.arg("-s").arg(&new.folder).current_dir(&new.folder);
+        let output = upgrade.output().expect("pg_upgrade is part of PostgreSQL");
+        match output.status.success() {
+            true => Ok(new),
+            false => Err(format!(
+                "{}\n{}\n{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr),
+                details_of(&new.data().join("pg_upgrade_output.d"))
+            )),
+        }
     }
 
     /// A server that does not know pg_sluice.
@@ -312,6 +337,17 @@ impl Drop for Cluster {
             let _ = std::fs::remove_dir_all(&self.folder);
         }
     }
+}
+
+/// What lies in a folder of logs.
+fn details_of(folder: &Path) -> String {
+    let output = std::process::Command::new("grep")
+        .args(["-rhiE", "error|fatal|could not|detail"])
+        .arg(folder)
+        .output();
+    output.map_or(String::new(), |output| {
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    })
 }
 
 /// A TCP port that was free a moment ago.

@@ -130,7 +130,10 @@ fn a_crash_of_the_scheduler_while_it_closes_a_run_closes_it_once() {
     shop.db.failpoint("scheduler.interrupted", "error");
     shop.api.clear_log();
     let worker = shop.worker();
-    shop.db.exec(&format!("SELECT pg_terminate_backend({worker})"));
+    assert!(
+        shop.db
+            .is_true(&format!("SELECT pg_terminate_backend({worker}, 60000)"))
+    );
     shop.api.release();
     assert_goes_on(&mut shop, &committed);
 }
@@ -262,16 +265,14 @@ fn the_third_crash_in_a_row_without_a_committed_page_disables_the_job_until_it_i
 fn a_committed_page_resets_the_crash_breaker() {
     let mut shop = Shop::with_job(1_000, PAGES);
     for page in [3, 5, 7, 9] {
-        shop.api.hold_page(page);
+        // The last one that is held is never asked for: there are ten pages and the empty one.
+        shop.api.hold_only(page);
         shop.start();
         shop.wait_for_page(page);
         kill9(shop.worker());
         shop.recover();
-        shop.api.release();
-        if page != 9 {
-            shop.api.hold_page(page + 2);
-        }
     }
+    shop.api.release();
     shop.wait_for_run("succeeded");
     shop.assert_equal();
     assert_eq!(shop.db.text("SELECT enabled FROM sluice.sync_jobs"), "t");

@@ -159,7 +159,10 @@ fn what_an_interrupted_run_has_spent_is_spent() {
     });
     shop.api.misbehave(Rule::new(Fault::status(503, &[])).page(4));
     let worker = shop.worker();
-    shop.db.exec(&format!("SELECT pg_terminate_backend({worker})"));
+    assert!(
+        shop.db
+            .is_true(&format!("SELECT pg_terminate_backend({worker}, 60000)"))
+    );
     shop.api.release();
     shop.wait_for_run("retryable");
     assert_eq!(

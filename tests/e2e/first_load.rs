@@ -58,7 +58,7 @@ fn one_request_is_sent_until_the_first_answer_and_many_after_it() {
         )
     });
     assert_eq!(shop.api.requests().len(), 1);
-    release_but(&shop, 20);
+    shop.api.hold_only(20);
     shop.api.hold_page(23);
     assert!(shop.api.wait_until_held(20, SOON) && shop.api.wait_until_held(23, SOON));
     shop.api.release();
@@ -75,7 +75,7 @@ fn progress_and_status_move_while_a_run_is_running() {
         if page == 4 {
             shop.start();
         } else {
-            release_but(&shop, page);
+            shop.api.hold_only(page);
         }
         shop.wait_for_page(page);
         let seen = shop.status("concat_ws(' ', status, percent, current_page, pages_total, action)");
@@ -89,13 +89,6 @@ fn progress_and_status_move_while_a_run_is_running() {
         db.number("SELECT count(*) FROM sluice.sync_progress") == 0
     });
     shop.assert_equal();
-}
-
-/// Lets the held pages go and holds this one, which is too far ahead to have been asked for yet.
-fn release_but(shop: &Shop, page: u64) {
-    // Requests run at most ten pages ahead of what is committed: nobody waits for this page yet.
-    shop.api.release();
-    shop.api.hold_page(page);
 }
 
 #[test]

@@ -60,24 +60,29 @@ pub fn give_to_server_user(path: &Path) {
     run(Command::new("chown").arg("-R").arg(owner).arg(path));
 }
 
+/// Makes a data directory with a system identifier of its own.
+pub fn fresh_directory(data: &Path) {
+    let mut initdb = server_program("initdb");
+    initdb.args([
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "-N",
+        "-E",
+        "UTF8",
+        "--locale=C.UTF-8",
+        "-D",
+    ]);
+    run(initdb.arg(data));
+}
+
 /// Puts a fresh data directory at `data`: a copy of the template, which is made once.
 pub fn copy_template(data: &Path) {
     static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
     let template = TEMPLATE.get_or_init(|| {
         let template = new_folder().join("template");
-        let mut initdb = server_program("initdb");
-        initdb.args([
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-N",
-            "-E",
-            "UTF8",
-            "--locale=C.UTF-8",
-            "-D",
-        ]);
-        run(initdb.arg(&template));
+        fresh_directory(&template);
         template
     });
     run(Command::new("cp")

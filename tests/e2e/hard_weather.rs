@@ -84,7 +84,7 @@ fn a_read_that_is_over_its_limit_does_not_get_further_run_by_run() {
 /// F-R14.
 #[test]
 fn a_run_that_takes_too_long_ends_and_the_next_one_goes_on() {
-    let mut shop = Shop::with_job(500, &PAGES.replacen('{', r#"{"timeouts": {"run": "1 s"}, "#, 1));
+    let mut shop = Shop::with_job(500, &PAGES.replacen('{', r#"{"timeouts": {"run": "4 s"}, "#, 1));
     let committed = shop.start_and_hold_at(3);
     shop.wait_for_run("retryable");
     assert_eq!(
@@ -93,6 +93,8 @@ fn a_run_that_takes_too_long_ends_and_the_next_one_goes_on() {
     );
     shop.api.release();
     shop.api.clear_log();
+    shop.app
+        .exec("SELECT sluice.alter_job('products', settings => '{\"timeouts\": null}')");
     shop.sync();
     shop.assert_none_asked_again(&committed);
     shop.assert_equal();

@@ -1,200 +1,19 @@
 //! Random histories of refreshes, local edits, columns that come and go, rollbacks, snapshots, restorations and replays,
-//! each step compared with a model of what the table must hold. A failing seed tells itself and its steps.
+//! each step compared with a model of what the table must hold; some with crashes. A failing seed tells itself and its steps.
 
+use crate::history_model::{Copy, Mode, Model, Records, Row, Run, Text};
 use crate::shop::Shop;
 use std::collections::{BTreeMap, BTreeSet};
 
-const SETTINGS: &str = r#"{"records": "$.data", "page_size": 20, "verify": "always", "max_shrink": 1,
+const SETTINGS: &str = r#"{"records": "$.data", "page_size": 20, "commit_every": {"pages": 1}, "verify": "always", "max_shrink": 1,
     "undo": {"keep_runs": 100}, "columns": {"id": "$.id", "name": "$.name", "price": "$.price"},
     "pagination": {"type": "page", "size_param": "per_page", "total": "$.meta.total"}}"#;
+/// The same for jobs that ask for what has changed.
+const FOLLOWING: &str = r#"{"records": "$.data", "page_size": 20, "commit_every": {"pages": 1}, "undo": {"keep_runs": 100},
+    "columns": {"id": "$.id", "name": "$.name", "price": "$.price"},
+    "cursor": {"column": "$.updated_at", "param": "updated_since"},
+    "pagination": {"type": "page", "size_param": "per_page", "total": "$.meta.total"}}"#;
 const STEPS: usize = 25;
-
-type Text = Option<String>;
-
-/// The columns that the job fills, and the others by name.
-#[derive(Clone, Debug, PartialEq)]
-struct Row {
-    mapped: [Text; 2],
-    local: BTreeMap<String, Text>,
-}
-
-#[derive(Clone, Debug)]
-enum Change {
-    /// With its local columns.
-    Inserted(Row),
-    Updated {
-        sent: [Text; 2],
-        former: [Text; 2],
-    },
-    Deleted(Row),
-}
-
-#[derive(Clone)]
-struct Run {
-    id: i64,
-    changes: Vec<(u64, Change)>,
-    first_load: bool,
-    /// The keys of the job's rows before it.
-    own_before: Option<BTreeSet<u64>>,
-    /// What it read; none where it read nothing.
-    read: Option<BTreeMap<u64, [Text; 2]>>,
-}
-
-struct Copy {
-    id: i64,
-    rows: BTreeMap<u64, Row>,
-    own: Option<BTreeSet<u64>>,
-    after: i64,
-}
-
-#[derive(Default)]
-struct Model {
-    rows: BTreeMap<u64, Row>,
-    columns: BTreeSet<String>,
-    own: Option<BTreeSet<u64>>,
-    runs: Vec<Run>,
-    copies: Vec<Copy>,
-}
-
-impl Model {
-    fn empty_local(&self) -> BTreeMap<String, Text> {
-        self.columns.iter().map(|c| (c.clone(), None)).collect()
-    }
-
-    /// A row of before as far as its columns are still there.
-    fn fitted(&self, row: &Row) -> Row {
-        let local = self.columns.iter();
-        let local = local.map(|c| (c.clone(), row.local.get(c).cloned().flatten()));
-        Row {
-            mapped: row.mapped.clone(),
-            local: local.collect(),
-        }
-    }
-
-    fn write(&mut self, id: u64, sent: &[Text; 2], changes: &mut Vec<(u64, Change)>) {
-        let local = self.empty_local();
-        match self.rows.get_mut(&id) {
-            Some(row) if row.mapped == *sent => {}
-            Some(row) => {
-                let former = std::mem::replace(&mut row.mapped, sent.clone());
-                let sent = sent.clone();
-                changes.push((id, Change::Updated { sent, former }));
-            }
-            None => {
-                let mapped = sent.clone();
-                let row = Row { mapped, local };
-                changes.push((id, Change::Inserted(row.clone())));
-                self.rows.insert(id, row);
-            }
-        }
-    }
-
-    fn remove(&mut self, ids: &BTreeSet<u64>, changes: &mut Vec<(u64, Change)>) {
-        for id in ids {
-            if let Some(row) = self.rows.remove(id) {
-                changes.push((*id, Change::Deleted(row)));
-            }
-        }
-    }
-
-    fn publish(&mut self, id: i64, read: BTreeMap<u64, [Text; 2]>, from_remote: bool) {
-        let first_load = from_remote && self.own.is_none() && self.rows.is_empty();
-        let mut changes = Vec::new();
-        let keys: BTreeSet<u64> = read.keys().copied().collect();
-        let gone = self
-            .own
-            .clone()
-            .unwrap_or_default()
-            .difference(&keys)
-            .copied()
-            .collect();
-        self.remove(&gone, &mut changes);
-        read.iter().for_each(|(id, sent)| self.write(*id, sent, &mut changes));
-        let own_before = self.own.replace(keys);
-        self.runs.push(Run {
-            id,
-            changes,
-            first_load,
-            own_before,
-            read: Some(read),
-        });
-    }
-
-    /// The state after run `to`; 0: before all runs.
-    fn roll_back(&mut self, to: i64) {
-        let at = self.runs.iter().position(|run| run.id > to).expect("a run to undo");
-        let undone = self.runs.split_off(at);
-        for run in undone.iter().rev() {
-            run.changes
-                .iter()
-                .for_each(|(id, change)| self.take_back(*id, change, run));
-        }
-        let changed = |run: &&Run| run.first_load || !run.changes.is_empty();
-        if let Some(oldest) = undone.iter().find(changed) {
-            self.own = oldest.own_before.clone();
-        }
-    }
-
-    fn take_back(&mut self, id: u64, change: &Change, run: &Run) {
-        let there = self.rows.get(&id).cloned();
-        match (change, there) {
-            (Change::Inserted(was), Some(row)) => {
-                // Of a row that has lost a column since, what the run's pages brought is compared, if it read any.
-                let lost = was.local.keys().any(|column| !self.columns.contains(column));
-                let untouched = was
-                    .local
-                    .iter()
-                    .all(|(column, value)| row.local.get(column) == Some(value));
-                let local = run.first_load || if lost { run.read.is_some() } else { untouched };
-                if row.mapped == was.mapped && local {
-                    self.rows.remove(&id);
-                }
-            }
-            (Change::Updated { sent, former }, Some(row)) if row.mapped == *sent => {
-                self.rows.get_mut(&id).expect("it is there").mapped = former.clone();
-            }
-            (Change::Deleted(row), None) => {
-                let row = self.fitted(row);
-                self.rows.insert(id, row);
-            }
-            _ => {}
-        }
-    }
-
-    fn restore(&mut self, run: i64, copy: usize) {
-        let Copy { rows, own, after, .. } = &self.copies[copy];
-        let (rows, own, after) = (rows.clone(), own.clone(), *after);
-        let since = self.runs.iter().filter(|run| run.id > after && !run.first_load);
-        let inserted = since
-            .flat_map(|run| &run.changes)
-            .filter_map(|(id, change)| match change {
-                Change::Inserted(_) => Some(*id),
-                _ => None,
-            });
-        let brought: BTreeSet<u64> = self.own.iter().flatten().copied().chain(inserted).collect();
-        let extra = brought.into_iter().filter(|id| !rows.contains_key(id)).collect();
-        let mut changes = Vec::new();
-        self.remove(&extra, &mut changes);
-        for (id, row) in &rows {
-            match self.rows.contains_key(id) {
-                true => self.write(*id, &row.mapped, &mut changes),
-                false => {
-                    let row = self.fitted(row);
-                    changes.push((*id, Change::Inserted(row.clone())));
-                    self.rows.insert(*id, row);
-                }
-            }
-        }
-        let own_before = std::mem::replace(&mut self.own, own);
-        self.runs.push(Run {
-            id: run,
-            changes,
-            first_load: false,
-            own_before,
-            read: None,
-        });
-    }
-}
 
 /// A generator whose numbers are the same for the same seed (SplitMix64).
 struct Dice(u64);
@@ -209,8 +28,19 @@ impl Dice {
     }
 }
 
+/// Whether servers crash in the middle of runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weather {
+    Calm,
+    Stormy,
+}
+
+/// Places that every read comes by.
+const CRASHES: [&str; 3] = ["batch.applied", "batch.before_commit", "publish.before_commit"];
+
 struct History<'a> {
     shop: &'a mut Shop,
+    weather: Weather,
     dice: Dice,
     model: Model,
     steps: Vec<String>,
@@ -246,13 +76,40 @@ impl History<'_> {
             2 => drop(self.shop.api.change(20.0, seed)),
             _ => {}
         }
+        let (read, reach) = self.read();
+        match self.weather == Weather::Stormy && self.dice.below(2) == 0 {
+            true => self.crash_and_go_on(),
+            false => self.call("CALL sluice.sync('products')"),
+        }
+        let run = self.latest();
+        self.model.publish(run, read, reach, true);
+    }
+
+    /// The server dies in the middle of a run, and another one ends the read.
+    fn crash_and_go_on(&mut self) {
+        let point = CRASHES[self.dice.below(CRASHES.len())];
+        self.steps.push(format!("-- a run that is killed at {point}"));
+        self.shop.db.failpoint(point, "kill9");
+        self.shop.start();
+        self.shop.recover();
+        self.shop.wait_for_run("succeeded");
+    }
+
+    /// What the remote answers now, and the highest time in it.
+    fn read(&mut self) -> (Records, Text) {
+        let is_followed = self.model.mode != Mode::Replace && !self.model.rows.is_empty();
+        let bound = self.model.watermark.clone().filter(|_| is_followed).unwrap_or_default();
         let records: Vec<String> = self.shop.api.truth().into_values().collect();
         let records = format!("$records$[{}]$records$", records.join(","));
-        let read = format!("SELECT id, name, price FROM json_populate_recordset(NULL::app.products, {records}::json)");
-        let read = self.shop.db.rows(&read).rows.into_iter().map(keyed).collect();
-        self.call("CALL sluice.sync('products')");
-        let run = self.latest();
-        self.model.publish(run, read, true);
+        let read = format!(
+            "SELECT r.id, r.name, r.price, r.updated_at
+             FROM json_to_recordset({records}::json) AS r (id bigint, name text, price numeric, updated_at text)
+             WHERE r.updated_at >= '{bound}'"
+        );
+        let rows = self.shop.db.rows(&read).rows;
+        let reach = rows.iter().map(|row| row[3].clone()).max().flatten();
+        let reach = reach.filter(|_| self.model.mode != Mode::Replace);
+        (rows.into_iter().map(keyed).collect(), reach)
     }
 
     fn edit(&mut self) {
@@ -303,8 +160,7 @@ impl History<'_> {
             }
             (Some(old), 1) => {
                 self.call(&format!("ALTER TABLE products RENAME COLUMN {old} TO {new}"));
-                self.model.columns.remove(&old);
-                self.model.columns.insert(new);
+                self.model.rename(&old, &new);
             }
             _ => {
                 self.call(&format!("ALTER TABLE products ADD COLUMN {new} text"));
@@ -337,6 +193,7 @@ impl History<'_> {
                 id: self.shop.db.number("SELECT max(id) FROM sluice.sync_snapshots"),
                 rows: self.model.rows.clone(),
                 own: self.model.own.clone(),
+                watermark: self.model.watermark.clone(),
                 after: self.latest(),
             };
             self.model.copies.push(copy);
@@ -350,17 +207,21 @@ impl History<'_> {
         self.model.restore(run, copy);
     }
 
+    /// Pages of a read of what has changed are not stored.
     fn replay(&mut self) {
-        let read: Vec<usize> = (0..self.model.runs.len())
-            .filter(|at| self.model.runs[*at].read.is_some())
-            .collect();
-        if read.is_empty() {
+        if self.model.mode != Mode::Replace {
+            return self.refresh();
+        }
+        // Pages are kept of those that can be taken back, because they changed something.
+        let changed = |run: &&Run| run.read.is_some() && (run.first_load || !run.changes.is_empty());
+        let stored: Vec<&Run> = self.model.runs.iter().filter(changed).collect();
+        if stored.is_empty() {
             return;
         }
-        let run = self.model.runs[read[self.dice.below(read.len())]].clone();
+        let run = stored[self.dice.below(stored.len())].clone();
         self.call(&format!("CALL sluice.replay({})", run.id));
         let id = self.latest();
-        self.model.publish(id, run.read.expect("it has read"), false);
+        self.model.publish(id, run.read.expect("it has read"), None, false);
     }
 
     fn assert_as_modelled(&mut self, seed: u64) {
@@ -396,6 +257,8 @@ impl History<'_> {
         .collect();
         let steps = self.steps.join(";\n");
         assert!(wrong.is_empty(), "seed {seed}\n{}\nafter\n{steps}", wrong.join("\n"));
+        let watermark = self.shop.db.value("SELECT cursor FROM sluice.sync_metadata");
+        assert_eq!(watermark, self.model.watermark, "seed {seed}\nafter\n{steps}");
     }
 }
 
@@ -404,21 +267,29 @@ fn keyed(row: Vec<Text>) -> (u64, [Text; 2]) {
     (id, [row[1].clone(), row[2].clone()])
 }
 
-#[test]
-fn every_history_leaves_the_table_as_the_model_says() {
+/// So many histories of a job in this mode.
+fn live_through(mode: Mode, weather: Weather, seeds: u64) {
+    let (word, settings) = match mode {
+        Mode::Replace => ("replace", SETTINGS),
+        Mode::Upsert => ("upsert", FOLLOWING),
+        Mode::Append => ("append", FOLLOWING),
+    };
     let mut shop = Shop::open(60);
-    for seed in 1..=5 {
+    for seed in 1..=seeds {
         shop.api.reset();
         shop.app.exec(&format!(
             "CREATE TABLE products (id bigint PRIMARY KEY, name text, price numeric, note text);
-             SELECT sluice.create_job('products', 'shop', '/page/products', schedule => 'manual', settings => '{SETTINGS}')"
+             SELECT sluice.create_job('products', 'shop', '/page/products', mode => '{word}', schedule => 'manual',
+                                      settings => '{settings}')"
         ));
         let model = Model {
+            mode,
             columns: BTreeSet::from(["note".to_string()]),
             ..Model::default()
         };
         let mut history = History {
             shop: &mut shop,
+            weather,
             dice: Dice(seed),
             model,
             steps: Vec::new(),
@@ -430,5 +301,28 @@ fn every_history_leaves_the_table_as_the_model_says() {
             history.assert_as_modelled(seed);
         }
         shop.app.exec("SELECT sluice.drop_job('products', drop_target => true)");
+    }
+}
+
+#[test]
+fn every_history_leaves_the_table_as_the_model_says() {
+    live_through(Mode::Replace, Weather::Calm, 5);
+}
+
+#[test]
+fn every_history_of_an_upsert_leaves_table_and_watermark_as_the_model_says() {
+    live_through(Mode::Upsert, Weather::Calm, 4);
+}
+
+#[test]
+fn every_history_of_an_append_leaves_table_and_watermark_as_the_model_says() {
+    live_through(Mode::Append, Weather::Calm, 4);
+}
+
+/// P1, R-2: several runs share a read, and its undo sets belong together.
+#[test]
+fn a_history_with_crashes_leaves_what_it_leaves_without_them() {
+    for mode in [Mode::Replace, Mode::Upsert, Mode::Append] {
+        live_through(mode, Weather::Stormy, 1);
     }
 }

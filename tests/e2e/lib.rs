@@ -24,6 +24,6 @@ pub use compare::{assert_table_equals_source, differences};
 pub use connect::connect_shop;
 pub use db::{Call, Db, literal};
 pub use folder::{give_to_server_user, new_folder};
-pub use processes::{kill9, memory_high_water, resume, suspend};
+pub use processes::{is_dumpable, kill9, memory_high_water, memory_holds, resume, suspend};
 pub use reply::{Rows, SqlError};
 pub use wait::{eventually, wait_until};

@@ -4,6 +4,7 @@
 
 mod failure; // how a run fails: what is told where
 mod harness; // the harness itself, on a server without pg_sluice
+mod history_model; // what a table must hold after each step of a history
 mod scene; // a database of its own on a server, a role that owns the target, a job
 mod shop; // a server of its own, an API, a role, a connection
 
@@ -24,6 +25,7 @@ mod changed_columns; // a rollback of runs whose table has got columns since, or
 mod changes_between; // two runs: the rows, the job, the caller's patience
 mod climbing; // an ordinary role that tries to become more
 mod clocks; // that step, stand still and follow zones; what a schedule makes of it
+mod comebacks; // what refuses until it is mended, and connections that go on
 mod crashes; // processes that die in mid-run, and what must not be lost
 mod cron; // pg_cron, which processes retries where a DBA wants it to
 mod crowds; // how many requests at a time a remote takes
@@ -38,6 +40,7 @@ mod events; // NOTIFY of state changes, in transactions of their own
 mod failures; // what is written down of them, and the error budget of a run
 mod first_load; // the first load, and what people see of it
 mod formats; // answers in CSV and lines of JSON
+mod from_page;
 mod gone; // which missing rows are removed, and when
 mod guards; // answers that must never destroy data
 mod hard_weather; // broken transfers, limits, a collection that moves
@@ -47,15 +50,18 @@ mod hostile_names; // objects of an attacker under every name that we use
 mod hostile_owner; // whose code never runs with more rights than its own
 mod incremental; // reads of what changed, and their watermark
 mod lost_tokens; // tokens that the remote forgets in mid-read
+mod memory; // what a core file would show of keys and secrets
 mod modes; // upsert, keys of several columns, targets that were there before
 mod oauth; // connections that a person, or a client, connects
 mod oauth_crashes; // processes that die or fail with a new token in their hands: the answer is kept
+mod oauth_faults; // tokens changed in our tables, token endpoints that ask to be left alone, devices asked about less often
 mod oauth_renewal; // tokens that expire, are refused, or are lost with a process
 mod optimize; // what runs teach about settings
 mod origins; // that are allowed to roles, and the connections that they make
 mod owner_settings; // which change nothing about the rows
 mod page_sizes; // pages whose size adapts itself
 mod paging; // the other paginations, and what servers do at the last page
+mod parent_cursors; // incremental reads below each of them
 mod parents; // collections below each row of a query
 mod posting; // reads by POST with a JSON body, and redirects
 mod preview; // the first records as they would be stored
@@ -74,6 +80,7 @@ mod schedules; // who runs when, for how long, and after whom
 mod sealed; // what is sealed, and the key file: changed, moved, cut short, open to others
 mod secret_sources; // secrets that are kept in a file, by a program, or in a vault
 mod self_test; // what is missing in an installation
+mod sent_tombstones; // payloads that say what is gone
 mod serving; // launcher, scheduler, workers
 mod snapshots; // full copies on demand, and back
 mod spellings; // keys that are equal and written in several ways

@@ -1,5 +1,6 @@
 //! The server's processes, from outside.
 
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -26,6 +27,38 @@ pub fn memory_high_water(pid: u32) -> u64 {
         .and_then(|rest| rest.trim().strip_suffix(" kB"))
         .and_then(|number| number.parse::<u64>().ok());
     kilobytes.unwrap_or_else(|| panic!("process {pid} is gone")) * 1024
+}
+
+/// How many times a process holds these bytes in memory of its own that a core file would show: written and not shared.
+/// None: this user may not look.
+pub fn memory_holds(pid: u32, needle: &[u8]) -> Option<usize> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).ok()?;
+    let mut found = 0;
+    for line in maps.lines().filter(|line| line.contains(" rw-p ")) {
+        let (from, to) = line.split_once(' ')?.0.split_once('-')?;
+        let from = u64::from_str_radix(from, 16).ok()?;
+        let length = u64::from_str_radix(to, 16).ok()? - from;
+        let mut bytes = vec![0; usize::try_from(length).ok()?];
+        // What is not there cannot be read; such a place holds nothing.
+        if memory.read_exact_at(&mut bytes, from).is_ok() {
+            found += bytes.windows(needle.len()).filter(|window| *window == needle).count();
+        }
+    }
+    Some(found)
+}
+
+/// Whether the kernel would write a core file of the process, as far as the process has a say.
+pub fn is_dumpable(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    // Its files belong to root where it is not.
+    let owner = std::fs::metadata(format!("/proc/{pid}/environ")).map(|found| found.uid());
+    owner.ok() == uid_in(&status)
+}
+
+fn uid_in(status: &str) -> Option<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// Sends a signal; a process that is already gone is no error.

@@ -1,7 +1,7 @@
 //! A refresh in mode `replace`: what differs is written, at once for all readers, and what does not costs almost nothing.
 
 use crate::shop::{PAGES, SOON, Shop};
-use sluice_e2e::{Db, eventually, wait_until};
+use sluice_e2e::{Db, wait_until};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -184,16 +184,20 @@ fn a_local_change_to_a_mapped_column_is_mended_by_the_next_verification() {
 #[test]
 fn a_publish_that_waits_for_a_lock_is_tried_again_without_a_request() {
     let mut shop = Shop::loaded(500, PAGES);
+    shop.cluster.configure("sluice.lock_timeout", "1s");
+    shop.db.exec("SELECT pg_reload_conf()");
     shop.api.change(10.0, 1);
     shop.api.clear_log();
     let mut other = shop.cluster.db();
     other.exec("BEGIN; LOCK TABLE app.products IN SHARE ROW EXCLUSIVE MODE");
     shop.start();
-    let waits = eventually(SOON, || {
-        shop.db
-            .is_true("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'app.products'::regclass")
+    wait_until(&mut shop.db, "the publish waits for its next try", SOON, |db| {
+        db.is_true(
+            "SELECT bool_or(wait_event_type || ':' || wait_event = 'Extension:Extension') FROM pg_stat_activity
+             WHERE backend_type = 'sluice worker'
+               AND EXISTS (SELECT FROM sluice.sync_progress WHERE phase = 'publishing')",
+        )
     });
-    assert!(waits, "nobody waits for the lock");
     other.exec("COMMIT");
     shop.wait_for_run("succeeded");
     shop.assert_equal();

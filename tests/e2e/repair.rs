@@ -123,8 +123,8 @@ fn a_checkpoint_beyond_the_ledger_begins_the_read_anew() {
     shop.api.change(50.0, 1);
     shop.start_and_hold_at(6);
     shop.app.exec("SELECT sluice.stop_sync('products')");
-    shop.api.release();
     shop.wait_for_run("stopped");
+    shop.api.release();
     wait_for_quiet(&mut shop);
     damage(
         &mut shop,
@@ -146,8 +146,8 @@ fn a_lost_checkpoint_of_a_first_load_begins_it_anew_and_its_rows_stay_the_jobs_o
     let mut shop = Shop::with_job(1000, PAGES);
     shop.start_and_hold_at(6);
     shop.app.exec("SELECT sluice.stop_sync('products')");
-    shop.api.release();
     shop.wait_for_run("stopped");
+    shop.api.release();
     wait_for_quiet(&mut shop);
     damage(&mut shop, "UPDATE sluice._job_state SET page_number = 9");
     let found = repair(&mut shop, PRODUCTS);

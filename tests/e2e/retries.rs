@@ -265,7 +265,10 @@ fn a_retry_whose_worker_is_killed_goes_on_and_is_still_one_entry() {
     shop.app.exec("SELECT sluice.retry_now('products')");
     assert!(shop.api.wait_until_held(3, SOON));
     let worker = shop.worker();
-    shop.db.exec(&format!("SELECT pg_terminate_backend({worker})"));
+    assert!(
+        shop.db
+            .is_true(&format!("SELECT pg_terminate_backend({worker}, 60000)"))
+    );
     shop.api.release();
     wait_for_queue(&mut shop, "status || ' ' || retry_count", "completed 1");
     assert_eq!(shop.db.number("SELECT count(*) FROM sluice.sync_retry_queue"), 1);
@@ -396,4 +399,49 @@ fn an_approval_leaves_the_retry_of_a_later_read_where_it_is() {
     shop.app.exec(&format!("CALL sluice.approve({held})"));
     assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 500);
     assert_eq!(queue(&mut shop, "concat_ws(' ', status, next_retry_at)"), waits);
+}
+
+const ROWS: &str = "SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p";
+
+/// Each run has an undo set of its own. A rollback goes back to a published state: of the retry alone where the run that
+/// failed has written nothing, else of both halves of the read, each of which is told by itself.
+#[test]
+fn a_rollback_of_a_retry_takes_back_what_it_did_and_what_it_went_on_with() {
+    for mode in ["replace", "upsert"] {
+        let mut shop = shop();
+        shop.app
+            .exec(&format!("SELECT sluice.alter_job('products', mode => '{mode}')"));
+        shop.sync();
+        let (loaded, as_loaded) = (shop.run("id"), shop.db.text(ROWS));
+        shop.api.change(30.0, 5);
+        shop.api.misbehave(Rule::new(Fault::status(503, &[])).page(4));
+        shop.failing_sync();
+        // In an upsert the pages before the one that failed are merged.
+        assert_eq!(shop.db.text(ROWS) == as_loaded, mode == "replace");
+        let failed = shop.run("id || ' ' || updated");
+        // What changes now is the retry's.
+        shop.api.change_ids(&[990, 995]);
+
+        shop.api.clear_faults();
+        shop.app.exec("SELECT sluice.retry_now('products')");
+        wait_for_queue(&mut shop, "status", "completed");
+        assert_eq!(shop.run("source || ' ' || status"), "retry succeeded");
+        shop.assert_equal();
+        let retry = shop.run("id || ' ' || updated");
+        let expected = match mode {
+            "replace" => retry,
+            _ => format!("{failed}, {retry}"),
+        };
+        let sets = format!(
+            "SELECT string_agg(run_id || ' ' || rows, ', ' ORDER BY run_id) FROM sluice.sync_undo WHERE run_id > {loaded}"
+        );
+        assert_eq!(shop.db.text(&sets), expected, "{mode}");
+        let told = "SELECT string_agg(run_id || ' ' || updated, ', ' ORDER BY run_id) FROM sluice.preview_rollback('products') WHERE run_id IS NOT NULL";
+        assert_eq!(shop.app.text(told), expected, "{mode}");
+
+        shop.app.exec("CALL sluice.rollback_to('products', resume => true)");
+        assert_eq!(shop.db.text(ROWS), as_loaded, "{mode}");
+        shop.sync();
+        shop.assert_equal();
+    }
 }

@@ -4,7 +4,7 @@ use crate::shop::{PAGES, SOON, Shop};
 use sample_api::Auth;
 use sluice_e2e::{give_to_server_user, wait_until};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 /// F-A6: what was changed in the table is told from a wrong password, locks the connection, and is in the audit log.
@@ -49,6 +49,59 @@ fn a_ciphertext_that_was_changed_moved_or_cut_short_opens_no_more() {
     assert_eq!(shop.api.requests().len(), requests, "nothing was sent");
     shop.sync();
     shop.assert_equal();
+}
+
+/// S-35: of all our functions none gives a secret back, to a superuser either: each is called with the names that there are.
+#[test]
+fn no_function_returns_a_secret() {
+    let token = "c4n4ry-of-functions";
+    let mut shop = Shop::open(100);
+    shop.api.set(|settings| settings.auth = Auth::Bearer(token.into()));
+    let url = shop.api.url();
+    shop.db.exec(&format!(
+        "SELECT sluice.allow_origin('{url}', 'app'); ALTER SERVER shop OWNER TO app;
+         ALTER SERVER shop OPTIONS (ADD auth 'bearer', ADD secret 'token')"
+    ));
+    shop.app.exec(&format!("SELECT sluice.set_secret('token', '{token}')"));
+    shop.create_job("products", "/page/products", PAGES);
+    shop.sync();
+    let functions = "SELECT p.oid::regproc::text, p.pronargs - p.pronargdefaults, p.prokind = 'p',
+                            coalesce((SELECT bool_and(a = 'text'::regtype) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS t (a, n)
+                                      WHERE n <= p.pronargs - p.pronargdefaults), true)
+                     FROM pg_proc p WHERE p.pronamespace = 'sluice'::regnamespace AND p.prokind IN ('f', 'p')
+                       AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype) AND p.proname <> '_failpoint'
+                     ORDER BY 1";
+    let rows = shop.db.rows(functions).rows;
+    assert!(rows.len() > 80, "{} functions", rows.len());
+    let mut called = 0;
+    for row in rows {
+        let [Some(name), Some(needed), Some(is_procedure), Some(takes_texts)] = &row[..] else {
+            panic!("{row:?}");
+        };
+        if takes_texts != "t" || is_procedure == "t" {
+            continue;
+        }
+        for value in ["token", "shop", "products", "app"] {
+            let needed: usize = needed.parse().expect("a number");
+            let values = vec![format!("'{value}'"); needed].join(", ");
+            shop.db.exec("BEGIN");
+            let told = match shop.db.try_rows(&format!("SELECT * FROM {name}({values}) AS t")) {
+                Ok(rows) => format!("{:?}", rows.rows),
+                Err(error) => format!("{error:?}"),
+            };
+            shop.db.exec("ROLLBACK");
+            called += 1;
+            assert!(!told.contains(token), "{name}({values}): {told}");
+            if needed == 0 {
+                break;
+            }
+        }
+    }
+    assert!(called > 60, "{called} calls");
+    // Nor is there one whose result could hold it in a form of its own.
+    let in_bytes = "SELECT string_agg(p.oid::regproc::text, ' ') FROM pg_proc p
+                    WHERE p.pronamespace = 'sluice'::regnamespace AND p.prorettype = 'bytea'::regtype";
+    assert_eq!(shop.db.value(in_bytes), None);
 }
 
 fn key_file(shop: &mut Shop) -> PathBuf {
@@ -119,6 +172,14 @@ fn a_key_that_others_could_read_or_replace_seals_nothing() {
     for (place, why) in places {
         point_at(&mut shop, place);
         refused(&mut shop, why);
+    }
+    // One that belongs to somebody else, who could read it back or change it. Only root can give a file away.
+    let theirs = folder.join("theirs");
+    fs::write(&theirs, &content).expect("our own folder");
+    mode(&theirs, 0o600);
+    if chown(&theirs, Some(65_534), None).is_ok() {
+        point_at(&mut shop, &theirs);
+        refused(&mut shop, "does not belong to the user");
     }
     // A sticky directory, as /tmp is, lets nobody replace another's file.
     mode(&open, 0o1777);

@@ -1,4 +1,5 @@
-//! A streaming standby runs nothing, shows everything, and goes on with the work when it is promoted (F-O12, O-34).
+//! A streaming standby runs nothing, shows everything, and goes on with the work when it is promoted (F-D8, F-O12,
+//! O-34).
 
 use crate::scene::{A_WHILE, PRODUCT, SOON, Scene, create_job, run_status};
 use sluice_e2e::{Cluster, assert_table_equals_source, wait_until};

@@ -118,7 +118,7 @@ fn free_gate_only(scene: &mut Scene) {
 
 #[test]
 fn a_batch_that_is_tried_again_keeps_the_lock_of_its_job() {
-    let cluster = Cluster::with(&[("sluice.lock_timeout", "100ms")]);
+    let cluster = Cluster::with(&[("sluice.lock_timeout", "2s")]);
     let (mut scene, holder) = stuck(&cluster, Stuck::Lock);
     scene.admin_waits("the batch was given up and waits for its next try", |db| {
         worker_waits_for(db, "Extension:Extension")

@@ -171,3 +171,37 @@ fn a_remote_that_asks_for_a_certificate_is_shown_the_connections_own() {
     let line = ours.key.lines().nth(1).expect("the key's text");
     assert!(!cluster.log().contains(line), "the key is not in the log");
 }
+
+/// S-42, RFC 8705: the client proves itself at the token endpoint with its certificate, and has no secret.
+#[test]
+fn a_client_gets_its_tokens_by_its_certificate() {
+    let cluster = Cluster::start();
+    let (ours, clients) = (Authority::new("ours"), Authority::new("clients"));
+    let (mut scene, front) = scene(&cluster, &ours.issue("localhost"), Some(&clients), "localhost");
+    scene.api.set(|settings| settings.auth = sample_api::Auth::Issued);
+    scene.api.oauth(|oauth| oauth.client_secret = None);
+    let shown = clients.issue("sluice");
+    let url = front.url("localhost");
+    scene.admin.exec(&format!(
+        "SELECT sluice.allow_origin('{url}', 'app');
+         ALTER SERVER shop OPTIONS (ADD ca '{}', ADD client_cert '{}', ADD client_key 'key', ADD auth 'oauth2_client_credentials',
+             ADD token_url '{url}/oauth/token', ADD client_id 'sluice', ADD client_auth 'tls');
+         ALTER SERVER shop OWNER TO app",
+        ours.pem, shown.pem
+    ));
+    scene
+        .app
+        .exec(&format!("SELECT sluice.set_secret('key', '{}')", shown.key));
+    scene.sync();
+    assert_table_equals_source(&mut scene.admin, "app.product", &scene.api);
+    let asked = scene.api.oauth(|oauth| oauth.requests());
+    assert!(
+        asked
+            .iter()
+            .all(|request| !request.authorization && request.parameters == ["client_id"])
+    );
+    let error = scene
+        .admin
+        .error("ALTER SERVER shop OPTIONS (ADD client_secret 'token')");
+    assert_eq!(error.sqlstate, "22023", "{error}");
+}

@@ -106,6 +106,12 @@ fn der(pem: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate")
 }
 
+fn body_length(head: &[u8]) -> usize {
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let line = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    line.and_then(|length| length.trim().parse().ok()).unwrap_or(0)
+}
+
 /// One request of one connection. What goes wrong on the way is the client's to see.
 fn pass_on(stream: TcpStream, config: Arc<ServerConfig>, api: u16) {
     let mut tls = StreamOwned::new(ServerConnection::new(config).expect("a configuration"), stream);
@@ -116,10 +122,15 @@ fn pass_on(stream: TcpStream, config: Arc<ServerConfig>, api: u16) {
             _ => return,
         }
     }
+    let mut body = vec![0; body_length(&head)];
+    if tls.read_exact(&mut body).is_err() {
+        return;
+    }
     head.truncate(head.len() - 2);
     head.extend_from_slice(b"Connection: close\r\n\r\n");
     let mut answer = Vec::new();
     let mut remote = TcpStream::connect(("127.0.0.1", api)).expect("the API runs");
+    head.extend_from_slice(&body);
     let passed = remote.write_all(&head).and_then(|()| remote.read_to_end(&mut answer));
     if passed.is_ok() && tls.write_all(&answer).is_ok() {
         tls.conn.send_close_notify();

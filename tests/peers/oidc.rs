@@ -137,6 +137,53 @@ fn a_machine_gets_its_tokens_by_itself() {
     assert_eq!(asked(&peer)[before..], ["client_credentials"]);
 }
 
+/// S-42: the key stays here, what it signs is sent.
+#[test]
+fn a_client_proves_itself_by_what_it_signs() {
+    let peer = serve();
+    for algorithm in ["RS256", "ES256", "EdDSA"] {
+        let client = format!("signer-{algorithm}");
+        let mut stage = open(&peer, &client, "oauth2_client_credentials", &[]);
+        let pem = ask(&peer, &format!("/_key?alg={algorithm}"))["pem"]
+            .as_str()
+            .expect("a key")
+            .to_owned();
+        stage
+            .db
+            .exec("ALTER SERVER shop OPTIONS (ADD client_auth 'private_key_jwt', ADD client_key_id 'first')");
+        stage
+            .app
+            .exec(&format!("SELECT sluice.set_secret('token', {})", literal(&pem)));
+        stage.job("/items", "replace", &settings());
+        // Each is taken once.
+        for _ in 0..2 {
+            expire(&peer, &mut stage);
+            stage.sync();
+        }
+        stage.assert_equal(&records());
+        // Another key than the one that is known.
+        ask(&peer, "/_clear");
+        let other = match algorithm {
+            "RS256" => "ES256",
+            _ => "RS256",
+        };
+        let pem = ask(&peer, &format!("/_key?alg={other}"))["pem"]
+            .as_str()
+            .expect("a key")
+            .to_owned();
+        stage
+            .app
+            .exec(&format!("SELECT sluice.set_secret('token', {})", literal(&pem)));
+        expire(&peer, &mut stage);
+        let error = stage.app.error("CALL sluice.sync('items')");
+        assert_eq!(error.sqlstate, "28000", "{error}");
+        assert_eq!(
+            asked(&peer).last().map(String::as_str),
+            Some("client_credentials invalid_client")
+        );
+    }
+}
+
 #[test]
 fn a_device_is_connected_on_its_pages() {
     let peer = serve();

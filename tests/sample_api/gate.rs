@@ -70,6 +70,14 @@ struct Held {
     open_for_good: bool,
 }
 
+impl Held {
+    /// Who waited goes, and is no longer counted from now on, whenever it wakes.
+    fn let_go(&mut self) {
+        self.releases += 1;
+        self.waiting.clear();
+    }
+}
+
 impl Gate {
     pub(crate) fn hold(&self, page: u64) {
         lock(&self.state).pages.insert(page);
@@ -83,7 +91,15 @@ impl Gate {
 
     /// Lets the requests go that wait now.
     pub(crate) fn release_waiting(&self) {
-        lock(&self.state).releases += 1;
+        lock(&self.state).let_go();
+        self.changed.notify_all();
+    }
+
+    /// Lets all held requests go and holds this page alone, at once: nothing slips through in between.
+    pub(crate) fn hold_only(&self, page: u64) {
+        let mut state = lock(&self.state);
+        state.pages = BTreeSet::from([page]);
+        state.let_go();
         self.changed.notify_all();
     }
 
@@ -113,15 +129,7 @@ impl Gate {
         self.changed.notify_all();
         let before = state.releases;
         let held = |state: &mut Held| state.releases == before;
-        state = self
-            .changed
-            .wait_while(state, held)
-            .unwrap_or_else(PoisonError::into_inner);
-        let left = state.waiting.get(&page).map_or(0, |count| count - 1);
-        if left == 0 {
-            state.waiting.remove(&page);
-        } else {
-            state.waiting.insert(page, left);
-        }
+        let woken = self.changed.wait_while(state, held);
+        drop(woken.unwrap_or_else(PoisonError::into_inner));
     }
 }

@@ -207,6 +207,11 @@ impl SampleApi {
         self.server.gate.release_waiting();
     }
 
+    /// Lets all held requests go and holds this page alone, in one step.
+    pub fn hold_only(&self, page: u64) {
+        self.server.gate.hold_only(page);
+    }
+
     /// Looks at, or changes, the authorization server.
     pub fn oauth<T>(&self, look: impl FnOnce(&mut OAuthServer) -> T) -> T {
         look(&mut lock(&self.server.oauth))

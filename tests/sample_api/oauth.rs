@@ -115,6 +115,14 @@ impl OAuthServer {
         self.answers.push_back(answer);
     }
 
+    /// The same with a field of the header.
+    pub fn answer_next_with(&mut self, status: u16, field: (&str, &str), body: &str) {
+        self.answer_next(status, "application/json", body);
+        if let Some(answer) = self.answers.back_mut() {
+            answer.set_header(field.0, field.1);
+        }
+    }
+
     /// The API takes none of the access tokens of now any more.
     pub fn expire_access(&mut self) {
         self.access.clear();

@@ -13,11 +13,12 @@ use crate::oauth::{ClientAuth, Grant, OAuthOptions, TokenBody};
 use crate::url_policy;
 
 /// Options that every kind takes.
-pub(super) const COMMON: [&str; 8] = [
+pub(super) const COMMON: [&str; 9] = [
     "token_url",
     "client_id",
     "client_secret",
     "client_auth",
+    "client_key_id",
     "scope",
     "audience",
     "token_body",
@@ -35,7 +36,8 @@ impl Given<'_> {
                 false => Ok(None),
             }
         };
-        let client_secret = self.client_secret(grant, &because)?;
+        let client_auth = self.client_auth()?;
+        let client_secret = self.client_secret((grant, client_auth), &because)?;
         Ok(Some(OAuthOptions {
             grant,
             token_url,
@@ -48,10 +50,8 @@ impl Given<'_> {
                     because: because.clone(),
                 })?,
             client_secret,
-            client_auth: match self.word("client_auth", &["basic", "post"])? {
-                Some("post") => ClientAuth::Post,
-                _ => ClientAuth::Basic,
-            },
+            client_auth,
+            client_key_id: self.client_key_id(client_auth)?,
             scope: self.visible("scope")?,
             audience: self.visible("audience")?,
             token_body: match self.word("token_body", &["form", "json"])? {
@@ -62,10 +62,42 @@ impl Given<'_> {
         }))
     }
 
-    fn client_secret(&self, grant: Grant, because: &str) -> Result<Option<String>, ConfigError> {
+    fn client_auth(&self) -> Result<ClientAuth, ConfigError> {
+        Ok(
+            match self.word("client_auth", &["basic", "post", "private_key_jwt", "tls"])? {
+                Some("post") => ClientAuth::Post,
+                Some("private_key_jwt") => ClientAuth::PrivateKeyJwt,
+                Some("tls") => {
+                    self.required("client_cert", "client_auth is \"tls\"")?;
+                    ClientAuth::Tls
+                }
+                _ => ClientAuth::Basic,
+            },
+        )
+    }
+
+    fn client_key_id(&self, auth: ClientAuth) -> Result<Option<String>, ConfigError> {
+        let option = "client_key_id";
+        if self.get(option).is_some() && auth != ClientAuth::PrivateKeyJwt {
+            let because = "client_auth is not \"private_key_jwt\"".to_owned();
+            let uses = Vec::new();
+            return Err(ConnectionFault::UselessOption { option, because, uses }.into());
+        }
+        self.visible(option)
+    }
+
+    fn client_secret(&self, how: (Grant, ClientAuth), because: &str) -> Result<Option<String>, ConfigError> {
         let option = "client_secret";
-        let name = match (self.get(option), grant) {
-            (None, Grant::ClientCredentials) => self.required(option, because)?,
+        let name = match (self.get(option), how) {
+            (Some(_), (_, ClientAuth::Tls)) => {
+                let because = "client_auth is \"tls\"".to_owned();
+                let uses = Vec::new();
+                return Err(ConnectionFault::UselessOption { option, because, uses }.into());
+            }
+            (None, (_, ClientAuth::PrivateKeyJwt)) => self.required(option, "client_auth is \"private_key_jwt\"")?,
+            (None, (Grant::ClientCredentials, ClientAuth::Basic | ClientAuth::Post)) => {
+                self.required(option, because)?
+            }
             (None, _) => return Ok(None),
             (Some(name), _) => name,
         };

@@ -19,7 +19,7 @@ const MOST_CONCURRENCY: u32 = 75;
 const FASTEST: f64 = 100_000.0;
 const MOST_BURST: u32 = 1_000;
 
-const OPTIONS: [&str; 25] = [
+const OPTIONS: [&str; 26] = [
     "base_url",
     "auth",
     "secret",
@@ -41,6 +41,7 @@ const OPTIONS: [&str; 25] = [
     "client_id",
     "client_secret",
     "client_auth",
+    "client_key_id",
     "scope",
     "audience",
     "token_body",

@@ -1,13 +1,15 @@
 //! What a token endpoint answered (RFC 6749, 5.1 and 5.2).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
 use super::fault::OAuthFault;
 use super::options::OAuthOptions;
+use crate::class::Class;
 use crate::data::{SingularQuery, Step};
-use crate::http::{Request, Response, Secret};
+use crate::http::{Request, Response, Secret, status};
+use crate::retry::{rate_wait, retry_after};
 
 /// Longest text of a remote in an error, in characters.
 const EXCERPT: usize = 200;
@@ -37,6 +39,16 @@ pub enum Answer {
     Pending,
     /// The same, and we ask too often.
     SlowDown,
+}
+
+/// How long the token endpoint is to be left alone, where it says so: it counts as no failure.
+pub fn asked_to_wait(response: &Response, now: SystemTime) -> Option<Duration> {
+    let asked = retry_after(&response.headers, now);
+    match status::class(response.status) {
+        Class::RateLimit => Some(rate_wait(asked)),
+        Class::Server => asked.filter(|wait| !wait.is_zero()),
+        _ => None,
+    }
 }
 
 /// Reads an answer; `sent` are the secrets of the request, which are taken out of anything that is told of it.

@@ -57,6 +57,12 @@ pub enum OAuthFault {
     /// Somebody else's attempt failed while we waited for it.
     #[error("the token of connection {} could not be renewed", quoted(.connection))]
     NotRenewed { connection: String, reason: String },
+    /// `client_auth` is `private_key_jwt`, and its key is none.
+    #[error("secret {} is no private key that can sign", quoted(.secret))]
+    ClientKey { secret: String },
+    /// Somebody has written to our tables.
+    #[error("the token of connection {} is damaged", quoted(.connection))]
+    Damaged { connection: String, awaited: Awaited },
     #[error("connection {} takes no consent", quoted(.connection))]
     NoConsent { connection: String, auth: &'static str },
     #[error("connection {} is finished without a callback", quoted(.connection))]
@@ -81,7 +87,7 @@ impl OAuthFault {
 impl Explain for OAuthFault {
     fn class(&self) -> Class {
         match self {
-            OAuthFault::NotConnected { .. } | OAuthFault::Denied { .. } => Class::Auth,
+            OAuthFault::NotConnected { .. } | OAuthFault::Damaged { .. } | OAuthFault::Denied { .. } => Class::Auth,
             OAuthFault::Refused { code, .. } => match code.as_str() {
                 "temporarily_unavailable" | "server_error" => Class::Server,
                 _ => Class::Auth,
@@ -97,8 +103,9 @@ impl Explain for OAuthFault {
             OAuthFault::Refused { .. } | OAuthFault::Denied { .. } | OAuthFault::UnknownState => "28000",
             OAuthFault::Unreadable { .. } => "22032",
             OAuthFault::NotRenewed { .. } => "08006",
+            OAuthFault::Damaged { .. } => "XX001",
             OAuthFault::NoConsent { .. } | OAuthFault::NoCallback { .. } => "55000",
-            OAuthFault::RedirectUri | OAuthFault::Callback { .. } => "22023",
+            OAuthFault::RedirectUri | OAuthFault::Callback { .. } | OAuthFault::ClientKey { .. } => "22023",
         }
     }
 
@@ -110,6 +117,13 @@ impl Explain for OAuthFault {
                 None => "It says nothing else.".to_owned(),
             },
             OAuthFault::Unreadable { status, what, .. } => format!("Its status is {status}. {what}"),
+            OAuthFault::ClientKey { .. } => {
+                "It must be a private key of RSA, P-256, P-384 or Ed25519, in PEM form and without a passphrase."
+                    .to_owned()
+            }
+            OAuthFault::Damaged { .. } => {
+                "What is stored was changed, cut short or moved here from another connection or version.".to_owned()
+            }
             OAuthFault::NoConsent { auth, .. } => format!("Its option auth is \"{auth}\"."),
             OAuthFault::NoCallback { .. } => {
                 "Its option auth is \"oauth2_device\": a worker asks the remote until the person has consented."
@@ -132,6 +146,16 @@ impl Explain for OAuthFault {
             OAuthFault::NotConnected {
                 connection, awaited, ..
             } => awaited.remedy(connection),
+            OAuthFault::ClientKey { secret } => format!(
+                "In psql: \\set key `cat key.pem`, then SELECT sluice.set_secret({}, :'key');",
+                literal(secret)
+            ),
+            OAuthFault::Damaged { connection, awaited } => {
+                format!(
+                    "Find out who changed it, then connect it again: {}",
+                    awaited.remedy(connection)
+                )
+            }
             OAuthFault::Refused { code, .. } => match code.as_str() {
                 "invalid_client" | "unauthorized_client" => {
                     "Check the options client_id, client_secret and client_auth.".to_owned()

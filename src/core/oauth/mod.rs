@@ -11,6 +11,7 @@
 //! refused, an absurd lifetime is no lifetime, and of its errors only the code and a short text are ever shown.
 
 mod answer;
+mod assertion;
 mod callback;
 mod device;
 mod fault;
@@ -20,7 +21,8 @@ mod pkce;
 mod renewal;
 mod request;
 
-pub use answer::{Answer, Tokens, read_answer};
+pub use answer::{Answer, Tokens, asked_to_wait, read_answer};
+pub use assertion::{assertion_text, joined_signature, signed_assertion};
 pub use callback::{Callback, read_callback, read_redirect_uri, state_of};
 pub use device::{DeviceCode, read_device_code};
 pub use fault::{Awaited, OAuthFault};

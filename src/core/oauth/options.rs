@@ -28,6 +28,10 @@ impl Grant {
 pub enum ClientAuth {
     Basic,
     Post,
+    /// A statement of the client's that it signs with a private key (RFC 7523, 2.2): the key itself is never sent.
+    PrivateKeyJwt,
+    /// The certificate that it shows in TLS (RFC 8705, 2).
+    Tls,
 }
 
 /// What the token endpoint reads.
@@ -47,9 +51,12 @@ pub struct OAuthOptions {
     /// Present exactly with `Device`.
     pub device_url: Option<Url>,
     pub client_id: String,
-    /// The name of a secret; always there with `ClientCredentials`. A client without one is public, and PKCE protects it.
+    /// The name of a secret, a private key with `PrivateKeyJwt`. A client without one is public, and PKCE protects it, or it
+    /// shows a certificate.
     pub client_secret: Option<String>,
     pub client_auth: ClientAuth,
+    /// How the remote knows the key, with `PrivateKeyJwt`.
+    pub client_key_id: Option<String>,
     pub scope: Option<String>,
     pub audience: Option<String>,
     pub token_body: TokenBody,
@@ -61,6 +68,14 @@ impl OAuthOptions {
     /// The one origin that client secrets, codes and refresh tokens are sent to.
     pub fn origin(&self) -> String {
         url_policy::origin(&self.token_url)
+    }
+
+    /// The rate budget of the token endpoint: of its host and of the client that asks, whatever connections share them.
+    /// Never zero.
+    pub fn budget(&self) -> i64 {
+        let hash = blake3::hash(format!("{}\n{}", self.origin(), self.client_id).as_bytes());
+        let first: [u8; 8] = std::array::from_fn(|at| hash.as_bytes()[at]);
+        i64::from_be_bytes(first) | 1
     }
 
     /// What a grant belongs to: with another client or another server it is worth nothing, and with another API its

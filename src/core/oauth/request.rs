@@ -14,6 +14,8 @@ use super::options::{ClientAuth, OAuthOptions, TokenBody};
 use super::pkce::Verifier;
 use crate::http::{HeaderValue, Method, Request, Secret};
 
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
 /// What a token is asked for with.
 pub enum Asked<'a> {
     ClientCredentials,
@@ -85,7 +87,7 @@ pub fn authorization_url(options: &OAuthOptions, redirect_uri: &str, state: &str
     Some(url)
 }
 
-/// Asks for tokens.
+/// Asks for tokens. `client_secret`: what the client proves itself with, its secret or an assertion.
 pub fn token_request(options: &OAuthOptions, client_secret: Option<&Secret>, asked: &Asked<'_>) -> Request {
     let mut fields = vec![("grant_type", asked.grant_type().to_owned())];
     match asked {
@@ -130,7 +132,12 @@ fn post(
     let mut headers = vec![("accept".to_owned(), plain("application/json"))];
     match (client_secret, options.client_auth) {
         (Some(secret), ClientAuth::Basic) => headers.push(("authorization".to_owned(), basic(options, secret))),
-        (Some(secret), ClientAuth::Post) => fields.extend([
+        (Some(assertion), ClientAuth::PrivateKeyJwt) => fields.extend([
+            ("client_id", options.client_id.clone()),
+            ("client_assertion_type", ASSERTION_TYPE.to_owned()),
+            ("client_assertion", assertion.expose().to_owned()),
+        ]),
+        (Some(secret), ClientAuth::Post | ClientAuth::Tls) => fields.extend([
             ("client_id", options.client_id.clone()),
             ("client_secret", secret.expose().to_owned()),
         ]),

@@ -17,6 +17,7 @@ fn options(grant: Grant) -> OAuthOptions {
         client_id: "slu:ice".into(),
         client_secret: Some("name".into()),
         client_auth: ClientAuth::Basic,
+        client_key_id: None,
         scope: Some("read write".into()),
         audience: None,
         token_body: TokenBody::Form,
@@ -392,6 +393,11 @@ fn every_fault_has_a_next_step() {
             connection: name(),
             reason: "x.".into(),
         },
+        OAuthFault::ClientKey { secret: name() },
+        OAuthFault::Damaged {
+            connection: name(),
+            awaited: Awaited::Options,
+        },
         OAuthFault::NoConsent {
             connection: name(),
             auth: "bearer",
@@ -416,4 +422,52 @@ fn every_fault_has_a_next_step() {
         );
         assert!(fault.hint().is_some_and(|hint| !hint.is_empty()), "{told}");
     }
+}
+
+/// RFC 9110, 10.2.3.
+#[test]
+fn a_wait_is_what_the_remote_asks_for_and_no_answer_of_another_kind_is_one() {
+    let now = std::time::SystemTime::UNIX_EPOCH;
+    for (status, field, wait) in [
+        (429, Some("7"), Some(7)),
+        (429, None, Some(4)),
+        (429, Some("99999999"), Some(3600)),
+        (503, Some("30"), Some(30)),
+        (503, Some("0"), None),
+        (503, None, None),
+        (400, Some("30"), None),
+        (200, Some("30"), None),
+    ] {
+        let response = Response {
+            status,
+            headers: field
+                .into_iter()
+                .map(|value| ("Retry-After", value))
+                .collect::<Headers>(),
+            body: Vec::new(),
+            wire_bytes: 0,
+        };
+        assert_eq!(
+            asked_to_wait(&response, now),
+            wait.map(Duration::from_secs),
+            "{status} {field:?}"
+        );
+    }
+}
+
+#[test]
+fn the_budget_of_a_token_endpoint_is_of_its_host_and_client() {
+    let one = options(Grant::ClientCredentials);
+    let other_path = OAuthOptions {
+        token_url: Url::parse("https://auth.example/other").unwrap(),
+        scope: None,
+        ..one.clone()
+    };
+    let other_client = OAuthOptions {
+        client_id: "another".into(),
+        ..one.clone()
+    };
+    assert_eq!(one.budget(), other_path.budget());
+    assert_ne!(one.budget(), other_client.budget());
+    assert_ne!(one.budget(), 0);
 }

@@ -7,8 +7,9 @@ use zeroize::{Zeroize, Zeroizing};
 use super::fault::SecretFault;
 use super::{SecretLabel, sealed_with};
 
-/// A master key. It is wiped from memory when it is dropped, and is never shown.
-pub struct MasterKey(Zeroizing<[u8; 32]>);
+/// A master key. It is wiped from memory when it is dropped, and is never shown. It stays at one place: what moves leaves
+/// copies behind.
+pub struct MasterKey(Box<Zeroizing<[u8; 32]>>);
 
 impl MasterKey {
     /// The check value of this key.
@@ -57,7 +58,7 @@ impl fmt::Display for KeyId {
 ///
 /// A key of 32 equal bytes is refused: it is a placeholder, not a key.
 pub fn parse_key(content: &[u8]) -> Result<MasterKey, SecretFault> {
-    let mut key = Zeroizing::new([0u8; 32]);
+    let mut key = Box::new(Zeroizing::new([0u8; 32]));
     if content.len() == 32 {
         key.copy_from_slice(content);
     } else {

@@ -65,6 +65,7 @@ fn each_flipped_bit_and_each_truncation_is_noticed() {
     );
 }
 
+/// S-30, F-A6.
 #[test]
 fn a_sealed_value_opens_only_as_what_it_is() {
     let sealed = seal(&key(1), &LABEL, b"hunter2", random(5));

@@ -29,7 +29,7 @@ use crate::connection::{ConfigError, Subject};
 use crate::cursor::Cursor;
 use crate::data::path::SingularQuery;
 use crate::data::{DeletedWhen, Formats};
-use crate::foreach::Foreach;
+use crate::foreach::{Foreach, parent_column};
 use crate::http::Method;
 use crate::job::{FunctionName, Mode};
 use crate::page_size::Bounds;
@@ -192,7 +192,7 @@ impl Settings {
         let cursor = cursor::read(given.get("cursor"), &beside)?;
         let foreach = foreach::read(&given, columns.as_deref())?;
         if foreach.is_some() {
-            check_beside_foreach(page_bounds.is_some(), cursor.is_some())?;
+            check_beside_foreach(page_bounds.is_some(), cursor.as_ref())?;
         }
         Ok(Settings {
             formats,
@@ -316,6 +316,7 @@ impl Settings {
             pairs
         };
         self.formats == other.formats
+            && self.foreach.is_some() == other.foreach.is_some()
             && (self.method, &self.body) == (other.method, &other.body)
             && self.records == other.records
             && columns(self) == columns(other)
@@ -336,17 +337,23 @@ fn root() -> SingularQuery {
     SingularQuery { steps: Vec::new() }
 }
 
-/// What a read below parents cannot do yet.
-fn check_beside_foreach(has_bounds: bool, has_cursor: bool) -> Result<(), ConfigError> {
-    let what = match (has_bounds, has_cursor) {
-        (true, _) => "setting \"page_size\" with bounds beside \"foreach\"",
-        (false, true) => "setting \"cursor\" beside \"foreach\"",
-        (false, false) => return Ok(()),
-    };
-    Err(ConfigError::NotSupportedYet {
-        what: what.to_owned(),
-        supported: Vec::new(),
-    })
+/// What makes no sense below parents, or is not done there yet.
+fn check_beside_foreach(has_bounds: bool, cursor: Option<&Cursor>) -> Result<(), ConfigError> {
+    if has_bounds {
+        return Err(ConfigError::NotSupportedYet {
+            what: "setting \"page_size\" with bounds beside \"foreach\"".to_owned(),
+            supported: Vec::new(),
+        });
+    }
+    match cursor.and_then(|cursor| parent_column(&cursor.query)) {
+        Some(_) => Err(SettingsFault::NoEffect {
+            subject: Subject::setting("cursor.column"),
+            because: "It is filled with a value of the parent, which is the same in all its records.",
+            instead: "Name a column that tells when a record was changed.",
+        }
+        .into()),
+        None => Ok(()),
+    }
 }
 
 fn on_empty(given: &Object<'_>) -> Result<OnEmpty, ConfigError> {

@@ -140,7 +140,7 @@ pub fn tidy(now: Timestamp) {
     }
 }
 
-fn is_alive(pid: i32) -> bool {
+pub(super) fn is_alive(pid: i32) -> bool {
     signals::send(pid, 0)
 }
 

@@ -1,18 +1,21 @@
 //! The scheduler's side: its database, and slots for workers.
 
+use super::launcher::is_alive;
 use super::{FREE_SLOT, SHARED, Shared, Slot, SlotState, my_procno, stored};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::identity::RunAs;
 use crate::pg::settings;
 use std::time::Duration;
 
-/// The calling process is this database's scheduler; false where the database is blocked.
+/// The calling process is this database's scheduler; false where the database is blocked, or has one. A clock that jumps
+/// ahead while a process is being started makes the launcher start another: whichever comes first stays.
 pub fn enter_scheduler(oid: u32, pid: i32, zone: &str) -> bool {
     let mut shared = SHARED.exclusive();
     let Some(database) = shared.database(oid) else {
         return false;
     };
-    if database.blocked_by != 0 {
+    let has_another = database.scheduler_pid > 0 && database.scheduler_pid != pid && is_alive(database.scheduler_pid);
+    if database.blocked_by != 0 || has_another {
         return false;
     }
     database.scheduler_pid = pid;
@@ -66,10 +69,10 @@ pub fn set_slotless(oid: u32) {
     }
 }
 
-/// The scheduler's process ends.
-pub fn leave_scheduler(oid: u32) {
+/// The scheduler's process ends; nothing to one that was not let in.
+pub fn leave_scheduler(oid: u32, pid: i32) {
     let mut shared = SHARED.exclusive();
-    if let Some(database) = shared.database(oid) {
+    if let Some(database) = shared.database(oid).filter(|database| database.scheduler_pid == pid) {
         database.scheduler_pid = 0;
         database.scheduler_procno = -1;
     }

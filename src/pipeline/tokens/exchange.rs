@@ -1,5 +1,6 @@
 //! One exchange with the token endpoint: chosen, made, sent, read, written down.
 
+use super::budget;
 use super::kept::{self, Kept, Linger};
 use super::outcome::{self, Came, Trouble};
 use super::{CODE, Client, DEVICE, REFRESH, VERIFIER};
@@ -12,8 +13,9 @@ use crate::store::oauth_flow::{self, Flow};
 use sluice_core::Result;
 use sluice_core::error::HttpError;
 use sluice_core::http::{Auth, Request, Response, Secret, status};
-use sluice_core::oauth::{Answer, Asked, Grant as Kind, read_answer, token_request};
-use sluice_fetch::{AgentSettings, Limits, Timeouts, Tls, Transport, UreqTransport};
+use sluice_core::oauth::{Answer, Asked, Grant as Kind, asked_to_wait, read_answer, token_request};
+use sluice_core::rate::{Hold, Why};
+use sluice_fetch::{AgentSettings, Limits, Pace, Timeouts, Tls, Transport, UreqTransport};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -95,6 +97,7 @@ fn answer_to(client: &Client, question: Question, pause: &dyn Fn(Duration) -> Re
         sent,
         tls,
         kept,
+        pace,
     } = question;
     if let Some((age, response)) = kept.as_ref().and_then(Kept::answer) {
         return Ok(read(client, &request, &response, &sent)?.aged(age));
@@ -103,7 +106,15 @@ fn answer_to(client: &Client, question: Question, pause: &dyn Fn(Duration) -> Re
     let linger = Linger::default();
     let slowly = |limit: Duration| linger.pause(limit, pause);
     let pause = if kept.is_some() { &slowly } else { pause };
-    let response = ask_remote(client, (&request, tls), pause, REQUEST, kept)?;
+    let sending = Sending {
+        request: &request,
+        tls,
+        pace,
+        kept,
+    };
+    let response = ask_remote(client, sending, pause, REQUEST);
+    budget::keep(client)?;
+    let response = response?;
     failpoint::hit("token.response_received");
     read(client, &request, &response, &sent)
 }
@@ -116,6 +127,7 @@ struct Question {
     tls: Tls,
     /// The place of its answer, where it can be asked once.
     kept: Option<Kept>,
+    pace: Pace,
 }
 
 fn prepare(client: &Client, grant: &Grant, ask: &Ask) -> Result<Question> {
@@ -130,6 +142,7 @@ fn prepare(client: &Client, grant: &Grant, ask: &Ask) -> Result<Question> {
         let kept = asked.fingerprint().map(|asked| Kept::of(client, grant, asked));
         Ok(Question {
             tls: client.tls(&request)?,
+            pace: budget::pace(client)?,
             sent: asked.secrets().into_iter().chain(secret.clone()).collect(),
             kept: kept.transpose()?,
             request,
@@ -164,20 +177,41 @@ fn prepare(client: &Client, grant: &Grant, ask: &Ask) -> Result<Question> {
 /// bounded.
 pub fn send(
     client: &Client,
-    request: (&Request, Tls),
+    (request, tls): (&Request, Tls),
     pause: &dyn Fn(Duration) -> Result<()>,
     limit: Duration,
 ) -> Result<Response> {
-    ask_remote(client, request, pause, limit, None)
+    let mut pace = budget::pace(client)?;
+    pace.patience = pace.patience.min(limit);
+    let sending = Sending {
+        request,
+        tls,
+        pace,
+        kept: None,
+    };
+    ask_remote(client, sending, pause, limit)
+}
+
+/// What is sent, and what has to do with sending it.
+struct Sending<'a> {
+    request: &'a Request,
+    tls: Tls,
+    pace: Pace,
+    kept: Option<Kept>,
 }
 
 fn ask_remote(
     client: &Client,
-    (request, tls): (&Request, Tls),
+    sending: Sending,
     pause: &dyn Fn(Duration) -> Result<()>,
     limit: Duration,
-    kept: Option<Kept>,
 ) -> Result<Response> {
+    let Sending {
+        request,
+        tls,
+        pace,
+        kept,
+    } = sending;
     let settings = AgentSettings {
         policy: address_policy(client.options),
         tls,
@@ -199,7 +233,7 @@ fn ask_remote(
     };
     let sent = request.clone();
     let response = remote::ask(&patience, &transport, move |transport| {
-        let response = transport.send(&sent)?;
+        let response = pace.send(&sent, transport)?;
         if let Some(kept) = kept {
             kept.keep(&response);
         }
@@ -213,6 +247,10 @@ fn ask_remote(
 pub fn read(client: &Client, request: &Request, response: &Response, sent: &[Secret]) -> Result<Answer> {
     if (300..400).contains(&response.status) {
         status::judge(request, response, &Auth::None, SystemTime::UNIX_EPOCH)?;
+    }
+    if let Some(wait) = asked_to_wait(response, SystemTime::now()) {
+        let why = Why::Remote;
+        return Err(HttpError::rate_wait(&request.remote(), Hold { wait, why }).into());
     }
     Ok(read_answer(client.oauth, request, response, sent)?)
 }

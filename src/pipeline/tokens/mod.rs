@@ -16,6 +16,7 @@
 //! `session` what sessions use, `keep` what a worker does for grants that are due.
 
 mod begin;
+mod budget;
 mod exchange;
 mod keep;
 mod kept;
@@ -32,15 +33,18 @@ use super::plan::check_origin;
 use super::secrets;
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::{key_file, lock, transaction};
+use crate::store::audit;
 use crate::store::connection::Server;
 use crate::store::oauth::{self, Grant};
 use crate::store::secret::seal_value;
-use sluice_core::connection::{ConnectionOptions, TlsOptions};
+use sluice_core::connection::{ConfigError, ConnectionOptions, TlsOptions};
 use sluice_core::http::{Auth, Request, Secret};
-use sluice_core::oauth::{Awaited, Grant as Kind, OAuthFault, OAuthOptions};
-use sluice_core::secret::SecretLabel;
+use sluice_core::oauth::{
+    Awaited, ClientAuth, Grant as Kind, OAuthFault, OAuthOptions, assertion_text, random_text, signed_assertion,
+};
+use sluice_core::secret::{SecretFault, SecretLabel};
 use sluice_core::{Class, Error, Result, url_policy};
-use sluice_fetch::Tls;
+use sluice_fetch::{SigningKey, Tls};
 use std::time::Duration;
 
 /// How long a token has to serve at least: its request is still on its way.
@@ -101,7 +105,10 @@ impl Client<'_> {
     fn open(&self, uuid: [u8; 16], kind: &str, version: i32, sealed: &[u8]) -> Result<Secret> {
         let origin = self.origin_of(kind);
         let label = self.label(uuid, kind, version, &origin);
-        let plain = secrets::plain(&key_file::load()?, &label, sealed)?;
+        let plain = secrets::plain(&key_file::load()?, &label, sealed).map_err(|error| match error {
+            Error::Config(ConfigError::Secret(SecretFault::Damaged { .. })) => self.damaged(),
+            other => other,
+        })?;
         Ok(Secret::new(String::from_utf8_lossy(&plain).into_owned()))
     }
 
@@ -112,17 +119,35 @@ impl Client<'_> {
         Ok(seal_value(&key, &label, value.expose().as_bytes()))
     }
 
-    /// The client's own secret, for the token endpoint.
+    /// What the client proves itself with at the token endpoint: its secret, or what it has signed.
     fn secret(&self) -> Result<Option<Secret>> {
-        let name = self.oauth.client_secret.as_deref();
-        name.map(|name| secrets::named(self.server, name, &self.oauth.origin()))
-            .transpose()
+        let Some(name) = self.oauth.client_secret.as_deref() else {
+            return Ok(None);
+        };
+        let secret = secrets::named(self.server, name, &self.oauth.origin())?;
+        match self.oauth.client_auth {
+            ClientAuth::PrivateKeyJwt => self.assertion(name, &secret).map(Some),
+            _ => Ok(Some(secret)),
+        }
     }
 
-    /// What TLS is agreed with. A certificate of the client's is for the API, and shown to nobody else.
+    fn assertion(&self, name: &str, key: &Secret) -> Result<Secret> {
+        let wrong = || OAuthFault::ClientKey {
+            secret: name.to_owned(),
+        };
+        let key = SigningKey::read(key).ok_or_else(wrong)?;
+        let id = random_text(&clock::random_bytes());
+        let text = assertion_text(self.oauth, key.algorithm, clock::now().unix_seconds(), &id);
+        let signature = key.sign(&text).ok_or_else(wrong)?;
+        Ok(signed_assertion(&text, &signature))
+    }
+
+    /// What TLS is agreed with. A certificate of the client's is for the API, and shown to nobody else unless the client
+    /// proves itself with it.
     fn tls(&self, request: &Request) -> Result<Tls> {
         check_origin(self.server, self.options)?;
-        if url_policy::origin(&request.url) == self.options.origin() {
+        let shows_it = self.oauth.client_auth == ClientAuth::Tls && request.url == self.oauth.token_url;
+        if shows_it || url_policy::origin(&request.url) == self.options.origin() {
             return secrets::tls(self.server, self.options);
         }
         let roots = TlsOptions {
@@ -132,16 +157,27 @@ impl Client<'_> {
         Ok(Tls::new(&roots, None)?)
     }
 
-    fn not_connected(&self, reason: &str) -> Error {
-        let awaited = match self.oauth.grant {
+    fn awaited(&self) -> Awaited {
+        match self.oauth.grant {
             Kind::ClientCredentials => Awaited::Options,
             Kind::AuthorizationCode => Awaited::Code,
             Kind::Device => Awaited::Device,
-        };
+        }
+    }
+
+    fn not_connected(&self, reason: &str) -> Error {
         OAuthFault::NotConnected {
             connection: self.server.name.clone(),
             reason: reason.to_owned(),
-            awaited,
+            awaited: self.awaited(),
+        }
+        .into()
+    }
+
+    fn damaged(&self) -> Error {
+        OAuthFault::Damaged {
+            connection: self.server.name.clone(),
+            awaited: self.awaited(),
         }
         .into()
     }
@@ -169,6 +205,8 @@ enum Stored {
     Good(Token),
     /// It is to be renewed, and serves until that is done.
     Aging(Token),
+    /// Somebody has changed it in our tables: another one is got.
+    Damaged,
     None,
 }
 
@@ -179,7 +217,10 @@ fn stored(client: &Client, grant: &Grant, refused: Option<i32>) -> Result<Stored
     let Some(sealed) = grant.access.as_ref().filter(|_| serves) else {
         return Ok(Stored::None);
     };
-    let value = client.open(grant.uuid, ACCESS, grant.version, sealed)?;
+    let value = match client.open(grant.uuid, ACCESS, grant.version, sealed) {
+        Err(Error::OAuth(OAuthFault::Damaged { .. })) => return Ok(Stored::Damaged),
+        opened => opened?,
+    };
     let is_aging = grant.renew_in.is_some_and(|seconds| seconds <= 0.0);
     let renew_in = grant.renew_in.map(|seconds| Duration::from_secs_f64(seconds.max(0.0)));
     let token = Token {
@@ -204,7 +245,7 @@ pub fn get(client: &Client, refused: Option<i32>, pause: &dyn Fn(Duration) -> Re
     let aging = match transaction::run(|| stored(client, &seen, refused))? {
         Stored::Good(token) => return Ok(token),
         Stored::Aging(token) => Some(token),
-        Stored::None => None,
+        Stored::Damaged | Stored::None => None,
     };
     let table = transaction::run(oauth::table)?;
     while !lock::try_lock(table, seen.id) {
@@ -241,8 +282,10 @@ fn renewed(
     pause: &dyn Fn(Duration) -> Result<()>,
 ) -> Result<Token> {
     let grant = transaction::run(|| look(client))?;
-    if let Stored::Good(token) = transaction::run(|| stored(client, &grant, refused))? {
-        return Ok(token);
+    match transaction::run(|| stored(client, &grant, refused))? {
+        Stored::Good(token) => return Ok(token),
+        Stored::Damaged => transaction::run(|| audit::note("damaged_token", "connection", &client.server.name))?,
+        Stored::Aging(_) | Stored::None => {}
     }
     if grant.failed_at != seen.failed_at && grant.failures > 0 {
         return Err(OAuthFault::NotRenewed {
@@ -264,6 +307,7 @@ fn renewed(
     let grant = transaction::run(|| look(client))?;
     match transaction::run(|| stored(client, &grant, None))? {
         Stored::Good(token) | Stored::Aging(token) => Ok(token),
+        Stored::Damaged => Err(client.damaged()),
         Stored::None => Err(client.not_connected(grant.error.as_deref().unwrap_or("The token has expired at once."))),
     }
 }

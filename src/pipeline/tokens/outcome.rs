@@ -6,7 +6,7 @@ use crate::pg::clock::{self, Timestamp};
 use crate::pg::{failpoint, identity, xact};
 use crate::store::oauth::{self, Failed, Grant};
 use crate::store::{oauth_flow, run};
-use sluice_core::error::{Error, Result};
+use sluice_core::error::{Error, HttpError, Result};
 use sluice_core::http::Secret;
 use sluice_core::oauth::{
     Grant as Kind, Lifetime, OAuthFault, Tokens, delay_after_failure, failures_are_too_many, keep_alive, lost_scopes,
@@ -58,15 +58,9 @@ pub fn write(
             Ok(Ok(()))
         }
         Ok(pending) => wait(grant, ask, &pending, now).map(Ok),
-        Err(Trouble::Unsent(error)) => {
-            let failed = Failed {
-                failures: grant.failures,
-                connected: grant.connected,
-                needs_person: grant.needs_person,
-                due_at: Some(now.plus(AFTER_OWN_FAULT)),
-                now,
-            };
-            oauth::note_failure(grant, failed, &error)?;
+        Err(Trouble::Unsent(error)) => unsent(grant, ask, error, now).map(Err),
+        Err(Trouble::Failed(error)) if wait_of(&error).is_some() => {
+            put_off(grant, wait_of(&error).map(|wait| now.plus(wait)))?;
             Ok(Err(error))
         }
         Err(Trouble::Failed(error)) => {
@@ -75,6 +69,41 @@ pub fn write(
             Ok(if noted { Err(error) } else { Ok(()) })
         }
     }
+}
+
+/// Nothing was sent: notes what is missing here.
+fn unsent(grant: &Grant, ask: &Ask, error: Error, now: Timestamp) -> Result<Error> {
+    let is_damaged = matches!(error, Error::OAuth(OAuthFault::Damaged { .. }));
+    let is_flow = matches!(ask, Ask::Code(_) | Ask::Device(_));
+    if let (Ask::Code(flow) | Ask::Device(flow), true) = (ask, is_damaged) {
+        oauth_flow::forget(flow.id)?;
+    }
+    // A refresh token that cannot be opened leads nowhere, however often it is tried.
+    let is_over = is_damaged && !is_flow;
+    let failed = Failed {
+        failures: grant.failures,
+        connected: grant.connected && !is_over,
+        needs_person: grant.needs_person || is_over,
+        due_at: (!is_damaged).then(|| now.plus(AFTER_OWN_FAULT)),
+        now,
+    };
+    oauth::note_failure(grant, failed, &error)?;
+    Ok(error)
+}
+
+/// How long the remote, or its budget, asks to be left alone.
+fn wait_of(error: &Error) -> Option<Duration> {
+    match error {
+        Error::Http(HttpError::RateWait { wait, .. }) => Some(*wait),
+        _ => None,
+    }
+}
+
+/// Nothing has failed: it is asked again then.
+fn put_off(grant: &Grant, until: Option<Timestamp>) -> Result<()> {
+    oauth::plan(grant.id, until)?;
+    xact::wake_at_commit();
+    Ok(())
 }
 
 fn random() -> f64 {

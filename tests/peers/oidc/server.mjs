@@ -3,7 +3,8 @@
 // server.mjs FOLDER PORT     FOLDER: where npm has installed oidc-provider
 //
 // Refresh tokens are rotated at each use, and one that is used twice takes its whole grant away (RFC 9700, 4.14.2).
-// Beside what it serves to everyone: /_log, /_clear, /_expire, /_hold, /_release, and /_consent, a browser with a person in it.
+// Beside what it serves to everyone: /_log, /_clear, /_expire, /_hold, /_release, /_key, and /_consent, a browser with a person in it.
+import { generateKeyPairSync } from 'node:crypto';
 import http from 'node:http';
 import { pathToFileURL } from 'node:url';
 
@@ -19,6 +20,19 @@ const client = (id, grants, more) => ({
   redirect_uris: [],
   ...more,
 });
+// Clients that sign: their keys are made here, and handed to the tests.
+const keys = {
+  RS256: generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  ES256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+  EdDSA: generateKeyPairSync('ed25519'),
+};
+const signer = (alg) => ({
+  ...client(`signer-${alg}`, ['client_credentials']),
+  client_secret: undefined,
+  token_endpoint_auth_method: 'private_key_jwt',
+  token_endpoint_auth_signing_alg: alg,
+  jwks: { keys: [{ ...keys[alg].publicKey.export({ format: 'jwk' }), kid: 'first', use: 'sig' }] },
+});
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
 const provider = new Provider(issuer, {
   clients: [
@@ -28,6 +42,7 @@ const provider = new Provider(issuer, {
     }),
     client('machine', ['client_credentials']),
     client('device', [DEVICE, 'refresh_token']),
+    ...Object.keys(keys).map(signer),
   ],
   features: { clientCredentials: { enabled: true }, deviceFlow: { enabled: true }, revocation: { enabled: true } },
   scopes: ['openid', 'offline_access', 'read'],
@@ -106,6 +121,7 @@ const control = {
   },
   '/_hold': () => ((held = Promise.withResolvers?.() ?? deferred()), {}),
   '/_release': () => (held?.resolve(), (held = null), {}),
+  '/_key': (url) => ({ pem: keys[url.searchParams.get('alg')].privateKey.export({ type: 'pkcs8', format: 'pem' }) }),
   '/_consent': async (url) => ({ end: await consent(url.searchParams.get('url')) }),
 };
 

@@ -10,6 +10,9 @@ CREATE SERVER bad FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url 'https://h', 
 CREATE SERVER bad FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url 'https://h', auth 'oauth2_device', token_url 'https://u:hunter2@a/t', client_id 'c', device_url 'https://a/d');
 CREATE SERVER bad FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url 'https://h', auth 'oauth2_device', token_url 'https://a/t', client_id 'c', device_url 'https://a/d', authorization_url 'https://a/a');
 CREATE SERVER bad FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url 'https://h', auth 'oauth2_device', token_url 'https://a/t', client_id 'c', device_url 'https://a/d', client_auth 'jwt');
+CREATE SERVER bad FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url 'https://h', auth 'oauth2_client_credentials', token_url 'https://a/t', client_id 'c', client_auth 'private_key_jwt');
+CREATE SERVER bad FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url 'https://h', auth 'oauth2_client_credentials', token_url 'https://a/t', client_id 'c', client_auth 'tls');
+CREATE SERVER bad FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url 'https://h', auth 'oauth2_client_credentials', token_url 'https://a/t', client_id 'c', client_secret 'x', client_key_id 'k');
 CREATE SERVER bad FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url 'https://h', auth 'oauth2_device', token_url 'https://a/t', client_id 'c', device_url 'https://a/d', token_body 'xml');
 CREATE SERVER bad FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url 'https://h', auth 'oauth2_device', token_url 'https://a/t', client_id 'c', device_url 'https://a/d', token_path '$..a');
 CREATE SERVER bad FOREIGN DATA WRAPPER pg_sluice OPTIONS (base_url 'https://h', auth 'oauth2_device', token_url 'https://a/t', client_id '', device_url 'https://a/d');

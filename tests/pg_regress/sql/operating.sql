@@ -24,7 +24,20 @@ CALL sluice.sync(NULL);
 SELECT sluice.get_sync_status('product');
 SELECT (sluice.get_sync_status() -> 'scheduler') - 'is_running';
 SELECT sluice.get_sync_status('products') -> 'jobs' -> 0 ->> 'status';
+-- A page to start at lies within what the ledger proves of the read in progress.
+SELECT sluice.start_sync('products', 0);
 SELECT sluice.start_sync('products', 3);
+UPDATE sluice._job_state SET reading = true, definition = 'x', page_number = 6;
+SELECT sluice.start_sync('products', 7);
+UPDATE sluice._job_state SET direct = true;
+SELECT sluice.start_sync('products', 3);
+UPDATE sluice._job SET mode = 'append';
+SELECT sluice.start_sync('products', 1);
+UPDATE sluice._job SET mode = 'replace', settings = '{"deleted_when": "@.gone"}';
+UPDATE sluice._job_state SET direct = false;
+SELECT sluice.start_sync('products', 3);
+UPDATE sluice._job SET settings = '{}';
+UPDATE sluice._job_state SET reading = false, definition = NULL, page_number = 1;
 -- Procedures commit, so they cannot be part of a transaction.
 BEGIN;
 CALL sluice.sync('products');
@@ -60,6 +73,10 @@ SELECT 900, id, 'manual', 'app', 'failed' FROM sluice._job WHERE name = 'product
 INSERT INTO sluice._snapshot (id, job_id, label, made_by, columns, types, mapped, key, position, created_by)
 SELECT 900, id, 'a copy', 900, '{id}', '{text}', '{id}', '{id}', '{}', 'app' FROM sluice._job WHERE name = 'products';
 CALL sluice.replay(900);
+-- Nor one of a job that follows changes.
+UPDATE sluice._job SET mode = 'upsert' WHERE name = 'products';
+CALL sluice.replay(900);
+UPDATE sluice._job SET mode = 'replace' WHERE name = 'products';
 CALL sluice.restore_snapshot(900);
 SELECT id, data_type, label, restorable, obstacle FROM sluice.sync_snapshots;
 SELECT sluice.drop_snapshot(900);

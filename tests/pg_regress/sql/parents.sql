@@ -17,6 +17,7 @@ SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"quer
 SELECT make('/items', '{"columns": {"id": "$.id", "order_id": {"parent": "id"}}}');
 SELECT make('/items', '{"columns": {"id": "$.id", "order_id": {"parent": "id", "path": "$.x"}}, "foreach": {"query": "SELECT id FROM orders"}}');
 SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "cursor": {"column": "id", "param": "since", "format": "text"}, "foreach": {"query": "SELECT id FROM orders"}}');
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id", "of": {"parent": "id"}}, "cursor": {"column": "of", "param": "since", "format": "text"}, "foreach": {"query": "SELECT id FROM orders"}}');
 -- Its places.
 SELECT make('/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "SELECT id FROM orders"}}');
 SELECT make('/orders/{id/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "SELECT id FROM orders"}}');

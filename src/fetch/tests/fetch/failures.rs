@@ -133,6 +133,7 @@ fn a_rate_limit_that_is_too_long_for_a_run_ends_it() {
     assert_eq!((failure.error.class(), failure.attempts), (Class::RateLimit, 1));
 }
 
+/// F-P3.
 #[test]
 fn a_panic_in_the_decoder_is_an_internal_error_of_that_page() {
     let transport = MemoryTransport::new(|request| match param(request, "page") {

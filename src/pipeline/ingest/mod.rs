@@ -7,19 +7,21 @@
 //! ```
 //!
 //! A payload leaves the queue in the transaction that writes its rows, so that it is written once, whatever dies. A run
-//! takes what waits when it begins, then gives the job back: reads and payloads take turns. Nothing is ever removed
-//! here; what a payload brought is a row of the job's own, which the next complete read confirms, corrects or removes.
+//! takes what waits when it begins, then gives the job back: reads and payloads take turns. What a payload brought is a row
+//! of the job's own, which the next complete read confirms, corrects or removes; `tombstones` removes what payloads say is gone.
 
-use super::apply::{Applier, KeepUndo, Outcome};
-use super::batch::{current_target, keep_undo_set, signed};
-use super::pages::check_end;
-use super::plan::Plan;
-use super::read::{self, MappingParts};
-use super::refused::{Suspect, Writing};
-use super::rejects::Rejects;
-use super::{Ended, Work, gone, named};
+mod tombstones;
+
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, clock, failpoint, latch, transaction};
+use crate::pipeline::apply::{Applier, KeepUndo, Outcome};
+use crate::pipeline::batch::{current_target, keep_undo_set, signed};
+use crate::pipeline::pages::check_end;
+use crate::pipeline::plan::Plan;
+use crate::pipeline::read::{self, MappingParts};
+use crate::pipeline::refused::{Suspect, Writing};
+use crate::pipeline::rejects::Rejects;
+use crate::pipeline::{Ended, Work, gone, named};
 use crate::store::ingest::{self, Payload};
 use crate::store::run::{self, Counts};
 use crate::store::{history, state, undo};
@@ -27,9 +29,11 @@ use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::ingest::BATCH_PAYLOADS;
 use sluice_core::job::Mode;
 use sluice_core::run::RunStatus;
+use sluice_core::target::TargetError;
 use sluice_core::{Class, Error, Result};
 use std::sync::Arc;
 use std::time::Duration;
+use tombstones::{Buried, Tombstones};
 
 /// How often a batch is tried that a lock, a deadlock or a serialization failure threw back.
 const TRIES: u32 = 5;
@@ -57,6 +61,7 @@ pub(super) fn run(work: &Work, plan: &Plan) -> Result<Ended> {
         plan,
         latest: latest.unwrap_or(0),
         known,
+        tombstones: Tombstones::new(work, plan),
         set_aside: 0,
     };
     intake.take_all()?;
@@ -72,6 +77,7 @@ struct Intake<'a> {
     latest: i64,
     /// The mapping of the job's reads; before the first of them each payload has one of its own.
     known: Option<Arc<Mapping>>,
+    tombstones: Tombstones<'a>,
     set_aside: u64,
 }
 
@@ -81,6 +87,8 @@ struct Share {
     /// The text of each payload's records, and its rows.
     texts: Vec<String>,
     pages: Vec<DecodedPage>,
+    /// What they say is gone, as versions of those records.
+    graves: Vec<DecodedPage>,
     mapping: Arc<Mapping>,
 }
 
@@ -93,6 +101,16 @@ impl Share {
             places: (1..=u64::from(page.records)).collect(),
         });
         each.collect()
+    }
+
+    /// All that these payloads say of any record.
+    fn versions(&self) -> Vec<Suspect<'_>> {
+        let graves = (1..).zip(&self.graves).map(|(number, page)| Suspect {
+            number,
+            page,
+            places: Vec::new(),
+        });
+        self.suspects().into_iter().chain(graves).collect()
     }
 }
 
@@ -114,7 +132,7 @@ impl Intake<'_> {
             let only = payloads[0].id;
             match self.share(payloads).and_then(|share| self.write(&share)) {
                 Ok(()) => alone = alone.saturating_sub(count),
-                Err(error) if error.class() == Class::Data && count > 1 => alone = count,
+                Err(error) if is_of_the_payload(&error) && count > 1 => alone = count,
                 Err(error) if is_of_the_payload(&error) && count == 1 => {
                     transaction::run(|| ingest::set_aside(only, self.work.run, &error))?;
                     self.set_aside += 1;
@@ -139,6 +157,7 @@ impl Intake<'_> {
         Ok(Share {
             payloads,
             texts,
+            graves: pages.iter().map(tombstones::as_versions).collect(),
             pages,
             mapping,
         })
@@ -160,7 +179,10 @@ impl Intake<'_> {
         let mut delay = Duration::from_millis(250);
         for attempt in 1.. {
             match transaction::run(|| self.write_once(&applier, share)) {
-                Ok(()) => break,
+                Ok(buried) => {
+                    self.tombstones.count(buried);
+                    break;
+                }
                 Err(error) if error.class() == Class::Database && attempt < TRIES => {
                     transaction::guarded(|| {
                         latch::wait(delay);
@@ -172,31 +194,33 @@ impl Intake<'_> {
                 Err(error) => return Err(error),
             }
         }
-        let records: u64 = share.pages.iter().map(|page| u64::from(page.records)).sum();
         shmem::update_progress(self.work.slot, |progress| {
             progress.pages_done += signed(share.payloads.len() as u64);
-            progress.records_done += signed(records);
+            progress.records_done += records(share);
             progress.bytes_done += share.payloads.iter().map(|payload| payload.bytes).sum::<i64>();
         });
         Ok(())
     }
 
-    fn write_once(&self, applier: &Applier, share: &Share) -> Result<()> {
+    fn write_once(&self, applier: &Applier, share: &Share) -> Result<Buried> {
         let outcome = applier.put(
             self.plan.mode,
             &share.pages.iter().collect::<Vec<_>>(),
             self.keep_undo(),
         )?;
         failpoint::hit("ingest.applied");
+        // A later read may find nothing to do, because a payload has done it: taken back, both go back to here.
+        run::keep_position(self.work.run, &state::position(self.work.job)?)?;
         keep_undo_set(self.work, &outcome)?;
-        run::add_counts(self.work.run, &counts(share, &outcome))?;
         self.keep_keys(share)?;
+        let buried = self.tombstones.apply(applier, &share.pages, &share.mapping)?;
+        run::add_counts(self.work.run, &counts(share, &outcome, buried))?;
         // What was sent is later than whatever a read has rejected.
-        Rejects::later_than_all(self.work, self.plan).note_versions(|| share.suspects())?;
+        Rejects::later_than_all(self.work, self.plan).note_versions(|| share.versions())?;
         state::note_ingest(self.work.job)?;
         ingest::take(&share.payloads.iter().map(|payload| payload.id).collect::<Vec<_>>())?;
         failpoint::hit("ingest.before_commit");
-        Ok(())
+        Ok(buried)
     }
 
     /// The rows are the job's own from now on: for tombstones, and for whatever reads the whole collection one day.
@@ -256,17 +280,26 @@ impl Intake<'_> {
 
 /// Whether an error is about the payload itself: it would come again, however often it is tried.
 fn is_of_the_payload(error: &Error) -> bool {
-    error.class() == Class::Data || matches!(error, Error::Data(data::DataError::NoColumns))
+    let removes_too_much = matches!(error, Error::Target(TargetError::TooManyTombstones { .. }));
+    error.class() == Class::Data || removes_too_much || matches!(error, Error::Data(data::DataError::NoColumns))
 }
 
-fn counts(share: &Share, outcome: &Outcome) -> Counts {
+fn counts(share: &Share, outcome: &Outcome, buried: Buried) -> Counts {
     Counts {
         pages: signed(share.payloads.len() as u64),
-        records: share.pages.iter().map(|page| i64::from(page.records)).sum(),
+        records: records(share),
+        deleted: signed(buried.removed),
         inserted: signed(outcome.inserted),
         updated: signed(outcome.updated),
         unchanged: signed(outcome.unchanged),
         bytes: share.payloads.iter().map(|payload| payload.bytes).sum(),
         ..Counts::default()
     }
+}
+
+/// Tombstones are records, too.
+fn records(share: &Share) -> i64 {
+    let each = share.pages.iter();
+    each.map(|page| i64::from(page.records) + signed(page.gone_after.len() as u64))
+        .sum()
 }

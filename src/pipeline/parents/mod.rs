@@ -8,41 +8,43 @@
 //!
 //! Pages are numbered through; the checkpoint is the number of the next page, and the parents' states say below which
 //! one it lies. Both move in the commit that writes the rows, so a crash goes on at the exact page of the exact parent.
-//! Size: one loop over its two ends; what a parent is, fills and means is in `sluice_core::foreach`.
 //! A parent that failed keeps what it had: in a read of the whole collection its former pages stand for it.
+//!
+//! `list` asks for the parents, `below` reads one, `former` finds the pages that stand for a failed one, `watermarks` says
+//! from where on each is asked for and how far it was read. What a parent is, fills and means is in `sluice_core::foreach`.
 
+mod below;
+mod former;
+mod list;
+pub mod watermarks;
+
+use self::below::{Below, Step};
 use super::batch::{Writer, signed};
 use super::collect::Batch;
 use super::decode::{Arrived, BelowParent, Decoder};
 use super::drift;
-use super::pages::{Fetched, Turn, check_end, is_altered, lost_token, note_page, spec, wait};
+use super::pages::{self, Fetched, Turn, check_end, is_altered, note_page, spec, wait};
 use super::plan::Plan;
 use super::read::ReadState;
-use super::{Work, bgworker, failures, rates};
-use crate::pg::{clock, latch, query, shmem, signals, transaction};
-use crate::store::parent::{self, Mark, Pending};
+use super::{Work, failures, rates};
+use crate::pg::{latch, signals, transaction};
+use crate::store::parent::{self, Pending};
 use crate::store::{page, run, state};
 use sluice_core::Result;
 use sluice_core::call::CallError;
-use sluice_core::counted::counted;
-use sluice_core::data::PageHash;
-use sluice_core::error::{DatabaseError, Error, InternalError};
-use sluice_core::foreach::{Absent, Foreach, Parent, ParentState, Places, Unusable, covers};
-use sluice_core::http::HttpError;
+use sluice_core::error::{Error, InternalError};
+use sluice_core::foreach::{Foreach, ParentState, Places};
 use sluice_core::pagination::{PageToken, Position};
-use sluice_fetch::{self as fetch, Failure, FetchedPage, Poll, Read, ReadSpec, Transport, UreqTransport};
-use std::collections::{HashSet, VecDeque};
+use sluice_fetch::{self as fetch, FetchedPage, ReadSpec, Transport, UreqTransport};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Parents of one read.
-const MOST_PARENTS: u64 = 100_000;
 /// Parents that are looked up at a time.
 const LOOKED_UP: i64 = 500;
-const QUERY_CANCELLED: &str = "57014";
 
 /// Reads below all parents from the checkpoint on. On success everything that was read is committed.
 pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState, foreach: &Foreach) -> Result<Fetched> {
-    list(work, plan, read, foreach)?;
+    list::keep(work, plan, read, foreach)?;
     let spec = transaction::run(|| spec(plan, read, None, rates::asks(work)?))?;
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     let decoder = Arc::new(transaction::run(|| Decoder::new(plan, read))?);
@@ -71,81 +73,6 @@ pub fn fetch_all(work: &Work, plan: &Plan, read: &mut ReadState, foreach: &Forea
     parents.window.clear();
     transport.close();
     result
-}
-
-/// Keeps the parents of a new read.
-fn list(work: &Work, plan: &Plan, read: &ReadState, foreach: &Foreach) -> Result<()> {
-    if read.next_page > 1 || transaction::run(|| parent::count(work.job, read.generation))? > 0 {
-        return Ok(());
-    }
-    bgworker::report_activity("looking for parents");
-    let wanted: Vec<String> = wanted(plan)?;
-    let outcome = transaction::run(|| {
-        let columns = query::columns(&foreach.query).map_err(CallError::Parents)?;
-        covers(&columns, wanted.iter().cloned()).map_err(CallError::Parents)?;
-        query::rows_as_json(&foreach.query, MOST_PARENTS, foreach.timeout)
-    });
-    let rows = match outcome {
-        Err(Error::Database(DatabaseError { sqlstate, .. }))
-            if sqlstate == QUERY_CANCELLED && !shmem::stop_asked(work.slot) =>
-        {
-            let limit = foreach.timeout;
-            return Err(CallError::ParentsTimeout { limit }.into());
-        }
-        other => other?,
-    };
-    if rows.len() as u64 > MOST_PARENTS {
-        return Err(CallError::TooManyParents { limit: MOST_PARENTS }.into());
-    }
-    let mut known = HashSet::new();
-    let parents = rows.iter().filter_map(|row| Parent::parse(row));
-    let parents: Vec<Parent> = parents.filter(|parent| known.insert(parent.identity())).collect();
-    transaction::run(|| parent::keep(work.job, read.generation, &parents))
-}
-
-/// The names that a job's requests and columns take from its parents.
-pub fn wanted(plan: &Plan) -> Result<Vec<String>> {
-    let columns = plan.candidates.iter().map(|(_, query, _)| query);
-    Ok(sluice_core::foreach::wanted(
-        &plan.job.path,
-        &plan.settings.params,
-        plan.settings.body.as_ref(),
-        columns,
-    )?)
-}
-
-/// A parent whose pages are being asked for, or that cannot be asked for.
-struct Below {
-    ordinal: i64,
-    parent: Parent,
-    remote: std::result::Result<Read<Arrived>, Unusable>,
-    /// The number of its first page, once it has one.
-    first_page: Option<i64>,
-    pages: i64,
-    records: i64,
-}
-
-impl Below {
-    fn mark(&self, state: ParentState) -> Mark {
-        Mark {
-            ordinal: self.ordinal,
-            state,
-            first_page: self.first_page.unwrap_or(0),
-            pages: self.pages,
-            records: self.records,
-            kept: false,
-            error: None,
-        }
-    }
-}
-
-/// What the first parent of the window has to give.
-enum Step {
-    Page(Box<FetchedPage<Arrived>>),
-    End,
-    Failed(String),
-    Error(Error),
-    Nothing,
 }
 
 struct Parents<'a> {
@@ -187,7 +114,11 @@ impl Parents<'_> {
                 return Ok(Fetched::Whole);
             }
             let mut is_due = false;
-            match self.step() {
+            let step = match self.window.front() {
+                Some(first) => first.step(self.plan, self.foreach.absent, self.next_number),
+                None => Step::Nothing,
+            };
+            match step {
                 Step::Page(page) => self.take(*page)?,
                 Step::End => self.leave(ParentState::Done, None)?,
                 Step::Failed(reason) => self.leave(ParentState::Failed, Some(reason))?,
@@ -217,11 +148,7 @@ impl Parents<'_> {
         transaction::run(|| {
             let parents = parent::count(job, generation)?;
             let (failed, _) = parent::failed(job, generation)?;
-            if failed > 0 && failed < parents {
-                let told = format!(
-                    "{failed} of {} could not be read: see sync_parents",
-                    counted(parents, "parent")
-                );
+            if let Some(told) = list::told_of_failed(failed, parents) {
                 run::note(self.work.run, &told, None)?;
             }
             Ok(failed > 0 && failed == parents)
@@ -254,62 +181,19 @@ impl Parents<'_> {
         }
     }
 
-    fn step(&mut self) -> Step {
-        let absent = self.foreach.absent;
-        let Some(first) = self.window.front() else {
-            return Step::Nothing;
-        };
-        let remote = match &first.remote {
-            Ok(remote) => remote,
-            Err(unusable) => return Step::Failed(unusable.to_string()),
-        };
-        match remote.poll() {
-            Poll::Page(page) => Step::Page(Box::new(page)),
-            Poll::Finished => Step::End,
-            Poll::Pending => Step::Nothing,
-            Poll::Failed(failure) if first.pages == 0 && is_absent(&failure) => match absent {
-                Absent::Skip => Step::Failed(failure.error.to_string()),
-                Absent::Empty => Step::End,
-                Absent::Fail => {
-                    failures::note_place(self.plan, self.next_number, failure.attempts);
-                    Step::Error(failure.error)
-                }
-            },
-            Poll::Failed(failure) => {
-                failures::note_place(self.plan, self.next_number, failure.attempts);
-                Step::Error(match lost_token(self.plan, &failure) {
-                    // The next run begins anew.
-                    Some(Fetched::TokenLost { page, remote, status }) => {
-                        let restarts = 0;
-                        HttpError::TokenLost {
-                            remote,
-                            page,
-                            status,
-                            restarts,
-                        }
-                        .into()
-                    }
-                    _ => failure.error,
-                })
-            }
-        }
-    }
-
     fn take(&mut self, mut page: FetchedPage<Arrived>) -> Result<()> {
         let number = self.next_number;
         if let Some(limit) = self.plan.settings.limits.pages.filter(|limit| signed(*limit) < number) {
             return Err(CallError::RunLimit { what: "pages", limit }.into());
         }
         page.number = u64::try_from(number).unwrap_or(0);
+        if let Some(first) = self.window.front_mut() {
+            first.see(&page, self.plan.settings.cursor.as_ref());
+        }
         // A parent's total says nothing of the others'.
         (page.total, page.total_pages, page.last) = (None, None, false);
         self.next_number += 1;
         self.turn.pages += 1;
-        if let Some(first) = self.window.front_mut() {
-            first.first_page.get_or_insert(number);
-            first.pages += 1;
-            first.records += signed(page.records);
-        }
         note_page(self.work, &page);
         self.batch.add(page)
     }
@@ -321,7 +205,7 @@ impl Parents<'_> {
         };
         let mut mark = first.mark(state);
         if state == ParentState::Failed {
-            mark.kept = self.keep_former(&first.parent)?;
+            mark.kept = self.keep_former(&first)?;
             mark.error = reason;
         }
         self.batch.mark(mark);
@@ -330,56 +214,16 @@ impl Parents<'_> {
 
     /// The pages that a failed parent had in the published read stand for it. False where they cannot: then nothing is
     /// removed by this read.
-    fn keep_former(&mut self, parent: &Parent) -> Result<bool> {
-        let former = transaction::run(|| self.former(parent))?;
-        let Some(pages) = former else { return Ok(false) };
-        for (hash, records) in pages {
-            let arrived = Arrived {
-                hash,
-                records,
-                bytes: 0,
-                fresh: None,
-                parent: Some(parent.identity()),
-            };
+    fn keep_former(&mut self, failed: &Below) -> Result<bool> {
+        let (job, mapping) = (self.work.job, self.decoder.mapping());
+        let pages = transaction::run(|| former::pages(job, mapping.as_deref(), &failed.parent))?;
+        let Some(pages) = pages else { return Ok(false) };
+        for arrived in pages {
             let number = u64::try_from(self.next_number).unwrap_or(0);
             self.next_number += 1;
-            self.batch.add(FetchedPage {
-                number,
-                token: PageToken("kept".into()),
-                next: None,
-                last: true,
-                page: Some(arrived),
-                records,
-                total: None,
-                total_pages: None,
-                bytes: 0,
-                etag: None,
-                last_modified: None,
-                requests: 0,
-                ignored: false,
-            })?;
+            self.batch.add(former::standing_in(number, arrived))?;
         }
         Ok(true)
-    }
-
-    fn former(&self, parent: &Parent) -> Result<Option<Vec<(PageHash, u64)>>> {
-        let job = self.work.job;
-        let state = state::load(job, clock::now())?;
-        let same_mapping = self.decoder.mapping().map(|m| m.version().0.to_vec()) == state.published_version;
-        let Some(whole) = state
-            .whole_generation
-            .filter(|whole| !state.direct && same_mapping && state.published_generation == Some(*whole))
-        else {
-            // Before the first read of the whole collection a parent has had nothing.
-            let has_nothing = state.direct || state.whole_generation.is_none();
-            return Ok(has_nothing.then(Vec::new));
-        };
-        let pages = page::of_parent(job, whole, &parent.identity())?;
-        let page = |(_, hash, records): (i64, Vec<u8>, i64)| {
-            let hash = <[u8; 32]>::try_from(hash).ok()?;
-            Some((PageHash(hash), u64::try_from(records).unwrap_or(0)))
-        };
-        Ok(pages.into_iter().map(page).collect())
     }
 
     fn fill_window(&mut self, read: &ReadState) -> Result<()> {
@@ -409,7 +253,8 @@ impl Parents<'_> {
         let (pages, records) = start
             .as_ref()
             .map_or((0, 0), |s| (signed(s.number) - 1, signed(s.records)));
-        let remote = self.places.fill(&next.parent).map(|filled| {
+        let remote = self.places.fill(&next.parent).map(|mut filled| {
+            pages::since(self.plan, next.bound.as_deref(), &mut filled.params, &mut filled.body);
             let abreast = self.spec.concurrency.min(self.looked_up.len() + 1).max(1);
             let mut spec = ReadSpec {
                 path: filled.path,
@@ -434,6 +279,8 @@ impl Parents<'_> {
             first_page: next.first_page,
             pages,
             records,
+            reach: next.reach,
+            totals: next.totals,
         })
     }
 
@@ -449,9 +296,4 @@ impl Parents<'_> {
             before,
         })
     }
-}
-
-/// Whether the remote says that there is nothing of this name.
-fn is_absent(failure: &Failure) -> bool {
-    matches!(&failure.error, Error::Http(HttpError::Status { status: 404 | 410, .. }))
 }
