@@ -279,7 +279,10 @@ SELECT s.name AS data_type,
            WHEN s.run_status = 'succeeded' THEN 100
        END AS percent,
        CASE WHEN s.status IN ('running', 'publishing') THEN round(s.rate::numeric, 0) END AS rate,
+       -- The total is what the remote says: one that would take more than a hundred years is not believed.
        CASE WHEN s.status = 'running' AND s.pages_total > s.pages_done AND s.pages_done > 0
+             AND extract(epoch FROM s.last_progress_at - s.started_at)::double precision
+                 * (s.pages_total - s.pages_done) / s.pages_done < 3155760000
             THEN date_trunc('second', (s.last_progress_at - s.started_at) * (s.pages_total - s.pages_done) / s.pages_done)
        END AS eta,
        CASE WHEN s.status = 'paused' AND s.paused_at IS NULL

@@ -113,7 +113,7 @@ fn preview(name: &str, to: Option<i64>) -> Result<Vec<Undone>> {
         .map(|(id, at, inserted, updated, deleted, what)| (Some(id), at, inserted, updated, deleted, what))
         .collect();
     let all = preview::rollback(&job, after)?;
-    let left = all.left.count as i64;
+    let left = all.left as i64;
     let back = (all.reinserted as i64, all.restored as i64, all.removed as i64 + loaded);
     let mut what = format!(
         "in all; {} changed by others since {} left",

@@ -13,6 +13,7 @@ use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::counted::counted;
 use sluice_core::data::{InferredType, SingularQuery, unique_members};
+use sluice_core::http::Response;
 use sluice_core::job::{JobFault, Mode, TargetName};
 use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::sql_text::quote;
@@ -162,27 +163,7 @@ pub fn check_key(target: &Target, key: &[String]) -> Result<()> {
 fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> {
     require_schema(name)?;
     let asked = first_look(question(wish.connection, wish.path, wish.document)?, wish.path)?;
-    let response = probe::first_page(&asked)?;
-    let body = probe::opened(&response, settings)?.without_ragged()?;
-    let located = body.locate(&settings.records, &[])?;
-    let columns = planned(settings, &asked.with_parent(located.text)?)?;
-    if columns.is_empty() {
-        return Err(TargetError::NothingToMakeItFrom {
-            table: name.table.clone(),
-        }
-        .into());
-    }
-    let key = match &wish.key {
-        Some(key) => key.clone(),
-        None if wish.mode == Mode::Append => Vec::new(),
-        None => {
-            return Err(JobFault::KeyNeeded {
-                name: wish.job.into(),
-                proposed: proposed_key(located.text, &columns)?,
-            }
-            .into());
-        }
-    };
+    let (columns, key) = probe::first_page(&asked)?.read(|response| shape(wish, settings, name, &asked, response))?;
     if wish.key.is_some() {
         sluice_core::job::check_key(&key)?;
     }
@@ -207,6 +188,34 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
             .filter_map(|c| Some((c.name, c.inferred?)))
             .collect(),
     })
+}
+
+/// The columns and the key that the first page shows.
+fn shape(
+    wish: &Wish,
+    settings: &Settings,
+    name: &TargetName,
+    asked: &probe::Question,
+    response: &Response,
+) -> Result<(Vec<PlannedColumn>, Vec<String>)> {
+    let body = probe::opened(response, settings)?.without_ragged()?;
+    let located = body.locate(&settings.records, &[])?;
+    let columns = planned(settings, &asked.with_parent(located.text)?)?;
+    if columns.is_empty() {
+        return Err(TargetError::NothingToMakeItFrom {
+            table: name.table.clone(),
+        }
+        .into());
+    }
+    match &wish.key {
+        Some(key) => Ok((columns, key.clone())),
+        None if wish.mode == Mode::Append => Ok((columns, Vec::new())),
+        None => Err(JobFault::KeyNeeded {
+            name: wish.job.into(),
+            proposed: proposed_key(located.text, &columns)?,
+        }
+        .into()),
+    }
 }
 
 /// As many columns as a table can have, the key's among them; a warning of the others.

@@ -5,6 +5,7 @@
 //! nothing at all) makes the parent unusable instead of leading elsewhere. In a body a member's value is one of a parent's
 //! values or none of our business: braces in other texts are theirs.
 
+use crate::data::each_record;
 use crate::data::path::{SingularQuery, Step};
 use crate::error::DataError;
 use crate::job::JobFault;
@@ -16,6 +17,9 @@ use std::collections::BTreeMap;
 
 /// The member of a record in which a parent's values stand, for the columns that take them.
 const MEMBER: &str = "sluice:parent";
+
+/// A page's records with the values of their parent may be so long: a short record becomes longer by all of them.
+const MOST_TEXT: usize = if cfg!(test) { 1 << 20 } else { 1 << 28 };
 
 /// The setting `foreach`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -347,24 +351,29 @@ impl Parent {
     /// The array of a page's records, each with this parent's values. They stand last, so that nothing in the record
     /// takes their place.
     pub fn put_into(&self, records_text: &str) -> Result<String, DataError> {
-        let records: Vec<&RawValue> =
-            serde_json::from_str(records_text).map_err(|error| DataError::from_json(records_text, &error))?;
-        let mut out = String::with_capacity(records_text.len() + records.len() * (self.text.len() + MEMBER.len() + 6));
+        let mut out = String::with_capacity(records_text.len());
         out.push('[');
-        for (at, record) in records.into_iter().enumerate() {
-            if at > 0 {
+        each_record(records_text, |record| {
+            if out.len() > 1 {
                 out.push(',');
             }
-            match record.get().strip_suffix('}') {
+            match record.strip_suffix('}') {
                 Some(open) => {
                     let comma = if open.trim_end().ends_with('{') { "" } else { "," };
                     out.push_str(open);
                     out.push_str(&format!("{comma}\"{MEMBER}\":{}}}", self.text));
                 }
                 // No object: decoding says what is wrong with it.
-                None => out.push_str(record.get()),
+                None => out.push_str(record),
             }
-        }
+            match out.len() > MOST_TEXT {
+                true => Err(DataError::TooLarge {
+                    what: "the page with its parent's values",
+                    limit: MOST_TEXT,
+                }),
+                false => Ok(()),
+            }
+        })?;
         out.push(']');
         Ok(out)
     }

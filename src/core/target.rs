@@ -71,6 +71,8 @@ pub enum TargetError {
     NoInsertPrivilege { table: String },
     #[error("target \"{table}\" has changed its shape during the work")]
     ShapeChanged { table: String },
+    #[error("target \"{table}\" has got another owner during the work")]
+    OwnerChanged { table: String },
     #[error("rows of target \"{table}\" were written by someone else at the same moment")]
     ConcurrentInsert { table: String },
     #[error("a trigger of target \"{table}\" changes the key of rows")]
@@ -158,7 +160,9 @@ impl Explain for TargetError {
             | TargetError::NewField { .. } => "42703",
             TargetError::GeneratedColumn { .. } | TargetError::IdentityColumn { .. } => "428C9",
             TargetError::RowSecurity { .. } | TargetError::NoInsertPrivilege { .. } => "42501",
-            TargetError::ShapeChanged { .. } | TargetError::KeyAltered { .. } => "55000",
+            TargetError::ShapeChanged { .. } | TargetError::OwnerChanged { .. } | TargetError::KeyAltered { .. } => {
+                "55000"
+            }
             TargetError::ConcurrentInsert { .. } => "40001",
             TargetError::MalformedBatch { .. }
             | TargetError::TruncatedBatch { .. }
@@ -197,6 +201,9 @@ impl Explain for TargetError {
             }
             TargetError::RowSecurity { .. } => {
                 Some("Policies would filter or refuse rows without a word, so the target is not written at all.".into())
+            }
+            TargetError::OwnerChanged { .. } => {
+                Some("A run writes as the table's owner, and does not go on as one that is it no more.".into())
             }
             TargetError::KeyAltered { key, .. } => Some(format!(
                 "A row that was not sent with the key ({}) was overwritten under it.",
@@ -273,6 +280,7 @@ impl Explain for TargetError {
             }
             TargetError::NoInsertPrivilege { table } => format!("GRANT INSERT ON {table} to the run-as role."),
             TargetError::ShapeChanged { .. } => "The next run works with the new shape.".into(),
+            TargetError::OwnerChanged { .. } => "The next run writes as the new owner.".into(),
             TargetError::KeyAltered { .. } => {
                 "Let the trigger keep the key as it comes, or use a key that the trigger does not touch.".into()
             }

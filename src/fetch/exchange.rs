@@ -110,12 +110,17 @@ impl<'a, D: Decode> PageWork<'a, D> {
             Some(Source::Body(_)) => self.next_named(&request, facts.next.as_deref())?,
             _ => in_header,
         };
+        // Nothing but an empty page ends a keyset: where it ended elsewhere, all records behind would count as gone.
+        if matches!(spec.pagination, Pagination::Keyset { .. }) && next.is_none() && facts.records > 0 {
+            return Err(HttpError::MissingKey { page: self.ask.number }.into());
+        }
         Ok(Some(self.fetched(&response, page, &facts, next)))
     }
 
     fn decode(&self, response: &Response) -> Result<(Option<D::Page>, PageFacts), Error> {
         let _turn = self.shared.turns.take();
-        let (page, facts) = self.decode.decode(response)?;
+        let decoded = self.decode.decode(response);
+        let (page, facts) = decoded.map_err(|error| self.shared.spec.auth.redacted(error, &response.body))?;
         Ok((Some(page), facts))
     }
 

@@ -66,6 +66,13 @@ pub fn send(pid: i32, signal: i32) -> bool {
     pid > 0 && unsafe { libc::kill(pid, signal) == 0 }
 }
 
+/// Kills a child that leads a group of its own, with all that it has started.
+pub fn kill_group(leader: &std::process::Child) {
+    // SAFETY: kill(2) touches no memory of ours. Until the child is waited for, which takes the `Child` itself, its number
+    // is no other process's.
+    let _ = i32::try_from(leader.id()).map(|pid| unsafe { libc::kill(-pid, libc::SIGKILL) });
+}
+
 pub const CANCEL: i32 = libc::SIGINT;
 pub const TERMINATE: i32 = libc::SIGTERM;
 

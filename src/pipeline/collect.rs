@@ -134,14 +134,24 @@ impl Batch {
         rejects.next().map(|reject| reject.error.clone().into())
     }
 
-    /// The records that could not be decoded, as they are kept aside: with those that wait for a wider column, or without.
-    pub fn undecoded(&self, mapping: &Mapping, with_waiting: WithWaiting) -> Result<Vec<Rejected>> {
+    /// How many records could not be decoded: with those that wait for a wider column, or without.
+    pub fn count_undecoded(&self, with_waiting: WithWaiting) -> u64 {
+        let each = self.fresh().map(|(_, fresh)| match with_waiting {
+            WithWaiting::Yes => fresh.sifted.rejects.len(),
+            WithWaiting::No => fresh.sifted.rejects.len() - fresh.waiting.records.len(),
+        });
+        each.map(|count| count as u64).sum()
+    }
+
+    /// The first of them, as they are kept aside.
+    pub fn undecoded(&self, mapping: &Mapping, with_waiting: WithWaiting, most: usize) -> Result<Vec<Rejected>> {
         let mut kept = Vec::new();
         for (number, fresh) in self.fresh().filter(|(_, fresh)| !fresh.sifted.rejects.is_empty()) {
             let text = fresh.content.text().ok_or_else(lost)?;
             let records = data::split_records(&text)?;
             let is_kept = |place: &u64| with_waiting == WithWaiting::Yes || !fresh.waiting.records.contains(place);
-            for reject in fresh.sifted.rejects.iter().filter(|reject| is_kept(&reject.record)) {
+            let rejects = fresh.sifted.rejects.iter();
+            for reject in rejects.filter(|reject| is_kept(&reject.record)).take(most - kept.len()) {
                 let record = records.get(reject.record as usize - 1).copied().unwrap_or_default();
                 kept.push(rejects::of_decoding(number, reject.record, reject, record, mapping));
             }

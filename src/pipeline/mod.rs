@@ -64,6 +64,7 @@ mod widen;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};
 use crate::store::failure::Place;
+use crate::store::state;
 use failures::After;
 use pages::Fetched;
 use plan::{Plan, Task};
@@ -134,6 +135,7 @@ pub fn run(work: &Work) -> Result<()> {
     let outcome = transaction::run(|| plan::load(work.job, Some(work.run), &task)).and_then(|mut plan| {
         bgworker::report_activity(&format!("syncing {}", plan.job.name));
         shmem::set_patience(work.slot, plan.patience());
+        plan.open_credentials(&task)?;
         let outcome = work_on(work, &task, &mut plan);
         left_alone("keeping what a host asked for", rates::keep(&plan));
         left_alone("writing failures down", failures::write_down(work, &plan));
@@ -147,7 +149,19 @@ pub fn run(work: &Work) -> Result<()> {
     }
     transaction::run(|| finish::settle(work, started, &outcome, (failed_at, read_as.as_ref())))?;
     events::tell();
-    Ok(())
+    match outcome {
+        Ok(Ended::Held(_) | Ended::KeptBack(_)) | Err(_) => transaction::run(|| forget_left(work)),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Forgets reads that were given up, where this run has ended one or begun another: a job of which nothing is published
+/// for long would keep all of them.
+fn forget_left(work: &Work) -> Result<()> {
+    match state::goes_on(work.job, work.run)? {
+        true => Ok(()),
+        false => publication::forget_reads(work.job),
+    }
 }
 
 fn work_on(work: &Work, task: &Task, plan: &mut Plan) -> Result<Ended> {

@@ -2,17 +2,16 @@
 //!
 //! A definition is checked anew at each run: owners, grants and tables change between two of them.
 
-use super::{Work, secrets};
+use super::{Work, apply, secrets};
 use crate::pg::clock::Timestamp;
 use crate::pg::relation::{self, Target, TargetColumn};
-use crate::pg::{identity, settings};
+use crate::pg::{identity, settings, transaction};
 use crate::store::connection::{self, Server};
 use crate::store::drift;
 use crate::store::failure::{self, Place};
 use crate::store::job::Job;
 use crate::store::run::Run;
 use crate::store::{self, error_rule, function, origin, rate, retry, role, run, timing};
-use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
 use sluice_core::data::SingularQuery;
@@ -26,6 +25,7 @@ use sluice_core::settings::{OnMissing, Settings};
 use sluice_core::sql_text::quote;
 use sluice_core::target::{DELETED_AT, TargetError};
 use sluice_core::url_policy::address::AddressPolicy;
+use sluice_core::{Error, Result};
 use sluice_fetch::{Failures, Tls};
 use std::cell::Cell;
 use std::time::Duration;
@@ -74,6 +74,21 @@ impl Plan {
         let limits = &self.settings.timeouts;
         let query = self.settings.foreach.as_ref().map_or(Duration::ZERO, |f| f.timeout);
         limits.request.max(limits.after_publish).max(query) + MARGIN
+    }
+
+    /// Opens what proves who asks. Only a read asks the remote: what is stored is published and taken back without it.
+    /// In transactions of its own: a program may be run for it, and nobody is to wait for a row or a table meanwhile.
+    pub fn open_credentials(&mut self, task: &Task) -> Result<()> {
+        let (server, options) = (&self.server, &self.options);
+        if !matches!(task, Task::Sync) {
+            return Ok(());
+        }
+        self.auth = transaction::run(|| {
+            check_origin(server, options)?;
+            secrets::auth(server, options)
+        })?;
+        self.tls = transaction::run(|| secrets::tls(server, options))?;
+        Ok(())
     }
 
     /// Whether some column takes a value of the row below which its record is read.
@@ -153,7 +168,7 @@ pub fn task(run: &Run) -> Task {
     }
 }
 
-/// Gathers a job's plan as the run-as role, and refuses what cannot work.
+/// Gathers a job's plan as the run-as role, without credentials, and refuses what cannot work.
 pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
     let job = store::job::by_id(job_id)?.ok_or_else(|| CallError::UnknownJob {
         name: job_id.to_string(),
@@ -169,6 +184,8 @@ pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
         name: job.server_name.clone(),
         nearest: None,
     })?;
+    // It was another one's when the worker was started.
+    apply::expect_owner(&target)?;
     store::job::follow_names(&job, &target.schema, &target.name, &server.name)?;
     let (mode, budget) = (Mode::parse(&job.mode)?, settings.retry.budget);
     check_rights(&job, &server, &target, &settings)?;
@@ -178,7 +195,6 @@ pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
         function::callable(name, target.owner)?;
     }
     let options = connection_options(&server, settings.method)?;
-    let (auth, tls) = credentials(&server, &options, task)?;
     let (mut candidates, columns_given) = candidates(&target, &settings, task, &job.key)?;
     add_columns_of_runs(job_id, &target, &settings, &mut candidates)?;
     let reads = match is_adaptive(&job) {
@@ -195,9 +211,9 @@ pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
         policy: address_policy(&options),
         server,
         options,
-        auth,
+        auth: Auth::None,
         renew_at: None,
-        tls,
+        tls: Tls::default(),
         rate_budget,
         target,
         candidates,
@@ -215,17 +231,6 @@ fn connection_options(server: &Server, method: Method) -> Result<ConnectionOptio
     let options = ConnectionOptions::parse(&server.options)?;
     options.check_method(&server.name, method)?;
     Ok(options)
-}
-
-/// What proves who asks. Only a read asks the remote: what is stored is published and taken back without it.
-fn credentials(server: &Server, options: &ConnectionOptions, task: &Task) -> Result<(Auth, Tls)> {
-    match task {
-        Task::Sync => {
-            check_origin(server, options)?;
-            Ok((secrets::auth(server, options)?, secrets::tls(server, options)?))
-        }
-        _ => Ok((Auth::None, Tls::default())),
-    }
 }
 
 /// Refuses a connection to an origin that its owner may not, or may no longer, connect to.
@@ -322,16 +327,30 @@ fn check_superuser(target: &Target, settings: &Settings) -> Result<()> {
         let remedy = format!("ALTER TABLE {} OWNER TO an_ordinary_role", target.full_name());
         ("query".into(), "of the setting foreach".into(), remedy)
     });
-    match query.or(role::foreign_code(target.oid)?) {
-        None => Ok(()),
-        Some((kind, name, remedy)) => Err(TargetError::ForeignCode {
-            table: target.full_name(),
-            kind,
-            name,
-            remedy,
-        }
-        .into()),
+    match query {
+        None => refuse_foreign_code(target),
+        Some(query) => Err(foreign_code(target, query)),
     }
+}
+
+/// Refuses a superuser's table under which code of an ordinary role would run.
+pub fn refuse_foreign_code(target: &Target) -> Result<()> {
+    let found = match identity::is_superuser(target.owner) {
+        true => role::foreign_code(target.oid)?,
+        false => None,
+    };
+    found.map_or(Ok(()), |code| Err(foreign_code(target, code)))
+}
+
+fn foreign_code(target: &Target, (kind, name, remedy): (String, String, String)) -> Error {
+    let table = target.full_name();
+    TargetError::ForeignCode {
+        table,
+        kind,
+        name,
+        remedy,
+    }
+    .into()
 }
 
 fn check_target(target: &Target, key: &[String]) -> Result<()> {

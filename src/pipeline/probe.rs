@@ -79,12 +79,27 @@ impl Question {
 ///
 /// # Errors
 /// A credential that cannot be opened, what the request met, or a time-out where nothing came in `timeouts.probe`.
-pub fn first_page(question: &Question) -> Result<Response> {
+pub fn first_page(question: &Question) -> Result<FirstPage> {
     let spec = spec(question, credentials(question)?)?;
+    let auth = spec.auth.clone();
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
-    ask(question, deadline(question), &transport, move |transport| {
+    let response = ask(question, deadline(question), &transport, move |transport| {
         probe::first_page(&spec, transport)
-    })
+    })?;
+    Ok(FirstPage { response, auth })
+}
+
+/// The answer to a question.
+pub struct FirstPage {
+    response: Response,
+    auth: Auth,
+}
+
+impl FirstPage {
+    /// What is made of it. Errors repeat no credentials, whatever the answer does.
+    pub fn read<T>(&self, made: impl FnOnce(&Response) -> Result<T>) -> Result<T> {
+        made(&self.response).map_err(|error| self.auth.redacted(error, &self.response.body))
+    }
 }
 
 /// One request that a worker sends outside of a transaction.
@@ -140,6 +155,7 @@ impl Ready {
 pub fn discover(question: &Question, (path, document): (&str, &str), name: &str) -> Result<Vec<Finding>> {
     let deadline = deadline(question);
     let spec = spec(question, credentials(question)?)?;
+    let auth = spec.auth.clone();
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     let remote = Remote {
         first: spec.first_url()?,
@@ -174,7 +190,7 @@ pub fn discover(question: &Question, (path, document): (&str, &str), name: &str)
             probe::at(&spec, url, transport)
         })
     });
-    Ok(found?)
+    found.map_err(|error| auth.redacted(error.into(), &first.body))
 }
 
 fn deadline(question: &Question) -> Instant {
@@ -211,7 +227,9 @@ pub fn steps(question: &Question) -> Result<Vec<Probed>> {
     let wanted = question.settings.clone();
     let transport: Arc<dyn Transport> = Arc::new(UreqTransport::new(spec.agent_settings()));
     ask(question, deadline(question), &transport, move |transport| {
-        Ok(probe::steps(&spec, transport, |response| count(response, &wanted)))
+        let count =
+            |response: &Response| count(response, &wanted).map_err(|error| spec.auth.redacted(error, &response.body));
+        Ok(probe::steps(&spec, transport, count))
     })
 }
 

@@ -126,16 +126,21 @@ fn forget(work: &Work, plan: &Plan) -> Result<()> {
     let keep = &plan.settings.undo;
     let bytes = keep.keep_bytes.map(signed);
     undo::prune(work.job, i64::from(keep.keep_runs), i64::from(keep.keep_days), bytes)?;
-    let kept = state::kept_generations(work.job)?;
-    page::keep_only(work.job, &kept)?;
-    missing::keep_only(work.job, &kept)?;
+    forget_reads(work.job)?;
     brought::tidy(plan)?;
-    reject::keep_only(work.job, &kept)?;
-    parent::keep_only(work.job, &kept)?;
     if plan.settings.foreach.is_some() {
         parent_cursor::prune(work.job)?;
     }
     ingest::forget_keys(work.job)?;
     history::prune_runs(work.job, clock::now())?;
     Ok(())
+}
+
+/// Forgets the pages of reads that nothing goes back to, and what was kept with them.
+pub fn forget_reads(job: i64) -> Result<()> {
+    let kept = state::kept_generations(job)?;
+    page::keep_only(job, &kept)?;
+    missing::keep_only(job, &kept)?;
+    reject::keep_only(job, &kept)?;
+    parent::keep_only(job, &kept)
 }

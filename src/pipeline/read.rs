@@ -4,8 +4,9 @@ use super::Work;
 use super::page_size;
 use super::plan::Plan;
 use crate::pg::clock::{self, Timestamp};
+use crate::store::run::Counts;
 use crate::store::state::{self, State};
-use crate::store::{brought, page, run, undo};
+use crate::store::{brought, page, reject, run, undo};
 use sluice_core::Result;
 use sluice_core::cursor::Watch;
 use sluice_core::data::{Aside, Column, Mapping, SingularQuery, content_hash};
@@ -199,6 +200,12 @@ pub fn restart(work: &Work, plan: &Plan, read: &ReadState, lost: Error) -> Resul
         let aside = -(read.generation * 10 + i64::from(read.state.restarts));
         page::put_aside(work.job, read.generation, aside)?;
         brought::put_aside(work.job, read.generation, aside)?;
+        let forgotten = reject::forget_of(work.job, read.generation, work.run)?;
+        let counts = Counts {
+            rejected: -forgotten,
+            ..Counts::default()
+        };
+        run::add_counts(work.run, &counts)?;
         state::restart_read(work.job, clock::now())?;
     }
     if read.direct && !read.first_load {

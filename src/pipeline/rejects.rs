@@ -159,6 +159,27 @@ impl<'a> Rejects<'a> {
         run::add_counts(self.work.run, &counts)
     }
 
+    /// Fails where one batch rejects so many that the read has too many, before each of them is made ready to be kept:
+    /// their number is the remote's. `undecoded` gives the first ones.
+    pub fn refuse_many(&self, more: u64, undecoded: impl FnOnce(usize) -> Result<Vec<Rejected>>) -> Result<()> {
+        let limit = self.plan.settings.max_rejects;
+        if more <= limit {
+            return Ok(());
+        }
+        let rejected = self.count()?.all + more;
+        let first = undecoded(EXAMPLES as usize)?;
+        let first = first.iter().map(|reject| {
+            told(
+                reject.page,
+                reject.position,
+                &reject.reason.message,
+                &reject.reason.detail,
+            )
+        });
+        let first = first.collect();
+        Err(DataError::TooManyRejects { rejected, limit, first }.into())
+    }
+
     /// Fails where nothing of the read became a row: then it is not the records that are wrong.
     pub fn refuse_all(&self, records: u64) -> Result<()> {
         if records < FEWEST_FOR_ALL || self.count()?.all < records {
@@ -170,15 +191,10 @@ impl<'a> Rejects<'a> {
 
     fn examples(&self) -> Result<Vec<String>> {
         let first = reject::first(self.work.job, self.generation, &self.repeated(), EXAMPLES)?;
-        let told = first.into_iter().map(|(page, position, reason)| {
-            let detail = reason.detail.map(|detail| format!(": {detail}")).unwrap_or_default();
-            format!(
-                "Record {position} of page {page}: {}{}",
-                reason.message,
-                detail.trim_end_matches('.')
-            ) + "."
-        });
-        Ok(told.collect())
+        let first = first.iter();
+        Ok(first
+            .map(|(page, position, reason)| told(*page, *position, &reason.message, &reason.detail))
+            .collect())
     }
 
     /// Settles what waits and has come in a later version in these pages, which are in the target with this transaction.
@@ -208,7 +224,17 @@ impl<'a> Rejects<'a> {
 /// The reject that this one repeats.
 fn same<'r>(repeatable: &'r HashMap<(i64, i64), Repeatable>, reject: &Rejected) -> Option<&'r Repeatable> {
     let found = repeatable.get(&(reject.page, reject.position));
-    found.filter(|again| again.reason == reject.reason.clone().into_stored())
+    // A stored page does not tell which line of the answer a text in it was.
+    found.filter(|again| again.is_line || again.reason == reject.reason.clone().into_stored())
+}
+
+/// What is wrong with a record, as it is told in the detail of an error.
+fn told(page: i64, position: i64, message: &str, detail: &Option<String>) -> String {
+    let detail = detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+    format!(
+        "Record {position} of page {page}: {message}{}.",
+        detail.trim_end_matches('.')
+    )
 }
 
 fn signed(count: u64) -> i64 {

@@ -13,7 +13,7 @@ use crate::pg::clock;
 use crate::pg::latch;
 use crate::pg::{failpoint, shmem};
 use crate::pipeline::plan::Plan;
-use crate::store::{drift, page, run, state};
+use crate::store::{drift, page, parent, run, state};
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::data::{self, Mapping, Reject};
@@ -34,6 +34,7 @@ fn stage(work: &Work, plan: &Plan, of: i64) -> Result<ReadState> {
     let pages = page::of_generation(work.job, source)?;
     let (total_first, total_last, longest_pause) = run::read_facts(of)?;
     let generation = read::begin_stored(work, plan)?;
+    parent::repeat(work.job, source, generation)?;
     let mapping = mapping(plan, &pages)?;
     if !plan.columns_given {
         let names: Vec<String> = mapping.columns.iter().map(|c| c.name.clone()).collect();

@@ -4,6 +4,7 @@
 //! column whose type a person has chosen or changed, and a key's, is never altered; neither is one on which something
 //! depends that PostgreSQL would have to drop. Then the records are rejects.
 
+use super::batch::current_target;
 use super::plan::Plan;
 use crate::pg::relation::Target;
 use crate::pg::transaction;
@@ -151,6 +152,12 @@ pub fn widen(plan: &Plan, target: &Target, wider: &Wider, run: i64) -> Result<bo
         wider.ty.qualified()
     );
     let sql = format!("{alter} USING {}", step.using(&column));
+    // The table is written anew, and with it runs what its owner has hung on it.
+    spi::execute(
+        &format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", target.sql_name()),
+        &[],
+    )?;
+    current_target(plan)?;
     let done = match transaction::attempt(|| spi::execute(&sql, &[]).map(drop)) {
         Ok(()) => Ok(()),
         Err(Error::Database(met)) if !matches!(met.class(), Class::Database | Class::Resource | Class::Cancelled) => {

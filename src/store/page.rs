@@ -184,6 +184,12 @@ pub fn of_parent(job: i64, generation: i64, parent: &[u8]) -> Result<Vec<(i64, V
     })
 }
 
+/// Whether it is known of each page of a read below which parent it lies.
+pub fn have_parents(job: i64, generation: i64) -> Result<bool> {
+    let sql = "SELECT NOT EXISTS (SELECT FROM sluice._page WHERE job_id = $1 AND generation = $2 AND parent IS NULL)";
+    Ok(value::<bool>(sql, &[job.into(), generation.into()])?.unwrap_or(false))
+}
+
 /// A read's pages from one on, by which one that comes again is recognised.
 pub fn seen(job: i64, generation: i64, from: i64) -> Result<Vec<Seen>> {
     let sql = "SELECT token_in, records, hash FROM sluice._page WHERE job_id = $1 AND generation = $2 AND number >= $3";

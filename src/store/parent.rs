@@ -133,6 +133,16 @@ pub fn failed(job: i64, generation: i64) -> Result<(i64, i64)> {
     Ok(found.unwrap_or_default())
 }
 
+/// Makes the parents of one read those of another, with what became of each.
+pub fn repeat(job: i64, from: i64, to: i64) -> Result<()> {
+    let sql = "INSERT INTO sluice._parent (job_id, generation, ordinal, identity, columns, state, first_page, pages, records, \
+                                           total_first, total_last, kept, error_message) \
+               SELECT job_id, $3, ordinal, identity, columns, state, first_page, pages, records, \
+                      total_first, total_last, kept, error_message \
+               FROM sluice._parent WHERE job_id = $1 AND generation = $2";
+    execute(sql, &[job.into(), from.into(), to.into()]).map(drop)
+}
+
 /// Forgets the parents of all reads but these.
 pub fn keep_only(job: i64, generations: &[i64]) -> Result<()> {
     let sql = "DELETE FROM sluice._parent WHERE job_id = $1 AND generation <> ALL ($2)";

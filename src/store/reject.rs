@@ -6,7 +6,7 @@
 //!
 //! A rollback of the run that settled one makes it `rejected` again.
 
-use super::{execute, row, rows, value};
+use super::{execute, returning, row, rows, value};
 use crate::pg::catalog::storable;
 use sluice_core::Result;
 use std::collections::HashMap;
@@ -84,6 +84,14 @@ pub fn keep(of: Of, rejects: &[&Rejected]) -> Result<()> {
     execute(include_str!("../../sql/query/keep_rejects.sql"), &args).map(drop)
 }
 
+/// Forgets what a read has rejected so far: it begins again, and judges every record anew. How many `run` has counted.
+pub fn forget_of(job: i64, generation: i64, run: i64) -> Result<i64> {
+    let sql = "WITH gone AS (DELETE FROM sluice._reject WHERE job_id = $1 AND generation = $2 RETURNING run_id) \
+               SELECT count(*) FROM gone WHERE run_id = $3";
+    let counted = returning(sql, &[job.into(), generation.into(), run.into()], |r| r.need(1))?;
+    Ok(counted.unwrap_or(0))
+}
+
 /// The rejects of one read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
@@ -157,6 +165,8 @@ pub struct Repeatable {
     pub at: (i64, i64),
     pub has_key: bool,
     pub reason: Reason,
+    /// It is a line that is no record, whatever the columns are.
+    pub is_line: bool,
 }
 
 /// What the read `published` rejected on pages that the read has again as they were.
@@ -180,6 +190,7 @@ pub fn repeatable(of: Of, published: i64) -> Result<Vec<Repeatable>> {
                 detail: r.get(8)?,
                 hint: r.get(9)?,
             },
+            is_line: r.need(10)?,
         })
     })
 }

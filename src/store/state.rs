@@ -270,6 +270,13 @@ pub fn end_read(job: i64) -> Result<()> {
     execute(sql, &[job.into()]).map(drop)
 }
 
+/// Whether a run has left the reads as it found them: it has none, or its read began before it and goes on after it.
+pub fn goes_on(job: i64, run: i64) -> Result<bool> {
+    let sql = "SELECT r.generation IS NULL OR t.reading AND t.generation_started_at < r.started_at \
+               FROM sluice._run AS r JOIN sluice._job_state AS t ON t.job_id = r.job_id WHERE r.job_id = $1 AND r.id = $2";
+    Ok(value::<bool>(sql, &[job.into(), run.into()])?.unwrap_or(true))
+}
+
 /// The read in progress is not gone on with: the next one begins anew, and knows what this one wrote.
 pub fn give_up_read(job: i64) -> Result<()> {
     let sql = "UPDATE sluice._job_state SET definition = NULL, complete = false, updated_at = now() WHERE job_id = $1";

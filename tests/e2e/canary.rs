@@ -94,13 +94,54 @@ fn echoes(token: &str) -> Vec<Fault> {
             body: format!("<html>{token}</html>").into_bytes(),
         },
         Fault::redirect(302, &format!("http://127.0.0.1:1/?access_token={token}")),
+        // A good status, and a text that is no JSON; one that is cut within the token; one that begins within it.
+        content(&format!("your token is {token}")),
+        content(&format!("<html>{}{token}</html>", "x".repeat(80))),
+        content(&format!("[{{\"id\": {token}}}]")),
+        content(&format!(
+            "{{\"error\": \"token {} is bad\"}}",
+            spelled(token, |byte| format!("\\u{byte:04x}"))
+        )),
+        Fault::Answer {
+            status: 409,
+            headers: vec![("Content-Type".into(), "application/json".into())],
+            body: format!(
+                "{{\"error\": \"token {}\"}}",
+                spelled(token, |byte| format!("%{byte:02x}"))
+            )
+            .into_bytes(),
+        },
     ]
+}
+
+fn content(body: &str) -> Fault {
+    Fault::Answer {
+        status: 200,
+        headers: vec![("Content-Type".into(), "application/json".into())],
+        body: body.as_bytes().to_vec(),
+    }
+}
+
+/// The token with every character that is no letter spelled in another way. What begins with the canary's own letters would
+/// be seen, so the whole is one spelling of it.
+fn spelled(token: &str, other: impl Fn(u8) -> String) -> String {
+    let plain = |byte: u8| char::from(byte).to_string();
+    token
+        .bytes()
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() {
+                plain(byte)
+            } else {
+                other(byte)
+            }
+        })
+        .collect()
 }
 
 /// S-36, S-37, P9: in the query, which is the most talkative place for a credential.
 #[test]
 fn a_key_in_the_query_is_written_down_nowhere() {
-    let token = format!("{CANARY}-query&key");
+    let token = format!("{CANARY}-query&key/+=");
     let mut shop = talkative(100);
     let auth = Auth::QueryKey {
         name: "key".into(),

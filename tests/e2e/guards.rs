@@ -402,3 +402,47 @@ fn a_run_that_leaves_the_table_empty_is_taken_back_with_its_commit() {
     shop.sync();
     shop.assert_equal();
 }
+
+/// The stores do not grow with reads of which nothing becomes visible.
+#[test]
+fn reads_that_are_refused_are_forgotten_and_one_that_is_held_is_kept() {
+    let mut shop = Shop::loaded(500, &settings().replacen('{', r#"{"on_bad_record": "fail", "#, 1));
+    shop.app.exec("ALTER TABLE products ADD CHECK (price < 1000000)");
+    let kept = "SELECT count(DISTINCT generation) || ' ' || count(*) FILTER (WHERE records > 0) FROM sluice._page";
+    let orphans =
+        "SELECT count(*) FROM sluice._page_body b WHERE NOT EXISTS (SELECT FROM sluice._page p WHERE p.hash = b.hash)";
+    // Kept back: empty answers.
+    shop.api.misbehave(Fault::body(r#"{"data": [], "meta": {"total": 0}}"#));
+    for _ in 0..2 {
+        shop.failing_sync();
+        shop.wait_until_tidied();
+        assert_eq!(shop.db.text(kept), "1 5");
+    }
+    // Refused by the table, when all pages are there.
+    for round in 0..2 {
+        shop.api.clear_faults();
+        shop.api.misbehave(Fault::AlterRecord {
+            id: 7,
+            member: "price".into(),
+            value: Some("2000000".into()),
+        });
+        shop.api.change_ids(&[7, 300 + round]);
+        assert_eq!(shop.failing_sync().sqlstate, "23514");
+        shop.wait_until_tidied();
+    }
+    // The last one is given up, and is left when the next one begins.
+    shop.api.clear_faults();
+    for round in 0..2 {
+        shop.api
+            .misbehave(Rule::new(Fault::HalfRows { total: Total::Matching }));
+        shop.api.change_ids(&[20 + round]);
+        assert!(shop.failing_sync().message.contains("held"));
+        shop.wait_until_tidied();
+        shop.api.clear_faults();
+        assert_eq!(shop.db.text(kept), "2 8", "the published read and the held one");
+        assert_eq!(shop.db.number(orphans), 0);
+    }
+    shop.sync();
+    shop.wait_until_tidied();
+    shop.assert_equal();
+}

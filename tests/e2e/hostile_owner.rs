@@ -91,6 +91,50 @@ fn operators_and_functions_of_the_owners_search_path_are_never_called_as_superus
     assert!(caught.is_empty(), "{caught:#?}");
 }
 
+/// S-9: a domain's check, also below an array, and a column's default are the owner's code.
+#[test]
+fn who_previews_a_rollback_runs_nothing_of_the_owners_with_rights_of_its_own() {
+    let cluster = Cluster::start();
+    let mut scene = Scene::on(&cluster);
+    scene.app.exec(
+        "CREATE FUNCTION app.watch(value text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+         BEGIN
+             RAISE LOG '% % as %', CASE WHEN (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user)
+                                        THEN 'CAUGHT' ELSE 'called' END, value, current_user;
+             RETURN value;
+         END $$;
+         CREATE DOMAIN app.watched AS text CHECK (app.watch(VALUE) IS NOT NULL);
+         ALTER TABLE product ALTER COLUMN name TYPE app.watched, ADD COLUMN tags app.watched[]",
+    );
+    scene.job();
+    scene.sync();
+    scene.app.exec("UPDATE product SET tags = '{below}' WHERE id = 1");
+    scene.api.remove_ids(&[1]);
+    scene.api.change_ids(&[2]);
+    scene.api.add(1);
+    scene.sync();
+    scene.sync();
+    // Rows that were there have NULL, and are not said to be filled; looking at that computes the default.
+    scene.app.exec("ALTER TABLE product ADD COLUMN late text");
+    scene
+        .app
+        .exec("ALTER TABLE product ALTER COLUMN late SET DEFAULT app.watch('late')");
+    let before = scene.admin.number("SELECT min(id) FROM sluice.sync_runs");
+    let preview = format!(
+        "SELECT concat_ws(' ', inserted, updated, deleted) FROM sluice.preview_rollback('product', {before}) WHERE run_id IS NULL"
+    );
+    let told = cluster.log().len();
+    let foreseen = scene.admin.text(&preview);
+    assert_eq!(foreseen, scene.app.text(&preview));
+    assert_eq!(foreseen, "1 1 1");
+    let log = cluster.log();
+    assert!(log[told..].contains("called below as app"), "the trap works");
+    let caught: Vec<&str> = log[told..].lines().filter(|line| line.contains("CAUGHT")).collect();
+    assert!(caught.is_empty(), "{caught:#?}");
+    scene.app.exec(&format!("CALL sluice.rollback_to('product', {before})"));
+    assert_eq!(scene.rows(), 60);
+}
+
 /// What a trigger tries in order to become more than it is; each attempt is noted with how it ended.
 const HOSTILE_TRIGGER: &str = r#"
 CREATE TABLE app.tried (statement text, outcome text, session_name text, current_name text);

@@ -1,5 +1,6 @@
 //! Tokens that expire in mid-read: the read begins again at its first page, and nothing is lost or done twice.
 
+use crate::rejects::{bad, rejects};
 use crate::shop::{SOON, Shop};
 use sample_api::{Fault, Rule};
 
@@ -144,6 +145,34 @@ fn a_crash_after_the_restart_goes_on_in_the_second_pass() {
     shop.assert_equal();
     assert_eq!(ledger(&mut shop), "1:100 2:100 3:100 4:100 5:100");
     assert_eq!(shop.db.number("SELECT restarts FROM sluice._job_state"), 1);
+}
+
+/// What the pass that is given up has rejected is judged anew: a record that was mended between the two waits for nothing.
+#[test]
+fn a_record_that_is_mended_between_two_passes_is_no_reject() {
+    let mut shop = Shop::open(500);
+    shop.app
+        .exec("CREATE TABLE products (id bigint PRIMARY KEY, name text, price numeric, stock integer)");
+    shop.create_job("products", "/cursor/products", CURSOR);
+    shop.sync();
+    bad(&shop, 7, "stock", Some("\"many\""));
+    bad(&shop, 108, "stock", Some("true"));
+    shop.api.hold_page(4);
+    shop.start();
+    shop.wait_for_page(4);
+    assert_eq!(shop.db.number("SELECT count(*) FROM sluice._reject"), 2);
+    shop.api.clear_faults();
+    bad(&shop, 108, "stock", Some("true"));
+    shop.api.change_ids(&[7]);
+    shop.api.misbehave(Rule::new(Fault::status(410, &[])).page(4).times(1));
+    shop.api.release();
+    shop.wait_for_run("succeeded");
+    assert_eq!(rejects(&mut shop), [r#"2.8 {"id": 108} stock 22P02"#]);
+    assert_eq!(shop.run("concat_ws(' ', updated, rejected)"), "1 1");
+    let row = "SELECT p::text FROM app.products AS p WHERE id = 7";
+    let now = shop.db.text(row);
+    shop.app.exec("CALL sluice.replay_rejects('products')");
+    assert_eq!(shop.db.text(row), now);
 }
 
 #[test]

@@ -246,6 +246,26 @@ fn declared_pages_end_a_read_and_are_shown_while_it_runs() {
     );
 }
 
+/// The remote says how much there is, and may say anything.
+#[test]
+fn a_total_beyond_all_bounds_breaks_no_view() {
+    let settings = r#"{"records": "$.data", "page_size": 2, "commit_every": {"pages": 1}, "concurrency": 1,
+        "pagination": {"type": "page", "size_param": "per_page", "total_pages": "$.meta.total_pages"}}"#;
+    let mut shop = Shop::open(10);
+    shop.create_job("products", "/page/products", settings);
+    let page = r#"{"data": [{"id": 1}, {"id": 2}], "meta": {"total_pages": 9007199254740991}}"#;
+    shop.api.misbehave(Rule::new(Fault::body(page)).page(1));
+    shop.start_and_hold_at(2);
+    assert_eq!(
+        shop.status("concat_ws(' ', status, pages_total)"),
+        "running 9007199254740991"
+    );
+    assert_eq!(shop.status("eta"), "NULL");
+    shop.app.exec("SELECT sluice.stop_sync('products')");
+    shop.wait_for_run("stopped");
+    shop.api.release();
+}
+
 #[test]
 fn empty_and_short_pages_in_the_middle_end_no_read_that_knows_how_much_there_is() {
     for total in [r#""total": "$.meta.total""#, r#""total_pages": "$.meta.total_pages""#] {

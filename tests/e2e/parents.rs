@@ -5,13 +5,13 @@ use sample_api::{Fault, Rule};
 use sluice_e2e::{eventually, kill9, wait_until};
 
 /// The products of each group, page by page of five, with the group's number in a column of its own.
-const SETTINGS: &str = r#"{"records": "$.data", "page_size": 5, "commit_every": {"pages": 1},
+pub const SETTINGS: &str = r#"{"records": "$.data", "page_size": 5, "commit_every": {"pages": 1},
     "pagination": {"type": "page", "size_param": "per_page"},
     "columns": {"id": "$.id", "name": "$.name", "price": "$.price", "group_id": {"parent": "number"}},
     "foreach": {"query": "SELECT number FROM app.groups ORDER BY number"}}"#;
 
 /// A shop with groups 1 to `groups` in a table, and a job that reads the products below each; it has not run yet.
-fn grouped(products: u64, groups: u64, mode: &str, settings: &str) -> Shop {
+pub fn grouped(products: u64, groups: u64, mode: &str, settings: &str) -> Shop {
     let mut shop = Shop::open(products);
     shop.app.exec(&format!(
         "CREATE TABLE groups (number text PRIMARY KEY); INSERT INTO groups SELECT lpad(g::text, 5, '0') FROM generate_series(1, {groups}) AS g;
@@ -36,14 +36,14 @@ fn one_page() -> String {
 }
 
 /// What app.products has: rows, groups, the sum of ids, and rows that stand in a wrong group.
-fn rows(shop: &mut Shop) -> String {
+pub fn rows(shop: &mut Shop) -> String {
     shop.db.text(
         "SELECT concat_ws(' ', count(*), count(DISTINCT group_id), sum(id),
                 count(*) FILTER (WHERE group_id::bigint <> (id + 9) / 10)) FROM app.products",
     )
 }
 
-fn parents(shop: &mut Shop) -> String {
+pub fn parents(shop: &mut Shop) -> String {
     shop.db.text(
         "SELECT string_agg(state || ' ' || n, ', ' ORDER BY state)
          FROM (SELECT state, count(*) AS n FROM sluice.sync_parents GROUP BY state) AS s",

@@ -1,6 +1,8 @@
 //! Publishing again what a run has read, without the network.
 
+use crate::parents::{SETTINGS, grouped, parents, rows};
 use crate::shop::{PAGES, Shop};
+use sample_api::{Fault, Rule};
 
 const STATE: &str =
     "SELECT count(*) || ' ' || coalesce(md5(string_agg(p::text, ',' ORDER BY id)), '-') FROM app.products p";
@@ -137,4 +139,35 @@ fn a_crash_in_a_replay_changes_nothing_and_it_goes_on() {
         shop.sync();
         shop.assert_equal();
     }
+}
+
+/// F-R7: what is published again is no more than it was: of each page it is known below which parent it lies.
+#[test]
+fn a_replay_proves_no_more_than_the_read_did_and_leaves_parents_their_rows() {
+    let mut shop = grouped(100, 12, "replace", SETTINGS);
+    shop.sync();
+    let first = shop.run("id");
+    shop.api.add(5);
+    shop.sync();
+    let second = shop.run("id");
+    assert_eq!(rows(&mut shop), "105 11 5565 0");
+    // Without a total one read proves nothing: the rows that it lacks wait for another.
+    shop.app.exec(&format!("CALL sluice.replay({first})"));
+    assert_eq!(rows(&mut shop), "105 11 5565 0");
+    assert_eq!(shop.status("unconfirmed"), "5");
+    shop.app.exec(&format!("CALL sluice.replay({second})"));
+    assert_eq!(shop.status("unconfirmed"), "0");
+    shop.api
+        .misbehave(Rule::new(Fault::status(404, &[])).path("/page/groups/00003/"));
+    for _ in 0..2 {
+        shop.sync();
+        assert_eq!(parents(&mut shop), "done 11, failed 1");
+        assert_eq!(rows(&mut shop), "105 11 5565 0");
+        assert_eq!(shop.status("unconfirmed"), "0");
+    }
+    // What an absent parent kept is kept by the replay of that read, too.
+    let third = shop.run("id");
+    shop.app.exec(&format!("CALL sluice.replay({third})"));
+    assert_eq!(parents(&mut shop), "done 11, failed 1");
+    assert_eq!(rows(&mut shop), "105 11 5565 0");
 }

@@ -112,6 +112,33 @@ fn a_superusers_table_that_an_ordinary_role_may_put_triggers_on_is_refused_with_
     shop.assert_equal();
 }
 
+/// S-13: the new owner's code runs with no more than its own rights, also where a run is under way.
+#[test]
+fn a_superusers_run_ends_when_its_table_gets_another_owner_and_the_next_one_writes_as_that() {
+    let mut shop = Shop::open(500);
+    shop.db.exec(TABLE);
+    shop.db.exec(&format!(
+        "SELECT sluice.create_job('products', 'shop', '/page/products', target => 'app.products', schedule => 'manual',
+                                  settings => '{PAGES}')"
+    ));
+    shop.api.hold_page(3);
+    shop.db.exec("SELECT sluice.start_sync('products')");
+    shop.wait_for_page(3);
+    shop.db.exec("ALTER TABLE app.products OWNER TO app");
+    shop.app.exec(WITNESS);
+    shop.api.release();
+    shop.wait_for_run("failed");
+    assert_eq!(
+        shop.run("concat_ws(' ', error_class, sqlstate, error_message)"),
+        "schema 55000 target \"app.products\" has got another owner during the work"
+    );
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.witness"), 0);
+    shop.db.exec("CALL sluice.sync('products')");
+    shop.assert_equal();
+    let who = "SELECT string_agg(DISTINCT who || ' ' || session, ',') FROM app.witness";
+    assert_eq!(shop.db.text(who), "app app");
+}
+
 /// S-13.
 #[test]
 fn superuser_jobs_can_be_forbidden_altogether() {

@@ -141,6 +141,26 @@ fn a_payload_that_cannot_become_rows_is_set_aside_and_those_behind_it_go_on() {
     assert_eq!(shop.status("error_message"), "NULL");
 }
 
+/// A trigger may refuse a record with an SQLSTATE that nobody knows.
+#[test]
+fn a_payload_that_a_trigger_refuses_with_a_state_of_its_own_is_set_aside() {
+    let mut shop = never_read("upsert");
+    shop.app.exec(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN IF NEW.id = 2 THEN RAISE EXCEPTION 'not this one' USING ERRCODE = 'AB123'; END IF; RETURN NEW; END $$;
+         CREATE TRIGGER refuse BEFORE INSERT ON products FOR EACH ROW EXECUTE FUNCTION refuse()",
+    );
+    shop.app.exec("BEGIN");
+    send(&mut shop, r#"{"id": 1, "name": "one"}"#);
+    let refused = send(&mut shop, r#"{"id": 2, "name": "two"}"#);
+    send(&mut shop, r#"{"id": 3, "name": "three"}"#);
+    shop.app.exec("COMMIT");
+    written(&mut shop);
+    assert_eq!(rows(&mut shop.db), "1 one, 3 three");
+    let aside = "SELECT concat_ws(' ', id, status, error_message) FROM sluice.sync_ingest";
+    assert_eq!(shop.db.text(aside), format!("{refused} failed not this one"));
+}
+
 /// F-R7 for rows that were sent: the remote's collection is what counts.
 #[test]
 fn the_next_read_of_equal_pages_puts_a_sent_row_right_and_removes_one_that_the_remote_lacks() {

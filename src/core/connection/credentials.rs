@@ -3,7 +3,7 @@
 //! A server's options are readable by every role of the cluster, and a job's settings by all who see the job. A name is
 //! recognised whatever its case and separators: `X-API-Key`, `apiKey` and `api_key` are the same.
 
-/// Whole names, without separators, in lower case.
+/// Whole names, without separators, in lower case, and without an `X-` before them.
 const NAMES: [&str; 32] = [
     "accesskey",
     "accesstoken",
@@ -34,9 +34,9 @@ const NAMES: [&str; 32] = [
     "sessionid",
     "sessiontoken",
     "token",
+    "subscriptionkey",
+    "ocpapimsubscriptionkey",
     "userpassword",
-    "xapikey",
-    "xauthtoken",
 ];
 
 /// Parts that make any option's name suspect, `db_password_2` for example.
@@ -54,13 +54,17 @@ const PARTS: [&str; 8] = [
 /// Whether a request parameter or header of this name would hold a credential. Only whole names count: `page_token` and
 /// `keyword` are ordinary.
 pub fn names_a_credential(name: &str) -> bool {
-    NAMES.contains(&fold(name).as_str())
+    is_listed(&fold(name))
+}
+
+fn is_listed(folded: &str) -> bool {
+    NAMES.contains(&folded) || folded.strip_prefix('x').is_some_and(|rest| NAMES.contains(&rest))
 }
 
 /// Whether an option that we do not know is meant to hold a credential.
 pub fn option_smells_of_a_credential(name: &str) -> bool {
     let folded = fold(name);
-    NAMES.contains(&folded.as_str()) || PARTS.iter().any(|part| folded.contains(part))
+    is_listed(&folded) || PARTS.iter().any(|part| folded.contains(part))
 }
 
 fn fold(name: &str) -> String {
@@ -84,6 +88,11 @@ mod tests {
             "Authorization",
             "TOKEN",
             "client-secret",
+            "X-Access-Token",
+            "X-Api-Token",
+            "x_auth_token",
+            "X-Token",
+            "Ocp-Apim-Subscription-Key",
         ] {
             assert!(names_a_credential(name), "{name}");
         }

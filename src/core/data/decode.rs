@@ -7,6 +7,7 @@ use super::encode::{encode, make_key};
 use super::error::{DataError, excerpt};
 use super::kind::{JsonKind, trim};
 use super::noted::{Inferring, Noted, Notes};
+use super::records::each_record;
 use super::tree::Members;
 use crate::cursor::{Reach, Watcher};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
@@ -120,6 +121,7 @@ pub fn sift_noting(records_text: &str, mapping: &Mapping, inferring: Inferring) 
     let outcome = parser.deserialize_seq(Records(&mut writer)).and_then(|()| parser.end());
     match outcome {
         Ok(()) => Ok(writer.finish()),
+        Err(_) if writer.is_full() => Err(writer.too_large()),
         Err(error) => sift_each(text, mapping, inferring, &error),
     }
 }
@@ -135,14 +137,14 @@ fn sift_each(
     if serde_json::from_str::<&RawValue>(text).is_err() {
         return Err(DataError::from_json(text, error));
     }
-    let Ok(records) = serde_json::from_str::<Vec<&RawValue>>(text) else {
+    if JsonKind::of(text) != JsonKind::Array {
         return Err(DataError::NotAnArray {
             path: mapping.records.to_string(),
             found: JsonKind::of(text),
         });
-    };
+    }
     let mut writer = Writer::new(mapping, text.len(), inferring);
-    for raw in records.into_iter().map(RawValue::get) {
+    each_record(text, |raw| {
         let record = writer.place + 1;
         let walked = match JsonKind::of(raw) {
             JsonKind::Object => writer.walk(raw).map_err(|_| DataError::UnreadableRecord {
@@ -155,9 +157,18 @@ fn sift_each(
             Ok(()) => writer.take_record(),
             Err(error) => writer.pass_over(error),
         }
-    }
+        match writer.is_full() {
+            true => Err(writer.too_large()),
+            false => Ok(()),
+        }
+    })?;
     Ok(writer.finish())
 }
+
+/// Bytes that the rows of a page, and what is told of its rejects, may have, and how many times its text where that is
+/// more. A few bytes may be a whole row: of each column that a record lacks the row has a field.
+const MOST_BYTES: usize = if cfg!(test) { 1 << 22 } else { 1 << 28 };
+const MOST_TIMES: usize = 4;
 
 /// Collects rows and keys. `slots` is used again for every record.
 struct Writer<'m, 'a> {
@@ -168,6 +179,10 @@ struct Writer<'m, 'a> {
     watcher: Option<Watcher<'m, 'a>>,
     /// The record that was looked at last, counted from 1.
     place: u64,
+    /// Bytes of the rows and of what is told of the rejects, at the most.
+    limit: usize,
+    /// What the rejects take.
+    rejects: usize,
     sifted: Sifted,
     notes: Notes,
 }
@@ -185,6 +200,8 @@ impl<'m, 'a> Writer<'m, 'a> {
             starts: vec![0; columns],
             watcher: mapping.aside.watch.as_ref().map(Watcher::new),
             place: 0,
+            limit: text_bytes.saturating_mul(MOST_TIMES).max(MOST_BYTES),
+            rejects: 0,
             sifted: Sifted {
                 page,
                 rejects: Vec::new(),
@@ -218,6 +235,20 @@ impl<'m, 'a> Writer<'m, 'a> {
             }
         }
         self.slots.fill(None);
+    }
+
+    /// Whether the page has become larger than a page may.
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.sifted.page.rows.len() + self.rejects > self.limit
+    }
+
+    #[cold]
+    fn too_large(&self) -> DataError {
+        DataError::TooLarge {
+            what: "the page as rows",
+            limit: self.limit,
+        }
     }
 
     #[inline]
@@ -272,6 +303,7 @@ impl<'m, 'a> Writer<'m, 'a> {
             DataError::DoesNotFit { .. } => self.key_of_slots(),
             _ => None,
         };
+        self.rejects += size_of::<Reject>() + key.as_ref().map_or(0, Vec::len) + error.text_bytes();
         self.sifted.rejects.push(Reject {
             record: self.place,
             key,
@@ -379,6 +411,9 @@ impl<'a> Visitor<'a> for Records<'_, '_, 'a> {
     fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<(), A::Error> {
         while seq.next_element_seed(Record(self.0))?.is_some() {
             self.0.take_record();
+            if self.0.is_full() {
+                return Err(A::Error::custom("the page is too large"));
+            }
         }
         Ok(())
     }

@@ -188,8 +188,13 @@ const EXCERPT_CHARS: usize = 100;
 /// The beginning of remote text as it may stand in a message or a log: at most 100 characters, control characters
 /// and other invisible ones escaped, so that it stays one line and cannot steer a terminal.
 pub fn excerpt(text: &str) -> String {
+    excerpt_of(text, EXCERPT_CHARS)
+}
+
+/// The same with another number of characters.
+pub(crate) fn excerpt_of(text: &str, most: usize) -> String {
     let mut shown = String::new();
-    let mut left = EXCERPT_CHARS;
+    let mut left = most;
     for character in text.chars() {
         let piece: String = match character {
             '"' | '\'' | '\\' => character.into(),
@@ -211,8 +216,24 @@ impl DataError {
     pub fn of_record(mut self, number: u64) -> DataError {
         match &mut self {
             DataError::NotAnObject { record, .. }
+            | DataError::UnreadableRecord { record, .. }
             | DataError::KeyMissing { record, .. }
             | DataError::DoesNotFit { record, .. } => *record = number,
+            _ => {}
+        }
+        self
+    }
+
+    /// The error with another text in the place of what it shows of the answer.
+    pub(crate) fn with_excerpt(mut self, other: impl FnOnce(&str) -> String) -> DataError {
+        match &mut self {
+            DataError::Html { excerpt }
+            | DataError::NotJson { excerpt, .. }
+            | DataError::BadLine { excerpt, .. }
+            | DataError::NotCsv { excerpt }
+            | DataError::BadHeader { excerpt, .. }
+            | DataError::UnreadableRecord { excerpt, .. }
+            | DataError::DoesNotFit { excerpt, .. } => *excerpt = other(excerpt),
             _ => {}
         }
         self
@@ -223,6 +244,16 @@ impl DataError {
         match self {
             DataError::DoesNotFit { column, .. } | DataError::KeyMissing { column, .. } => Some(column),
             _ => None,
+        }
+    }
+
+    /// Bytes of the texts in the error of a record.
+    pub(super) fn text_bytes(&self) -> usize {
+        match self {
+            DataError::DoesNotFit { column, excerpt, .. } => column.len() + excerpt.len(),
+            DataError::KeyMissing { column, .. } => column.len(),
+            DataError::UnreadableRecord { excerpt, .. } => excerpt.len(),
+            _ => 0,
         }
     }
 

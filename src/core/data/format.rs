@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 mod csv_text;
 
+pub(crate) use csv_text::MOST_FIELDS;
 use csv_text::Ragged;
 
 /// How a body holds its records.

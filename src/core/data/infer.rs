@@ -6,10 +6,15 @@ use super::escape::content_of;
 use super::kind::JsonKind;
 use super::names::column_names;
 use super::path::SingularQuery;
-use super::pick::pick;
-use super::records::{Member, for_each_record, members_of, split_records};
+use super::pick::Picker;
+use super::records::{Member, each_record, for_each_record, members_of};
 use super::time;
 use std::collections::{HashMap, HashSet};
+
+/// Members that are looked at: many more than a table can have columns.
+const MOST_MEMBERS: usize = 10_000;
+/// Names of members that are told apart in a page.
+const MOST_NAMES: usize = 100_000;
 
 /// The types that are proposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -147,13 +152,18 @@ pub fn infer(records_text: &str, max_records: u64) -> Result<Inferred, DataError
     let mut positions: HashMap<String, usize> = HashMap::new();
     let records = for_each_record(records_text, max_records, |record| {
         for member in record {
-            let position = *positions.entry(member.name.clone()).or_insert_with(|| {
-                members.push(Seen {
-                    name: member.name.clone(),
-                    ..Seen::default()
-                });
-                members.len() - 1
-            });
+            let position = match positions.get(&member.name) {
+                Some(position) => *position,
+                None if members.len() >= MOST_MEMBERS => continue,
+                None => {
+                    members.push(Seen {
+                        name: member.name.clone(),
+                        ..Seen::default()
+                    });
+                    positions.insert(member.name.clone(), members.len() - 1);
+                    members.len() - 1
+                }
+            };
             members[position].add(member.raw);
         }
     })?;
@@ -188,11 +198,13 @@ impl Seen {
 /// The type that takes every value that a query selects in the records; text where there is none.
 pub fn infer_at(records_text: &str, query: &SingularQuery) -> Result<InferredType, DataError> {
     let mut seen = Seen::default();
-    for record in split_records(records_text)? {
-        if let Some(raw) = pick(record, &[query])?.first().copied().flatten() {
+    let picker = Picker::of([query]);
+    each_record(records_text, |record| {
+        if let Some(raw) = picker.pick(record)?.first().copied().flatten() {
             seen.add(raw);
         }
-    }
+        Ok::<(), DataError>(())
+    })?;
     Ok(seen.ty.unwrap_or(InferredType::Text))
 }
 
@@ -202,17 +214,23 @@ pub fn members(records_text: &str) -> Result<Vec<String>, DataError> {
     let mut names = Vec::new();
     let mut known = HashSet::new();
     let mut odd = None;
-    for (record, raw) in (1..).zip(split_records(records_text)?) {
+    let mut record = 0;
+    each_record(records_text, |raw| {
+        record += 1;
         match members_of(raw) {
             Ok(members) => {
-                let new = members.into_iter().filter(|member| known.insert(member.name.clone()));
-                names.extend(new.map(|member| member.name));
+                let new = members.into_iter().filter(|member| !known.contains(&member.name));
+                for member in new.take(MOST_NAMES - names.len()).collect::<Vec<_>>() {
+                    known.insert(member.name.clone());
+                    names.push(member.name);
+                }
             }
             Err(_) => {
                 odd.get_or_insert((record, JsonKind::of(raw)));
             }
         }
-    }
+        Ok::<(), DataError>(())
+    })?;
     match odd {
         Some((record, found)) if names.is_empty() => Err(DataError::NotAnObject { record, found }),
         _ => Ok(names),
@@ -224,8 +242,12 @@ pub fn members(records_text: &str) -> Result<Vec<String>, DataError> {
 pub fn unique_members(records_text: &str) -> Result<Vec<String>, DataError> {
     let mut candidates: Option<Vec<Candidate<'_>>> = None;
     for_each_record(records_text, u64::MAX, |record| match &mut candidates {
-        None => candidates = Some(record.iter().filter_map(Candidate::begin).collect()),
-        Some(candidates) => candidates.retain_mut(|candidate| candidate.accepts(record)),
+        None => candidates = Some(record.iter().filter_map(Candidate::begin).take(MOST_MEMBERS).collect()),
+        Some(candidates) if candidates.is_empty() => {}
+        Some(candidates) => {
+            let values: HashMap<&str, &str> = record.iter().map(|member| (&*member.name, member.raw)).collect();
+            candidates.retain_mut(|candidate| candidate.accepts(&values));
+        }
     })?;
     let mut names: Vec<String> = candidates
         .unwrap_or_default()
@@ -251,9 +273,9 @@ impl<'a> Candidate<'a> {
         })
     }
 
-    fn accepts(&mut self, record: &[Member<'a>]) -> bool {
-        let member = record.iter().find(|member| member.name == self.name);
-        member.is_some_and(|member| is_key_value(member.raw) && self.values.insert(member.raw))
+    fn accepts(&mut self, record: &HashMap<&str, &'a str>) -> bool {
+        let raw = record.get(self.name.as_str());
+        raw.is_some_and(|raw| is_key_value(raw) && self.values.insert(raw))
     }
 }
 

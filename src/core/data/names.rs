@@ -1,7 +1,7 @@
 //! Column names from member names: within PostgreSQL's length, distinct, and none that the system has taken.
 
 use super::page::content_hash;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// NAMEDATALEN - 1: the bytes that a PostgreSQL name keeps.
 const MAX_NAME_BYTES: usize = 63;
@@ -14,9 +14,13 @@ const SYSTEM_NAMES: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableo
 /// A column name for each of the distinct member names, in their order.
 pub(crate) fn column_names<'n>(members: impl Iterator<Item = &'n str>) -> Vec<String> {
     let mut taken: HashSet<String> = HashSet::new();
+    // Names that collide go on numbering where the last one ended: there may be thousands of them.
+    let mut numbers: HashMap<String, u64> = HashMap::new();
     members
         .map(|member| {
-            let name = column_name(member, |name| taken.contains(name));
+            let name = possible_name(member);
+            let number = numbers.entry(name.clone()).or_insert(1);
+            let name = numbered(name, number, |name| taken.contains(name));
             taken.insert(name.clone());
             name
         })
@@ -27,13 +31,22 @@ pub(crate) fn column_names<'n>(members: impl Iterator<Item = &'n str>) -> Vec<St
 /// is too long ends in a hash of the whole, so that it depends on no other member. A name that is taken, or that the
 /// system has, gets `_1`, `_2` and so on.
 pub fn column_name(member: &str, is_taken: impl Fn(&str) -> bool) -> String {
-    let name = possible_name(member);
-    let is_free = |name: &String| !SYSTEM_NAMES.contains(&name.as_str()) && !is_taken(name);
-    let numbered = (1u64..).map(|number| with_suffix(&name, &format!("_{number}")));
-    std::iter::once(name.clone())
-        .chain(numbered)
-        .find(is_free)
-        .expect("there are more numbers than names")
+    numbered(possible_name(member), &mut 1, is_taken)
+}
+
+/// The name where it is free, else with the first number from `next` on with which it is.
+fn numbered(name: String, next: &mut u64, is_taken: impl Fn(&str) -> bool) -> String {
+    let is_free = |name: &str| !SYSTEM_NAMES.contains(&name) && !is_taken(name);
+    if is_free(&name) {
+        return name;
+    }
+    loop {
+        let other = with_suffix(&name, &format!("_{next}"));
+        *next += 1;
+        if is_free(&other) {
+            return other;
+        }
+    }
 }
 
 /// PostgreSQL has neither empty names nor names with U+0000, nor longer ones; other control characters only mislead.

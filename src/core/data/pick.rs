@@ -9,17 +9,36 @@ use super::tree::Tree;
 ///
 /// The whole body is read once and must be one JSON document, at most [`MAX_DEPTH`] levels deep, without a byte order mark.
 pub fn pick<'a>(body: &'a str, queries: &[&SingularQuery]) -> Result<Vec<Option<&'a str>>, DataError> {
-    if super::kind::trim(body).is_empty() {
-        return Err(DataError::EmptyBody);
+    Picker::of(queries.iter().copied()).pick(body)
+}
+
+/// The same queries for many texts.
+pub struct Picker {
+    tree: Tree,
+    queries: usize,
+}
+
+impl Picker {
+    pub fn of<'q>(queries: impl IntoIterator<Item = &'q SingularQuery>) -> Picker {
+        let mut count = 0;
+        let tree = Tree::of(queries.into_iter().inspect(|_| count += 1));
+        Picker { tree, queries: count }
     }
-    if is_deeper(body, MAX_DEPTH) {
-        return Err(DataError::TooDeep { limit: MAX_DEPTH });
+
+    /// See [`pick`].
+    pub fn pick<'a>(&self, body: &'a str) -> Result<Vec<Option<&'a str>>, DataError> {
+        if super::kind::trim(body).is_empty() {
+            return Err(DataError::EmptyBody);
+        }
+        if is_deeper(body, MAX_DEPTH) {
+            return Err(DataError::TooDeep { limit: MAX_DEPTH });
+        }
+        let mut found = vec![None; self.queries];
+        self.tree
+            .walk(body, &mut found)
+            .map_err(|error| DataError::from_json(super::kind::trim(body), &error))?;
+        Ok(found)
     }
-    let mut found = vec![None; queries.len()];
-    let tree = Tree::of(queries.iter().copied());
-    tree.walk(body, &mut found)
-        .map_err(|error| DataError::from_json(super::kind::trim(body), &error))?;
-    Ok(found)
 }
 
 /// Without a leading byte order mark, which RFC 8259 (section 8.1) lets a reader ignore.

@@ -5,7 +5,7 @@ use super::error::{DataError, excerpt};
 use super::kind::{JsonKind, trim};
 use super::path::SingularQuery;
 use super::pick::pick;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::fmt;
@@ -17,6 +17,50 @@ pub(crate) struct Member<'a> {
     pub(crate) raw: &'a str,
 }
 
+/// Members of one record that are told apart: more are not worth the memory.
+const MOST_MEMBERS: usize = 100_000;
+
+/// Shows the text of each record of an array to `look`, until that fails. The whole text is checked first of all, and
+/// nothing is kept of it: a short text may hold many records.
+pub fn each_record<'a, E: From<DataError>>(
+    records_text: &'a str,
+    look: impl FnMut(&'a str) -> Result<(), E>,
+) -> Result<(), E> {
+    let text = trim(records_text);
+    let mut failed = None;
+    let mut parser = serde_json::Deserializer::from_str(text);
+    let outcome = parser.deserialize_seq(Texts {
+        look,
+        failed: &mut failed,
+    });
+    outcome
+        .and_then(|()| parser.end())
+        .map_err(|error| DataError::from_json(text, &error))?;
+    failed.map_or(Ok(()), Err)
+}
+
+struct Texts<'f, F, E> {
+    look: F,
+    failed: &'f mut Option<E>,
+}
+
+impl<'a, E, F: FnMut(&'a str) -> Result<(), E>> Visitor<'a> for Texts<'_, F, E> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of records")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(raw) = seq.next_element::<&'a RawValue>()? {
+            if self.failed.is_none() {
+                *self.failed = (self.look)(raw.get()).err();
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Shows the first `max` records of an array to `look`, and says how many there were. The whole text is checked.
 pub(crate) fn for_each_record<'a>(
     records_text: &'a str,
@@ -24,29 +68,24 @@ pub(crate) fn for_each_record<'a>(
     mut look: impl FnMut(&[Member<'a>]),
 ) -> Result<u64, DataError> {
     let text = trim(records_text);
-    let not_json = |error| DataError::from_json(text, &error);
     if serde_json::from_str::<&RawValue>(text).is_ok() && JsonKind::of(text) != JsonKind::Array {
         return Err(DataError::NotAnArray {
             path: "$".into(),
             found: JsonKind::of(text),
         });
     }
-    let records: Vec<&'a RawValue> = serde_json::from_str(text).map_err(not_json)?;
     let mut seen = 0;
-    for record in records
-        .into_iter()
-        .map(RawValue::get)
-        .take(usize::try_from(max).unwrap_or(usize::MAX))
-    {
-        seen += 1;
-        if JsonKind::of(record) != JsonKind::Object {
-            return Err(DataError::NotAnObject {
-                record: seen,
-                found: JsonKind::of(record),
-            });
+    each_record(text, |record| {
+        if seen == max {
+            return Ok(());
         }
-        look(&members_of(record)?);
-    }
+        seen += 1;
+        match JsonKind::of(record) {
+            JsonKind::Object => look(&members_of(record)?),
+            found => return Err(DataError::NotAnObject { record: seen, found }),
+        }
+        Ok(())
+    })?;
     Ok(seen)
 }
 
@@ -59,9 +98,12 @@ pub(crate) fn members_of(record: &str) -> Result<Vec<Member<'_>>, DataError> {
 
 /// The texts of the records of an array, in their order.
 pub fn split_records(records_text: &str) -> Result<Vec<&str>, DataError> {
-    let text = trim(records_text);
-    let records: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| DataError::from_json(text, &error))?;
-    Ok(records.into_iter().map(RawValue::get).collect())
+    let mut records = Vec::new();
+    each_record(records_text, |record| {
+        records.push(record);
+        Ok::<(), DataError>(())
+    })?;
+    Ok(records)
 }
 
 /// What a query selects in a record, as it may stand in a message.
@@ -100,8 +142,13 @@ impl<'a> Visitor<'a> for AllMembers {
         let mut members: Vec<Member<'a>> = Vec::new();
         let mut positions: HashMap<String, usize> = HashMap::new();
         while let Some(name) = map.next_key::<String>()? {
+            let known = positions.get(&name).copied();
+            if known.is_none() && members.len() >= MOST_MEMBERS {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
             let raw = map.next_value::<&'a RawValue>()?.get();
-            if let Some(&position) = positions.get(&name) {
+            if let Some(position) = known {
                 members[position].raw = raw;
                 continue;
             }

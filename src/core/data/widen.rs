@@ -101,10 +101,11 @@ impl Widening {
             InferredType::Date if self.to == InferredType::Timestamptz => format!("{former} 00:00:00+00").into(),
             _ => former.into(),
         };
-        let is_json = matches!(
-            self.from,
-            InferredType::Int8 | InferredType::Numeric | InferredType::Bool
-        );
+        let is_json = match self.from {
+            // Not a number and what is infinite are texts in JSON.
+            InferredType::Int8 | InferredType::Numeric => serde_json::from_str::<serde_json::Number>(&plain).is_ok(),
+            from => from == InferredType::Bool,
+        };
         match self.to {
             InferredType::Jsonb if !is_json => serde_json::Value::from(plain.as_ref()).to_string().into(),
             _ => plain,
@@ -205,6 +206,14 @@ mod tests {
             (Int8, Numeric, "12", "12"),
             (Numeric, Text, "1.50", "1.50"),
             (Numeric, Jsonb, "1.50", "1.50"),
+            (Numeric, Jsonb, "NaN", r#""NaN""#),
+            (Numeric, Jsonb, "-Infinity", r#""-Infinity""#),
+            (
+                Numeric,
+                Jsonb,
+                "-0.00000000000000000000000000000001",
+                "-0.00000000000000000000000000000001",
+            ),
             (Bool, Text, "t", "true"),
             (Bool, Jsonb, "f", "false"),
             (Uuid, Jsonb, "0b", r#""0b""#),

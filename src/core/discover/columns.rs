@@ -148,8 +148,9 @@ pub(super) fn joined(pages: &[&str]) -> Result<String, DataError> {
 fn unwrapped(records_text: &str, name: &str) -> Result<String, DataError> {
     let query = SingularQuery::member(name);
     let mut inner = Vec::new();
+    let picker = data::Picker::of([&query]);
     for record in data::split_records(records_text)? {
-        let picked = data::pick(record, &[&query])?;
+        let picked = picker.pick(record)?;
         let object = picked.first().copied().flatten();
         inner.extend(object.filter(|raw| JsonKind::of(raw) == JsonKind::Object));
     }
@@ -158,10 +159,10 @@ fn unwrapped(records_text: &str, name: &str) -> Result<String, DataError> {
 
 /// For each column how many records have a value for it.
 fn present(records_text: &str, columns: &[InferredColumn]) -> Result<Vec<u64>, DataError> {
-    let queries: Vec<&SingularQuery> = columns.iter().map(|column| &column.query).collect();
+    let picker = data::Picker::of(columns.iter().map(|column| &column.query));
     let mut present = vec![0; columns.len()];
     for record in data::split_records(records_text)? {
-        for (count, raw) in present.iter_mut().zip(data::pick(record, &queries)?) {
+        for (count, raw) in present.iter_mut().zip(picker.pick(record)?) {
             *count += u64::from(raw.is_some_and(|raw| raw != "null"));
         }
     }

@@ -72,10 +72,10 @@ fn parts<'a>(records_text: &str, shape: &'a Shape) -> Result<Vec<Part<'a>>, Data
         .collect();
     likely.sort_by_key(|(_, _, rank)| *rank);
     likely.truncate(MOST_MEMBERS);
-    let queries: Vec<_> = likely.iter().map(|(_, column, _)| &column.column.query).collect();
+    let picker = data::Picker::of(likely.iter().map(|(_, column, _)| &column.column.query));
     let mut values = vec![Vec::new(); likely.len()];
     for record in data::split_records(records_text)? {
-        for (values, raw) in values.iter_mut().zip(data::pick(record, &queries)?) {
+        for (values, raw) in values.iter_mut().zip(picker.pick(record)?) {
             values.push(raw.unwrap_or_default().to_owned());
         }
     }

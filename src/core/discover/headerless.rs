@@ -1,7 +1,7 @@
 //! CSV whose first line is a record and names nothing.
 
 use super::answer::ToldFormat;
-use crate::data::{self, Csv, DataError, Format, InferredType, SingularQuery};
+use crate::data::{self, Csv, DataError, Format, InferredType, MOST_FIELDS, SingularQuery};
 use crate::http::Response;
 
 /// The format, with names in place of a header's where the first line looks like those below it.
@@ -54,7 +54,9 @@ fn width(told: &ToldFormat, response: &Response) -> Option<usize> {
         .and_then(data::Opened::without_ragged)
     {
         Ok(_) => Some(1),
-        Err(DataError::FieldsDiffer { line: 1, found, .. }) => usize::try_from(found).ok(),
+        Err(DataError::FieldsDiffer { line: 1, found, .. }) => {
+            usize::try_from(found).ok().filter(|found| *found <= MOST_FIELDS)
+        }
         Err(_) => None,
     }
 }

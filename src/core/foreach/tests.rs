@@ -142,3 +142,13 @@ fn digits_of_a_parents_number_reach_the_body_as_they_are() {
         r#"{"id":12345678901234567890123.45600}"#
     );
 }
+
+/// P11: a short page must not become as much as the remote likes.
+#[test]
+fn a_page_that_becomes_too_long_with_its_parents_values_is_an_error() {
+    let parent = Parent::parse(&format!("{{\"id\": \"{}\"}}", "x".repeat(1000))).unwrap();
+    let page = |records: usize| format!("[{}]", vec!["{}"; records].join(","));
+    assert!(parent.put_into(&page(500)).is_ok());
+    let error = parent.put_into(&page(5000)).unwrap_err();
+    assert!(matches!(error, DataError::TooLarge { .. }), "{error:?}");
+}

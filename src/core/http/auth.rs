@@ -4,7 +4,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use url::Url;
 
+use super::redact::{redact, repeats};
 use super::{HeaderValue, Request, Secret};
+use crate::error::Error;
 
 /// Where an API key is put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,22 +91,30 @@ impl Auth {
 
     /// Replaces every occurrence of the credentials in a text that came from the remote.
     pub fn redact(&self, text: &str) -> String {
-        let mut hidden: Vec<Secret> = Vec::new();
+        redact(text, &self.secrets())
+    }
+
+    /// The error of an answer's content, without what the answer repeats of the credentials. What is shown of it may begin
+    /// or end within one: then nothing is.
+    pub fn redacted(&self, error: Error, body: &[u8]) -> Error {
+        let Error::Data(error) = error else { return error };
+        // Without the zeros of UTF-16, in which CSV may come.
+        let body: Vec<u8> = body.iter().copied().filter(|byte| *byte != 0).collect();
+        let is_repeated = repeats(&String::from_utf8_lossy(&body), &self.secrets());
+        Error::Data(error.with_excerpt(|excerpt| match is_repeated {
+            true => "(not shown: the answer repeats the credentials)".to_owned(),
+            false => excerpt.to_owned(),
+        }))
+    }
+
+    fn secrets(&self) -> Vec<Secret> {
         match self {
-            Auth::None => {}
-            Auth::Bearer(value) | Auth::ApiKey { value, .. } => hidden.push(value.clone()),
+            Auth::None => Vec::new(),
+            Auth::Bearer(value) | Auth::ApiKey { value, .. } => vec![value.clone()],
             Auth::Basic { username, password } => {
-                hidden.push(Secret::new(basic_token(username, password)));
-                hidden.push(password.clone());
+                vec![Secret::new(basic_token(username, password)), password.clone()]
             }
         }
-        let mut text = text.to_owned();
-        for secret in hidden.iter().filter(|s| !s.expose().is_empty()) {
-            text = text.replace(secret.expose(), "***");
-            let encoded: String = url::form_urlencoded::byte_serialize(secret.expose().as_bytes()).collect();
-            text = text.replace(&encoded, "***");
-        }
-        text
     }
 }
 
@@ -121,6 +131,7 @@ fn basic_token(username: &str, password: &Secret) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::DataError;
 
     fn url(text: &str) -> Url {
         Url::parse(text).unwrap()
@@ -200,5 +211,22 @@ mod tests {
         let echoed = "bad: QWxhZGRpbjpvcGVuIHNlc2FtZQ== or open sesame or open+sesame";
         assert_eq!(basic.redact(echoed), "bad: *** or *** or ***");
         assert_eq!(key_in_query().redact("key s3cr&t, s3cr%26t"), "key ***, ***");
+    }
+
+    #[test]
+    fn what_an_error_shows_of_an_answer_is_never_a_part_of_a_credential() {
+        let auth = Auth::Bearer(Secret::new("trust/me"));
+        let hides = |body: &[u8], excerpt: &str| {
+            let error = DataError::NotJson {
+                at: 1,
+                excerpt: excerpt.to_owned(),
+            };
+            let told = auth.redacted(error.into(), body).detail().unwrap();
+            told == "At byte 1: (not shown: the answer repeats the credentials)"
+        };
+        assert!(hides(b"trust/me", "rust/me"));
+        assert!(hides(br"token trust\/me", "token tru…"));
+        assert!(hides(b"t\0r\0u\0s\0t\0/\0m\0e\0", "t"));
+        assert!(!hides(b"trust no one", "trust no one"));
     }
 }

@@ -131,6 +131,8 @@ pub enum HttpError {
     BadLink { page: u64 },
     #[error("page {page} names its next page in a way that cannot be followed")]
     BadNext { page: u64 },
+    #[error("last record of page {page} has no value in the column of the keyset")]
+    MissingKey { page: u64 },
     #[error("path \"{path}\" is not usable")]
     BadPath { path: String, reason: PathError },
     #[error("page token of page {page} cannot be used")]
@@ -193,12 +195,15 @@ impl Explain for HttpError {
                 ..
             } => Class::Network,
             Timeout { .. } => Class::Timeout,
-            Status { status, .. } => super::status::class(*status),
+            Status {
+                status, retry_after, ..
+            } => super::status::class_of(*status, *retry_after),
             AnswerIsError { .. } => Class::Server,
             TooManyFailures { last, .. } => last.class(),
             NotAPage { .. }
             | BadLink { .. }
             | BadNext { .. }
+            | MissingKey { .. }
             | TooLarge { .. }
             | BadEncoding { .. }
             | MissingTotal { .. } => Class::Data,
@@ -223,10 +228,17 @@ impl Explain for HttpError {
                 ..
             } => "08001",
             Timeout { .. } | Broken { .. } => "08006",
-            Status { status, .. } => super::status::sqlstate(*status),
+            Status {
+                status, retry_after, ..
+            } => super::status::sqlstate(*status, *retry_after),
             AnswerIsError { .. } => "22032",
             TooManyFailures { last, .. } => last.sqlstate(),
-            NotAPage { .. } | BadLink { .. } | BadNext { .. } | BadEncoding { .. } | MissingTotal { .. } => "22032",
+            NotAPage { .. }
+            | BadLink { .. }
+            | BadNext { .. }
+            | MissingKey { .. }
+            | BadEncoding { .. }
+            | MissingTotal { .. } => "22032",
             Redirected { .. } | ForeignLink { .. } => "22023",
             BlockedAddress { .. } | BlockedHost { .. } | PlainHttp { .. } => "SY007",
             BadPath { .. } | BadToken { .. } | BadHeader { .. } | TokenLost { .. } => "22023",

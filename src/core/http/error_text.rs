@@ -64,6 +64,9 @@ pub(super) fn detail(error: &HttpError) -> Option<String> {
             "A token is a text or a number, parameters are an object of them, an address is a text; at most 8 kB."
                 .to_owned()
         }
+        MissingKey { .. } => {
+            "Each page begins behind the value that the last record of the page before has there.".to_owned()
+        }
         BadLink { .. } | BadToken { .. } | TooManyPages { .. } | BadHeader { .. } => return None,
     };
     Some(text)
@@ -132,7 +135,9 @@ pub(super) fn hint(error: &HttpError) -> Option<&'static str> {
         Timeout { .. } => {
             "The setting timeouts.request (timeouts.probe in a first look) allows more time; a smaller page_size needs less."
         }
-        Status { status, .. } => return super::status::hint(*status),
+        Status {
+            status, retry_after, ..
+        } => return super::status::hint(*status, *retry_after),
         AnswerIsError { .. } => "An error rule says so: SELECT * FROM sluice.error_rules.",
         TooManyFailures { last, .. } => return hint(last),
         NotAPage { .. } => "Check path and params: a page is answered with status 200.",
@@ -148,6 +153,9 @@ pub(super) fn hint(error: &HttpError) -> Option<&'static str> {
         BadLink { .. } => "Links are read as RFC 8288 says. Another pagination.type may fit this API.",
         BadNext { .. } => {
             "Check pagination.type, and where pagination.next points. A bare number or token needs pagination.param."
+        }
+        MissingKey { .. } => {
+            "Name in pagination.column a column that every record fills, or use another pagination.type."
         }
         BadPath { .. } => "Give a path below the connection's base URL, and a query as the setting params.",
         BadToken { .. } => "Start the read again at the first page.",

@@ -7,6 +7,7 @@
 mod auth;
 mod error;
 mod error_text;
+mod redact;
 pub mod status;
 
 use std::fmt;
@@ -19,6 +20,7 @@ pub use serde_json::Value as Json;
 
 pub use auth::{Auth, KeyPlace};
 pub use error::{Breakage, HttpError, Phase, SizeLimit, TlsProblem};
+pub(crate) use redact::redact;
 
 /// A text that must appear nowhere: no `Debug`, no `Display`, overwritten when dropped.
 #[derive(Clone, PartialEq, Eq)]

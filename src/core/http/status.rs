@@ -6,11 +6,15 @@ use url::Url;
 
 use super::{Auth, HttpError, Method, Request, Response, remote};
 use crate::class::Class;
+use crate::data::excerpt_of;
+use crate::rate::told;
 use crate::retry;
 use crate::url_policy::join::is_below;
 
 /// Longest excerpt of a body in an error, in characters.
 const EXCERPT_CHARS: usize = 200;
+/// As much of a body is looked at for it.
+const MOST_LOOKED_AT: usize = 256 * 1024;
 
 /// What a response is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +39,32 @@ pub fn says_token_lost(status: u16) -> bool {
     matches!(status, 400 | 404 | 410 | 422)
 }
 
+/// How long an answer asks to wait. A 403 with that is no refusal of the credential: some APIs, GitHub among them, say so
+/// that there were too many requests, by a Retry-After or by telling that none is left.
+pub fn asked_wait(response: &Response, now: SystemTime) -> Option<Duration> {
+    let asked = retry::retry_after(&response.headers, now);
+    if response.status != 403 || asked.is_some() {
+        return asked;
+    }
+    let told = told(&response.headers, now);
+    let is_spent = told.left == Some(0);
+    is_spent.then(|| {
+        told.reset
+            .unwrap_or(retry::DEFAULT_RATE_WAIT)
+            .min(retry::LONGEST_RETRY_AFTER)
+    })
+}
+
+/// The class of a failure, by its status and by whether it asks to wait.
+pub fn class_of(status: u16, wait: Option<Duration>) -> Class {
+    match (status, wait) {
+        (403, Some(_)) => Class::RateLimit,
+        _ => class(status),
+    }
+}
+
 /// The class of a failure status; 3xx and unknown ones are `config`.
-pub fn class(status: u16) -> Class {
+fn class(status: u16) -> Class {
     match status {
         408 | 425 | 500..=599 => Class::Server,
         429 => Class::RateLimit,
@@ -45,8 +73,8 @@ pub fn class(status: u16) -> Class {
     }
 }
 
-pub(super) fn sqlstate(status: u16) -> &'static str {
-    match class(status) {
+pub(super) fn sqlstate(status: u16, wait: Option<Duration>) -> &'static str {
+    match class_of(status, wait) {
         Class::Server => "08006",
         Class::RateLimit => "08004",
         Class::Auth => "28000",
@@ -54,8 +82,11 @@ pub(super) fn sqlstate(status: u16) -> &'static str {
     }
 }
 
-pub(super) fn hint(status: u16) -> Option<&'static str> {
+pub(super) fn hint(status: u16, wait: Option<Duration>) -> Option<&'static str> {
     Some(match status {
+        _ if class_of(status, wait) == Class::RateLimit => {
+            "Lower requests_per_second or max_concurrency of the connection."
+        }
         401 => "Check the connection's auth options, and set the secret again with sluice.set_secret.",
         403 => "The credentials are known but may not read this. Check their rights at the remote.",
         404 | 410 => "Check the path, and the base URL that it is appended to.",
@@ -65,7 +96,6 @@ pub(super) fn hint(status: u16) -> Option<&'static str> {
         408 | 425 | 500..=599 => {
             "The fault is the remote's: a job tries again by itself, and whoever runs the remote can mend it."
         }
-        429 => "Lower requests_per_second or max_concurrency of the connection.",
         _ => return None,
     })
 }
@@ -90,13 +120,12 @@ pub fn judge(request: &Request, response: &Response, auth: &Auth, now: SystemTim
 
 /// The failure that a status is, with what the remote says about it.
 pub fn failure(request: &Request, response: &Response, auth: &Auth, now: SystemTime) -> HttpError {
-    let retry_after: Option<Duration> = retry::retry_after(&response.headers, now);
     HttpError::Status {
         remote: request.remote(),
         path: request.url.path().to_owned(),
         status: response.status,
         excerpt: excerpt(&response.body, auth),
-        retry_after,
+        retry_after: asked_wait(response, now),
     }
 }
 
@@ -145,17 +174,9 @@ fn excerpt(body: &[u8], auth: &Auth) -> Option<String> {
     if !text.starts_with(['{', '[', '"']) {
         return None;
     }
-    // Redacted before it is cut, so that no cut can leave the head of a credential.
-    let text = auth.redact(text);
-    let mut shown = String::new();
-    for c in text.chars().take(EXCERPT_CHARS) {
-        if c.is_control() {
-            shown.extend(c.escape_unicode())
-        } else {
-            shown.push(c)
-        }
-    }
-    Some(shown)
+    // Redacted before it is cut, so that no cut can leave the head of a credential; no credential is so long.
+    let text = &text[..text.floor_char_boundary(MOST_LOOKED_AT)];
+    Some(excerpt_of(&auth.redact(text), EXCERPT_CHARS))
 }
 
 #[cfg(test)]
@@ -211,12 +232,30 @@ mod tests {
         }
     }
 
+    /// GitHub's limits.
+    #[test]
+    fn a_403_that_asks_to_wait_is_a_rate_limit() {
+        let met = |fields: &[(&str, &str)]| {
+            let error = answer(403, fields.iter().copied().collect(), "").unwrap_err();
+            let HttpError::Status { retry_after, .. } = &error else {
+                panic!("{error:?}")
+            };
+            (error.class(), error.sqlstate(), retry_after.map(|wait| wait.as_secs()))
+        };
+        assert_eq!(met(&[("Retry-After", "60")]), (Class::RateLimit, "08004", Some(60)));
+        let spent = [("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "90")];
+        assert_eq!(met(&spent), (Class::RateLimit, "08004", Some(90)));
+        assert_eq!(met(&spent[..1]), (Class::RateLimit, "08004", Some(4)));
+        let left = [("X-RateLimit-Remaining", "7"), ("X-RateLimit-Reset", "90")];
+        assert_eq!(met(&left), (Class::Auth, "28000", None));
+    }
+
     #[test]
     fn an_error_shows_a_json_body_shortened_and_redacted_and_no_query() {
         let body = format!("{{\"error\":\"bad token hunter2\n{}\"}}", "x".repeat(500));
         let error = answer(409, Headers::new(), &body).unwrap_err();
         let told = format!("{error} {}", error.detail().unwrap());
-        assert!(told.contains("bad token ***\\u{a}xxx"), "{told}");
+        assert!(told.contains("bad token ***\\nxxx"), "{told}");
         assert!(!told.contains("hunter2") && told.len() < 400, "{told}");
         let html = answer(500, Headers::new(), "<html>SSH-2.0 hunter2</html>").unwrap_err();
         assert_eq!(html.detail().unwrap(), "The request was for /v1/x.");

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use super::fault::OAuthFault;
 use super::options::OAuthOptions;
 use crate::class::Class;
-use crate::data::{SingularQuery, Step};
-use crate::http::{Request, Response, Secret, status};
-use crate::retry::{rate_wait, retry_after};
+use crate::data::{SingularQuery, Step, excerpt_of};
+use crate::http::{HeaderValue, Request, Response, Secret, redact, status};
+use crate::retry::rate_wait;
 
 /// Longest text of a remote in an error, in characters.
 const EXCERPT: usize = 200;
@@ -43,8 +43,8 @@ pub enum Answer {
 
 /// How long the token endpoint is to be left alone, where it says so: it counts as no failure.
 pub fn asked_to_wait(response: &Response, now: SystemTime) -> Option<Duration> {
-    let asked = retry_after(&response.headers, now);
-    match status::class(response.status) {
+    let asked = status::asked_wait(response, now);
+    match status::class_of(response.status, asked) {
         Class::RateLimit => Some(rate_wait(asked)),
         Class::Server => asked.filter(|wait| !wait.is_zero()),
         _ => None,
@@ -74,13 +74,26 @@ pub fn read_answer(
     let error = places.into_iter().flatten().find_map(|place| text(place, "error"));
     let has_token = found.is_some_and(|place| text(place, "access_token").is_some());
     if let (Some(code), false) = (error, has_token) {
-        return refusal(&remote, places, code, sent);
+        let sent = [sent, &in_headers(request)].concat();
+        return refusal(&remote, places, code, &sent);
     }
     if !(200..300).contains(&response.status) {
         return Err(unreadable("It has no member \"error\"."));
     }
     let found = found.ok_or_else(|| unreadable("There is no object where the tokens should stand."))?;
     tokens(found).map(Answer::Tokens).map_err(unreadable)
+}
+
+/// The secrets in a request's headers: of `Basic dXNlcjpwYXNz` the part that is one.
+fn in_headers(request: &Request) -> Vec<Secret> {
+    let hidden = request.headers.iter().filter_map(|(_, value)| match value {
+        HeaderValue::Hidden(secret) => Some(secret.expose()),
+        HeaderValue::Plain(_) => None,
+    });
+    hidden
+        .filter_map(|value| value.rsplit(' ').next())
+        .map(Secret::new)
+        .collect()
 }
 
 fn refusal(
@@ -158,14 +171,5 @@ fn member<'a>(document: &'a Value, path: Option<&SingularQuery>) -> Option<&'a V
 
 /// A short text of the remote's on one line, without the secrets that were sent.
 pub(super) fn shown(text: &str, sent: &[Secret]) -> String {
-    let mut text = text.to_owned();
-    for secret in sent.iter().filter(|secret| !secret.expose().is_empty()) {
-        text = text.replace(secret.expose(), "***");
-        let encoded: String = url::form_urlencoded::byte_serialize(secret.expose().as_bytes()).collect();
-        text = text.replace(&encoded, "***");
-    }
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(EXCERPT)
-        .collect()
+    excerpt_of(&redact(text, sent).replace(char::is_control, " "), EXCERPT)
 }

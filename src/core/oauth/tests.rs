@@ -424,6 +424,27 @@ fn every_fault_has_a_next_step() {
     }
 }
 
+/// P9: some servers say which Authorization header they did not like.
+#[test]
+fn a_refusal_does_not_repeat_the_header_that_was_sent() {
+    let options = options(Grant::ClientCredentials);
+    let request = token_request(&options, Some(&secret()), &Asked::ClientCredentials);
+    let sent = header(&request, "authorization").unwrap();
+    let told = sent.replace("=", "\\u003d");
+    let body = format!("{{\"error\": \"invalid_client\", \"error_description\": \"{told} {sent} p%26ss p\\u0026ss\"}}");
+    let response = Response {
+        status: 401,
+        headers: Headers::new(),
+        body: body.into_bytes(),
+        wire_bytes: 0,
+    };
+    let refused = read_answer(&options, &request, &response, &[secret()]).unwrap_err();
+    let OAuthFault::Refused { description, .. } = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(description.as_deref(), Some("Basic *** Basic *** *** ***"));
+}
+
 /// RFC 9110, 10.2.3.
 #[test]
 fn a_wait_is_what_the_remote_asks_for_and_no_answer_of_another_kind_is_one() {

@@ -22,7 +22,12 @@ pub fn next(headers: &Headers, request_url: &Url, base: &Url, page: u64) -> Resu
         if field.is_empty() {
             continue;
         }
-        let links = http_link::parse_link_header(field, request_url).map_err(|_| HttpError::BadLink { page })?;
+        let links = match http_link::parse_link_header(&readable(field), request_url) {
+            Ok(links) => links,
+            // What does not speak of a next page is not ours to judge.
+            Err(_) if !field.to_ascii_lowercase().contains("next") => continue,
+            Err(_) => return Err(HttpError::BadLink { page }),
+        };
         // A link with an anchor speaks of another resource (section 3.2).
         let found = links
             .into_iter()
@@ -32,6 +37,22 @@ pub fn next(headers: &Headers, request_url: &Url, base: &Url, page: u64) -> Resu
         }
     }
     Ok(None)
+}
+
+/// The field as the parser takes it, which knows neither a last parameter without a value (`<a>; rel=preload; nopush`)
+/// nor characters beyond ASCII, in a title for example.
+fn readable(field: &str) -> String {
+    let mut readable: String = field.chars().fold(String::new(), |mut out, character| {
+        match character.is_ascii() {
+            true => out.push(character),
+            false => out.extend(url::form_urlencoded::byte_serialize(
+                character.encode_utf8(&mut [0; 4]).as_bytes(),
+            )),
+        }
+        out
+    });
+    readable.push(' ');
+    readable
 }
 
 /// The target without its fragment, where it lies below `base`.
@@ -132,6 +153,10 @@ mod tests {
             &["<?page=2>; rel=next;"],
             &["<?page=2>; rel=next, "],
             &["<?page=2>; rel=next; title*=UTF-8''n%C3%A4chste"],
+            &["</a.css>; rel=preload; nopush", "<?page=2>; rel=next"],
+            &["<?page=2>; rel=next, </a.css>; rel=preload; nopush"],
+            &[r#"</g>; rel=chapter; title="Größe", <?page=2>; rel=next; title="nächste""#],
+            &["a field that is none, </x", "<?page=2>; rel=next"],
         ];
         for fields in table {
             assert_eq!(

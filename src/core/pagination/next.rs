@@ -1,6 +1,7 @@
 //! The next page as a response names it: a token, parameters, a key, or an address.
 //!
-//! A missing member, `null`, `false` and an empty text name none. What is kept is either the next page's absolute URL
+//! A missing member, `null`, `false`, an empty text and an object without anything in it name none: the end, but for a
+//! `keyset`, whose end is an empty page and nothing else. What is kept is either the next page's absolute URL
 //! (`next_url`) or the JSON text of a string, a number or an object (`cursor`, `keyset`), so that a token that looks like a
 //! number stays a text.
 
@@ -27,7 +28,7 @@ pub struct Context<'a> {
     pub page: u64,
 }
 
-/// The next page that `named` (JSON text) stands for; None: this was the last one.
+/// The next page that `named` (JSON text) stands for; None: it names none.
 ///
 /// # Errors
 /// `BadNext` where it cannot be followed, `ForeignLink` where an address is not below the base.
@@ -44,7 +45,7 @@ pub fn token(
     let value = match serde_json::from_str(named).map_err(|_| bad())? {
         Value::Null | Value::Bool(false) => return Ok(None),
         Value::String(text) if text.trim().is_empty() => return Ok(None),
-        Value::Object(members) if members.is_empty() => return Ok(None),
+        Value::Object(members) if members.values().all(Value::is_null) => return Ok(None),
         value => value,
     };
     match (pagination, value) {
@@ -198,6 +199,7 @@ mod tests {
                 Some("\"\""),
                 Some("\" \""),
                 Some("{}"),
+                Some(r#"{"after": null, "before": null}"#),
             ] {
                 assert_eq!(follow(&pagination, named), Ok(None), "{pagination:?} {named:?}");
             }

@@ -14,6 +14,7 @@ fn any_remote() -> impl Strategy<Value = Remote> {
         Just(Scheme::Page),
         Just(Scheme::Offset),
         Just(Scheme::LinkHeader),
+        Just(Scheme::Keyset),
         Just(Scheme::None)
     ];
     let stop = prop_oneof![

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Answer, Ask, PageToken, Pagination, Position, ReadPlan, Seen, Source, Stop, Totals, Verdict};
+use crate::data::path::SingularQuery;
 use crate::http::HttpError;
 use crate::retry::SplitMix64;
 
@@ -12,6 +13,8 @@ pub(super) enum Scheme {
     Page,
     Offset,
     LinkHeader,
+    /// The records are their own keys.
+    Keyset,
 }
 
 /// A remote collection of the records 0, 1, 2 … `size - 1`.
@@ -52,6 +55,10 @@ impl Remote {
                 stop,
             },
             Scheme::LinkHeader => Pagination::LinkHeader,
+            Scheme::Keyset => Pagination::Keyset {
+                param: "after".into(),
+                last: Source::Body(SingularQuery::member("last")),
+            },
         }
     }
 
@@ -63,6 +70,7 @@ impl Remote {
             Scheme::Page => ((ask.token.0.parse::<u64>().unwrap() - 1) * length, length),
             Scheme::Offset => (ask.token.0.parse().unwrap(), length),
             Scheme::LinkHeader => (ask.token.0.rsplit('=').next().unwrap().parse().unwrap_or(0), length),
+            Scheme::Keyset => (ask.token.0.parse().map_or(0, |last: u64| last + 1), length),
         }
     }
 
@@ -74,16 +82,20 @@ impl Remote {
             length = length.div_ceil(2);
         }
         let records: Vec<u64> = (from.min(self.size)..(from + length).min(self.size)).collect();
-        let is_gone = self.stop == Stop::NotFound && from > 0 && records.is_empty();
+        let has_end = !matches!(self.scheme, Scheme::Keyset);
+        let is_gone = has_end && self.stop == Stop::NotFound && from > 0 && records.is_empty();
         let goes_on = self.scheme == Scheme::LinkHeader && from + length < self.size;
         let answer = Answer {
             number: ask.number,
             epoch: ask.epoch,
             status: if is_gone { 404 } else { 200 },
             records: records.len() as u64,
-            total: (self.declares_total && !is_gone).then_some(self.size),
-            total_pages: (self.declares_pages && !is_gone).then_some(self.size.div_ceil(longest)),
-            next: goes_on.then(|| PageToken(format!("https://h.example/v1/x?from={}", from + length))),
+            total: (self.declares_total && has_end && !is_gone).then_some(self.size),
+            total_pages: (self.declares_pages && has_end && !is_gone).then_some(self.size.div_ceil(longest)),
+            next: match self.scheme {
+                Scheme::Keyset => records.last().map(|last| PageToken(last.to_string())),
+                _ => goes_on.then(|| PageToken(format!("https://h.example/v1/x?from={}", from + length))),
+            },
             digest: Some(blake3::hash(format!("{records:?}").as_bytes()).into()),
         };
         (answer, records)

@@ -6,14 +6,14 @@ use super::headers::{Told, told};
 use crate::class::Class;
 use crate::error::Explain;
 use crate::http::{HttpError, Response, status};
-use crate::retry::{rate_wait, retry_after};
+use crate::retry::rate_wait;
 
 /// How a request went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The remote answered and works.
     Good,
-    /// It refused because there were too many (429).
+    /// It refused because there were too many (429, or a 403 that asks to wait).
     Refused,
     /// It could not be reached, or failed by its own account.
     Failed,
@@ -38,13 +38,14 @@ pub fn outcome(exchange: &Result<Response, HttpError>, now: SystemTime) -> Answe
         Ok(response) => response,
         Err(error) => return of_error(error),
     };
-    let outcome = match status::class(response.status) {
+    let asked = status::asked_wait(response, now);
+    let outcome = match status::class_of(response.status, asked) {
         Class::RateLimit => Outcome::Refused,
         Class::Server if response.status == 503 => Outcome::Overloaded,
         Class::Server => Outcome::Failed,
         _ => Outcome::Good,
     };
-    let (asked, told) = (retry_after(&response.headers, now), told(&response.headers, now));
+    let told = told(&response.headers, now);
     let wait = match outcome {
         Outcome::Refused => Some(refused(asked, &told)),
         Outcome::Failed | Outcome::Overloaded => asked.filter(|wait| !wait.is_zero()),

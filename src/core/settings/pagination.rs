@@ -10,6 +10,7 @@ use super::object::Object;
 use super::request::Sent;
 use crate::connection::{ConfigError, Subject, is_token};
 use crate::data::path::{SingularQuery, Step};
+use crate::foreach::parent_column;
 use crate::pagination::{Pagination, ParamPlace, Source, Stop, Totals, can_hold};
 
 const EXAMPLE: &str = "{\"type\": \"page\", \"param\": \"page\", \"size_param\": \"per_page\"}";
@@ -175,6 +176,9 @@ fn last_key(given: &Object<'_>, places: &Places<'_>) -> Result<Source, ConfigErr
         .map(|columns| columns.iter().find(|column| column.name == name));
     let within = match declared {
         None => SingularQuery::member(&name),
+        Some(Some(column)) if parent_column(&column.query).is_some() => {
+            return Err(field.wrong("a column that a record fills, not its parent", "\"id\""));
+        }
         Some(Some(column)) => column.query.clone(),
         Some(None) => return Err(field.wrong("one of the columns that the setting columns declares", "\"id\"")),
     };

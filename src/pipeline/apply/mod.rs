@@ -14,6 +14,7 @@ mod append;
 mod aside;
 mod copies;
 mod dropped;
+mod foreseen;
 mod left;
 mod mark;
 mod shape;
@@ -23,13 +24,14 @@ mod write;
 
 pub use copies::{Copied, OwnKeys, Restorer, copied_columns, read_all};
 pub use dropped::{SentKeys, dropped_message, name_now};
-
-pub use undo::{Reverted, UndoText, Values, inserted_keys, preview_revert, revert};
+pub use foreseen::{Foreseen, Foresight};
+pub use undo::{Reverted, UndoText, Values, inserted_keys, revert};
 
 use crate::pg::copy::copy_rows;
 use crate::pg::relation::Target;
 use crate::pg::rowset::{Field, Rowset, RowsetWriter};
 use crate::pg::statement::{Pinned, Planning, Session, Statement, session};
+pub use shape::expect_owner;
 use shape::{lock_same, refuse_columns, target_text};
 use sluice_core::data::{DecodedPage, Mapping, fields, key_fields, split_keys, split_rows};
 use sluice_core::error::{Result, TargetError};

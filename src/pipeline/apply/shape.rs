@@ -1,5 +1,6 @@
 //! Whether a target can take what a mapping gives, and whether it still is the table that this was decided for.
 
+use crate::pg::identity;
 use crate::pg::relation::{RelationKind, Target, lock_target, refuse_row_security};
 use sluice_core::data::InferredType;
 use sluice_core::error::{Result, TargetError};
@@ -17,7 +18,20 @@ pub(super) fn lock_same(target: &Target, fingerprint: &str) -> Result<()> {
         }
         .into());
     }
+    expect_owner(&now)?;
     refuse_row_security(&now)
+}
+
+/// Refuses a target that is not, or no longer, the current user's own: code that its owner hangs on it would run with the
+/// rights of somebody else.
+pub fn expect_owner(target: &Target) -> Result<()> {
+    match target.owner == identity::current_user() {
+        true => Ok(()),
+        false => Err(TargetError::OwnerChanged {
+            table: target.full_name(),
+        }
+        .into()),
+    }
 }
 
 pub(super) fn refuse_columns(target: &Target, mapped: &[String], key: &[String]) -> Result<()> {

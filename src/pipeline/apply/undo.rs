@@ -156,28 +156,6 @@ pub fn revert(target: &Target, undo: &UndoText, sent: Option<&SentKeys>) -> Resu
 
 const UNIQUE_VIOLATION: &str = "23505";
 
-/// What [`revert`] would do with these batches, the newest first, without writing or locking anything.
-///
-/// A row that several batches changed is judged once, by the newest. Where a local edit lies between two of the batches
-/// `revert` stops at that edit and reports the row, which cannot be seen here; nor can edits of rows that have lost a
-/// column since.
-pub fn preview_revert(target: &Target, newest_first: &[UndoText]) -> Result<Reverted> {
-    let _exact = Pinned::exact_text();
-    let mut fates: HashMap<Values, Fate> = HashMap::new();
-    let mut reverted = Reverted::default();
-    for undo in newest_first {
-        let plan = RevertPlan::new(target, undo)?;
-        for op in [UndoOp::Inserted, UndoOp::Updated, UndoOp::Deleted] {
-            session(|session| plan.judge(session, op, &mut fates))?;
-        }
-        for Entry(op, key, ..) in &plan.rows {
-            reverted.count(*op, fates.get(key).copied().unwrap_or(Fate::Absent), key);
-        }
-        reverted.dropped.extend(plan.dropped);
-    }
-    Ok(reverted)
-}
-
 /// The keys of the rows that a batch inserted, in the key's order; none where it was found by another key.
 pub fn inserted_keys(undo: &UndoText, key: &[String], table: &str) -> Result<Vec<Values>> {
     let payload = parse(undo, table)?;
@@ -192,31 +170,6 @@ pub(super) fn parse(undo: &UndoText, table: &str) -> Result<Payload> {
         reason: e.to_string(),
     };
     Ok(serde_json::from_str(&undo.payload).map_err(malformed)?)
-}
-
-/// How the row of an undo entry stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// As we left it: for a deleted row, not there.
-    Ours,
-    /// Changed by someone else since.
-    Theirs,
-    /// Not there any more.
-    Absent,
-}
-
-impl Reverted {
-    fn count(&mut self, op: UndoOp, fate: Fate, key: &Values) {
-        match (op, fate) {
-            (UndoOp::Inserted, Fate::Ours) => self.removed += 1,
-            (UndoOp::Updated, Fate::Ours) => self.restored += 1,
-            // Nothing in its place is enough for a deleted row.
-            (UndoOp::Deleted, Fate::Ours | Fate::Absent) => self.reinserted += 1,
-            // Already gone is what the undo wants.
-            (UndoOp::Inserted, Fate::Absent) => {}
-            _ => self.left.add(|| shown(key)),
-        }
-    }
 }
 
 fn shown(key: &Values) -> String {
@@ -237,12 +190,12 @@ pub(super) fn number(row: &[Option<String>], column: usize) -> Option<usize> {
 }
 
 /// One batch's undo set with the statements that go with it.
-struct RevertPlan<'a> {
+pub(super) struct RevertPlan<'a> {
     target: &'a Target,
     text: TargetText,
     time_zone: String,
-    rows: Vec<Entry>,
-    dropped: BTreeSet<String>,
+    pub rows: Vec<Entry>,
+    pub dropped: BTreeSet<String>,
     blind: Vec<UndoOp>,
     sent: Option<&'a SentKeys>,
     /// Where updated rows are moved before they are restored.
@@ -250,7 +203,7 @@ struct RevertPlan<'a> {
 }
 
 impl<'a> RevertPlan<'a> {
-    fn new(target: &'a Target, undo: &UndoText) -> Result<Self> {
+    pub fn new(target: &'a Target, undo: &UndoText) -> Result<Self> {
         let payload = parse(undo, &target.full_name())?;
         let time_zone = payload.time_zone.clone();
         let fitted = fit(target, payload, undo)?;
@@ -280,7 +233,7 @@ impl<'a> RevertPlan<'a> {
     }
 
     /// Whether a found row still is as we left it.
-    fn is_ours(&self, op: UndoOp, row: &Values) -> bool {
+    pub fn is_ours(&self, op: UndoOp, row: &Values) -> bool {
         let entry = number(row, 0).and_then(|ordinal| self.rows.get(ordinal));
         let is_unfilled = row.get(4).is_some_and(|unfilled| unfilled.as_deref() == Some("t"));
         is_unfilled
@@ -291,7 +244,7 @@ impl<'a> RevertPlan<'a> {
             }
     }
 
-    fn entries(&self, op: UndoOp) -> impl Iterator<Item = (usize, &Entry)> {
+    pub fn entries(&self, op: UndoOp) -> impl Iterator<Item = (usize, &Entry)> {
         self.rows.iter().enumerate().filter(move |(_, entry)| entry.0 == op)
     }
 
@@ -336,7 +289,7 @@ impl<'a> RevertPlan<'a> {
     }
 
     /// Ordinal, address, partition and "still ours" of each entry whose row exists.
-    fn find(&self, session: &Session, op: UndoOp, locking: Locking) -> Result<Vec<Values>> {
+    pub fn find(&self, session: &Session, op: UndoOp, locking: Locking) -> Result<Vec<Values>> {
         let entries = self.rowset(session, op)?;
         if entries.is_empty() {
             return Ok(Vec::new());
@@ -346,23 +299,6 @@ impl<'a> RevertPlan<'a> {
         Ok(entries.named(session, UNDO, || {
             Statement::prepare(session, &text, Planning::Probe).texts(session)
         }))
-    }
-
-    fn judge(&self, session: &Session, op: UndoOp, fates: &mut HashMap<Values, Fate>) -> Result<()> {
-        let found = self.find(session, op, Locking::Unlocked)?;
-        let found: HashMap<_, _> = found
-            .iter()
-            .map(|row| (number(row, 0), self.is_ours(op, row)))
-            .collect();
-        for (ordinal, Entry(_, key, ..)) in self.entries(op) {
-            let fate = match (op, found.get(&Some(ordinal))) {
-                (UndoOp::Deleted, None) | (UndoOp::Inserted | UndoOp::Updated, Some(true)) => Fate::Ours,
-                (_, Some(_)) => Fate::Theirs,
-                (_, None) => Fate::Absent,
-            };
-            fates.entry(key.clone()).or_insert(fate);
-        }
-        Ok(())
     }
 
     /// Removes inserted rows or restores updated ones that are still ours; returns how many.

@@ -6,7 +6,7 @@
 mod write;
 
 use super::Work;
-use super::apply::{Applier, KeepUndo, Outcome};
+use super::apply::{Applier, KeepUndo, Outcome, expect_owner};
 use super::collect::{Batch, next_of};
 use super::decode::Decoder;
 use super::drift::Known;
@@ -264,15 +264,14 @@ pub fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// The target as it is now; its shape must be what the plan was made for.
+/// The target as it is now, which must still be the run-as role's.
 pub fn current_target(plan: &Plan) -> Result<relation::Target> {
-    relation::read_target(plan.target.oid).ok_or_else(|| {
-        TargetError::Gone {
-            target: plan.target.full_name(),
-            job: plan.job.name.clone(),
-        }
-        .into()
-    })
+    let target = relation::read_target(plan.target.oid).ok_or_else(|| TargetError::Gone {
+        target: plan.target.full_name(),
+        job: plan.job.name.clone(),
+    })?;
+    expect_owner(&target)?;
+    Ok(target)
 }
 
 /// Whether the same batch is written once more in this run: of its class, unless a rule has it otherwise.

@@ -165,9 +165,10 @@ impl<'a> Writer<'a> {
         if let Some(error) = batch.in_vain().filter(|_| read.direct && !Rejects::are_kept(self.plan)) {
             return Err(error);
         }
-        let mut kept = self
-            .rejects()
-            .without_repeated(batch.undecoded(mapping, with_waiting)?)?;
+        let undecoded = |most| batch.undecoded(mapping, with_waiting, most);
+        self.rejects()
+            .refuse_many(batch.count_undecoded(with_waiting), undecoded)?;
+        let mut kept = self.rejects().without_repeated(undecoded(usize::MAX)?)?;
         let text = |number| Ok(batch.text(number).ok_or_else(collect::lost)?.into_owned());
         kept.extend(rejects::of_refusals(&applied.refused, mapping, text)?);
         self.rejects().keep(&kept)?;

@@ -19,7 +19,7 @@ use crate::pipeline::batch::{current_target, keep_undo_set, signed};
 use crate::pipeline::pages::check_end;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::read::{self, MappingParts};
-use crate::pipeline::refused::{Suspect, Writing};
+use crate::pipeline::refused::{Origin, Suspect, Writing};
 use crate::pipeline::rejects::Rejects;
 use crate::pipeline::{Ended, Work, gone, named};
 use crate::store::ingest::{self, Payload};
@@ -31,6 +31,7 @@ use sluice_core::job::Mode;
 use sluice_core::run::RunStatus;
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Error, Result};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 use tombstones::{Buried, Tombstones};
@@ -63,6 +64,7 @@ pub(super) fn run(work: &Work, plan: &Plan) -> Result<Ended> {
         known,
         tombstones: Tombstones::new(work, plan),
         set_aside: 0,
+        at: Cell::default(),
     };
     intake.take_all()?;
     transaction::run(|| intake.finish())?;
@@ -79,6 +81,8 @@ struct Intake<'a> {
     known: Option<Arc<Mapping>>,
     tombstones: Tombstones<'a>,
     set_aside: u64,
+    /// What the latest transaction was doing.
+    at: Cell<Origin>,
 }
 
 /// Payloads that are written together.
@@ -130,15 +134,16 @@ impl Intake<'_> {
             }
             let count = payloads.len();
             let only = payloads[0].id;
+            self.at.set(Origin::Rows);
             match self.share(payloads).and_then(|share| self.write(&share)) {
                 Ok(()) => alone = alone.saturating_sub(count),
-                Err(error) if is_of_the_payload(&error) && count > 1 => alone = count,
-                Err(error) if is_of_the_payload(&error) && count == 1 => {
+                Err(error) if !self.is_of_the_payload(&error) => return Err(error),
+                Err(_) if count > 1 => alone = count,
+                Err(error) => {
                     transaction::run(|| ingest::set_aside(only, self.work.run, &error))?;
                     self.set_aside += 1;
                     alone = alone.saturating_sub(1);
                 }
-                Err(error) => return Err(error),
             }
         }
     }
@@ -203,23 +208,28 @@ impl Intake<'_> {
     }
 
     fn write_once(&self, applier: &Applier, share: &Share) -> Result<Buried> {
+        self.at.set(Origin::Rows);
         let outcome = applier.put(
             self.plan.mode,
             &share.pages.iter().collect::<Vec<_>>(),
             self.keep_undo(),
         )?;
+        self.at.set(Origin::Ours);
         failpoint::hit("ingest.applied");
         // A later read may find nothing to do, because a payload has done it: taken back, both go back to here.
         run::keep_position(self.work.run, &state::position(self.work.job)?)?;
         keep_undo_set(self.work, &outcome)?;
         self.keep_keys(share)?;
+        self.at.set(Origin::Rows);
         let buried = self.tombstones.apply(applier, &share.pages, &share.mapping)?;
+        self.at.set(Origin::Ours);
         run::add_counts(self.work.run, &counts(share, &outcome, buried))?;
         // What was sent is later than whatever a read has rejected.
         Rejects::later_than_all(self.work, self.plan).note_versions(|| share.versions())?;
         state::note_ingest(self.work.job)?;
         ingest::take(&share.payloads.iter().map(|payload| payload.id).collect::<Vec<_>>())?;
         failpoint::hit("ingest.before_commit");
+        self.at.set(Origin::Rows);
         Ok(buried)
     }
 
@@ -255,6 +265,15 @@ impl Intake<'_> {
         named::named(error, &suspects, writing, &text)
     }
 
+    /// Whether an error is about the payload itself: it would come again, however often it is tried.
+    fn is_of_the_payload(&self, error: &Error) -> bool {
+        match error {
+            Error::Database(refusal) => self.at.get() == Origin::Rows && refusal.may_be_a_records(),
+            Error::Data(data::DataError::NoColumns) | Error::Target(TargetError::TooManyTombstones { .. }) => true,
+            other => other.class() == Class::Data,
+        }
+    }
+
     fn finish(&self) -> Result<()> {
         if self.set_aside > 0 {
             let payloads = sluice_core::counted::counted(signed(self.set_aside), "payload");
@@ -276,12 +295,6 @@ impl Intake<'_> {
         history::prune_runs(self.work.job, clock::now())?;
         Ok(())
     }
-}
-
-/// Whether an error is about the payload itself: it would come again, however often it is tried.
-fn is_of_the_payload(error: &Error) -> bool {
-    let removes_too_much = matches!(error, Error::Target(TargetError::TooManyTombstones { .. }));
-    error.class() == Class::Data || removes_too_much || matches!(error, Error::Data(data::DataError::NoColumns))
 }
 
 fn counts(share: &Share, outcome: &Outcome, buried: Buried) -> Counts {

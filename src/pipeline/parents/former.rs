@@ -31,10 +31,12 @@ pub fn pages(job: i64, mapping: Option<&Mapping>, parent: &Parent) -> Result<Opt
             parent: Some(identity),
         })
     };
-    Ok(page::of_parent(job, whole, &identity)?
-        .into_iter()
-        .map(arrived)
-        .collect())
+    let pages = page::of_parent(job, whole, &identity)?;
+    // It had none, or the read was one that did not lie below parents.
+    if pages.is_empty() && !page::have_parents(job, whole)? {
+        return Ok(None);
+    }
+    Ok(pages.into_iter().map(arrived).collect())
 }
 
 /// Such a page as one of this read.

@@ -15,6 +15,7 @@ use crate::pipeline::probe::{self, Question};
 use sluice_core::Class;
 use sluice_core::data::{self, Column, ColumnType, DataError, DecodedPage, Mapping};
 use sluice_core::error::Error;
+use sluice_core::http::Response;
 use sluice_core::job::JobFault;
 use sluice_core::settings::Settings;
 
@@ -46,10 +47,13 @@ const RECORD: &str = "sluice_record";
 /// # Errors
 /// What the request met, an answer without records where the settings say, or columns that cannot be.
 pub fn records(question: &Question, wanted: &Wanted) -> Result<Vec<Previewed>> {
+    columns::check_types(question.settings())?;
+    probe::first_page(question)?.read(|response| of_answer(response, question, wanted))
+}
+
+fn of_answer(response: &Response, question: &Question, wanted: &Wanted) -> Result<Vec<Previewed>> {
     let settings = question.settings();
-    columns::check_types(settings)?;
-    let response = probe::first_page(question)?;
-    let body = probe::opened(&response, settings)?;
+    let body = probe::opened(response, settings)?;
     // Columns are made from what all records have.
     let body = match wanted.target {
         Some(_) => body,

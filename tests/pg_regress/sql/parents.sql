@@ -15,6 +15,7 @@ SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"sql"
 SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "SELECT id FROM orders", "absent": "ignore"}}');
 SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "foreach": {"query": "SELECT id FROM orders", "timeout": 5}}');
 SELECT make('/items', '{"columns": {"id": "$.id", "order_id": {"parent": "id"}}}');
+SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id", "of": {"parent": "id"}}, "pagination": {"type": "keyset", "param": "after", "column": "of"}, "foreach": {"query": "SELECT id FROM orders"}}');
 SELECT make('/items', '{"columns": {"id": "$.id", "order_id": {"parent": "id", "path": "$.x"}}, "foreach": {"query": "SELECT id FROM orders"}}');
 SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id"}, "cursor": {"column": "id", "param": "since", "format": "text"}, "foreach": {"query": "SELECT id FROM orders"}}');
 SELECT make('/orders/{id}/items', '{"columns": {"id": "$.id", "of": {"parent": "id"}}, "cursor": {"column": "of", "param": "since", "format": "text"}, "foreach": {"query": "SELECT id FROM orders"}}');

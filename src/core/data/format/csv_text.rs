@@ -8,10 +8,13 @@ use crate::data::error::{DataError, excerpt};
 use crate::data::kind::trim;
 use crate::data::pick::without_mark;
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// An array of a page's records may be so long: a short line of CSV becomes longer by the names of its columns.
 const MOST_TEXT: usize = 1 << 28;
 const MOST_NAME: usize = 1024;
+/// A table has not nearly so many columns.
+pub(crate) const MOST_FIELDS: usize = 10_000;
 
 /// A line with another number of fields than there are columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +73,11 @@ impl Csv {
     fn names(&self, header: Option<&csv::StringRecord>) -> Vec<String> {
         match (&self.columns, header) {
             (Some(columns), _) => columns.clone(),
-            (None, Some(header)) => header.iter().map(|name| name.trim().to_owned()).collect(),
+            // One more than there may be is enough to see that.
+            (None, Some(header)) => {
+                let names = header.iter().take(MOST_FIELDS + 1);
+                names.map(|name| name.trim().to_owned()).collect()
+            }
             (None, None) => Vec::new(),
         }
     }
@@ -96,10 +103,11 @@ impl Csv {
 
 fn check_names(names: &[String], in_header: Option<usize>) -> Result<(), DataError> {
     let is_bad = |name: &String| name.is_empty() || name.len() > MOST_NAME;
+    let mut before = HashSet::new();
     let bad = names
         .iter()
         .enumerate()
-        .find(|(at, name)| is_bad(name) || names[..*at].contains(name));
+        .find(|(at, name)| *at >= MOST_FIELDS || is_bad(name) || !before.insert(*name));
     if let Some((at, name)) = bad {
         return Err(DataError::BadHeader {
             field: at as u64 + 1,

@@ -7,7 +7,7 @@ use crate::data::ColumnType::*;
 use crate::data::MAX_DEPTH;
 use crate::data::{
     DataError, Format, Formats, JsonKind, SingularQuery, decode, excerpt, infer, locate, locate_with, members, pick,
-    unique_members,
+    sift, unique_members,
 };
 use crate::error::Explain;
 use proptest::prelude::*;
@@ -246,8 +246,8 @@ fn a_million_levels_are_refused_on_a_small_stack() {
 
 /// F-R3.
 #[test]
-fn a_million_empty_arrays_are_just_an_array() {
-    let body = format!("[{}[]]", "[],".repeat(1_000_000));
+fn very_many_empty_arrays_are_just_an_array() {
+    let body = format!("[{}[]]", "[],".repeat(30_000));
     let text = locate(body.as_bytes(), &SingularQuery::root()).unwrap().text;
     assert_eq!(
         decode(text, &mapping(&[("a", Int8)], &[])),
@@ -335,4 +335,61 @@ proptest! {
         let is_json = serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok();
         prop_assert_eq!(pick(&text, &[&SingularQuery::root()]).is_ok(), is_json, "{}", text);
     }
+}
+
+/// P11: a short text may hold very many records, and each of them may become a long row, or a reject.
+#[test]
+fn a_page_that_becomes_too_large_is_an_error() {
+    let names: Vec<String> = (0..100).map(|number| format!("c{number}")).collect();
+    let columns: Vec<_> = names.iter().map(|name| (name.as_str(), Text)).collect();
+    let (wide, keyed) = (mapping(&columns, &[]), mapping(&[("id", Int8)], &[0]));
+    let page = |record: &str| format!("[{}]", vec![record; 60_000].join(","));
+    for (record, mapping) in [("1", &keyed), ("{}", &keyed), (r#"{"id":"x"}"#, &keyed), ("{}", &wide)] {
+        let error = sift(&page(record), mapping).map(|sifted| sifted.records()).unwrap_err();
+        let is_too_large = matches!(
+            error,
+            DataError::TooLarge {
+                what: "the page as rows",
+                ..
+            }
+        );
+        assert!(is_too_large, "{record}: {error:?}");
+    }
+    assert_eq!(sift(&page(r#"{"id":1}"#), &keyed).unwrap().records(), 60_000);
+}
+
+/// P11: work on a page grows with its length, not with its square.
+#[test]
+fn very_many_members_and_fields_are_no_great_work() {
+    let record = |of: &str| -> String {
+        let each = (0..200_000).map(|number| format!("\"{of}{number}\":{number}"));
+        format!("{{{}}}", each.collect::<Vec<_>>().join(","))
+    };
+    let text = format!("[{},{}]", record("a"), record("a"));
+    assert_eq!(infer(&text, u64::MAX).unwrap().columns.len(), 10_000);
+    assert_eq!(members(&text).unwrap().len(), 100_000);
+    assert_eq!(unique_members(&text).unwrap(), Vec::<String>::new());
+    // Names that differ in nothing that a column's name keeps.
+    let alike: Vec<String> = (0..9_000u32)
+        .map(|n| format!("\"{}\":1", control_characters(n)))
+        .collect();
+    assert_eq!(
+        infer(&format!("[{{{}}}]", alike.join(",")), 1).unwrap().columns.len(),
+        9_000
+    );
+    let csv = Formats {
+        given: Some(Format::Csv),
+        ..Formats::default()
+    };
+    let wide = |fields: usize| (0..fields).map(|n| format!("c{n}")).collect::<Vec<_>>().join(",") + "\n";
+    assert!(csv.open(wide(10_000).as_bytes(), None).is_ok());
+    let error = csv.open(wide(200_000).as_bytes(), None).map(drop).unwrap_err();
+    assert!(matches!(error, DataError::BadHeader { field: 10_001, .. }), "{error:?}");
+}
+
+/// A text of control characters for each number, as JSON writes it.
+fn control_characters(number: u32) -> String {
+    (0..4)
+        .map(|at| format!("\\u00{:02x}", 1 + (number >> (4 * at)) % 16))
+        .collect()
 }

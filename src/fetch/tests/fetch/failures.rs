@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use sluice_core::Class;
-use sluice_core::http::HttpError;
-use sluice_core::pagination::{Pagination, Stop};
+use sluice_core::data::{SingularQuery, locate};
+use sluice_core::error::Error;
+use sluice_core::http::{Auth, HttpError, Response, Secret};
+use sluice_core::pagination::{KnownPage, Pagination, Stop};
 use sluice_core::retry::RetryPolicy;
-use sluice_fetch::{Failure, MemoryTransport, Poll, ReadSpec, Transport};
+use sluice_fetch::{Decode, Failure, MemoryTransport, PageFacts, Poll, ReadSpec, Transport, start};
 use url::Url;
 
 use crate::reading::*;
@@ -107,6 +109,7 @@ fn a_rate_limit_is_waited_out_by_every_thread_and_is_no_attempt() {
     let (read, bell) = begin(spec, Arc::new(transport));
     assert!(matches!(bell.next(&read), Poll::Page(_)));
     while !read.is_waiting_for_rate() {
+        assert!(began.elapsed() < Duration::from_secs(10), "the wait was not seen");
         std::thread::yield_now();
     }
     let waiting = read.waiting().unwrap();
@@ -179,6 +182,60 @@ fn a_read_has_a_hard_limit_of_pages() {
     let (pages, failure) = read(spec, Arc::new(transport));
     assert_eq!(pages.len(), 7);
     assert_eq!(failure.unwrap().error, HttpError::TooManyPages { limit: 7 }.into());
+}
+
+/// P4: whoever takes such an end for one takes all records behind it for gone.
+#[test]
+fn a_keyset_ends_with_an_empty_page_and_not_with_a_record_that_lacks_the_key() {
+    let ended_by = |last: &'static str| {
+        let transport = MemoryTransport::new(move |request| match param(request, "after") {
+            None => ok("[1,2,3]"),
+            Some(3) => ok(last),
+            _ => ok("[]"),
+        });
+        let (pages, failure) = read(spec(by_keyset()), Arc::new(transport));
+        (numbers(&pages), failure.map(|failure| failure.error))
+    };
+    assert_eq!(ended_by("[4,5]"), (vec![1, 2, 3, 4, 5], None));
+    let lacks = HttpError::MissingKey { page: 2 };
+    assert_eq!(ended_by("[4,0]"), (vec![1, 2, 3], Some(lacks.into())));
+}
+
+/// P9: a good status does not make what it came with harmless.
+#[test]
+fn an_error_of_an_answers_content_does_not_repeat_the_credential() {
+    struct Pages;
+    impl Decode for Pages {
+        type Page = ();
+        fn decode(&self, response: &Response) -> Result<((), PageFacts), Error> {
+            Err(locate(&response.body, &SingularQuery::root()).unwrap_err().into())
+        }
+        fn unchanged(&self, _: &KnownPage) {}
+    }
+    for body in [
+        "your token: trust/me",
+        r"<html>trust\/me",
+        r#"{"token": "trust\u002fme" oops}"#,
+    ] {
+        let mut spec = spec(Pagination::None);
+        spec.auth = Auth::Bearer(Secret::new("trust/me"));
+        let transport = Arc::new(MemoryTransport::new(move |_| ok(body)));
+        let (bell, heard) = std::sync::mpsc::channel();
+        let read = start(
+            spec,
+            transport,
+            Arc::new(Pages),
+            Arc::new(move || {
+                let _ = bell.send(());
+            }),
+        );
+        heard.recv_timeout(Duration::from_secs(10)).unwrap();
+        let Poll::Failed(failure) = read.poll() else {
+            panic!("{body}")
+        };
+        let told = failure.error.detail().unwrap();
+        assert!(!told.contains("rust") && told.contains("not shown"), "{told}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use sluice_core::data::SingularQuery;
 use sluice_core::error::Error;
 use sluice_core::http::{Headers, HttpError, Request, Response};
 use sluice_core::pagination::{KnownPage, Pagination, Source, Stop, Totals};
@@ -10,7 +11,7 @@ use sluice_core::retry::RetryPolicy;
 use sluice_fetch::{Decode, Failure, FetchedPage, PageFacts, Poll, Read, ReadSpec, Transport, start};
 use url::Url;
 
-/// Pages are JSON arrays of numbers. The body `panic` makes the decoder panic, any other text is wrong content.
+/// Pages are JSON arrays of numbers, which are their own keys; zero is none. The body `panic` makes the decoder panic, any other text is wrong content.
 pub struct Numbers;
 
 impl Decode for Numbers {
@@ -23,6 +24,7 @@ impl Decode for Numbers {
         let numbers: Vec<u64> = serde_json::from_slice(&response.body).map_err(wrong)?;
         let facts = PageFacts {
             records: numbers.len() as u64,
+            next: numbers.last().filter(|last| **last > 0).map(u64::to_string),
             ..PageFacts::default()
         };
         Ok((numbers, facts))
@@ -111,6 +113,13 @@ pub fn by_page(stop: Stop) -> Pagination {
         size_param: Some("size".into()),
         totals: Totals::default(),
         stop,
+    }
+}
+
+pub fn by_keyset() -> Pagination {
+    Pagination::Keyset {
+        param: "after".into(),
+        last: Source::Body(SingularQuery::member("last")),
     }
 }
 

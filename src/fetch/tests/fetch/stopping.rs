@@ -12,6 +12,9 @@ use sluice_fetch::{MemoryTransport, Poll, Transport, start};
 use crate::reading::{Numbers, begin, by_page, ok, spec};
 use crate::scripted::Scripted;
 
+/// Sooner than any request's time limit, and on a crowded machine too.
+const AT_ONCE: Duration = Duration::from_secs(3);
+
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_so() {
@@ -27,7 +30,7 @@ fn dropping_a_read_returns_at_once_while_a_request_hangs() {
     wait_until("the request was not sent", || server.requests().len() == 1);
     let began = Instant::now();
     drop(read);
-    assert!(began.elapsed() < Duration::from_millis(200));
+    assert!(began.elapsed() < AT_ONCE);
 }
 
 #[test]
@@ -45,7 +48,7 @@ fn stopping_returns_at_once_and_closing_the_transport_frees_the_thread() {
     read.stop();
     transport.close();
     assert_eq!(read.poll(), Poll::Pending);
-    assert!(began.elapsed() < Duration::from_millis(200));
+    assert!(began.elapsed() < AT_ONCE);
     wait_until("the threads did not end", || Arc::strong_count(&decode) == 1);
 }
 
