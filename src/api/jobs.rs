@@ -2,7 +2,9 @@
 
 use super::connections::no_usage;
 use super::target::{Found, Wish, check_key, find_or_create, may_become_owner, usual_key, warn_of_others};
-use super::{caller_name, given, here, operable_job, own_job, parents, require_server, timing, to_change, wake};
+use super::{
+    caller_name, given, here, operable_job, operate, own_job, parents, require_server, timing, to_change, wake,
+};
 use crate::pg::relation::Target;
 use crate::pg::report::or_raise;
 use crate::pg::{bgworker, catalog, clock, identity, relation, shmem, spi};
@@ -351,8 +353,12 @@ fn drop_job(name: Option<&str>, drop_target: default!(Option<bool>, "false")) {
 fn remove(name: &str, drop_target: bool) -> Result<()> {
     catalog::require_primary()?;
     let job = own_job(name)?;
+    if drop_target {
+        // Until it is armed, a table of this name may be anybody's.
+        operate::refuse_unarmed(&job)?;
+    }
     stop(&job)?;
-    timing::forget(name)?;
+    timing::forget(&job)?;
     job::delete(job.id)?;
     if drop_target && let Some(target) = relation::read_target(job.target) {
         spi::execute(

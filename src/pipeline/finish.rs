@@ -156,7 +156,11 @@ fn log(work: &Work, error: &Error, place: Place, at: Timestamp, next: Option<Nex
 
 fn pause_connection(job: &Job, error: &Error, ruling: &Ruling, now: Timestamp) -> Result<Next> {
     let until = ruling.pause_for.map(|length| now.plus(length));
-    let told = ruling.hint.clone().unwrap_or_else(|| error.to_string());
+    // Everybody who may use the connection reads it, and a text may quote the data.
+    let told = match &ruling.hint {
+        Some(hint) => hint.clone(),
+        None => failure::told_to_all(error)?,
+    };
     let by = format!("error rule \"{}\"", ruling.name);
     pause::pause(job.server, Some(&format!("{told} ({by})")), &by, until)?;
     // What waits for the connection is due when it goes on.

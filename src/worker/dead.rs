@@ -1,7 +1,7 @@
 //! Runs whose process is gone: they were stopped, or they were interrupted and go on where they were.
 
 use crate::pg::clock::Timestamp;
-use crate::pg::failpoint;
+use crate::pg::{bgworker, failpoint, shmem};
 use crate::store::{self, retry, run, state};
 use sluice_core::Result;
 use sluice_core::run::{RunSource, RunStatus, RunTask};
@@ -21,6 +21,10 @@ pub fn close(dead: &run::Run, now: Timestamp) -> Result<()> {
     }
     run::finish(dead.id, RunStatus::Interrupted, now)?;
     failpoint::hit("scheduler.interrupted");
+    // It was ended for a command, which says nothing of the run.
+    if shmem::take_moved(bgworker::my_database(), dead.id) {
+        return go_on(dead, now);
+    }
     let crashes = state::count_crash(dead.job)?;
     let delay = usize::try_from(crashes - 1)
         .ok()
