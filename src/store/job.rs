@@ -211,6 +211,34 @@ pub fn update(job: &Job) -> Result<()> {
     execute(sql, &args).map(drop)
 }
 
+/// Takes the row of a job that is about to be changed: who changes it at the same time waits, and sees the change.
+pub fn lock(id: i64) -> Result<()> {
+    let sql = "SELECT id FROM sluice._job WHERE id = $1 FOR NO KEY UPDATE";
+    returning(sql, &[id.into()], |r| r.need::<i64>(1)).map(drop)
+}
+
+/// Whether the job still reads as it did when this was loaded, and does until the transaction ends: whoever changes that
+/// takes the row of the job's state, too, after the job's own.
+pub fn stays(job: &Job) -> Result<bool> {
+    super::state::lock(job.id)?;
+    reads_as(job)
+}
+
+/// Whether the job still reads as it did when this was loaded.
+pub fn reads_as(job: &Job) -> Result<bool> {
+    let sql = "SELECT j.server_oid = $2 AND j.path = $3 AND j.mode = $4 AND j.key = $5 AND j.settings = $6::jsonb \
+               FROM sluice._job AS j WHERE j.id = $1";
+    let args = [
+        job.id.into(),
+        job.server.into(),
+        job.path.as_str().into(),
+        job.mode.as_str().into(),
+        job.key.clone().into(),
+        job.settings.as_str().into(),
+    ];
+    Ok(value::<bool>(sql, &args)?.unwrap_or(false))
+}
+
 pub fn delete(id: i64) -> Result<()> {
     execute("DELETE FROM sluice._job WHERE id = $1", &[id.into()]).map(drop)
 }

@@ -17,7 +17,7 @@ pub fn close(dead: &run::Run, now: Timestamp) -> Result<()> {
         return Ok(());
     }
     if dead.stopped_by.is_some() {
-        return run::finish(dead.id, RunStatus::Stopped, now);
+        return stop(dead, now);
     }
     run::finish(dead.id, RunStatus::Interrupted, now)?;
     failpoint::hit("scheduler.interrupted");
@@ -31,13 +31,30 @@ pub fn close(dead: &run::Run, now: Timestamp) -> Result<()> {
         .and_then(|n| AFTER_CRASH.get(n).copied());
     match delay {
         None => {
-            retry::bury(dead.job, dead.id)?;
+            run::hold_again(dead.id)?;
+            if dead.is_read() {
+                retry::bury(dead.job, dead.id)?;
+            }
             store::job::disable(
                 dead.job,
                 &format!("its runs were interrupted {crashes} times in a row without a committed page"),
             )
         }
         Some(delay) => go_on(dead, now.plus(delay)),
+    }
+}
+
+/// A run whose end somebody asked for: with it ends the retry that it stood for, and the schedule goes on. One that was
+/// approved waits for a decision again.
+fn stop(dead: &run::Run, now: Timestamp) -> Result<()> {
+    run::finish(dead.id, RunStatus::Stopped, now)?;
+    if run::hold_again(dead.id)? || !dead.is_read() {
+        return Ok(());
+    }
+    retry::complete(dead.job)?;
+    match store::job::by_id(dead.job)? {
+        Some(job) => store::job::plan_after_failure(&job, now, false),
+        None => Ok(()),
     }
 }
 
@@ -58,6 +75,7 @@ fn go_on(dead: &run::Run, at: Timestamp) -> Result<()> {
             subject: dead.subject,
             resume_job: dead.resume_job,
             label: dead.label.clone(),
+            not_before: Some(at),
         };
         return run::request_work(dead.job, &dead.requested_by, &wanted).map(drop);
     }
