@@ -224,7 +224,8 @@ impl<'a> Rejects<'a> {
 /// The reject that this one repeats.
 fn same<'r>(repeatable: &'r HashMap<(i64, i64), Repeatable>, reject: &Rejected) -> Option<&'r Repeatable> {
     let found = repeatable.get(&(reject.page, reject.position));
-    found.filter(|again| again.reason == reject.reason.clone().into_stored())
+    // A stored page does not tell which line of the answer a text in it was.
+    found.filter(|again| again.is_line || again.reason == reject.reason.clone().into_stored())
 }
 
 /// What is wrong with a record, as it is told in the detail of an error.

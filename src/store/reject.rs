@@ -165,6 +165,8 @@ pub struct Repeatable {
     pub at: (i64, i64),
     pub has_key: bool,
     pub reason: Reason,
+    /// It is a line that is no record, whatever the columns are.
+    pub is_line: bool,
 }
 
 /// What the read `published` rejected on pages that the read has again as they were.
@@ -188,6 +190,7 @@ pub fn repeatable(of: Of, published: i64) -> Result<Vec<Repeatable>> {
                 detail: r.get(8)?,
                 hint: r.get(9)?,
             },
+            is_line: r.need(10)?,
         })
     })
 }

@@ -18,6 +18,10 @@ fn shop() -> Shop {
     for _ in 0..5 {
         shop.sync();
     }
+    // The last run's worker may be writing them down still.
+    wait_until(&mut shop.db, "what the six runs took is written down", SOON, |db| {
+        db.number("SELECT count(*) FROM sluice._run_pace") == 6
+    });
     shop.db.exec(
         "UPDATE sluice._run_pace SET requests = 20, p95_ms = 100, concurrency = 3; \
          UPDATE sluice._run_pace SET page_size = 200 WHERE run_id IN (SELECT max(id) FROM sluice._run UNION SELECT max(id) - 1 FROM sluice._run)",
