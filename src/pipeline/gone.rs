@@ -127,6 +127,8 @@ pub fn compare(
         Some(whole) => missing::of_generation(job, whole, &form)?,
         None => Vec::new(),
     };
+    // Rows that wait for confirmation are there, though the published pages do not have them.
+    let waiting = missing_before.len() as u64;
     let sent = Sent::load(job, &form, read.state.whole_generation.unwrap_or(0), generation)?;
     let keys = KeyReader::new(plan, mapping, &read.state);
     let sources = Sources::new(plan, &read.state, mapping)?.sent_before(generation);
@@ -148,10 +150,8 @@ pub fn compare(
     let removed = compared.removed;
     compared.rows_before = match is_last {
         _ if sources.is_any_brought() => compared.rows_before,
-        true => u64::try_from(read.state.published_rows)
-            .unwrap_or(0)
-            .saturating_sub(removed),
-        false => records_of(&before).saturating_sub(removed),
+        true => (u64::try_from(read.state.published_rows).unwrap_or(0) + waiting).saturating_sub(removed),
+        false => (records_of(&before) + waiting).saturating_sub(removed),
     };
     // At least that many: some of them may be among the pages' rows.
     compared.rows_before = compared.rows_before.max(sent.before.len() as u64);

@@ -287,7 +287,8 @@ pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>, asks:
         limits: Limits {
             max_body: settings::max_response_bytes(),
             max_ratio: settings::max_decompression_ratio(),
-            pages: s.limits.pages,
+            // Of one collection: a read that does not end must not fill the disk.
+            pages: s.limits.pages.or(Limits::default().pages),
             ahead: s.commit_every.bytes.min(MOST_AHEAD),
         },
         policy: plan.policy.clone(),

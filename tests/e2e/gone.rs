@@ -20,6 +20,19 @@ fn without_a_total_a_row_goes_after_two_complete_reads_and_counts_as_unconfirmed
     shop.assert_equal();
 }
 
+/// Of 300 rows 110 are missing: more than half of the 190 that are left, and not of those that are there.
+#[test]
+fn rows_that_wait_for_confirmation_count_among_those_of_which_max_shrink_is_a_share() {
+    let mut shop = Shop::loaded(300, PAGES_WITHOUT_TOTAL);
+    let ids: Vec<u64> = (1..=110).collect();
+    shop.api.remove_ids(&ids);
+    shop.sync();
+    assert_eq!((count(&mut shop), shop.status("unconfirmed").as_str()), (300, "110"));
+    shop.sync();
+    assert_eq!((count(&mut shop), shop.run("deleted").as_str()), (190, "110"));
+    shop.assert_equal();
+}
+
 #[test]
 fn a_row_that_comes_back_between_two_reads_is_not_removed() {
     let mut shop = Shop::loaded(300, PAGES_WITHOUT_TOTAL);
