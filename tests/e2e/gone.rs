@@ -158,6 +158,22 @@ fn half_the_rows_with_a_matching_total_are_held_even_though_the_total_is_proof()
     assert_eq!(count(&mut shop), 500);
 }
 
+/// Missing keys are counted before they are all held in memory: a build for tests holds a hundred.
+#[test]
+fn many_rows_that_vanish_at_once_are_counted_and_removed() {
+    for (settings, reads) in [(PAGES, 1), (PAGES_WITHOUT_TOTAL, 2)] {
+        let mut shop = Shop::loaded(500, &settings.replacen('{', r#"{"max_shrink": 1, "#, 1));
+        shop.api.remove_ids(&(1..=150).collect::<Vec<_>>());
+        for _ in 1..reads {
+            shop.sync();
+            assert_eq!((count(&mut shop), shop.status("unconfirmed").as_str()), (500, "150"));
+        }
+        shop.sync();
+        shop.assert_equal();
+        assert_eq!(shop.run("deleted"), "150");
+    }
+}
+
 #[test]
 fn an_answer_in_one_piece_is_proof() {
     let mut shop = Shop::open(300);
