@@ -228,7 +228,7 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     require_server()?;
     let mut job = to_change(own_job(name)?)?;
     let before = job.clone();
-    let target = relation::read_target(job.target).ok_or(TargetError::Missing {
+    let target = relation::read_target(job.target)?.ok_or(TargetError::Missing {
         oid: job.target.to_u32(),
     })?;
     may_become_owner(&target)?;
@@ -360,7 +360,7 @@ fn remove(name: &str, drop_target: bool) -> Result<()> {
     stop(&job)?;
     timing::forget(&job)?;
     job::delete(job.id)?;
-    if drop_target && let Some(target) = relation::read_target(job.target) {
+    if drop_target && let Some(target) = relation::read_target(job.target)? {
         spi::execute(
             &format!("DROP TABLE {}.{}", quote(&target.schema), quote(&target.name)),
             &[],

@@ -67,7 +67,7 @@ fn is_temporary(oid: Oid) -> Result<bool> {
 
 fn existing(wish: &Wish, settings: &Settings, oid: Oid) -> Result<Found> {
     settings.check_columns()?;
-    let target = relation::read_target(oid).ok_or(TargetError::Missing { oid: oid.to_u32() })?;
+    let target = relation::read_target(oid)?.ok_or(TargetError::Missing { oid: oid.to_u32() })?;
     target.expect_table()?;
     if is_temporary(oid)? {
         return Err(TargetError::Temporary {
@@ -176,7 +176,7 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
     }
     let columns = fitting(columns, &key, name, settings.on_missing);
     let oid = create_table(name, &columns, &key, settings)?;
-    let target = relation::read_target(oid).ok_or(TargetError::Missing { oid: oid.to_u32() })?;
+    let target = relation::read_target(oid)?.ok_or(TargetError::Missing { oid: oid.to_u32() })?;
     may_become_owner(&target)?;
     Ok(Found {
         target,

@@ -95,6 +95,13 @@ pub enum TargetError {
         /// The column's type; None where only nulls came.
         ty: Option<InferredType>,
     },
+    /// In a database of another encoding than UTF8.
+    #[error("{what} is not ASCII")]
+    NotAscii {
+        what: String,
+        encoding: String,
+        remedy: &'static str,
+    },
     #[error("an undo set for target \"{table}\" is not well formed")]
     MalformedUndo { table: String, reason: String },
 }
@@ -163,6 +170,7 @@ impl Explain for TargetError {
                 "55000"
             }
             TargetError::ConcurrentInsert { .. } => "40001",
+            TargetError::NotAscii { .. } => "0A000",
             TargetError::MalformedBatch { .. }
             | TargetError::TruncatedBatch { .. }
             | TargetError::MalformedUndo { .. } => "XX000",
@@ -216,6 +224,9 @@ impl Explain for TargetError {
             TargetError::UndoKeyDropped { .. } => Some("It was in the key when the run wrote them.".into()),
             TargetError::NewField { sample, .. } => Some(format!(
                 "It is {sample}, and \"on_new_field\" is fail. What came before it is kept."
+            )),
+            TargetError::NotAscii { encoding, .. } => Some(format!(
+                "The database's encoding is {encoding}. Names and definitions are ASCII where it is not UTF8."
             )),
             TargetError::MalformedUndo { reason, .. } => Some(format!("{reason}.")),
             _ => None,
@@ -286,6 +297,7 @@ impl Explain for TargetError {
                 "Let the trigger keep the key as it comes, or use a key that the trigger does not touch.".into()
             }
             TargetError::ConcurrentInsert { .. } => "The batch is tried again.".into(),
+            TargetError::NotAscii { remedy, .. } => (*remedy).into(),
             TargetError::MalformedBatch { .. }
             | TargetError::TruncatedBatch { .. }
             | TargetError::MalformedUndo { .. } => return None,

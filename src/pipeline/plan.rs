@@ -176,7 +176,7 @@ pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
     })?;
     let settings = Settings::parse(&job.settings)?;
     settings.check_mode(Mode::parse(&job.mode)?)?;
-    let target = relation::read_target(job.target).ok_or_else(|| TargetError::Gone {
+    let target = relation::read_target(job.target)?.ok_or_else(|| TargetError::Gone {
         target: format!("{}.{}", job.target_schema, job.target_table),
         job: job.name.clone(),
     })?;
