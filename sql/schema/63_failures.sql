@@ -113,7 +113,7 @@ SELECT r.id,
        r.set_at
 FROM sluice._error_rule AS r
 LEFT JOIN sluice._visible_job AS j ON j.id = r.job_id
-LEFT JOIN pg_catalog.pg_foreign_server AS s ON s.oid = r.server_oid
+LEFT JOIN pg_catalog.pg_foreign_server AS s ON s.oid = r.server_oid AND r.armed_in = sluice._here()
 WHERE (r.job_id IS NULL OR j.id IS NOT NULL)
   AND (r.server_oid IS NULL OR s.oid IS NOT NULL AND pg_catalog.has_server_privilege(s.oid, 'USAGE')
        OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')

@@ -217,16 +217,17 @@ fn approve(run: Option<i64>, call: FunctionCallInfo) {
     or_raise(procedure::run(call, "sluice.approve", |procedure| {
         require_server()?;
         let run = given("run", run)?;
-        let held = held_run(run)?;
-        let job = job::by_id(held.job)?.ok_or(CallError::UnknownRun { run })?;
-        wait_until_free(procedure, &job)?;
-        if !run::approve(&held, &caller_name()?)? {
-            return Err(CallError::NotHeld {
-                run,
-                status: "superseded".into(),
+        let job = loop {
+            let held = held_run(run)?;
+            let job = job::by_id(held.job)?.ok_or(CallError::UnknownRun { run })?;
+            refuse_unarmed(&job)?;
+            wait_until_free(procedure, &job)?;
+            if run::approve(&held, &caller_name()?)? {
+                break job;
             }
-            .into());
-        }
+            // Another run of the job began at the same moment, or somebody has decided first.
+            procedure.commit();
+        };
         wake();
         procedure.commit();
         wait(procedure, run, &job.name)

@@ -8,7 +8,7 @@ use crate::error::Explain;
 use crate::foreach::QueryFault;
 use crate::from_page::FromPageFault;
 use crate::run::RunStatus;
-use crate::sql_text::quote;
+use crate::sql_text::{literal, quote};
 
 /// A call that cannot be served, and why.
 #[non_exhaustive]
@@ -343,11 +343,6 @@ impl Explain for CallError {
         };
         Some(hint)
     }
-}
-
-/// A name as an SQL literal, so that a hint can be run as it stands.
-pub fn literal(name: &str) -> String {
-    format!("'{}'", name.replace('\'', "''"))
 }
 
 fn in_use(jobs: i64, seen: &[String]) -> String {

@@ -296,6 +296,14 @@ fn an_owner_that_may_not_log_in_is_called_as_itself() {
     });
 }
 
+#[test]
+fn failures_and_bad_health_that_begin_at_once_are_both_told() {
+    let mut shop = shop();
+    rule(&mut shop, "function => 'app.tell', after_failures => 1");
+    unauthorized(&mut shop);
+    wait_told(&mut shop, &["degraded unhealthy 1", "repeated_failure unhealthy 1"]);
+}
+
 /// An outage of a host is told once a job, however often it is probed, and so is its end.
 #[test]
 fn a_breaker_that_opens_is_probed_and_closes_is_one_call_a_job_for_the_outage_and_one_for_its_end() {

@@ -353,3 +353,23 @@ fn admins_give_rules_and_writers_see_those_that_concern_them() {
     assert_eq!(other.number("SELECT count(*) FROM sluice.error_rules"), 0);
     assert_eq!(other.error("SELECT sluice.pause_connection('shop')").sqlstate, "42501");
 }
+
+/// Whoever may use a connection reads why it is paused: nothing there quotes the data.
+#[test]
+fn a_connection_that_a_rule_pauses_for_an_error_about_data_quotes_none_of_it() {
+    let mut shop = shop();
+    rule(&mut shop, "'{\"sqlstate\": \"P0001\"}', 'pause_connection'");
+    shop.app.exec(
+        "CREATE FUNCTION app.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'canary %', NEW.name; END $$;
+         CREATE TRIGGER refuse BEFORE UPDATE ON app.products FOR EACH ROW EXECUTE FUNCTION app.refuse()",
+    );
+    shop.api.change(10.0, 1);
+    shop.failing_sync();
+    for column in [
+        "pause_reason FROM sluice.sync_connections",
+        "error_message FROM sluice.sync_status",
+    ] {
+        let told = shop.db.text(&format!("SELECT {column}"));
+        assert!(told.contains("a rule") && !told.contains("canary"), "{told}");
+    }
+}

@@ -234,3 +234,48 @@ fn the_vault_is_read_with_the_rights_of_the_secrets_owner() {
     shop.db.exec("REVOKE SELECT ON vault.decrypted_secrets FROM app");
     assert_eq!(shop.failing_sync().sqlstate, "F0000");
 }
+
+/// A secret that a worker binds to its origin is sealed again: a value that was set meanwhile is the one that counts.
+#[test]
+fn a_value_that_is_set_while_a_worker_binds_the_former_one_is_kept() {
+    let mut shop = guarded("second");
+    shop.app.exec("SELECT sluice.set_secret('token', 'first')");
+    // With a table that is there nothing is asked now.
+    shop.app
+        .exec("CREATE TABLE products (id bigint PRIMARY KEY, name text, price numeric)");
+    shop.create_job("products", "/page/products", PAGES);
+    shop.db.failpoint("secret.binding", "pause");
+    shop.start();
+    let reached = eventually(SOON, || {
+        shop.db.number("SELECT sluice._failpoint_hits('secret.binding')") > 0
+    });
+    assert!(reached);
+    shop.app.exec("SELECT sluice.set_secret('token', 'second')");
+    shop.db.failpoint("secret.binding", "off");
+    shop.wait_for_run("succeeded");
+    shop.assert_equal();
+}
+
+#[test]
+fn two_sessions_that_set_the_first_value_of_a_secret_leave_one_that_opens() {
+    let mut shop = guarded("second");
+    let database = shop.db.text("SELECT current_database()");
+    shop.app.exec("BEGIN; SELECT sluice.set_secret('token', 'first')");
+    let other = shop
+        .cluster
+        .db_as("app", &database)
+        .call("SELECT sluice.set_secret('token', 'second')");
+    let waits = eventually(SOON, || {
+        shop.db.is_true(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%set_secret%')",
+        )
+    });
+    assert!(waits);
+    shop.app.exec("COMMIT");
+    let (ended, _other) = other.finish();
+    assert!(ended.is_ok(), "{ended:?}");
+    assert_eq!(shop.app.text("SELECT version FROM sluice.sync_secrets"), "2");
+    shop.create_job("products", "/page/products", PAGES);
+    shop.sync();
+    shop.assert_equal();
+}
