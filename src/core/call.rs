@@ -358,6 +358,7 @@ fn ended_detail(error: &EndedWith) -> String {
     let message = error.message.as_deref().unwrap_or("no error was recorded");
     match &error.detail {
         Some(detail) => format!("{message}. {detail}"),
+        None if message.ends_with('.') => message.to_owned(),
         None => format!("{message}."),
     }
 }
@@ -373,8 +374,13 @@ mod tests {
             run: 7,
             job: "shop".into(),
             status: "held".into(),
-            error: EndedWith::default(),
+            error: EndedWith {
+                message: Some("too many rows would vanish. The target is as it was.".into()),
+                ..EndedWith::default()
+            },
         };
+        let detail = held.detail().unwrap();
+        assert_eq!(detail, "too many rows would vanish. The target is as it was.");
         let hint = held.hint().unwrap();
         assert!(
             hint.contains("CALL sluice.approve(7)") && hint.contains("SELECT sluice.discard(7)"),

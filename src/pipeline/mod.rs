@@ -10,7 +10,7 @@
 //! `rates` keeps what the remote asked for, `page_size` chooses how long pages are; `decode` turns responses into pages on the fetch threads; `pages` drives the read, `parents` one below each row of a
 //! query; `collect` holds pages until `batch` writes and commits them; `new_fields` sees members that no column takes,
 //! `drift` writes them down, `evolve` gives them columns, and `widen` columns a type that takes their values; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
-//! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `sweep` removes
+//! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `heed` what payloads have to say of it, `sweep` removes
 //! it, `difference` what changed; `publish` makes a read visible, `publication` ends the transaction that does, `replay_run` one that is stored already, `settle` ends
 //! one whose rows are there, `brought` keeps what it brought; `after_publish` calls the owner's function when that is
 //! done; `persist` tries a transaction again; `events` tells others what happened, and `alert` calls whom an event rule names; `ingest` writes what others sent us; `rollback` takes runs
@@ -32,6 +32,7 @@ mod evolve;
 mod failures;
 mod finish;
 mod gone;
+mod heed;
 mod ingest;
 mod named;
 mod new_fields;

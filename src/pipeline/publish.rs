@@ -6,7 +6,7 @@ use super::apply::{Applier, Outcome};
 use super::batch::{current_target, is_unique_violation, keep_undo_set, signed};
 use super::difference::{Difference, Part, Share};
 use super::evolve;
-use super::gone::{self, Compared};
+use super::gone::{self, Compared, Wanted};
 use super::named;
 use super::parents::watermarks;
 use super::persist::persist;
@@ -159,13 +159,9 @@ struct Publishing<'a> {
 impl Publishing<'_> {
     fn once(&self) -> Result<Verdict> {
         let mapping = self.mapping().ok_or(data::DataError::NoColumns)?;
-        let mut compared = gone::compare(self.plan, self.read, self.read.generation, &mapping)?;
+        let compare = |wanted| gone::compare(self.plan, self.read, &mapping, self.occasion, wanted);
+        let mut compared = compare(Wanted::First)?;
         self.doing.mapping.replace(Some(Arc::clone(&mapping)));
-        if self.occasion == Occasion::Replayed {
-            // A read that is looked at twice is one read.
-            compared.confirmed.clear();
-            gone::spare_sent(self.plan, self.read, &mut compared)?;
-        }
         if compared.duplicates > 0 {
             self.rejects.keep_anew();
         }
@@ -180,6 +176,9 @@ impl Publishing<'_> {
                 Decision::RollBack(kept) => return Ok(Verdict::KeptBack(TargetError::from(kept).into())),
             },
         };
+        if compared.is_cut() {
+            compared = compare(Wanted::All)?;
+        }
         self.apply(&mapping, &mut compared, removals)?;
         Ok(Verdict::Published)
     }
@@ -205,7 +204,7 @@ impl Publishing<'_> {
     fn live(&self, compared: &Compared) -> Live {
         Live {
             rows_before: compared.rows_before,
-            candidates_gone: compared.gone.len() as u64,
+            candidates_gone: compared.missing(),
             gone_confirmed: compared.proven(),
         }
     }

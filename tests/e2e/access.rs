@@ -399,6 +399,30 @@ fn what_an_error_quotes_of_the_data_is_shown_to_those_who_may_read_it() {
     assert_eq!(seen, "22032 the answer is an HTML page, not JSON");
 }
 
+/// What a remote says when it refuses may quote as well: a call tells no more of it than the views do.
+#[test]
+fn what_a_remote_said_is_told_to_the_owner_by_call_and_to_nobody_else() {
+    let (cluster, scene) = scene();
+    let (headers, body) = (Vec::new(), b"{\"error\": \"canary\"}".to_vec());
+    scene.api.misbehave(sample_api::Fault::Answer {
+        status: 401,
+        headers,
+        body,
+    });
+    let told = |role: &str| {
+        let mut db = cluster.db_as(role, &scene.database);
+        db.error("CALL sluice.sync('bob')").to_string()
+    };
+    assert!(told("bob").contains("canary"), "{}", told("bob"));
+    assert!(!told("a_operator").contains("canary"), "{}", told("a_operator"));
+    // Nor does a stranger learn of rates and breakers by the oid of a connection.
+    let budget = "SELECT count(b) FROM pg_foreign_server AS s, sluice._budget_seen(s.oid) AS b";
+    let mut stranger = cluster.db_as("a_writer", &scene.database);
+    let may = "SELECT count(*) FROM pg_foreign_server AS s WHERE has_server_privilege(s.oid, 'USAGE')";
+    assert_eq!(stranger.number(budget), stranger.number(may));
+    assert_eq!(stranger.error(&budget.replace("_seen", "")).sqlstate, "42501");
+}
+
 #[test]
 fn a_revoked_level_takes_everything_back() {
     let (_cluster, mut scene) = scene();

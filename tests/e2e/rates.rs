@@ -331,6 +331,26 @@ fn a_host_that_fails_is_left_alone_probed_every_minute_and_retries_are_due_when_
     );
 }
 
+/// A job that fails before it sends anything tells nothing of the host: another one asks in its turn.
+#[test]
+fn a_job_that_cannot_ask_keeps_no_host_from_being_asked() {
+    let mut shop = Shop::open(500);
+    shop.create_job("products", "/page/products", ALONE);
+    shop.create_job("other", "/page/products", ALONE);
+    shop.api.misbehave(Fault::Close);
+    shop.failing_sync();
+    wait_for_budget(&mut shop, "breaker = 'open'");
+    // It stays the first, since its retry waits.
+    shop.db
+        .exec("UPDATE sluice._job SET settings = '{\"nonsense\": 1}' WHERE name = 'products'");
+    shop.api.clear_faults();
+    let closed = (1..=20).any(|minute| {
+        clock(&mut shop, 61 * minute);
+        eventually(Duration::from_secs(3), || budget(&mut shop, "breaker") == "closed")
+    });
+    assert!(closed);
+}
+
 #[test]
 fn a_person_who_asks_for_a_run_is_the_probe_of_an_open_breaker() {
     let mut shop = Shop::with_job(500, ALONE);
