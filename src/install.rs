@@ -3,7 +3,11 @@
 use pgrx::prelude::*;
 
 extension_sql_file!("../sql/schema/00_schema.sql", name = "schema", bootstrap);
-extension_sql_file!("../sql/schema/10_job.sql", name = "job", requires = ["schema"]);
+extension_sql_file!(
+    "../sql/schema/10_job.sql",
+    name = "job",
+    requires = ["schema", api::access::here_now, api::access::role_now]
+);
 extension_sql_file!("../sql/schema/20_run.sql", name = "run", requires = ["job"]);
 extension_sql_file!("../sql/schema/25_ingest.sql", name = "ingest", requires = ["run"]);
 extension_sql_file!("../sql/schema/25_retry.sql", name = "retry", requires = ["ingest"]);
@@ -55,6 +59,7 @@ extension_sql_file!(
         api::live::launcher_is_running,
         api::live::arm_file_fault,
         api::live::arm_file_hint,
+        api::rates::budget_seen,
         api::connections::origin,
         api::connections::option,
     ]

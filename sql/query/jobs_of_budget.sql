@@ -4,4 +4,4 @@ WHERE j.enabled AND j.paused_at IS NULL AND j.armed_system = $2 AND j.armed_data
   AND sluice._budget(j.server_oid) = $1
 ORDER BY EXISTS (SELECT FROM sluice._run AS r WHERE r.job_id = j.id AND r.status = 'scheduled') DESC,
          EXISTS (SELECT FROM sluice._retry AS q WHERE q.job_id = j.id AND q.status = 'pending') DESC, j.id
-LIMIT 20
+LIMIT 200

@@ -1,4 +1,6 @@
-INSERT INTO sluice._secret (id, owner_oid, owner_name, name, origin, version, sealed, source)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT (owner_oid, name) DO UPDATE
-SET origin = excluded.origin, version = excluded.version, sealed = excluded.sealed, source = excluded.source, updated_at = now()
+-- Only over the version that it was made from: whoever was first has the next one. A secret that came with a dump is its
+-- owner's here from now on.
+UPDATE sluice._secret AS s
+SET owner_oid = $2, owner_name = $3, armed_in = sluice._here(),
+    origin = $5, version = $6, sealed = $7, source = $8, updated_at = now()
+WHERE s.id = $1 AND s.version = $6 - 1 AND s.name = $4

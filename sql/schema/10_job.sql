@@ -31,6 +31,10 @@ CREATE TABLE sluice._job (
     updated_at      timestamptz NOT NULL DEFAULT now()
 );
 
+-- The role that owns a job: the oid counts where the job was made or armed, and the name elsewhere.
+CREATE FUNCTION sluice._owner_now(job sluice._job) RETURNS oid LANGUAGE sql STABLE PARALLEL SAFE
+RETURN sluice._role_now((job).owner_oid, (job).owner_name, (job).armed_system::text || '/' || (job).armed_database::text);
+
 CREATE TABLE sluice._job_state (
     job_id                bigint PRIMARY KEY REFERENCES sluice._job ON DELETE CASCADE,
     next_run_at           timestamptz,

@@ -7,6 +7,8 @@ CREATE TABLE sluice._error_rule (
     job_id      bigint REFERENCES sluice._job ON DELETE CASCADE,
     server_oid  oid,
     server_name text,
+    -- Where the oid is from: see sluice._here().
+    armed_in    text NOT NULL DEFAULT sluice._here(),
     priority    integer NOT NULL,
     -- What it looks for: status, header, body, sqlstate.
     pattern     jsonb NOT NULL,
@@ -27,12 +29,15 @@ SELECT pg_catalog.pg_extension_config_dump('sluice._error_rule_id_seq', '');
 
 -- Connections whose jobs wait.
 CREATE TABLE sluice._connection_pause (
-    server_oid oid PRIMARY KEY,
-    reason     text,
-    paused_by  text NOT NULL,
-    paused_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    server_oid  oid PRIMARY KEY,
+    server_name text NOT NULL,
+    -- Where the oid is from.
+    armed_in    text NOT NULL DEFAULT sluice._here(),
+    reason      text,
+    paused_by   text NOT NULL,
+    paused_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- NULL: until resume_connection().
-    until      timestamptz
+    until       timestamptz
 );
 
 -- One row a failure: of a run, or of a request that was sent again within its run.

@@ -13,7 +13,9 @@ CREATE TABLE sluice._secret (
     sealed     bytea NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (owner_oid, name)
+    -- Where the oid is from; elsewhere the owner is the role of this name.
+    armed_in   text NOT NULL DEFAULT sluice._here(),
+    UNIQUE (owner_oid, name, armed_in)
 );
 
 CREATE TABLE sluice._secret_grant (
@@ -21,7 +23,8 @@ CREATE TABLE sluice._secret_grant (
     role_oid   oid NOT NULL,
     role_name  text NOT NULL,
     granted_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (secret_id, role_oid)
+    armed_in   text NOT NULL DEFAULT sluice._here(),
+    PRIMARY KEY (secret_id, role_oid, armed_in)
 );
 
 SELECT pg_catalog.pg_extension_config_dump('sluice._secret', '');

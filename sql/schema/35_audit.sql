@@ -16,6 +16,8 @@ CREATE TABLE sluice._audit (
     object           text NOT NULL,
     -- Of a connection, so that one that was renamed is still the same.
     object_oid       oid,
+    -- Of a job: its name may be another job's later.
+    job_id           bigint,
     run_id           bigint,
     -- What was and what is, redacted; of a change only what differs.
     before           jsonb,
@@ -29,7 +31,8 @@ CREATE FUNCTION sluice._audit_is_append_only() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        IF OLD.happened_at < clock_timestamp() - coalesce(nullif(current_setting('sluice.keep_audit', true), ''), '365d')::interval THEN
+        -- By what has passed, as it is pruned: a day before this one may have had 23 hours.
+        IF clock_timestamp() - OLD.happened_at > coalesce(nullif(current_setting('sluice.keep_audit', true), ''), '365d')::interval THEN
             RETURN OLD;
         END IF;
     END IF;
@@ -47,12 +50,13 @@ FOR EACH STATEMENT EXECUTE FUNCTION sluice._audit_is_append_only();
 -- Adds a row, and a line to the server's log, which keeps it where the transaction is rolled back.
 CREATE FUNCTION sluice._note_operation(
     action text, object_type text, object text, run_id bigint DEFAULT NULL, before jsonb DEFAULT NULL, after jsonb DEFAULT NULL,
-    object_oid oid DEFAULT NULL) RETURNS void
+    object_oid oid DEFAULT NULL, job_id bigint DEFAULT NULL) RETURNS void
 -- A line of level LOG brings the statement along, which may hold a secret (log_min_error_statement ranks LOG as an error).
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET log_min_error_statement = panic AS $$
 BEGIN
-    INSERT INTO sluice._audit AS a (action, object_type, object, run_id, before, after, object_oid)
-    VALUES (action, object_type, object, run_id, before, after, object_oid);
+    INSERT INTO sluice._audit AS a (action, object_type, object, run_id, before, after, object_oid, job_id)
+    VALUES (action, object_type, object, run_id, before, after, object_oid,
+            CASE WHEN object_type = 'job' THEN coalesce(job_id, (SELECT j.id FROM sluice._job AS j WHERE j.name = object)) END);
     RAISE LOG 'pg_sluice audit: %: % "%"', action, object_type, object;
 END
 $$;
@@ -76,6 +80,7 @@ DECLARE
     was     jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
     will    jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
     named   text := coalesce(will, was) ->> TG_ARGV[1];
+    id      bigint := CASE WHEN TG_ARGV[0] = 'job' THEN (coalesce(will, was) ->> 'id')::bigint END;
 BEGIN
     was := was - secret;
     will := will - secret;
@@ -89,18 +94,18 @@ BEGIN
         IF will = '{}' AND to_jsonb(OLD) - 'updated_at' = to_jsonb(NEW) - 'updated_at' THEN RETURN NULL; END IF;
     END IF;
     PERFORM sluice._note_operation(CASE TG_OP WHEN 'INSERT' THEN 'create' WHEN 'UPDATE' THEN 'alter' ELSE 'drop' END,
-                                   TG_ARGV[0], named, NULL, was, will);
+                                   TG_ARGV[0], named, NULL, was, will, NULL, id);
     RETURN NULL;
 END
 $$;
 CREATE TRIGGER _audited AFTER INSERT OR UPDATE OR DELETE ON sluice._job
 FOR EACH ROW EXECUTE FUNCTION sluice._audit_row('job', 'name', 'owner_oid,server_oid,target_oid');
 CREATE TRIGGER _audited AFTER INSERT OR UPDATE OR DELETE ON sluice._secret
-FOR EACH ROW EXECUTE FUNCTION sluice._audit_row('secret', 'name', 'owner_oid,sealed');
+FOR EACH ROW EXECUTE FUNCTION sluice._audit_row('secret', 'name', 'owner_oid,sealed,armed_in');
 CREATE TRIGGER _audited AFTER INSERT OR UPDATE OR DELETE ON sluice._secret_grant
-FOR EACH ROW EXECUTE FUNCTION sluice._audit_row('secret grant', 'role_name', 'role_oid,granted_at');
+FOR EACH ROW EXECUTE FUNCTION sluice._audit_row('secret grant', 'role_name', 'role_oid,granted_at,armed_in');
 CREATE TRIGGER _audited AFTER INSERT OR UPDATE OR DELETE ON sluice._error_rule
-FOR EACH ROW EXECUTE FUNCTION sluice._audit_row('error rule', 'name', 'server_oid,set_at');
+FOR EACH ROW EXECUTE FUNCTION sluice._audit_row('error rule', 'name', 'server_oid,set_at,armed_in');
 
 -- A connection as it is: its options hold no credential, the wrapper refuses those.
 CREATE FUNCTION sluice._connection_as_it_is(server oid) RETURNS jsonb

@@ -97,18 +97,19 @@ BEGIN
     END IF;
     IF operation IS NOT NULL THEN
         PERFORM sluice._note_operation(operation, 'job', job_name, NEW.id, NULL,
-            nullif(jsonb_strip_nulls(jsonb_build_object('subject', NEW.subject, 'label', NEW.label)), '{}'));
+            nullif(jsonb_strip_nulls(jsonb_build_object('subject', NEW.subject, 'label', NEW.label)), '{}'), NULL, NEW.job_id);
     END IF;
     -- What is sealed was changed, cut short or moved: somebody has written to our tables.
     IF NEW.sqlstate = 'XX001' AND NEW.error_class IN ('config', 'auth') AND (is_new OR OLD.status <> NEW.status) THEN
-        PERFORM sluice._note_operation('damaged_secret', 'job', job_name, NEW.id);
+        PERFORM sluice._note_operation('damaged_secret', 'job', job_name, NEW.id, job_id => NEW.job_id);
     END IF;
     -- An address that requests must not go to (S-22), wherever the definition or a name server led.
     IF NEW.sqlstate = 'SY007' AND (is_new OR OLD.status <> NEW.status) THEN
-        PERFORM sluice._note_operation('refused_address', 'job', job_name, NEW.id);
+        PERFORM sluice._note_operation('refused_address', 'job', job_name, NEW.id, job_id => NEW.job_id);
     END IF;
     IF NEW.status = 'held' AND (is_new OR OLD.status <> 'held') THEN
-        PERFORM sluice._note_operation('hold', 'job', job_name, NEW.id, NULL, jsonb_build_object('reason', NEW.held_reason));
+        PERFORM sluice._note_operation('hold', 'job', job_name, NEW.id, NULL, jsonb_build_object('reason', NEW.held_reason), NULL,
+                                       NEW.job_id);
     END IF;
     IF is_new OR OLD.status <> NEW.status THEN
         PERFORM sluice._queue_event(jsonb_build_object('event', 'run', 'data_type', job_name, 'run', NEW.id, 'status', NEW.status,

@@ -41,10 +41,16 @@ CREATE TABLE sluice._run_pace (
 -- A breaker opens or closes: told like what becomes of runs. A probe of an open one is no event.
 CREATE FUNCTION sluice._breaker_told() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    shared record;
 BEGIN
+    -- An event has no room for more than some.
+    SELECT jsonb_agg(s.srvname ORDER BY s.srvname) FILTER (WHERE s.place <= 20) AS names, count(*) AS count INTO shared
+    FROM (SELECT x.srvname, row_number() OVER (ORDER BY x.srvname) AS place FROM pg_foreign_server AS x
+          WHERE sluice._budget(x.oid) = NEW.budget) AS s;
     PERFORM sluice._queue_event(jsonb_build_object('event', 'breaker', 'status', CASE NEW.breaker WHEN 'closed' THEN 'closed' ELSE 'open' END,
         'failures', nullif(NEW.failures, 0),
-        'connections', (SELECT jsonb_agg(s.srvname ORDER BY s.srvname) FROM pg_foreign_server AS s WHERE sluice._budget(s.oid) = NEW.budget)));
+        'connections', shared.names, 'connection_count', shared.count));
     PERFORM sluice._note_operation(CASE NEW.breaker WHEN 'closed' THEN 'breaker_closed' ELSE 'breaker_open' END, 'connection', s.srvname, NULL, NULL,
                                    jsonb_strip_nulls(jsonb_build_object('failures', nullif(NEW.failures, 0))))
     FROM pg_foreign_server AS s WHERE sluice._budget(s.oid) = NEW.budget;
@@ -58,7 +64,7 @@ WHEN ((OLD.breaker = 'closed') IS DISTINCT FROM (NEW.breaker = 'closed'))
 EXECUTE FUNCTION sluice._breaker_told();
 
 -- Identifies the host of a connection and what it proves itself with, never the secret itself: equal for connections that
--- share a budget. NULL: none of ours, or not for the caller to see.
+-- share a budget. NULL: none of ours. Those who ask from outside ask _budget_seen().
 CREATE FUNCTION sluice._budget(server oid) RETURNS bigint LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 SELECT ('x' || left(encode(sha256(convert_to(pg_catalog.concat_ws(E'\n',
@@ -74,9 +80,9 @@ JOIN pg_foreign_data_wrapper AS w ON w.oid OPERATOR(pg_catalog.=) s.srvfdw AND w
 LEFT JOIN LATERAL (
     SELECT c.id FROM sluice._secret AS c
     WHERE c.name OPERATOR(pg_catalog.=) coalesce(sluice._option(s.srvoptions, 'secret'), sluice._option(s.srvoptions, 'client_secret'))
-      AND (c.owner_oid OPERATOR(pg_catalog.=) s.srvowner
+      AND (sluice._role_now(c.owner_oid, c.owner_name, c.armed_in) OPERATOR(pg_catalog.=) s.srvowner
            OR EXISTS (SELECT FROM sluice._secret_grant AS g
-                      WHERE g.secret_id OPERATOR(pg_catalog.=) c.id AND pg_has_role(s.srvowner, g.role_oid, 'USAGE')))
+                      WHERE g.secret_id OPERATOR(pg_catalog.=) c.id AND pg_has_role(s.srvowner, sluice._role_now(g.role_oid, g.role_name, g.armed_in), 'USAGE')))
     ORDER BY c.owner_oid OPERATOR(pg_catalog.=) s.srvowner DESC LIMIT 1
 ) AS x ON true
 WHERE s.oid OPERATOR(pg_catalog.=) server

@@ -31,7 +31,8 @@ RETURN CASE WHEN own OR NOT sluice._may_quote(sqlstate) AND left(sqlstate, 2) NO
 -- The jobs that the current user may see, with what the catalogs say of them now.
 CREATE VIEW sluice._visible_job WITH (security_barrier) AS
 SELECT j.*,
-       pg_catalog.pg_has_role(j.owner_oid, 'USAGE') AS own,
+       coalesce(pg_catalog.pg_has_role(o.oid, 'USAGE'), false) AS own,
+       o.oid AS owner_now,
        s.srvname::text AS current_server,
        pg_catalog.pg_get_userbyid(c.relowner)::text AS run_as,
        c.oid IS NOT NULL AS target_exists,
@@ -46,19 +47,21 @@ CROSS JOIN LATERAL (
            ((SELECT c.system_identifier FROM pg_catalog.pg_control_system() AS c),
             (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())) AS stamped
 ) AS i
+CROSS JOIN LATERAL (SELECT CASE WHEN i.stamped THEN j.owner_oid ELSE sluice._role_now(NULL, j.owner_name, NULL) END AS oid) AS o
 -- Once, whatever the number of jobs.
 CROSS JOIN (SELECT sluice._arm_file_fault() AS fault OFFSET 0) AS f
-LEFT JOIN pg_catalog.pg_foreign_server AS s ON s.oid = j.server_oid
-LEFT JOIN pg_catalog.pg_class AS c ON c.oid = j.target_oid
+-- Of a restored job they may be anything's.
+LEFT JOIN pg_catalog.pg_foreign_server AS s ON s.oid = j.server_oid AND i.stamped
+LEFT JOIN pg_catalog.pg_class AS c ON c.oid = j.target_oid AND i.stamped
 LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE pg_catalog.pg_has_role(j.owner_oid, 'USAGE')
+WHERE pg_catalog.pg_has_role(o.oid, 'USAGE')
    OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
    OR pg_catalog.has_function_privilege('sluice._monitor_level()', 'EXECUTE')
    OR pg_catalog.has_function_privilege('sluice._operator_level()', 'EXECUTE');
 
 CREATE VIEW sluice.sync_jobs WITH (security_barrier) AS
 SELECT j.name,
-       pg_catalog.pg_get_userbyid(j.owner_oid)::text AS owner,
+       CASE WHEN j.stamped THEN pg_catalog.pg_get_userbyid(j.owner_oid)::text ELSE j.owner_name END AS owner,
        j.run_as,
        coalesce(j.current_server, j.server_name) AS connection,
        j.path,
@@ -159,7 +162,7 @@ SELECT q.id,
        q.error_class,
        q.sqlstate,
        sluice._told(q.error_message, q.sqlstate, q.error_class, j.own) AS error_message,
-       CASE WHEN j.own OR NOT sluice._may_quote(q.sqlstate) THEN q.error_detail END AS error_detail,
+       sluice._detailed(q.error_detail, q.sqlstate, j.own) AS error_detail,
        sluice._hinted(q.error_hint, q.sqlstate, j.own) AS error_hint,
        CASE WHEN j.own THEN q.payload END AS payload
 FROM sluice._ingest AS q
@@ -231,7 +234,7 @@ WITH job AS MATERIALIZED (
            p.run_id IS NOT NULL AS live, p.phase, p.pages_done, p.pages_total, p.records_done, p.rate,
            p.last_progress_at, q.next_retry_at, coalesce(o.open, 0) AS open_rejects, j.step_reason, h.reason AS hold_reason,
            h.action AS hold_action,
-           g.state = 'reauth_required' AS awaits_consent, g.error_message AS consent_message, g.error_hint AS consent_hint,
+           g.state = 'reauth_required' AS awaits_consent, sluice._told(g.error_message, g.sqlstate, g.error_class, j.own) AS consent_message, g.error_hint AS consent_hint,
            g.needs_person,
            CASE
                WHEN NOT j.armed THEN 'not_armed'
@@ -265,6 +268,7 @@ WITH job AS MATERIALIZED (
     LEFT JOIN sluice._retry AS q ON q.job_id = j.id AND q.operation = 'sync' AND q.status = 'pending'
     LEFT JOIN sluice._connection_pause AS z ON z.server_oid = j.server_oid
     LEFT JOIN sluice._oauth AS g ON g.server_oid = j.server_oid AND j.armed AND g.state = 'reauth_required'
+        AND (g.armed_system, g.armed_database) = (j.armed_system, j.armed_database)
     LEFT JOIN sluice._running_job AS k ON k.job_id = j.id
     LEFT JOIN sluice.sync_progress AS p ON p.run_id = r.id
     -- Due, and kept waiting by other jobs or by a connection.
@@ -504,8 +508,11 @@ SELECT q.id,
 FROM sluice._retry AS q
 JOIN sluice._visible_job AS j ON j.id = q.job_id
 UNION ALL
--- Calls of event rules.
-SELECT c.id, j.name, 'webhook', c.status, 'high'::sluice.priority, greatest(c.attempts - 1, 0), 3, c.next_retry_at,
+-- Calls of event rules; one that waits is made after those of its rule and job that were raised before it.
+SELECT c.id, j.name, 'webhook', c.status, 'high'::sluice.priority, greatest(c.attempts - 1, 0), 3,
+       CASE WHEN c.status = 'pending' THEN greatest(c.next_retry_at, (
+           SELECT max(o.next_retry_at) FROM sluice._alert_call AS o
+           WHERE o.alert_id = c.alert_id AND o.job_id = c.job_id AND o.id < c.id AND o.status = 'pending')) END,
        sluice._told(c.last_error_message, c.sqlstate, c.error_class, j.own), c.error_class,
        pg_catalog.jsonb_build_object('rule', a.name, 'event', c.event), c.created_at, c.updated_at
 FROM sluice._alert_call AS c
@@ -521,14 +528,14 @@ SELECT -g.id,
        g.failures,
        3,
        g.due_at,
-       g.error_message,
+       sluice._told(g.error_message, g.sqlstate, g.error_class, pg_catalog.pg_has_role(s.srvowner, 'USAGE')),
        g.error_class,
        pg_catalog.jsonb_build_object('connection', s.srvname, 'state', g.state),
        g.failed_at,
        g.updated_at
 FROM sluice._oauth AS g
 JOIN pg_catalog.pg_foreign_server AS s ON s.oid = g.server_oid
-WHERE g.failures > 0
+WHERE g.failures > 0 AND g.armed_system || '/' || g.armed_database = sluice._here()
   AND (pg_catalog.pg_has_role(s.srvowner, 'USAGE')
        OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
        OR pg_catalog.has_function_privilege('sluice._monitor_level()', 'EXECUTE')
@@ -581,8 +588,8 @@ SELECT s.srvname::text AS name,
        CASE WHEN g.state = 'connected' THEN g.expires_at END AS token_expires_at,
        ok.at AS last_ok_at,
        g.scope,
-       g.error_message,
-       g.error_detail,
+       sluice._told(g.error_message, g.sqlstate, g.error_class, u.own) AS error_message,
+       sluice._detailed(g.error_detail, g.sqlstate, u.own) AS error_detail,
        g.error_hint AS hint,
        z.reason AS pause_reason,
        z.until AS paused_until
@@ -592,11 +599,14 @@ LEFT JOIN LATERAL (
     SELECT max(t.last_success_at) AS at FROM sluice._job AS j JOIN sluice._job_state AS t ON t.job_id = j.id
     WHERE j.server_oid = s.oid
 ) AS ok ON true
-LEFT JOIN sluice._rate AS kept ON kept.budget = sluice._budget(s.oid)
-LEFT JOIN LATERAL sluice._rate_limit(sluice._budget(s.oid)) AS live ON true
+CROSS JOIN LATERAL (SELECT sluice._budget_seen(s.oid) AS budget) AS b
+LEFT JOIN sluice._rate AS kept ON kept.budget = b.budget
+LEFT JOIN LATERAL sluice._rate_limit(b.budget) AS live ON true
 LEFT JOIN sluice._connection_pause AS z ON z.server_oid = s.oid
 -- Where tokens are got: what became of them last.
-LEFT JOIN sluice._oauth AS g ON g.server_oid = s.oid AND pg_catalog.left(sluice._option(s.srvoptions, 'auth'), 7) = 'oauth2_'
+LEFT JOIN sluice._oauth AS g ON g.server_oid = s.oid AND g.armed_system || '/' || g.armed_database = sluice._here()
+    AND pg_catalog.left(sluice._option(s.srvoptions, 'auth'), 7) = 'oauth2_'
+CROSS JOIN LATERAL (SELECT pg_catalog.pg_has_role(s.srvowner, 'USAGE') AS own) AS u
 -- What the last run that asked the remote says of the connection.
 LEFT JOIN LATERAL (
     SELECT r.error_class, r.sqlstate, coalesce(r.error_class, '') NOT IN ('network', 'timeout', 'server', 'config') AS answered
@@ -665,14 +675,14 @@ GROUP BY j.name, u.run_id, r.status, r.finished_at;
 
 CREATE VIEW sluice.sync_secrets WITH (security_barrier) AS
 SELECT s.name,
-       pg_catalog.pg_get_userbyid(s.owner_oid)::text AS owner,
+       CASE WHEN s.armed_in = sluice._here() THEN pg_catalog.pg_get_userbyid(s.owner_oid)::text ELSE s.owner_name END AS owner,
        s.origin,
        s.source,
        s.version,
        s.created_at,
        s.updated_at
 FROM sluice._secret AS s
-WHERE pg_catalog.pg_has_role(s.owner_oid, 'USAGE')
+WHERE pg_catalog.pg_has_role(sluice._role_now(s.owner_oid, s.owner_name, s.armed_in), 'USAGE')
    OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
    OR pg_catalog.has_function_privilege('sluice._admin_level()', 'EXECUTE');
 

@@ -7,13 +7,14 @@ CREATE TABLE sluice._allowed_origin (
     role_name  text NOT NULL,
     allowed_by text NOT NULL,
     allowed_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (pattern, role_oid)
+    armed_in   text NOT NULL DEFAULT sluice._here(),
+    PRIMARY KEY (pattern, role_oid, armed_in)
 );
 
 SELECT pg_catalog.pg_extension_config_dump('sluice._allowed_origin', '');
 
 CREATE TRIGGER _audited AFTER INSERT OR UPDATE OR DELETE ON sluice._allowed_origin
-FOR EACH ROW EXECUTE FUNCTION sluice._audit_row('allowed origin', 'pattern', 'role_oid,allowed_at');
+FOR EACH ROW EXECUTE FUNCTION sluice._audit_row('allowed origin', 'pattern', 'role_oid,allowed_at,armed_in');
 
 CREATE VIEW sluice.sync_allowed_origins WITH (security_barrier) AS
 SELECT a.pattern,
@@ -22,7 +23,7 @@ SELECT a.pattern,
        a.allowed_by,
        a.allowed_at
 FROM sluice._allowed_origin AS a
-LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = a.role_oid AND r.rolname = a.role_name
+LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = a.role_oid AND r.rolname = a.role_name AND a.armed_in = sluice._here()
 WHERE r.oid IS NOT NULL AND pg_catalog.pg_has_role(r.oid, 'USAGE')
    OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
    OR pg_catalog.has_function_privilege('sluice._monitor_level()', 'EXECUTE')

@@ -71,8 +71,8 @@ BEGIN
         WHEN 'ignored' THEN 'the answer was taken for the end of the collection; nothing is removed because of it'
         WHEN 'connection_paused' THEN 'the run ended, and the jobs of the connection wait'
         ELSE 'the run ended; nothing happens by itself' END
-        || coalesce(format(', %s %s', CASE WHEN f.next_step = 'connection_paused' THEN 'until' ELSE 'at' END,
-                           date_trunc('second', f.next_at)), '');
+        || coalesce(', ' || CASE WHEN f.next_step = 'connection_paused' THEN 'until' ELSE 'at' END || ' '
+                    || date_trunc('second', f.next_at), '');
     RETURN QUERY SELECT 'who must act', f.action;
     RETURN QUERY SELECT v.* FROM (VALUES ('detail', f.error_detail), ('hint', f.hint)) AS v WHERE v.column2 IS NOT NULL;
 END
@@ -113,7 +113,7 @@ SELECT r.id,
        r.set_at
 FROM sluice._error_rule AS r
 LEFT JOIN sluice._visible_job AS j ON j.id = r.job_id
-LEFT JOIN pg_catalog.pg_foreign_server AS s ON s.oid = r.server_oid
+LEFT JOIN pg_catalog.pg_foreign_server AS s ON s.oid = r.server_oid AND r.armed_in = sluice._here()
 WHERE (r.job_id IS NULL OR j.id IS NOT NULL)
   AND (r.server_oid IS NULL OR s.oid IS NOT NULL AND pg_catalog.has_server_privilege(s.oid, 'USAGE')
        OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')

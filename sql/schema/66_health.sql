@@ -18,7 +18,7 @@ WHERE pg_catalog.pg_has_role('pg_monitor', 'USAGE')
    OR pg_catalog.has_function_privilege('sluice._monitor_level()', 'EXECUTE')
    OR pg_catalog.has_function_privilege('sluice._operator_level()', 'EXECUTE')
    OR a.acting_role = current_user
-   OR a.object_type = 'job' AND EXISTS (SELECT FROM sluice._visible_job AS j WHERE j.name = a.object);
+   OR a.object_type = 'job' AND EXISTS (SELECT FROM sluice._visible_job AS j WHERE j.id = a.job_id);
 
 -- One row a sample: a metric's name, its type and help as exporters print them, its labels, its value.
 CREATE VIEW sluice.sync_metrics WITH (security_barrier) AS

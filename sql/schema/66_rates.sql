@@ -2,7 +2,7 @@
 
 CREATE VIEW sluice.sync_rate_limits WITH (security_barrier) AS
 WITH connection AS MATERIALIZED (
-    SELECT sluice._budget(s.oid) AS budget, s.srvname::text AS name, sluice._origin(s.srvoptions) AS origin,
+    SELECT sluice._budget_seen(s.oid) AS budget, s.srvname::text AS name, sluice._origin(s.srvoptions) AS origin,
            s.oid
     FROM pg_catalog.pg_foreign_server AS s
     JOIN pg_catalog.pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw AND w.fdwname = 'pg_sluice'

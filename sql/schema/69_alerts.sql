@@ -33,6 +33,7 @@ CREATE FUNCTION sluice._raise_alerts(moment timestamptz) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     r      record;
+    begun  text[];
     event  text;
     raised bigint := 0;
     made   bigint;
@@ -48,14 +49,14 @@ BEGIN
         WHERE (h.status, h.consecutive_failures >= a.after_failures) IS DISTINCT FROM (coalesce(t.status, 'healthy'), coalesce(t.failing, false))
         ORDER BY a.id, j.id
     LOOP
-        event := CASE
-            WHEN 'degraded' = ANY (r.events) AND r.status IN ('degraded', 'unhealthy')
-                 AND (r.told = 'healthy' OR r.told = 'degraded' AND r.status = 'unhealthy') THEN 'degraded'
-            WHEN 'repeated_failure' = ANY (r.events) AND r.failing AND NOT r.told_failing THEN 'repeated_failure'
-            WHEN 'recovered' = ANY (r.events) AND r.status = 'healthy' AND NOT r.failing
-                 AND (r.alerted OR r.events = '{recovered}') THEN 'recovered'
-            END;
-        IF event IS NOT NULL THEN
+        -- Failures and bad health may begin at once; neither is told later.
+        begun := array_remove(ARRAY[
+            CASE WHEN r.status IN ('degraded', 'unhealthy') AND (r.told = 'healthy' OR r.told = 'degraded' AND r.status = 'unhealthy')
+                 THEN 'degraded' END,
+            CASE WHEN r.failing AND NOT r.told_failing THEN 'repeated_failure' END,
+            CASE WHEN r.status = 'healthy' AND NOT r.failing AND (r.alerted OR r.events = '{recovered}') THEN 'recovered' END], NULL);
+        begun := ARRAY(SELECT b.event FROM unnest(begun) AS b (event) WHERE b.event = ANY (r.events));
+        FOREACH event IN ARRAY begun LOOP
             made := nextval('sluice._retry_id_seq');
             INSERT INTO sluice._alert_call AS c (id, alert_id, job_id, event, payload, next_retry_at)
             VALUES (made, r.alert, r.job, event, jsonb_build_object('id', made, 'event', event, 'rule', r.rule, 'data_type', r.data_type,
@@ -64,10 +65,10 @@ BEGIN
                 'at', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')), moment);
             PERFORM sluice._queue_event(jsonb_build_object('event', 'health', 'data_type', r.data_type, 'status', r.status));
             raised := raised + 1;
-        END IF;
+        END LOOP;
         INSERT INTO sluice._alert_told AS t (alert_id, job_id, status, failing, alerted)
         VALUES (r.alert, r.job, r.status, r.failing,
-                CASE WHEN event = 'recovered' OR r.status = 'healthy' AND NOT r.failing THEN false ELSE r.alerted OR event IS NOT NULL END)
+                NOT (r.status = 'healthy' AND NOT r.failing) AND (r.alerted OR begun <> '{}'))
         ON CONFLICT (alert_id, job_id) DO UPDATE SET status = excluded.status, failing = excluded.failing, alerted = excluded.alerted;
     END LOOP;
     RETURN raised;

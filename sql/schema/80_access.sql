@@ -22,7 +22,7 @@ FROM unnest(ARRAY['monitor', 'writer', 'operator', 'admin']) AS l (level),
      unnest(ARRAY['get_sync_status', 'get_retry_queue', 'get_connection_health', 'is_recoverable_error', '_workers',
                   '_waits_for_worker', '_launcher_is_running', '_arm_file_fault', '_arm_file_hint', '_origin', '_option', '_may_quote', '_told', '_hinted',
                   '_snapshot_obstacle', '_column_types', '_is_widening', 'get_sync_metrics', 'get_sync_system_health', '_worker_limit',
-                  '_detailed', '_class_meaning', 'explain_error', '_budget', '_rate_limit']) AS f (name);
+                  '_detailed', '_class_meaning', 'explain_error', '_budget_seen', '_rate_limit', '_here', '_role_now']) AS f (name);
 
 INSERT INTO sluice._access (level, kind, name)
 SELECT l.level, 'function', f.name
@@ -41,7 +41,7 @@ FROM unnest(ARRAY['operator', 'admin']) AS l (level),
      unnest(ARRAY['start_sync', 'sync', 'stop_sync', 'force_sync_all', 'pause_job', 'resume_job', 'approve', 'discard',
                   'rollback_to', 'preview_rollback', 'create_snapshot', 'restore_snapshot', 'replay_rejects', 'retry_now',
                   'repair_sync', 'optimize_sync', 'redrive', 'clear_queue', 'process_sync_retries', 'cleanup', 'install_cron_jobs', 'remove_cron_jobs',
-                  '_cron_jobs', 'retry_ingest', 'drop_ingest', 'pause_connection', 'resume_connection',
+                  '_cron_jobs', '_cron_is_here', 'retry_ingest', 'drop_ingest', 'pause_connection', 'resume_connection',
                   '_operator_level']) AS f (name)
 ON CONFLICT DO NOTHING;
 

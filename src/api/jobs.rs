@@ -2,7 +2,9 @@
 
 use super::connections::no_usage;
 use super::target::{Found, Wish, check_key, find_or_create, may_become_owner, usual_key, warn_of_others};
-use super::{caller_name, given, here, operable_job, own_job, parents, require_server, timing, wake};
+use super::{
+    caller_name, given, here, operable_job, operate, own_job, parents, require_server, timing, to_change, wake,
+};
 use crate::pg::relation::Target;
 use crate::pg::report::or_raise;
 use crate::pg::{bgworker, catalog, clock, identity, relation, shmem, spi};
@@ -224,7 +226,7 @@ impl Change<'_> {
 
 fn alter(name: &str, change: &Change) -> Result<()> {
     require_server()?;
-    let mut job = own_job(name)?;
+    let mut job = to_change(own_job(name)?)?;
     let before = job.clone();
     let target = relation::read_target(job.target).ok_or(TargetError::Missing {
         oid: job.target.to_u32(),
@@ -281,7 +283,8 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     Ok(())
 }
 
-/// Changes schedule and settings of a job that the caller may operate, to values that were proposed for it.
+/// Changes schedule and settings of a job that the caller may operate, and has taken for that, to values that were proposed
+/// for it.
 pub(super) fn adjust(job: &Job, change: &Change) -> Result<()> {
     require_server()?;
     let mut adjusted = job.clone();
@@ -307,8 +310,9 @@ fn keep(before: &Job, job: &Job, change: &Change, rescheduled: bool) -> Result<(
     }
     state::void_skip(job.id)?;
     if change.is_of_the_read() {
-        // What is held was read under the former definition: approving it would publish another collection.
-        run::supersede_held(job.id, 0)?;
+        // What is held was read under the former definition: approving it would publish another collection. A run that
+        // is under way sees the change itself, before it publishes.
+        run::supersede_former(job.id)?;
     }
     if rescheduled {
         let now = crate::pg::clock::now();
@@ -349,8 +353,12 @@ fn drop_job(name: Option<&str>, drop_target: default!(Option<bool>, "false")) {
 fn remove(name: &str, drop_target: bool) -> Result<()> {
     catalog::require_primary()?;
     let job = own_job(name)?;
+    if drop_target {
+        // Until it is armed, a table of this name may be anybody's.
+        operate::refuse_unarmed(&job)?;
+    }
     stop(&job)?;
-    timing::forget(name)?;
+    timing::forget(&job)?;
     job::delete(job.id)?;
     if drop_target && let Some(target) = relation::read_target(job.target) {
         spi::execute(

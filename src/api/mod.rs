@@ -68,6 +68,13 @@ fn own_job(name: &str) -> Result<Job> {
     Err(denied(&job))
 }
 
+/// The job as it is when it is about to be changed: who changes it at the same time waits until this transaction ends.
+fn to_change(job: Job) -> Result<Job> {
+    job::lock(job.id)?;
+    let (name, nearest) = (job.name, None);
+    Ok(job::by_id(job.id)?.ok_or(CallError::UnknownJob { name, nearest })?)
+}
+
 /// The job of this name, if the caller may operate it: its owner, an operator or an admin.
 fn operable_job(name: &str) -> Result<Job> {
     let job = job::by_name(name, identity::current_user())?;

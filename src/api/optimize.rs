@@ -1,7 +1,7 @@
 //! `optimize_sync`: what the last runs of a job say about its settings.
 
 use super::jobs::{Change, adjust};
-use super::{given, may_operate, operable_job, require_server};
+use super::{given, may_operate, operable_job, require_server, to_change};
 use crate::pg::report::or_raise;
 use crate::store::job::{self, Job};
 use crate::store::{audit, optimize, repair};
@@ -28,12 +28,9 @@ fn optimize_sync(
         name!(applied, bool),
     ),
 > {
-    let rows = or_raise(given("apply", apply).and_then(|apply| {
-        let judged = judge(job)?;
-        match apply {
-            true => judged.into_iter().map(apply_to).collect(),
-            false => Ok(judged),
-        }
+    let rows = or_raise(given("apply", apply).and_then(|apply| match apply {
+        true => judge(job, to_change)?.into_iter().map(apply_to).collect(),
+        false => judge(job, Ok),
     }));
     TableIterator::new(rows.into_iter().flat_map(|judged| judged.told))
 }
@@ -46,7 +43,7 @@ struct Judged {
     told: Vec<Told>,
 }
 
-fn judge(name: Option<&str>) -> Result<Vec<Judged>> {
+fn judge(name: Option<&str>, take: fn(Job) -> Result<Job>) -> Result<Vec<Judged>> {
     let jobs = match name {
         Some(name) => vec![operable_job(name)?],
         None => job::all()?,
@@ -54,7 +51,7 @@ fn judge(name: Option<&str>) -> Result<Vec<Judged>> {
     let mut judged = Vec::new();
     for job in jobs {
         if may_operate(&job)? {
-            judged.push(judge_job(job)?);
+            judged.push(judge_job(take(job)?)?);
         }
     }
     Ok(judged)

@@ -1,9 +1,18 @@
 //! What shared memory knows of a rate budget: the views read it through this function.
 
 use crate::pg::clock::{self, Timestamp};
-use crate::pg::rates;
+use crate::pg::report::or_raise;
+use crate::pg::{Oid, identity, rates};
+use crate::store::rate;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
+
+/// The budget of a connection that the caller may use, or watches; NULL: none for the caller to see.
+#[pg_extern(name = "_budget_seen", stable, parallel_unsafe)]
+fn budget_seen(server: Option<Oid>) -> Option<i64> {
+    let caller = identity::current_user();
+    or_raise(server.map_or(Ok(None), |server| rate::budget_seen_by(caller, server)))
+}
 
 /// A budget as it stands now; no row where nobody has used it since the server's start.
 #[pg_extern(name = "_rate_limit", volatile, parallel_unsafe)]

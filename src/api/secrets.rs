@@ -2,7 +2,7 @@
 
 use super::{caller_name, given};
 use crate::pg::report::{or_raise, tell};
-use crate::pg::{catalog, clock, failpoint, identity, key_file};
+use crate::pg::{Oid, catalog, clock, failpoint, identity, key_file};
 use crate::pipeline::reference;
 use crate::store::role::{self, Level};
 use crate::store::rotation;
@@ -12,7 +12,9 @@ use pgrx::prelude::*;
 use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::http::Secret;
-use sluice_core::secret::{SecretFault, SecretLabel, Source, check_secret_name, check_secret_value, parse_reference};
+use sluice_core::secret::{
+    KeyRing, SecretFault, SecretLabel, Source, check_secret_name, check_secret_value, parse_reference,
+};
 use sluice_core::url_policy::parse_origin;
 
 /// Seals a value under a name of the caller. An error inside does not put the statement, and with it the value, into
@@ -62,6 +64,23 @@ fn store(name: &str, (source, text): (Source, &str), origin: Option<&str>) -> Re
     let origin = origin.map(parse_origin).transpose()?;
     let owner = identity::current_user();
     let key = key_file::load()?;
+    if oauth::hasten_for_owner(owner, clock::now())? {
+        super::wake();
+    }
+    let owner_name = caller_name()?;
+    // Another session may make the first value of this name just now: its secret is given this value then.
+    while !secret::store(&sealed(owner, name, (source, text), origin.clone(), &key)?, &owner_name)? {}
+    Ok(())
+}
+
+/// The value as the next version of the secret.
+fn sealed(
+    owner: Oid,
+    name: &str,
+    (source, text): (Source, &str),
+    origin: Option<String>,
+    key: &KeyRing,
+) -> Result<Sealed> {
     let (id, version) = secret::slot(owner, name)?;
     let bound = match origin {
         Some(origin) => Some(origin),
@@ -77,22 +96,16 @@ fn store(name: &str, (source, text): (Source, &str), origin: Option<&str>) -> Re
         version: u32::try_from(version).unwrap_or(0),
         origin: bound.as_deref().unwrap_or(""),
     };
-    let sealed = secret::seal_value(&key, &label, text.as_bytes());
-    if oauth::hasten_for_owner(owner, clock::now())? {
-        super::wake();
-    }
-    secret::store(
-        &Sealed {
-            id,
-            owner,
-            name: name.into(),
-            origin: bound.clone(),
-            version,
-            source,
-            sealed,
-        },
-        &caller_name()?,
-    )
+    let sealed = secret::seal_value(key, &label, text.as_bytes());
+    Ok(Sealed {
+        id,
+        owner,
+        name: name.into(),
+        origin: bound,
+        version,
+        source,
+        sealed,
+    })
 }
 
 /// Forgets a secret of the caller; an admin may forget anybody's by its owner's name.

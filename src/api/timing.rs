@@ -7,6 +7,7 @@ use crate::store::job::{self, Job};
 use crate::store::timing::between_runs;
 use serde_json::Value;
 use sluice_core::call::CallError;
+use sluice_core::counted::counted;
 use sluice_core::job::{JobFault, check_cycle};
 use sluice_core::schedule::Schedule;
 use sluice_core::settings::Settings;
@@ -54,16 +55,24 @@ pub fn alter(job: &mut Job, change: (Option<&str>, Option<&Value>), settings: &S
 }
 
 /// Takes a job that is dropped out of what others wait for, and tells of them.
-pub fn forget(name: &str) -> Result<()> {
-    let waited = job::forget_dependency(name)?;
-    if !waited.is_empty() {
-        report::tell(
-            format!(
-                "jobs that waited for job \"{name}\" do so no longer: {}",
-                waited.join(", ")
-            ),
-            "It was taken out of their setting \"depends_on\".".into(),
-        );
+pub fn forget(job: &Job) -> Result<()> {
+    let waited = job::forget_dependency(&job.name, identity::current_user())?;
+    if waited.is_empty() {
+        return Ok(());
     }
+    let all = waited.len();
+    let mut told: Vec<String> = waited.into_iter().flatten().collect();
+    let others = all - told.len();
+    if others > 0 {
+        told.push(counted(others, "other job"));
+    }
+    report::tell(
+        format!(
+            "jobs that waited for job \"{}\" do so no longer: {}",
+            job.name,
+            told.join(", ")
+        ),
+        "It was taken out of their setting \"depends_on\".".into(),
+    );
     Ok(())
 }

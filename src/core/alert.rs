@@ -2,7 +2,7 @@
 
 use crate::error::Explain;
 use crate::job::FunctionName;
-use crate::{Class, call::literal};
+use crate::{Class, sql_text::literal};
 
 /// What a rule can be called for.
 pub const EVENTS: [&str; 3] = ["repeated_failure", "degraded", "recovered"];

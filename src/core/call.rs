@@ -8,7 +8,7 @@ use crate::error::Explain;
 use crate::foreach::QueryFault;
 use crate::from_page::FromPageFault;
 use crate::run::RunStatus;
-use crate::sql_text::quote;
+use crate::sql_text::{literal, quote};
 
 /// A call that cannot be served, and why.
 #[non_exhaustive]
@@ -345,11 +345,6 @@ impl Explain for CallError {
     }
 }
 
-/// A name as an SQL literal, so that a hint can be run as it stands.
-pub fn literal(name: &str) -> String {
-    format!("'{}'", name.replace('\'', "''"))
-}
-
 fn in_use(jobs: i64, seen: &[String]) -> String {
     let named = &seen[..seen.len().min(3)];
     match named.len() {
@@ -363,6 +358,7 @@ fn ended_detail(error: &EndedWith) -> String {
     let message = error.message.as_deref().unwrap_or("no error was recorded");
     match &error.detail {
         Some(detail) => format!("{message}. {detail}"),
+        None if message.ends_with('.') => message.to_owned(),
         None => format!("{message}."),
     }
 }
@@ -378,8 +374,13 @@ mod tests {
             run: 7,
             job: "shop".into(),
             status: "held".into(),
-            error: EndedWith::default(),
+            error: EndedWith {
+                message: Some("too many rows would vanish. The target is as it was.".into()),
+                ..EndedWith::default()
+            },
         };
+        let detail = held.detail().unwrap();
+        assert_eq!(detail, "too many rows would vanish. The target is as it was.");
         let hint = held.hint().unwrap();
         assert!(
             hint.contains("CALL sluice.approve(7)") && hint.contains("SELECT sluice.discard(7)"),

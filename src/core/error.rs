@@ -199,6 +199,10 @@ impl DatabaseError {
             "22001" | "22003" => "Give the column a wider type, or map another member.",
             "40001" | "40P01" | "55P03" | "55006" => "Another session held what the run needed; it is tried again.",
             "42501" => "Give the run-as role, the target's owner, this right.",
+            "23503" => {
+                "A row that goes and is still referred to: remove what refers to it, or set \"on_missing\" to \"mark\". A \
+                 record that refers to a row that is not there: load that row first."
+            }
             s if s.starts_with("22") => "Mend the record at the remote, or map another member.",
             s if s.starts_with("23") => "Mend the record at the remote, or change the constraint that refuses it.",
             s if s.starts_with("P0") && self.hint.is_none() => {

@@ -4,9 +4,9 @@
 //! rows are in the table already.
 
 use crate::Class;
-use crate::call::literal;
 use crate::counted::counted;
 use crate::error::Explain;
+use crate::sql_text::literal;
 
 /// The read in progress of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

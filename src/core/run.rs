@@ -5,8 +5,11 @@
 //!                 │            ├──────► held ─► publishing (approve) | discarded | superseded
 //!                 │            └──────► rolled_back (an empty answer kept back)
 //!     ▲           ├─► retryable | failed | stopped | interrupted   (each keeps its checkpoint)
-//!     └───────────┘ (its host asked to wait: the worker is given back)
+//!     └───────────┘ (its host asked to wait, or its job reads otherwise now: the worker is given back)
 //! ```
+//!
+//! A run that was approved and could not be published is held again, whatever ended it; where its job reads otherwise by
+//! then it is superseded.
 //!
 //! All states are durable: they are the `status` column of `sluice._run`. A run that says `running` while no session
 //! holds its job's lock was interrupted, and the scheduler closes it.
@@ -19,8 +22,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// Asked for (schedule, `start_sync`), not yet taken by a worker; or given back until its host may be asked again. In:
-    /// session, scheduler or worker; out: worker.
+    /// Asked for (schedule, `start_sync`), not yet taken by a worker; or given back until its host may be asked again, or
+    /// to begin again as its job was changed. In: session, scheduler or worker; out: worker.
     Scheduled,
     /// A worker reads pages. In: worker; out: worker, or the scheduler when the job's lock is free.
     Running,
@@ -28,9 +31,9 @@ pub enum RunStatus {
     Publishing,
     /// Everything that was read is visible. In: worker, in the publishing transaction.
     Succeeded,
-    /// A guard kept the read back; it waits for `approve` or `discard`. In: worker.
+    /// A guard kept the read back; it waits for `approve` or `discard`. In: worker; once approved, whoever ends it.
     Held,
-    /// Held, and a newer run was published or held. In: worker.
+    /// Held, and a newer run was published or held, or the job was changed. In: worker, or `alter_job`.
     Superseded,
     /// Held, and dropped by a person. In: `discard`.
     Discarded,
@@ -89,9 +92,9 @@ impl RunStatus {
     pub fn may_become(self, next: RunStatus) -> bool {
         use RunStatus::*;
         match self {
-            Scheduled => matches!(next, Running | Failed | Stopped | Interrupted),
-            Running => !matches!(next, Running | Superseded | Discarded),
-            Publishing => !matches!(next, Scheduled | Running | Publishing | Superseded | Discarded),
+            Scheduled => matches!(next, Running | Failed | Stopped | Interrupted | Held | Superseded),
+            Running => !matches!(next, Running | Discarded),
+            Publishing => !matches!(next, Running | Publishing | Discarded),
             Held => matches!(next, Publishing | Discarded | Superseded),
             Succeeded => next == RolledBack,
             Superseded | Discarded | RolledBack | Retryable | Failed | Stopped | Interrupted => false,
@@ -263,10 +266,11 @@ mod tests {
     }
 
     #[test]
-    fn no_status_becomes_itself_and_only_a_run_whose_host_asked_to_wait_goes_back_to_scheduled() {
+    fn no_status_becomes_itself_and_only_a_run_that_has_a_worker_goes_back_to_scheduled() {
+        let has_worker = [RunStatus::Running, RunStatus::Publishing];
         for status in RunStatus::ALL {
             assert!(!status.may_become(status));
-            assert_eq!(status.may_become(RunStatus::Scheduled), status == RunStatus::Running);
+            assert_eq!(status.may_become(RunStatus::Scheduled), has_worker.contains(&status));
         }
     }
 }

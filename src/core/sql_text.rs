@@ -79,6 +79,15 @@ pub fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// A text as an SQL literal, whatever standard_conforming_strings says.
+pub fn literal(text: &str) -> String {
+    let doubled = text.replace('\'', "''");
+    match text.contains('\\') {
+        true => format!("E'{}'", doubled.replace('\\', "\\\\")),
+        false => format!("'{doubled}'"),
+    }
+}
+
 fn list<T>(items: impl IntoIterator<Item = T>, each: impl Fn(T) -> String) -> String {
     items.into_iter().map(each).collect::<Vec<_>>().join(", ")
 }

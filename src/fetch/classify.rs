@@ -3,7 +3,9 @@
 use std::io::{self, ErrorKind};
 
 use rustls::{AlertDescription, CertificateError};
+use sluice_core::data::excerpt;
 use sluice_core::http::{Breakage, HttpError, Phase, SizeLimit, TlsProblem, remote};
+use sluice_core::url_policy::join::PathError;
 use ureq::{Error, Timeout};
 use ureq_proto::Error as Protocol;
 use url::Url;
@@ -43,10 +45,16 @@ pub(crate) fn classify(error: Error, url: &Url) -> HttpError {
         Error::RequireHttpsOnly(_) | Error::TlsRequired => HttpError::PlainHttp {
             host: url.host_str().unwrap_or_default().to_owned(),
         },
-        Error::Http(_) | Error::BadUri(_) => HttpError::BadHeader {
-            name: "(url)".to_owned(),
-        },
+        Error::Http(_) | Error::BadUri(_) => unsendable(url),
         _ => HttpError::Connect { remote },
+    }
+}
+
+/// An address that is a URL and no request's target.
+pub(crate) fn unsendable(url: &Url) -> HttpError {
+    HttpError::BadPath {
+        path: excerpt(url.path()),
+        reason: PathError::Unsendable,
     }
 }
 

@@ -81,10 +81,24 @@ struct PageWork<'a, D: Decode> {
 impl<'a, D: Decode> PageWork<'a, D> {
     /// None: the page is not wanted any more.
     fn run(&mut self) -> Result<Option<Fetched<D::Page>>, Error> {
-        let spec = &self.shared.spec;
-        if let Some(limit) = spec.limits.pages.filter(|limit| self.ask.number > *limit) {
-            return Err(HttpError::TooManyPages { limit }.into());
+        // One page more is asked for: where it is empty, the read is not too long.
+        self.check_number(self.ask.number.saturating_sub(1))?;
+        let fetched = self.page()?;
+        if fetched.as_ref().is_some_and(|fetched| fetched.answer.records > 0) {
+            self.check_number(self.ask.number)?;
         }
+        Ok(fetched)
+    }
+
+    fn check_number(&self, number: u64) -> Result<(), HttpError> {
+        match self.shared.spec.limits.pages {
+            Some(limit) if number > limit => Err(HttpError::TooManyPages { limit }),
+            _ => Ok(()),
+        }
+    }
+
+    fn page(&mut self) -> Result<Option<Fetched<D::Page>>, Error> {
+        let spec = &self.shared.spec;
         let Some(Exchanged {
             request,
             response,
@@ -229,7 +243,7 @@ impl<'a, D: Decode> PageWork<'a, D> {
         }
         let now = SystemTime::now();
         let error = match status::judge(request, &response, &spec.auth, now) {
-            Ok(Meaning::Absent) if self.shared.is_end_when_absent(self.ask.number) => {
+            Ok(Meaning::Absent) if self.shared.is_end_when_absent(self.ask.number, response.status) => {
                 return Ok(Sent::Answered(response, Meaning::Absent));
             }
             Ok(Meaning::Absent) => {

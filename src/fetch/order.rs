@@ -174,9 +174,10 @@ impl<P> Order<P> {
         });
     }
 
-    /// Whether status 404 for this page ends the read.
-    pub fn is_end_when_absent(&self, number: u64) -> bool {
-        self.plan.as_ref().is_some_and(|plan| plan.is_end_when_absent(number))
+    /// Whether a status such as 404 for this page ends the read.
+    pub fn is_end_when_absent(&self, number: u64, status: u16) -> bool {
+        let plan = self.plan.as_ref();
+        plan.is_some_and(|plan| plan.is_end_when_absent(number, status))
     }
 
     /// The next page in order, or how the read stands.

@@ -1,8 +1,8 @@
 //! What the threads of one read share: the order of its pages, and its waits.
 //!
 //! Memory is bounded by the window: at most `concurrency + 2` pages are asked for, decoded or ready at a time, and at
-//! most `concurrency` of them are bodies. Ready pages count only from `limits.ahead` bytes on. The lock is never held
-//! while sending, decoding or waking the caller.
+//! most `concurrency` of them are bodies. Ready pages count only from `limits.ahead` bytes on. How much a page is, is its
+//! decoder's business: `sluice_core::data` bounds it. The lock is never held while sending, decoding or waking the caller.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -190,9 +190,9 @@ impl<P: Send + 'static> Shared<P> {
         self.lock().random.next_f64()
     }
 
-    /// Whether status 404 for this page ends the read.
-    pub fn is_end_when_absent(&self, number: u64) -> bool {
-        self.lock().order.is_end_when_absent(number)
+    /// Whether a status such as 404 for this page ends the read.
+    pub fn is_end_when_absent(&self, number: u64, status: u16) -> bool {
+        self.lock().order.is_end_when_absent(number, status)
     }
 
     pub fn poll(&self) -> Poll<P> {

@@ -44,7 +44,7 @@ pub struct Limits {
     pub max_body: u64,
     /// Decoded bytes per byte on the wire, from 1 MiB on.
     pub max_ratio: u32,
-    /// Pages of one generation.
+    /// Pages of one collection. An empty one more is no page too many: it may be the end.
     pub pages: Option<u64>,
     /// Bytes of decoded bodies whose pages may wait to be taken before fetching stops for them: while its caller writes
     /// one batch, the next one comes in.

@@ -5,7 +5,7 @@ use ureq::http;
 
 use crate::agent::{AgentSettings, agent};
 use crate::body::{self, Caps, Encoding};
-use crate::classify::classify;
+use crate::classify::{classify, unsendable};
 
 /// Sends a request and reads the whole response. Every status is a response; only what is no response is an error.
 pub trait Transport: Send + Sync + 'static {
@@ -84,9 +84,7 @@ fn message<B>(request: &Request, body: B) -> Result<http::Request<B>, HttpError>
         text.set_sensitive(true);
         builder = builder.header(field, text);
     }
-    builder.body(body).map_err(|_| HttpError::BadHeader {
-        name: "(url)".to_owned(),
-    })
+    builder.body(body).map_err(|_| unsendable(&request.url))
 }
 
 /// A value that is no UTF-8 is ISO-8859-1, as it was for HTTP before (RFC 9110, 5.5): left out, a `Link` with such a byte

@@ -61,6 +61,26 @@ pub fn database_oid(name: &str) -> Option<u32> {
     (oid != pg_sys::InvalidOid).then(|| oid.to_u32())
 }
 
+/// The name of this process's database. Needs a transaction.
+pub fn database_name() -> String {
+    // SAFETY: a catalog look-up; the name is freshly allocated, or NULL.
+    unsafe {
+        let name = pg_sys::get_database_name(pg_sys::MyDatabaseId);
+        match name.is_null() {
+            true => String::new(),
+            false => CStr::from_ptr(name).to_string_lossy().into_owned(),
+        }
+    }
+}
+
+/// The role of this name. Needs a transaction.
+pub fn role_oid(name: &str) -> Option<pg_sys::Oid> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: a catalog look-up; missing is allowed.
+    let oid = unsafe { pg_sys::get_role_oid(name.as_ptr(), true) };
+    (oid != pg_sys::InvalidOid).then_some(oid)
+}
+
 /// The catalog class of foreign servers, as a validator is told it.
 pub fn foreign_server_class() -> pg_sys::Oid {
     pg_sys::ForeignServerRelationId

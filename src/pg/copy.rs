@@ -160,8 +160,12 @@ impl Source<'_> {
 
 /// Has the WAL writer write and flush what there is of the log, so that the commit waits for the last bit only.
 fn flush_ahead() {
-    // SAFETY: both may be called by any process with shared memory; the position is one that was inserted.
-    unsafe { pg_sys::XLogSetAsyncXactLSN(pg_sys::GetXLogInsertRecPtr()) };
+    // SAFETY: a global of this process: the end of the last record that it has inserted, 0 before the first.
+    let inserted = unsafe { pg_sys::XactLastRecEnd };
+    if inserted != 0 {
+        // SAFETY: may be called by any process with shared memory; up to there all was inserted.
+        unsafe { pg_sys::XLogSetAsyncXactLSN(inserted) };
+    }
 }
 
 thread_local! {

@@ -1,20 +1,11 @@
 //! Calling a function of the user's, known by its OID: what was checked is what is called, whatever a name means by then.
 
+use crate::pg::timeout::Limited;
 use crate::pg::transaction;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use sluice_core::Result;
 use std::time::Duration;
-
-unsafe extern "C-unwind" {
-    // Exported by the server (utils/timeout.h), not bound by pgrx 0.18.1.
-    fn enable_timeout_after(id: core::ffi::c_int, delay_ms: core::ffi::c_int);
-    fn disable_timeout(id: core::ffi::c_int, keep_indicator: bool);
-}
-
-/// `STATEMENT_TIMEOUT` of the server's `TimeoutId`, the same in every release that we build for. A background worker arms
-/// it for no statement of its own.
-const STATEMENT_TIMEOUT: core::ffi::c_int = 3;
 
 /// Calls `function(text, number)` as the current user and drops what it returns. What it sets (settings, role) ends with
 /// the call, and after `limit` it is cancelled. An ERROR is a value; nothing of the call remains then.
@@ -95,24 +86,5 @@ impl Nested {
             pg_sys::AtEOXact_GUC(false, self.level);
             pg_sys::SetUserIdAndSecContext(self.user, self.context);
         }
-    }
-}
-
-/// A limit that holds until the value is dropped.
-struct Limited;
-
-impl Limited {
-    fn new(limit: Duration) -> Limited {
-        let millis = core::ffi::c_int::try_from(limit.as_millis()).unwrap_or(core::ffi::c_int::MAX);
-        // SAFETY: the server has registered this timeout for every process that is connected to a database.
-        unsafe { enable_timeout_after(STATEMENT_TIMEOUT, millis) };
-        Limited
-    }
-}
-
-impl Drop for Limited {
-    fn drop(&mut self) {
-        // SAFETY: raises nothing. What has come stays known, so that the error says what it was.
-        unsafe { disable_timeout(STATEMENT_TIMEOUT, true) };
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! `DROP DATABASE`, renaming or moving a database and using it as a template all fail while a background worker is
 //! connected to it; `DROP EXTENSION` and `ALTER EXTENSION … UPDATE` would wait for, or deadlock with, a run. Before
-//! such a command our processes in that database are ended and kept out until the command's transaction ends; if it
-//! is rolled back, runs go on at their checkpoint.
+//! such a command our processes in that database are ended and kept out until the command's (sub)transaction ends; if it
+//! is rolled back, runs go on at their checkpoint. The server asks for rights only when it executes the command, so they
+//! are asked for here first: a command that it will refuse disturbs nobody.
 
-use crate::pg::{bgworker, catalog, latch, shmem, xact};
+use crate::pg::{bgworker, catalog, latch, rights, shmem, xact};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::ffi::CStr;
@@ -76,9 +77,9 @@ unsafe extern "C-unwind" fn make_room(command: *mut pg_sys::Node) {
     }
 }
 
-/// Ends our processes in a database and keeps them out until this transaction ends.
+/// Ends our processes in a database and keeps them out until this (sub)transaction ends.
 fn clear(database: u32) {
-    xact::unblock_at_end();
+    xact::unblock_at_end(database);
     shmem::block(database, bgworker::my_pid());
     let started = Instant::now();
     while !shmem::processes_in(database).is_empty() && started.elapsed() < PATIENCE {
@@ -86,51 +87,59 @@ fn clear(database: u32) {
     }
 }
 
-/// The database that this command needs for itself, if it is one of ours to clear.
+/// The database that this command needs for itself, if it is one of ours to clear and the caller has the right to it.
 unsafe fn database_to_clear(node: *mut pg_sys::Node) -> Option<u32> {
     // SAFETY: the node's tag says what it points to.
     unsafe {
         match (*node).type_ {
-            pg_sys::NodeTag::T_DropdbStmt => named((*(node as *mut pg_sys::DropdbStmt)).dbname),
+            pg_sys::NodeTag::T_DropdbStmt => own((*(node as *mut pg_sys::DropdbStmt)).dbname),
             pg_sys::NodeTag::T_AlterDatabaseStmt => {
                 let statement = &*(node as *mut pg_sys::AlterDatabaseStmt);
-                option(statement.options, c"tablespace").and_then(|_| named(statement.dbname))
+                option(statement.options, c"tablespace").and_then(|_| own(statement.dbname))
             }
             pg_sys::NodeTag::T_RenameStmt => {
                 let statement = &*(node as *mut pg_sys::RenameStmt);
                 let database = statement.renameType == pg_sys::ObjectType::OBJECT_DATABASE;
-                database.then(|| named(statement.subname)).flatten()
+                (database && rights::may_create_databases())
+                    .then(|| own(statement.subname))
+                    .flatten()
             }
             pg_sys::NodeTag::T_CreatedbStmt => {
                 let template = option((*(node as *mut pg_sys::CreatedbStmt)).options, c"template")?;
-                named(pg_sys::defGetString(template))
+                // A template that anybody may copy is none of ours: nothing runs in one.
+                rights::may_create_databases()
+                    .then(|| own(pg_sys::defGetString(template)))
+                    .flatten()
             }
             pg_sys::NodeTag::T_DropStmt => {
                 let statement = &*(node as *mut pg_sys::DropStmt);
                 // The schema belongs to the extension: dropping one drops the other.
                 let ours = match statement.removeType {
-                    pg_sys::ObjectType::OBJECT_EXTENSION => names(statement.objects, c"pg_sluice"),
-                    pg_sys::ObjectType::OBJECT_SCHEMA => names(statement.objects, c"sluice"),
+                    pg_sys::ObjectType::OBJECT_EXTENSION => {
+                        names(statement.objects, c"pg_sluice") && rights::owns_extension()
+                    }
+                    pg_sys::ObjectType::OBJECT_SCHEMA => names(statement.objects, c"sluice") && rights::owns_schema(),
                     _ => false,
                 };
                 ours.then(bgworker::my_database)
             }
             pg_sys::NodeTag::T_AlterExtensionStmt => {
                 let name = (*(node as *mut pg_sys::AlterExtensionStmt)).extname;
-                is(name, c"pg_sluice").then(bgworker::my_database)
+                (is(name, c"pg_sluice") && rights::owns_extension()).then(bgworker::my_database)
             }
             _ => None,
         }
     }
 }
 
-unsafe fn named(name: *const core::ffi::c_char) -> Option<u32> {
+/// The database of this name, where the current user has the rights of its owner.
+unsafe fn own(name: *const core::ffi::c_char) -> Option<u32> {
     if name.is_null() {
         return None;
     }
     // SAFETY: a C string of the parse tree.
     let name = unsafe { CStr::from_ptr(name) }.to_str().ok()?;
-    catalog::database_oid(name)
+    catalog::database_oid(name).filter(|database| rights::owns_database(*database))
 }
 
 unsafe fn is(name: *const core::ffi::c_char, wanted: &CStr) -> bool {

@@ -21,6 +21,15 @@ pub fn elevated<R>(body: impl FnOnce() -> R) -> R {
 /// Runs a fixed statement with the rights of `role` and a pinned search path, as an index function runs: nothing of it
 /// outlives the statement.
 pub fn acting_as<R>(role: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
+    restricted_to(role, || {
+        set_local("search_path", "pg_catalog, pg_temp");
+        body()
+    })
+}
+
+/// The same for a query that a user gave, of an ordinary role that the caller may become: its names mean what they mean in
+/// the session.
+pub fn restricted_to<R>(role: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
     let mut user = pg_sys::InvalidOid;
     let mut context = 0;
     let flags = (pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION) as i32;
@@ -30,7 +39,6 @@ pub fn acting_as<R>(role: pg_sys::Oid, body: impl FnOnce() -> R) -> R {
         pg_sys::SetUserIdAndSecContext(role, context | flags);
         pg_sys::NewGUCNestLevel()
     };
-    set_local("search_path", "pg_catalog, pg_temp");
     let result = body();
     // SAFETY: undoes exactly what was done above.
     unsafe {

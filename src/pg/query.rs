@@ -1,11 +1,12 @@
 //! A query that a user gave us: what it is, and running it within a time.
 
+use crate::pg::timeout::Limited;
 use crate::pg::{attempt, identity, spi};
 use pgrx::prelude::*;
 use pgrx::{PgList, pg_sys};
 use sluice_core::Result;
 use sluice_core::foreach::QueryFault;
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char};
 use std::time::Duration;
 
 /// The columns of one SELECT that changes nothing, in their order; not run.
@@ -69,7 +70,7 @@ unsafe fn names(shape: pg_sys::TupleDesc) -> Vec<String> {
 /// The rows of such a query, each as the text of a JSON object; one more than `most` where there are more. It runs in a
 /// transaction that can write nothing, and is cancelled after `limit`.
 pub fn rows_as_json(query: &str, most: u64, limit: Duration) -> Result<Vec<String>> {
-    let _timer = Timer::start(limit);
+    let _limited = Limited::new(limit);
     read_only(query, most.saturating_add(1))
 }
 
@@ -80,7 +81,7 @@ pub fn first_row_as_json(query: &str) -> Result<Option<String>> {
 
 /// The same with the rights of an ordinary role that the caller may become.
 pub fn first_row_as_json_of(role: pg_sys::Oid, query: &str) -> Result<Option<String>> {
-    let row = || identity::acting_as(role, || read_only(query, 1));
+    let row = || identity::restricted_to(role, || read_only(query, 1));
     Ok(attempt::given_up(row)?.into_iter().next())
 }
 
@@ -94,32 +95,4 @@ fn read_only(query: &str, limit: u64) -> Result<Vec<String>> {
     spi::rows(&sql, &[], |r| {
         Ok(String::from_utf8_lossy(&r.need::<Vec<u8>>(1)?).into_owned())
     })
-}
-
-unsafe extern "C-unwind" {
-    // Exported by the server (utils/timeout.h), not bound by pgrx 0.18.1.
-    fn enable_timeout_after(id: c_int, milliseconds: c_int);
-    fn disable_timeout(id: c_int, keep_indicator: bool);
-}
-
-/// STATEMENT_TIMEOUT of the server's list, the same from 9.3 on.
-const STATEMENT_TIMEOUT: c_int = 3;
-
-/// Cancels what the process runs when its time is over, until it is dropped.
-struct Timer;
-
-impl Timer {
-    fn start(limit: Duration) -> Timer {
-        let millis = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: every process that is connected to a database has this timeout's handler.
-        unsafe { enable_timeout_after(STATEMENT_TIMEOUT, millis) };
-        Timer
-    }
-}
-
-impl Drop for Timer {
-    fn drop(&mut self) {
-        // SAFETY: takes back what `start` asked for; nothing where it is over.
-        unsafe { disable_timeout(STATEMENT_TIMEOUT, true) };
-    }
 }

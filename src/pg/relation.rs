@@ -252,7 +252,7 @@ fn equality_operator(index: &PgRelation, place: usize) -> Option<(String, String
 }
 
 fn operator_schema(operator: pg_sys::Oid) -> Option<pg_sys::Oid> {
-    // SAFETY: the cache's tuple is released before its row is no longer used.
+    // SAFETY: the row is read before the cache's tuple is released.
     unsafe {
         let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::OPEROID as i32, operator.into());
         if tuple.is_null() {

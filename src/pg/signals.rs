@@ -49,15 +49,17 @@ unsafe fn set_handler(signal: i32, handler: unsafe extern "C-unwind" fn(core::ff
     }
 }
 
-/// Reads the settings again when SIGHUP came.
-pub fn reload_settings_if_asked() {
+/// Reads the settings again when SIGHUP came; whether they were.
+pub fn reload_settings_if_asked() -> bool {
     // SAFETY: a flag that only the handler sets; ProcessConfigFile is for the main thread, where this runs.
     unsafe {
-        if pg_sys::ConfigReloadPending != 0 {
-            pg_sys::ConfigReloadPending = 0;
-            pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
+        if pg_sys::ConfigReloadPending == 0 {
+            return false;
         }
+        pg_sys::ConfigReloadPending = 0;
+        pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
     }
+    true
 }
 
 /// Sends `signal` to another process of this cluster; whether it was there.

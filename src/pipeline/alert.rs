@@ -5,7 +5,7 @@
 
 use super::probe::{self, Question};
 use crate::pg::clock;
-use crate::pg::{bgworker, failpoint, function, identity, settings, transaction};
+use crate::pg::{bgworker, failpoint, function, identity, settings, shmem, transaction};
 use crate::store::alert::{self, Call};
 use crate::store::connection;
 use sluice_core::alert::{AlertFault, Callee};
@@ -14,15 +14,18 @@ use sluice_core::retry::SplitMix64;
 use sluice_core::retry_queue::{Failed, Next, QueuePolicy};
 use sluice_core::settings::Settings;
 use sluice_core::{Class, Error, Result};
+use std::time::Duration;
 
 /// Calls that one worker makes; the next one goes on.
 const AT_ONCE: u32 = 100;
+/// What a call takes beside the time that its rule gives it: a token, a connection.
+const MARGIN: Duration = Duration::from_secs(60);
 
 /// Makes the calls of a rule that are due, as the role that this worker is.
 ///
 /// # Errors
 /// Only what could not be noted.
-pub fn run(rule: i64) -> Result<()> {
+pub fn run(slot: usize, rule: i64) -> Result<()> {
     for _ in 0..AT_ONCE {
         let begun = transaction::run(|| {
             let due = alert::due(Some(rule), clock::now())?;
@@ -32,6 +35,9 @@ pub fn run(rule: i64) -> Result<()> {
             })
         })?;
         let Some(call) = begun else { break };
+        // Each call is a sign of life, and may take as long as its rule says.
+        shmem::set_patience(slot, call.time_limit + MARGIN);
+        shmem::update_progress(slot, |_| {});
         bgworker::report_activity(&format!("calling for {}", call.rule));
         failpoint::hit("alert.begun");
         let outcome = match &call.callee {

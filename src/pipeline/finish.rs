@@ -6,6 +6,7 @@ use crate::pg::shmem;
 use crate::store::failure::{self, Failure, Place};
 use crate::store::job::{self, Job};
 use crate::store::{ingest, page_size, pause, retry, run, state};
+use sluice_core::call::CallError;
 use sluice_core::data::DataError;
 use sluice_core::error::HttpError;
 use sluice_core::error_rule::{Action, Ruling};
@@ -18,8 +19,14 @@ use sluice_core::settings::Settings;
 use sluice_core::target::TargetError;
 use sluice_core::{Class, Error, Result};
 
-/// Writes how the run ended. A published run and a rollback have done so already, in their own transaction.
-pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>, failed_at: Place) -> Result<()> {
+/// Writes how the run ended. A published run and a rollback have done so already, in their own transaction. `read_as` is
+/// the job as the run has read it.
+pub fn settle(
+    work: &Work,
+    started: Timestamp,
+    outcome: &Result<Ended>,
+    (failed_at, read_as): (Place, Option<&Job>),
+) -> Result<()> {
     let now = clock::now();
     let Some(job) = job::by_id(work.job)? else {
         return Ok(());
@@ -33,20 +40,27 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>, failed_a
     rates::write_figures(work, page_size)?;
     match outcome {
         Ok(Ended::Published | Ended::Ingested | Ended::Done) => Ok(()),
+        Ok(Ended::GaveBack) if is_stopped(work)? => fail(work, &job, (&CallError::Stopped.into(), failed_at), now),
         Ok(Ended::GaveBack) => run::end_turn(work.run, now),
+        Ok(Ended::Altered) => begin_again(work, now),
+        // What was kept back is of another collection by now.
+        Ok(Ended::Held(_) | Ended::KeptBack(_)) if !read_as.map_or(Ok(false), job::stays)? => begin_again(work, now),
         Ok(Ended::Held(reason)) => {
             run::hold(work.run, work.job, reason, now)?;
             state::end_read(work.job)?;
-            retry::complete(work.job)?;
-            job::plan_after_success(&job, started, now)
+            match is_read(work)? {
+                true => answered(&job, started, now),
+                false => Ok(()),
+            }
         }
         Ok(Ended::KeptBack(error)) => {
             run::fail(work.run, RunStatus::RolledBack, error, now)?;
             state::end_read(work.job)?;
+            if !is_read(work)? {
+                return log(work, error, failed_at, now, Some(NOTHING));
+            }
             state::note_failure(work.job, now)?;
-            // The remote was reached and answered: that its answer was refused is for the next run to judge anew.
-            retry::complete(work.job)?;
-            job::plan_after_success(&job, started, now)?;
+            answered(&job, started, now)?;
             log(work, error, failed_at, now, None)
         }
         Err(error) => match error.cause() {
@@ -59,9 +73,32 @@ pub fn settle(work: &Work, started: Timestamp, outcome: &Result<Ended>, failed_a
     }
 }
 
+/// The job reads otherwise now: the run waits for a worker again, and reads as the job says then. What a person has
+/// approved was of the former definition.
+fn begin_again(work: &Work, now: Timestamp) -> Result<()> {
+    match run::by_id(work.run)?.is_some_and(|run| run.approved_by.is_some()) {
+        true => run::finish(work.run, RunStatus::Superseded, now),
+        false => run::end_turn(work.run, now),
+    }
+}
+
+/// The remote was reached and answered: that its answer was refused is for the next run to judge anew.
+fn answered(job: &Job, started: Timestamp, now: Timestamp) -> Result<()> {
+    retry::complete(job.id)?;
+    job::plan_after_success(job, started, now)
+}
+
+/// Whether the run reads the remote; what else a job does has no part in its schedule, its retries and its health.
+fn is_read(work: &Work) -> Result<bool> {
+    Ok(run::by_id(work.run)?.is_some_and(|run| run.is_read()))
+}
+
 fn fail(work: &Work, job: &Job, (error, failed_at): (&Error, Place), now: Timestamp) -> Result<()> {
     let status = status_after(work, error)?;
-    run::fail(work.run, status, error, now)?;
+    let is_read = is_read(work)?;
+    if !run::fail(work.run, status, error, now)? {
+        return Ok(());
+    }
     if let Error::Data(DataError::PathMissing { .. }) = error.cause() {
         run::note_answer(work.run, guard::ReadState::PathMissing)?;
     }
@@ -73,12 +110,17 @@ fn fail(work: &Work, job: &Job, (error, failed_at): (&Error, Place), now: Timest
     }
     // An approved run that could not be published keeps its pages, and waits for a decision again.
     if run::hold_again(work.run)? {
-        job::plan_after_failure(job, now, false)?;
-        return log(work, error, failed_at, now, Some((NextStep::Stopped, None)));
+        return log(work, error, failed_at, now, Some(NOTHING));
     }
-    if status == RunStatus::Stopped {
-        retry::complete(work.job)?;
-        return job::plan_after_failure(job, now, false);
+    match (is_read, status) {
+        (true, RunStatus::Stopped) => {
+            retry::complete(work.job)?;
+            return job::plan_after_failure(job, now, false);
+        }
+        (true, _) => {}
+        (false, RunStatus::Stopped) => return Ok(()),
+        // What is asked for by a person is asked for again by one.
+        (false, _) => return log(work, error, failed_at, now, Some(NOTHING)),
     }
     state::note_failure(work.job, now)?;
     if leads_nowhere(work, error, now)? {
@@ -97,6 +139,9 @@ fn fail(work: &Work, job: &Job, (error, failed_at): (&Error, Place), now: Timest
 /// A next step of a failure, and when.
 type Next = (NextStep, Option<Timestamp>);
 
+/// Nothing by itself.
+const NOTHING: Next = (NextStep::Stopped, None);
+
 /// Without a next step it is what was planned for the job.
 fn log(work: &Work, error: &Error, place: Place, at: Timestamp, next: Option<Next>) -> Result<()> {
     failure::record(&Failure {
@@ -111,7 +156,11 @@ fn log(work: &Work, error: &Error, place: Place, at: Timestamp, next: Option<Nex
 
 fn pause_connection(job: &Job, error: &Error, ruling: &Ruling, now: Timestamp) -> Result<Next> {
     let until = ruling.pause_for.map(|length| now.plus(length));
-    let told = ruling.hint.clone().unwrap_or_else(|| error.to_string());
+    // Everybody who may use the connection reads it, and a text may quote the data.
+    let told = match &ruling.hint {
+        Some(hint) => hint.clone(),
+        None => failure::told_to_all(error)?,
+    };
     let by = format!("error rule \"{}\"", ruling.name);
     pause::pause(job.server, Some(&format!("{told} ({by})")), &by, until)?;
     // What waits for the connection is due when it goes on.
@@ -125,10 +174,6 @@ fn pause_connection(job: &Job, error: &Error, ruling: &Ruling, now: Timestamp) -
 
 /// Has the run tried again by the queue, or by the schedule.
 fn plan_after(work: &Work, job: &Job, error: &Error, now: Timestamp) -> Result<()> {
-    // What is asked for by a person is asked for again by one.
-    if run::is_asked_for(work.run)? {
-        return job::plan_after_failure(job, now, false);
-    }
     // A definition that cannot be read any more has no attempts either.
     let policy = Settings::parse(&job.settings).unwrap_or_default().retry.queue;
     let open = retry::open_of(work.job)?;

@@ -3,13 +3,14 @@
 //! Where both reads consist of the same pages nothing can have vanished, and no key is looked at.
 
 use super::brought::Sources;
+use super::heed::{Heed, Sent};
 use super::plan::Plan;
+use super::publish::Occasion;
 use super::read::ReadState;
 use crate::pg::key_identity::KeyIdentity;
 use crate::pg::latch;
-use crate::store::ingest::Word;
 use crate::store::state::State;
-use crate::store::{ingest, missing, page, parent, reject};
+use crate::store::{missing, page, parent, reject};
 use sluice_core::Result;
 use sluice_core::data::{self, Mapping};
 use sluice_core::error::{Error, InternalError};
@@ -34,9 +35,11 @@ pub struct Compared {
     pub complete: bool,
     /// What was read is one page, or one page below each parent.
     pub single: bool,
-    /// Keys of this job's rows that the read does not have.
+    /// Keys of this job's rows that the read does not have: all of them, or the first.
     pub gone: Vec<Vec<u8>>,
-    /// How many of them the complete read before did not have either.
+    /// The other ones.
+    more: More,
+    /// Those of the keys that the complete read before did not have either.
     pub confirmed: HashSet<Vec<u8>>,
     /// Those of them for which the read has a tombstone: they are gone, whatever else is to be said of the read.
     pub buried: HashSet<Vec<u8>>,
@@ -47,6 +50,36 @@ pub struct Compared {
     pub dropped: Vec<Page>,
     /// The places of records that the published read rejected, by page.
     pub rejected_before: HashMap<i64, Vec<u64>>,
+    /// Keys that a payload has removed: their rows are neither missing nor were they there.
+    removed: u64,
+}
+
+/// How many missing keys are wanted. An answer without records lacks those of the whole table, and a guard may need but
+/// their number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    First,
+    All,
+}
+
+impl Wanted {
+    fn most(self) -> usize {
+        match self {
+            // So few where it is tested that scenarios have more.
+            Wanted::First if cfg!(feature = "failpoints") => 100,
+            Wanted::First => 1_000_000,
+            Wanted::All => usize::MAX,
+        }
+    }
+}
+
+/// Missing keys that are only counted.
+#[derive(Default)]
+struct More {
+    all: u64,
+    /// Those without a tombstone.
+    confirmed: u64,
+    buried: u64,
 }
 
 impl Compared {
@@ -56,66 +89,32 @@ impl Compared {
         self.dropped.clear();
     }
 
-    /// A key that was sent to us came later than what is known of its absence, and a row that a payload removed is neither
-    /// missing nor was it there; how many of the latter were among those that are gone.
-    fn heed(&mut self, sent: &Sent, identity: &KeyIdentity) -> Result<u64> {
-        self.spare(identity, sent.since.iter())?;
-        let missing = self.gone.len();
-        self.spare(identity, sent.buried.iter())?;
-        let removed = missing - self.gone.len();
-        if removed > 0 {
-            let gone: HashSet<&Vec<u8>> = self.gone.iter().collect();
-            self.confirmed.retain(|key| gone.contains(key));
-            self.buried.retain(|key| gone.contains(key));
-        }
-        let sent: HashSet<KeyId> = identity.ids_of(sent.before.iter().chain(&sent.since))?;
-        if !sent.is_empty() && !self.confirmed.is_empty() {
-            let confirmed: Vec<Vec<u8>> = self.confirmed.drain().collect();
-            let ids = identity.ids(confirmed.iter().map(Vec::as_slice))?;
-            let both = confirmed.into_iter().zip(ids);
-            self.confirmed = both.filter(|(_, id)| !sent.contains(id)).map(|(key, _)| key).collect();
-        }
-        Ok(removed as u64)
+    /// What the read before did not have says nothing.
+    fn forget_confirmed(&mut self) {
+        self.confirmed.clear();
+        self.more.confirmed = 0;
     }
 
-    /// Takes these keys from those that are gone.
-    fn spare<'k>(&mut self, identity: &KeyIdentity, keys: impl Iterator<Item = &'k Vec<u8>>) -> Result<()> {
-        let spared: HashSet<KeyId> = identity.ids_of(keys)?;
-        if !spared.is_empty() {
-            let ids = identity.ids(self.gone.iter().map(Vec::as_slice))?;
-            let mut ids = ids.into_iter();
-            self.gone.retain(|_| ids.next().is_none_or(|id| !spared.contains(&id)));
-        }
-        Ok(())
+    /// How many rows are missing.
+    pub fn missing(&self) -> u64 {
+        self.gone.len() as u64 + self.more.all
+    }
+
+    /// Whether more keys are missing than are there.
+    pub fn is_cut(&self) -> bool {
+        self.more.all > 0
     }
 }
 
-/// Keys that payloads brought since the published read began: their rows are the job's own, too.
-struct Sent {
-    /// Before this read began: it should have them.
-    before: Vec<Vec<u8>>,
-    /// After it began: it may have passed their place already, and says nothing of them.
-    since: Vec<Vec<u8>>,
-    /// Those whose rows a payload removed before this read began.
-    buried: Vec<Vec<u8>>,
-}
-
-impl Sent {
-    fn load(job: i64, form: &str, published: i64, generation: i64) -> Result<Sent> {
-        let words = ingest::keys_between(job, form, published, Some(generation))?;
-        let (before, buried): (Vec<_>, Vec<_>) = words.into_iter().partition(|(_, word)| *word == Word::Comes);
-        let keys = |words: Vec<(Vec<u8>, Word)>| words.into_iter().map(|(key, _)| key).collect();
-        Ok(Sent {
-            before: keys(before),
-            since: keys(ingest::keys_between(job, form, generation, None)?),
-            buried: keys(buried),
-        })
-    }
-}
-
-/// Compares the read of `generation` with the published one.
-pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Mapping>) -> Result<Compared> {
-    let job = plan.job.id;
+/// Compares a read with the published one.
+pub fn compare(
+    plan: &Plan,
+    read: &ReadState,
+    mapping: &Arc<Mapping>,
+    occasion: Occasion,
+    wanted: Wanted,
+) -> Result<Compared> {
+    let (job, generation) = (plan.job.id, read.generation);
     let now = page::of_generation(job, generation)?;
     let before = match read.state.whole_generation {
         Some(whole) if whole != generation => page::of_generation(job, whole)?,
@@ -128,6 +127,8 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
         Some(whole) => missing::of_generation(job, whole, &form)?,
         None => Vec::new(),
     };
+    // Rows that wait for confirmation are there, though the published pages do not have them.
+    let waiting = missing_before.len() as u64;
     let sent = Sent::load(job, &form, read.state.whole_generation.unwrap_or(0), generation)?;
     let keys = KeyReader::new(plan, mapping, &read.state);
     let sources = Sources::new(plan, &read.state, mapping)?.sent_before(generation);
@@ -137,20 +138,20 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
     };
     let has_rejects = !rejected_before.is_empty() || reject::count(job, generation)?.all > 0;
     let is_same = !read.verifying && !has_rejects && same_mapping && sent.before.is_empty() && sent.buried.is_empty();
+    let heed = Heed::new(&sent, &keys.identity, occasion, wanted.most())?;
     let mut compared = if sources.is_any_brought() {
-        compare_own(&keys, &now, &sources, &missing_before)?
+        compare_own(&keys, &now, &sources, (&missing_before, &heed))?
     } else if is_same && same_pages(&now, &before) {
-        unchanged(&read.state, missing_before)
+        unchanged(&read.state, &keys.identity, (&missing_before, &heed))?
     } else {
-        compare_keys(&keys, &now, &before, (&missing_before, &sent.before))?
+        let more = (missing_before.as_slice(), sent.before.as_slice());
+        compare_keys(&keys, (&now, &before), more, &heed)?
     };
-    let removed = compared.heed(&sent, &keys.identity)?;
+    let removed = compared.removed;
     compared.rows_before = match is_last {
         _ if sources.is_any_brought() => compared.rows_before,
-        true => u64::try_from(read.state.published_rows)
-            .unwrap_or(0)
-            .saturating_sub(removed),
-        false => records_of(&before).saturating_sub(removed),
+        true => (u64::try_from(read.state.published_rows).unwrap_or(0) + waiting).saturating_sub(removed),
+        false => (records_of(&before) + waiting).saturating_sub(removed),
     };
     // At least that many: some of them may be among the pages' rows.
     compared.rows_before = compared.rows_before.max(sent.before.len() as u64);
@@ -160,7 +161,11 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
         && page::has_ignored(job, whole)?
     {
         // What the read before did not have may have been in the answer that was ignored.
-        compared.confirmed.clear();
+        compared.forget_confirmed();
+    }
+    if occasion == Occasion::Replayed {
+        // A read that is looked at twice is one read.
+        compared.forget_confirmed();
     }
     compared.complete = parent::failed(job, generation)?.1 == 0;
     compared.single = match plan.settings.foreach {
@@ -176,14 +181,6 @@ pub fn compare(plan: &Plan, read: &ReadState, generation: i64, mapping: &Arc<Map
     }
     compared.rejected_before = rejected_before;
     Ok(compared)
-}
-
-/// A read that is published again is older than what was sent to us since the published one began.
-pub fn spare_sent(plan: &Plan, read: &ReadState, compared: &mut Compared) -> Result<()> {
-    let published = read.state.whole_generation.unwrap_or(0);
-    let sent = Sent::load(plan.job.id, &key_form(plan), published, read.generation)?;
-    let identity = KeyIdentity::new(&plan.target, &plan.job.key);
-    compared.spare(&identity, sent.before.iter().chain(&sent.since).chain(&sent.buried))
 }
 
 /// The pages that must be applied, and those of before whose records need not be looked at again. A page with a rejected
@@ -242,28 +239,36 @@ fn same_pages(now: &[Page], before: &[Page]) -> bool {
 }
 
 /// The same pages hold the same keys: only what was missing before is missing again.
-fn unchanged(state: &State, missing_before: Vec<Vec<u8>>) -> Compared {
-    Compared {
+fn unchanged(state: &State, identity: &KeyIdentity, (missing, heed): (&[Vec<u8>], &Heed)) -> Result<Compared> {
+    let mut compared = Compared {
         distinct: u64::try_from(state.published_rows).unwrap_or(0),
-        confirmed: missing_before.iter().cloned().collect(),
-        gone: missing_before,
         ..Compared::default()
+    };
+    let ids = identity.ids(missing.iter().map(Vec::as_slice))?;
+    for (key, id) in missing.iter().zip(ids) {
+        compared.miss((key, id), (true, false), heed);
     }
+    Ok(compared)
 }
 
 /// `more`: keys of rows that are in no page of the former read: missing from it, and sent to us since.
-fn compare_keys(keys: &KeyReader, now: &[Page], before: &[Page], more: (&[Vec<u8>], &[Vec<u8>])) -> Result<Compared> {
+fn compare_keys(
+    keys: &KeyReader,
+    (now, before): (&[Page], &[Page]),
+    more: (&[Vec<u8>], &[Vec<u8>]),
+    heed: &Heed,
+) -> Result<Compared> {
     let (missing, sent) = more;
     let mut compared = Compared::default();
     let dropped = not_among(before, now);
-    let total: i64 = now.iter().map(|(_, _, records)| *records).sum();
-    let of = passes(u64::try_from(total).unwrap_or(0));
+    let others = (missing.len() + sent.len()) as u64;
+    let of = passes(records_of(now) + records_of(&dropped) + others);
     let confirmed: HashSet<&[u8]> = missing.iter().map(Vec::as_slice).collect();
     for number in 0..of {
         let mut pass = compared.see(keys, now, (number, of))?;
         let mut gone = |key: &[u8], id: KeyId| {
             if pass.is_gone(id) {
-                compared.miss((key, id), &pass, &confirmed);
+                compared.miss((key, id), (confirmed.contains(key), pass.is_buried(id)), heed);
             }
         };
         for (_, hash, records) in &dropped {
@@ -277,7 +282,12 @@ fn compare_keys(keys: &KeyReader, now: &[Page], before: &[Page], more: (&[Vec<u8
 }
 
 /// The same where upserts have brought rows since the last whole read: all keys are looked at.
-fn compare_own(keys: &KeyReader, now: &[Page], sources: &Sources, missing: &[Vec<u8>]) -> Result<Compared> {
+fn compare_own(
+    keys: &KeyReader,
+    now: &[Page],
+    sources: &Sources,
+    (missing, heed): (&[Vec<u8>], &Heed),
+) -> Result<Compared> {
     let mut compared = Compared::default();
     let of = sources.passes(records_of(now))?;
     let confirmed: HashSet<&[u8]> = missing.iter().map(Vec::as_slice).collect();
@@ -287,8 +297,10 @@ fn compare_own(keys: &KeyReader, now: &[Page], sources: &Sources, missing: &[Vec
         compared.rows_before += own.count();
         let mut gone: Vec<(Vec<u8>, KeyId)> = Vec::new();
         sources.gone(&own, &mut pass, |key, id| gone.push((key.to_vec(), id)))?;
-        gone.iter()
-            .for_each(|(key, id)| compared.miss((key, *id), &pass, &confirmed));
+        for (key, id) in &gone {
+            let known = (confirmed.contains(key.as_slice()), pass.is_buried(*id));
+            compared.miss((key, *id), known, heed);
+        }
     }
     Ok(compared)
 }
@@ -306,20 +318,35 @@ impl Compared {
         Ok(pass)
     }
 
-    /// A row of the job is not in the read.
-    fn miss(&mut self, (key, id): (&[u8], KeyId), pass: &Pass, confirmed: &HashSet<&[u8]>) {
+    /// A row of the job is not in the read. Whether the read before did not have it either, and whether the read has a
+    /// tombstone for it.
+    fn miss(&mut self, (key, id): (&[u8], KeyId), (confirmed, buried): (bool, bool), heed: &Heed) {
+        if heed.spared.contains(&id) {
+            return;
+        }
+        if heed.removed.contains(&id) {
+            self.removed += 1;
+            return;
+        }
+        let confirmed = confirmed && !heed.unconfirmed.contains(&id);
+        if self.gone.len() >= heed.most {
+            self.more.all += 1;
+            self.more.confirmed += u64::from(confirmed && !buried);
+            self.more.buried += u64::from(buried);
+            return;
+        }
         self.gone.push(key.to_vec());
-        if confirmed.contains(key) {
+        if confirmed {
             self.confirmed.insert(key.to_vec());
         }
-        if pass.is_buried(id) {
+        if buried {
             self.buried.insert(key.to_vec());
         }
     }
 
     /// How many of the missing rows are proven gone by this read and the one before.
     pub fn proven(&self) -> u64 {
-        self.confirmed.union(&self.buried).count() as u64
+        self.confirmed.union(&self.buried).count() as u64 + self.more.confirmed + self.more.buried
     }
 }
 

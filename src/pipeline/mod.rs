@@ -10,7 +10,7 @@
 //! `rates` keeps what the remote asked for, `page_size` chooses how long pages are; `decode` turns responses into pages on the fetch threads; `pages` drives the read, `parents` one below each row of a
 //! query; `collect` holds pages until `batch` writes and commits them; `new_fields` sees members that no column takes,
 //! `drift` writes them down, `evolve` gives them columns, and `widen` columns a type that takes their values; `refused` finds the records that PostgreSQL would not take, `named` the one that ends a run, `rejects` keeps
-//! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `sweep` removes
+//! them aside with those that could not be decoded, `replay` tries them again; `gone` finds what vanished, `heed` what payloads have to say of it, `sweep` removes
 //! it, `difference` what changed; `publish` makes a read visible, `publication` ends the transaction that does, `replay_run` one that is stored already, `settle` ends
 //! one whose rows are there, `brought` keeps what it brought; `after_publish` calls the owner's function when that is
 //! done; `persist` tries a transaction again; `events` tells others what happened, and `alert` calls whom an event rule names; `ingest` writes what others sent us; `rollback` takes runs
@@ -32,6 +32,7 @@ mod evolve;
 mod failures;
 mod finish;
 mod gone;
+mod heed;
 mod ingest;
 mod named;
 mod new_fields;
@@ -101,8 +102,22 @@ enum Ended {
     Ingested,
     /// A rollback, a snapshot or a restoration is done; committed already.
     Done,
-    /// The turn is over and others wait; what was read is committed, and the run goes on behind them.
+    /// The turn is over and others wait, or the job reads otherwise by now; what was read is committed, and the run goes on
+    /// behind them, or begins anew.
     GaveBack,
+    /// The job reads otherwise by now than this run has read: nothing of it was published.
+    Altered,
+}
+
+/// What comes after the commit that ends a run changes nothing about how it ended: errors go to the log.
+fn left_alone(what: &str, outcome: Result<()>) {
+    if let Err(error) = outcome {
+        // Telling it takes a cancellation that has come meanwhile: there is nothing left to cancel.
+        let _ = transaction::guarded(|| {
+            pgrx::warning!("pg_sluice: {what}: {error}");
+            Ok(())
+        });
+    }
 }
 
 /// Does one run, from taking it to ending its row.
@@ -117,13 +132,15 @@ pub fn run(work: &Work) -> Result<()> {
     let started = crate::pg::clock::now();
     let task = plan::task(&run);
     let mut failed_at = Place::default();
+    let mut read_as = None;
     let outcome = transaction::run(|| plan::load(work.job, Some(work.run), &task)).and_then(|mut plan| {
         bgworker::report_activity(&format!("syncing {}", plan.job.name));
         shmem::set_patience(work.slot, plan.patience());
         plan.open_credentials(&task)?;
         let outcome = work_on(work, &task, &mut plan);
-        rates::keep(&plan)?;
-        failures::write_down(work, &plan)?;
+        left_alone("keeping what a host asked for", rates::keep(&plan));
+        left_alone("writing failures down", failures::write_down(work, &plan));
+        read_as = Some(plan.job.clone());
         failed_at = plan.failed_at.get();
         outcome.map_err(|error| plan.rules.of_failure(error, None))
     });
@@ -131,7 +148,7 @@ pub fn run(work: &Work) -> Result<()> {
         // As if it had died: the scheduler closes the run, counts that and goes on with it.
         return Ok(());
     }
-    transaction::run(|| finish::settle(work, started, &outcome, failed_at))?;
+    transaction::run(|| finish::settle(work, started, &outcome, (failed_at, read_as.as_ref())))?;
     events::tell();
     match outcome {
         Ok(Ended::Held(_) | Ended::KeptBack(_)) | Err(_) => transaction::run(|| forget_left(work)),

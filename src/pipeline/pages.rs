@@ -13,6 +13,7 @@ use super::{Work, bgworker, failures, parents, rates};
 use crate::pg::clock::Timestamp;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{clock, failpoint, latch, settings, signals, transaction};
+use crate::store::job;
 use serde_json::Value;
 use sluice_core::Result;
 use sluice_core::call::CallError;
@@ -38,7 +39,7 @@ const MOST_AHEAD: u64 = 64 * 1024 * 1024;
 pub enum Fetched {
     /// It is complete.
     Whole,
-    /// It is not, and another job waits for the worker.
+    /// It is not, and another job waits for the worker, or the job reads otherwise by now.
     TurnOver,
     /// The remote does not know the token of that page any more.
     TokenLost { page: u64, remote: String, status: u16 },
@@ -83,26 +84,31 @@ fn take_pages(
 ) -> Result<Fetched> {
     let mut batch = Batch::new();
     let mut turn = Turn::begin(work, plan);
+    // Behind the last page there is no checkpoint to go on from: it is committed with the end of the read.
+    let mut is_last = false;
     let deadline = plan.settings.timeouts.run.map(|limit| (read.began + limit, limit));
     loop {
         check_end(work, deadline)?;
         failures::write_down(work, plan)?;
-        if plan.renew_at.is_some_and(|at| clock::now() >= at) {
+        if plan.renew_at.is_some_and(|at| clock::now() >= at) && !is_last {
             writer.commit(read, batch.take())?;
             return Ok(Fetched::TokenAges);
         }
         match remote.poll() {
             Poll::Page(page) => {
                 note_page(work, &page);
-                let is_last = page.last;
+                is_last = page.last;
                 batch.add(page)?;
                 turn.pages += 1;
                 if turn.is_over() && !is_last {
                     writer.commit(read, batch.take())?;
                     return Ok(Fetched::TurnOver);
                 }
-                if batch.is_full(&plan.settings.commit_every) {
+                if batch.is_full(&plan.settings.commit_every) && !is_last {
                     writer.commit(read, batch.take())?;
+                    if is_altered(plan)? {
+                        return Ok(Fetched::TurnOver);
+                    }
                 }
             }
             Poll::Finished => {
@@ -116,13 +122,23 @@ fn take_pages(
                 transaction::run(|| drift::record_refused(plan, read.generation, &failure.error))?;
                 return lost_token(plan, &failure).ok_or(failure.error);
             }
-            Poll::Pending if batch.is_due(&plan.settings.commit_every) => writer.commit(read, batch.take())?,
+            Poll::Pending if batch.is_due(&plan.settings.commit_every) && !is_last => {
+                writer.commit(read, batch.take())?;
+                if is_altered(plan)? {
+                    return Ok(Fetched::TurnOver);
+                }
+            }
             Poll::Pending => {
                 rates::keep(plan)?;
                 wait(work, remote, bell)?;
             }
         }
     }
+}
+
+/// Whether the job reads otherwise by now: then the rest of this read would be for nothing.
+pub(super) fn is_altered(plan: &Plan) -> Result<bool> {
+    transaction::run(|| Ok(!job::reads_as(&plan.job)?))
 }
 
 /// How much a run has read since it got its worker.
@@ -271,7 +287,8 @@ pub(super) fn spec(plan: &Plan, read: &ReadState, start: Option<Position>, asks:
         limits: Limits {
             max_body: settings::max_response_bytes(),
             max_ratio: settings::max_decompression_ratio(),
-            pages: s.limits.pages,
+            // Of one collection: a read that does not end must not fill the disk.
+            pages: s.limits.pages.or(Limits::default().pages),
             ahead: s.commit_every.bytes.min(MOST_AHEAD),
         },
         policy: plan.policy.clone(),

@@ -139,10 +139,7 @@ pub fn take(work: &Work) -> Result<Option<Run>> {
         return Ok(None);
     }
     let found = run::by_id(work.run)?;
-    if found
-        .as_ref()
-        .is_some_and(|run| matches!(task(run), Task::Sync | Task::Approve { .. }))
-    {
+    if found.as_ref().is_some_and(|run| matches!(task(run), Task::Sync)) {
         retry::take_place(work.job)?;
     }
     Ok(found)
@@ -255,14 +252,7 @@ pub fn address_policy(options: &ConnectionOptions) -> AddressPolicy {
 
 /// USAGE on the server for the job's owner, and for the target's owner what the run will do to the target.
 fn check_rights(job: &Job, server: &Server, target: &Target, settings: &Settings) -> Result<()> {
-    if !role::exists(job.owner)? || !connection::may_use(job.owner, server.oid)? {
-        return Err(CallError::Denied {
-            what: format!("connection \"{}\"", server.name),
-            detail: format!("The owner of job \"{}\" may not use it.", job.name),
-            hint: format!("GRANT USAGE ON FOREIGN SERVER {} TO the job's owner.", server.name),
-        }
-        .into());
-    }
+    check_usage(job, server)?;
     check_still_becomes(job, target)?;
     let mut needed = vec!["SELECT", "INSERT"];
     if job.mode != Mode::Append.as_str() {
@@ -273,14 +263,31 @@ fn check_rights(job: &Job, server: &Server, target: &Target, settings: &Settings
         needed.push("DELETE");
     }
     if let Some(missing) = role::missing_privilege(target.owner, target.oid, &needed)? {
+        let (table, owner) = (target.full_name(), quote(&role::name_of(target.owner)?));
         return Err(CallError::Denied {
             what: format!("table \"{}\"", target.name),
             detail: format!("The run-as role, the table's owner, lacks {missing} on it."),
-            hint: format!("GRANT {missing} ON {} TO its owner.", target.full_name()),
+            hint: format!("GRANT {missing} ON {table} TO {owner};"),
         }
         .into());
     }
     check_superuser(target, settings)
+}
+
+fn check_usage(job: &Job, server: &Server) -> Result<()> {
+    if !role::exists(job.owner)? {
+        return Err(CallError::OwnerGone { job: job.name.clone() }.into());
+    }
+    if connection::may_use(job.owner, server.oid)? {
+        return Ok(());
+    }
+    let (connection, owner) = (quote(&server.name), quote(&role::name_of(job.owner)?));
+    Err(CallError::Denied {
+        what: format!("connection \"{}\"", server.name),
+        detail: format!("The owner of job \"{}\" may not use it.", job.name),
+        hint: format!("GRANT USAGE ON FOREIGN SERVER {connection} TO {owner};"),
+    }
+    .into())
 }
 
 /// The table may have another owner by now, whom the job must not act as for somebody who could not.

@@ -3,10 +3,11 @@
 use super::after_publish;
 use super::batch::signed;
 use super::plan::Plan;
+use super::publish::Occasion;
 use super::read::ReadState;
 use super::{Work, brought, drift};
-use crate::pg::clock;
-use crate::pg::shmem;
+use crate::pg::clock::{self, Timestamp};
+use crate::pg::{failpoint, shmem, transaction};
 use crate::store::run;
 use crate::store::state::State;
 use crate::store::{history, ingest, job, missing, page, parent, parent_cursor, reject, retry, state, timing, undo};
@@ -18,6 +19,7 @@ use sluice_core::schedule::Observed;
 
 /// What is said of a read that becomes visible.
 pub struct Publication<'a> {
+    pub occasion: Occasion,
     pub mapping: &'a Mapping,
     pub rows: i64,
     pub unconfirmed: i64,
@@ -52,12 +54,13 @@ pub fn finish_published(
         run: work.run,
         rows: publication.rows,
         whole: read.whole,
-        unbounded: read.state.bound.is_none(),
+        unbounded: read.state.bound.is_none() && publication.occasion != Occasion::Replayed,
         cursor: publication.cursor.clone(),
         version: publication.mapping.version().0.to_vec(),
         definition: read.state.definition.clone(),
         skip_valid: publication.skip_valid,
         verified: read.verifying,
+        fresh: publication.occasion != Occasion::Replayed,
         now,
     })?;
     // A read without a bound has rejected again what still does not fit; what it did not meet is gone.
@@ -67,9 +70,28 @@ pub fn finish_published(
     }
     run::supersede_held(work.job, work.run)?;
     run::finish(work.run, RunStatus::Succeeded, now)?;
-    retry::complete(work.job)?;
-    adapt(work, plan, &read.state, publication.rows)?;
-    job::plan_after_success(&plan.job, shmem::started_at(work.slot), now)
+    match publication.occasion {
+        Occasion::Read => {
+            retry::complete(work.job)?;
+            adapt(work, plan, &read.state, publication.rows)?;
+            job::plan_after_success(&plan.job, shmem::started_at(work.slot), now)
+        }
+        Occasion::Approved => {
+            adapt(work, plan, &read.state, publication.rows)?;
+            plan_after_decision(work, plan, now)
+        }
+        // The remote was not asked: when it is asked next stays as it was planned.
+        Occasion::Replayed => Ok(()),
+    }
+}
+
+/// Plans the run after one that a person has decided about. A retry that waits is of a later read, and the schedule waits
+/// with it.
+pub fn plan_after_decision(work: &Work, plan: &Plan, now: Timestamp) -> Result<()> {
+    match retry::open_of(work.job)? {
+        Some(_) => Ok(()),
+        None => job::plan_after_success(&plan.job, shmem::started_at(work.slot), now),
+    }
 }
 
 /// Lets an adaptive schedule follow what the read showed.
@@ -87,8 +109,17 @@ fn adapt(work: &Work, plan: &Plan, before: &State, rows: i64) -> Result<()> {
     timing::adapt(&plan.job, &plan.settings.timing, seen, clock::now())
 }
 
-/// Forgets what no rollback and no comparison needs any more.
-pub fn tidy(work: &Work, plan: &Plan) -> Result<()> {
+/// Forgets what no rollback and no comparison needs any more. What was published is visible whatever becomes of this:
+/// what fails, or is stopped, is left to the next run.
+pub fn tidy(work: &Work, plan: &Plan) {
+    super::left_alone(
+        "forgetting what is no longer needed",
+        transaction::run(|| forget(work, plan)),
+    );
+}
+
+fn forget(work: &Work, plan: &Plan) -> Result<()> {
+    failpoint::hit("publish.tidied");
     if plan.is_adaptive() {
         timing::note_reads(work.job, plan.target.oid)?;
     }

@@ -6,7 +6,7 @@ use super::apply::{Applier, Outcome};
 use super::batch::{current_target, is_unique_violation, keep_undo_set, signed};
 use super::difference::{Difference, Part, Share};
 use super::evolve;
-use super::gone::{self, Compared};
+use super::gone::{self, Compared, Wanted};
 use super::named;
 use super::parents::watermarks;
 use super::persist::persist;
@@ -21,7 +21,7 @@ use crate::pg::clock;
 use crate::pg::shmem::{self, Phase};
 use crate::pg::{bgworker, failpoint, transaction};
 use crate::store::run::{self, Counts};
-use crate::store::{missing, page, reject, state};
+use crate::store::{job, missing, page, reject, state};
 use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::guard::{self, Decision, Found, Live, ReadFacts, Reason, Removals};
 use sluice_core::run::RunStatus;
@@ -39,6 +39,7 @@ enum Verdict {
     Published,
     Held(String),
     KeptBack(Error),
+    Altered,
 }
 
 /// Publishes a read of a `replace` job by its difference from what the target holds.
@@ -91,6 +92,9 @@ pub fn publish<'a>(
         let once = || {
             doing.at.set(Origin::default());
             care.begin()?;
+            if !job::stays(&plan.job)? {
+                return Ok(Verdict::Altered);
+            }
             let read = prepare()?;
             let publishing = Publishing {
                 work,
@@ -108,6 +112,7 @@ pub fn publish<'a>(
             Ok(Verdict::Published) => break,
             Ok(Verdict::Held(reason)) => return Ok(Ended::Held(reason)),
             Ok(Verdict::KeptBack(error)) => return Ok(Ended::KeptBack(error)),
+            Ok(Verdict::Altered) => return Ok(Ended::Altered),
             Err(error) if error.ruling().is_some() => return Err(error),
             // Two that change places are refused as one that is wrong.
             Err(error) if care == Care::Whole && is_unique_violation(&error) => care = Care::Parts,
@@ -115,7 +120,7 @@ pub fn publish<'a>(
             Err(error) => care = care.after(&error, doing.at.get()).ok_or(error)?,
         }
     }
-    transaction::run(|| tidy(work, plan))?;
+    tidy(work, plan);
     Ok(Ended::Published)
 }
 
@@ -154,13 +159,9 @@ struct Publishing<'a> {
 impl Publishing<'_> {
     fn once(&self) -> Result<Verdict> {
         let mapping = self.mapping().ok_or(data::DataError::NoColumns)?;
-        let mut compared = gone::compare(self.plan, self.read, self.read.generation, &mapping)?;
+        let compare = |wanted| gone::compare(self.plan, self.read, &mapping, self.occasion, wanted);
+        let mut compared = compare(Wanted::First)?;
         self.doing.mapping.replace(Some(Arc::clone(&mapping)));
-        if self.occasion == Occasion::Replayed {
-            // A read that is looked at twice is one read.
-            compared.confirmed.clear();
-            gone::spare_sent(self.plan, self.read, &mut compared)?;
-        }
         if compared.duplicates > 0 {
             self.rejects.keep_anew();
         }
@@ -175,6 +176,9 @@ impl Publishing<'_> {
                 Decision::RollBack(kept) => return Ok(Verdict::KeptBack(TargetError::from(kept).into())),
             },
         };
+        if compared.is_cut() {
+            compared = compare(Wanted::All)?;
+        }
         self.apply(&mapping, &mut compared, removals)?;
         Ok(Verdict::Published)
     }
@@ -200,7 +204,7 @@ impl Publishing<'_> {
     fn live(&self, compared: &Compared) -> Live {
         Live {
             rows_before: compared.rows_before,
-            candidates_gone: compared.gone.len() as u64,
+            candidates_gone: compared.missing(),
             gone_confirmed: compared.proven(),
         }
     }
@@ -275,6 +279,7 @@ impl Publishing<'_> {
             },
         )?;
         self.finish(&Publication {
+            occasion: self.occasion,
             mapping,
             rows: signed(compared.distinct.saturating_sub(rejected.all - rejected.without_key)),
             unconfirmed,

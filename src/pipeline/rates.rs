@@ -55,7 +55,7 @@ pub fn keep(plan: &Plan) -> Result<()> {
         .and_then(|identity| Some((identity, rates::find(identity)?)))
     {
         Some((identity, budget)) if budget.is_unwritten() => {
-            transaction::run(|| keep_now(identity, budget, clock::now()))?;
+            transaction::run(|| keep_now(identity, budget, clock::now()))?.confirm();
             failpoint::hit("rates.kept");
             Ok(())
         }
@@ -63,8 +63,22 @@ pub fn keep(plan: &Plan) -> Result<()> {
     }
 }
 
+/// What of a budget was written, in a transaction that is not committed yet.
+#[must_use = "the budget is taken for unwritten until it is confirmed after the commit"]
+pub struct Written {
+    budget: &'static Budget,
+    version: u64,
+}
+
+impl Written {
+    /// The transaction is committed.
+    pub fn confirm(self) {
+        self.budget.set_written(self.version);
+    }
+}
+
 /// Writes a budget in the caller's transaction. Where its breaker has closed, what has waited for that is due.
-pub fn keep_now(identity: i64, budget: &Budget, now: Timestamp) -> Result<()> {
+pub fn keep_now(identity: i64, budget: &'static Budget, now: Timestamp) -> Result<Written> {
     let (version, kept) = budget.kept(now.0);
     let reason = rates::shown(budget, now).reason;
     if rate::keep(identity, &kept, reason, now)? {
@@ -72,9 +86,8 @@ pub fn keep_now(identity: i64, budget: &Budget, now: Timestamp) -> Result<()> {
         // Jobs of other databases wait for the same host.
         shmem::mark_all_dirty();
     }
-    budget.set_written(version);
     shmem::mark_dirty(bgworker::my_database());
-    Ok(())
+    Ok(Written { budget, version })
 }
 
 /// A look from a session may have taught a budget what has to survive: the session's own transaction is not the place for it.
@@ -119,7 +132,7 @@ pub fn probe_host(work: &Work) -> Result<()> {
     // However it ends: an answer of any kind is what counts.
     let _ = probe::knock(&question);
     match rates::find(identity).filter(|budget| budget.is_unwritten()) {
-        Some(budget) => transaction::run(|| keep_now(identity, budget, clock::now())),
+        Some(budget) => transaction::run(|| keep_now(identity, budget, clock::now())).map(Written::confirm),
         None => Ok(()),
     }
 }

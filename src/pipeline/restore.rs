@@ -30,7 +30,7 @@ const LOOKED_UP_AT_ONCE: usize = 10_000;
 pub(super) fn run(work: &Work, plan: &Plan, snapshot: i64) -> Result<Ended> {
     work.phase(Phase::Restoring);
     transaction::run(|| once(work, plan, snapshot))?;
-    transaction::run(|| tidy(work, plan))?;
+    tidy(work, plan);
     Ok(Ended::Done)
 }
 

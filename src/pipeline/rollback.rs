@@ -17,6 +17,7 @@ use sluice_core::counted::{agreed, counted};
 use sluice_core::data::{self, DecodedPage, Mapping};
 use sluice_core::error::{Error, InternalError};
 use sluice_core::run::RunStatus;
+use std::collections::HashSet;
 
 /// The text of one undo set never unpacks to more than this.
 const MOST_UNDO_BYTES: usize = 1 << 30;
@@ -52,6 +53,10 @@ fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
     }
     failpoint::hit("rollback.applied");
     brought::forget_after(work.job, after)?;
+    // The job's row before that of its state, as whoever changes the job takes them.
+    if !resume {
+        job::pause(work.job, Some(&format!("rolled back by run {}", work.run)))?;
+    }
     match run::undo(work.job, after, work.run)? {
         Some(before) => state::restore_position(work.job, &before)?,
         None => state::forget_read(work.job)?,
@@ -70,10 +75,7 @@ fn once(work: &Work, plan: &Plan, to: Option<i64>, resume: bool) -> Result<()> {
     let told = [left_message(&total), apply::dropped_message(&total.dropped)];
     let told: Vec<String> = told.into_iter().flatten().collect();
     if !told.is_empty() {
-        run::note(work.run, &told.join("; "), left_keys(&total.left).as_deref())?;
-    }
-    if !resume {
-        job::pause(work.job, Some(&format!("rolled back by run {}", work.run)))?;
+        run::note(work.run, &told.join("; "), total.left.keys().as_deref())?;
     }
     run::supersede_held(work.job, work.run)?;
     run::finish(work.run, RunStatus::Succeeded, clock::now())?;
@@ -105,12 +107,18 @@ fn unload(plan: &Plan, target: &Target, batch: &UndoBatch) -> Result<Reverted> {
     applier.mind_columns_after(&batch.attnums)?;
     let mut reverted = Reverted::default();
     let hashes = page::of_first_load(plan.job.id, batch.run)?;
-    for chunk in hashes.chunks(PAGES_PER_BATCH) {
+    // The last page first: of a key that came twice the later version is what was there.
+    let mut known = HashSet::new();
+    for chunk in hashes.chunks(PAGES_PER_BATCH).rev() {
         latch::check_interrupts();
         let pages = decoded(plan, chunk, &mapping)?;
         let (removed, left) = applier.remove_unchanged(&pages.iter().collect::<Vec<_>>())?;
         reverted.removed += removed;
-        reverted.left.extend(left);
+        for key in left {
+            if known.insert(data::content_hash_bytes(key.as_bytes())) {
+                reverted.left.add(|| key);
+            }
+        }
     }
     Ok(reverted)
 }
@@ -186,14 +194,14 @@ fn add(total: &mut Reverted, more: Reverted) {
     total.restored += more.restored;
     total.removed += more.removed;
     total.reinserted += more.reinserted;
-    total.left.extend(more.left);
+    total.left.join(more.left);
     total.untold += more.untold;
     total.dropped.extend(more.dropped);
 }
 
 /// What the run's row says of rows that were left alone.
 fn left_message(total: &Reverted) -> Option<String> {
-    let (untold, left) = (total.untold, total.left.len() as u64);
+    let (untold, left) = (total.untold, total.left.count);
     let changed = left.saturating_sub(untold);
     let changed = (changed > 0).then(|| {
         let (rows, were) = (counted(changed, "row"), agreed(&changed, "was", "were"));
@@ -205,16 +213,4 @@ fn left_message(total: &Reverted) -> Option<String> {
     });
     let told: Vec<String> = [changed, untold].into_iter().flatten().collect();
     (!told.is_empty()).then(|| told.join("; "))
-}
-
-/// The keys of rows that were left alone. They are data: the views show them to those who may read it.
-fn left_keys(left: &[String]) -> Option<String> {
-    let shown: Vec<&str> = left.iter().take(10).map(String::as_str).collect();
-    let more = left.len().saturating_sub(shown.len());
-    let more = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
-    (!left.is_empty()).then(|| format!("Their keys: {}{more}.", shown.join("; ")))
 }

@@ -1,7 +1,7 @@
 //! Opening a connection's credential, in a worker or a probe, for one origin.
 
 use super::reference;
-use crate::pg::key_file;
+use crate::pg::{failpoint, key_file};
 use crate::store::connection::Server;
 use crate::store::secret::{self, Sealed};
 use sluice_core::call::CallError;
@@ -83,7 +83,18 @@ fn unknown(server: &Server, name: &str) -> CallError {
 fn bound(found: Sealed, origin: &str, server: &Server) -> Result<Sealed> {
     match &found.origin {
         Some(bound_to) if bound_to == origin => Ok(found),
-        None if found.owner == server.owner => bind(found, origin),
+        None if found.owner == server.owner => {
+            let name = found.name.clone();
+            match bind(found, origin)? {
+                Some(bound) => Ok(bound),
+                // It was set anew meanwhile.
+                None => bound(
+                    secret::find(server.owner, &name)?.ok_or_else(|| unknown(server, &name))?,
+                    origin,
+                    server,
+                ),
+            }
+        }
         bound_to => Err(CallError::WrongOrigin {
             name: found.name.clone(),
             bound_to: bound_to.clone().unwrap_or_else(|| "no origin yet".into()),
@@ -93,8 +104,9 @@ fn bound(found: Sealed, origin: &str, server: &Server) -> Result<Sealed> {
     }
 }
 
-/// Seals the value again with its origin in the associated data: from now on it cannot be opened for another.
-fn bind(found: Sealed, origin: &str) -> Result<Sealed> {
+/// Seals the value again with its origin in the associated data: from now on it cannot be opened for another. None where
+/// another value was stored meanwhile.
+fn bind(found: Sealed, origin: &str) -> Result<Option<Sealed>> {
     let keys = key_file::load()?;
     let plain = plain(&keys, &label(&found, ""), &found.sealed)?;
     let mut next = Sealed {
@@ -103,8 +115,9 @@ fn bind(found: Sealed, origin: &str) -> Result<Sealed> {
         ..found
     };
     next.sealed = crate::store::secret::seal_value(&keys, &label(&next, origin), &plain);
-    secret::store(&next, &crate::store::role::name_of(next.owner)?)?;
-    Ok(next)
+    failpoint::hit("secret.binding");
+    let stored = secret::store(&next, &crate::store::role::name_of(next.owner)?)?;
+    Ok(stored.then_some(next))
 }
 
 fn label<'a>(secret: &'a Sealed, origin: &'a str) -> SecretLabel<'a> {

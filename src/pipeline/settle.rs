@@ -9,14 +9,14 @@ use super::brought::Sources;
 use super::parents::watermarks;
 use super::persist::persist;
 use super::plan::Plan;
-use super::publication::{Publication, finish_published, tidy};
+use super::publication::{Publication, finish_published, plan_after_decision, tidy};
 use super::publish::Occasion;
 use super::read::{self, MappingParts, ReadState};
 use super::rejects::Rejects;
 use super::sweep::sweep;
 use super::{Ended, Work, after_publish, brought};
 use crate::pg::relation::Target;
-use crate::pg::{clock, failpoint, shmem, transaction};
+use crate::pg::{clock, failpoint};
 use crate::store::run::Counts;
 use crate::store::state::{self, State};
 use crate::store::{self, job, page, run};
@@ -36,9 +36,10 @@ pub fn settle_direct(work: &Work, plan: &Plan, read: &ReadState) -> Result<Ended
     match verdict {
         Verdict::Held(reason) => return Ok(Ended::Held(reason)),
         Verdict::KeptBack(error) => return Ok(Ended::KeptBack(error)),
+        Verdict::Altered => return Ok(Ended::Altered),
         Verdict::Settled => {}
     }
-    transaction::run(|| tidy(work, plan))?;
+    tidy(work, plan);
     Ok(Ended::Published)
 }
 
@@ -46,9 +47,13 @@ enum Verdict {
     Settled,
     Held(String),
     KeptBack(Error),
+    Altered,
 }
 
 fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
+    if !job::stays(&plan.job)? {
+        return Ok(Verdict::Altered);
+    }
     let records = page::records(work.job, read.generation)?;
     let state = state::load(work.job, clock::now())?;
     let rejects = Rejects::new(work, plan, read.generation);
@@ -84,6 +89,8 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
     let came = (records - state.duplicates - state.tombstones - signed(rejects.count()?.all)).max(0);
     let rows = match state.bound {
         _ if plan.mode == Mode::Append => state.published_rows + came,
+        // What was passed over may be still there: a guard must not take the rest for all that there was.
+        None if page::has_ignored(work.job, read.generation)? => came.max(state.published_rows),
         None => came,
         Some(_) => state.published_rows,
     };
@@ -99,6 +106,7 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
         &read_now,
         read.generation,
         &Publication {
+            occasion: Occasion::Read,
             mapping: &mapping,
             rows,
             unconfirmed: 0,
@@ -154,7 +162,10 @@ fn remove_announced(
 /// Removes what a person has approved: the rows of the tombstones that a held run brought. Its other rows were there when
 /// it was held, and the watermark moves with the next run, which reads the same again.
 pub fn approved(work: &Work, plan: &Plan, generation: i64) -> Result<Ended> {
-    persist(|| {
+    let is_former = persist(|| {
+        if !job::stays(&plan.job)? {
+            return Ok(true);
+        }
         let state = state::load(work.job, clock::now())?;
         let mapping = read::known_mapping(plan, &state).ok_or(data::DataError::NoColumns)?;
         run::note_published(work.run, &state::position(work.job)?, 0, None)?;
@@ -163,9 +174,13 @@ pub fn approved(work: &Work, plan: &Plan, generation: i64) -> Result<Ended> {
         after_publish::call(work, plan)?;
         let now = clock::now();
         run::finish(work.run, RunStatus::Succeeded, now)?;
-        job::plan_after_success(&plan.job, shmem::started_at(work.slot), now)
+        plan_after_decision(work, plan, now)?;
+        Ok(false)
     })?;
-    transaction::run(|| tidy(work, plan))?;
+    if is_former {
+        return Ok(Ended::Altered);
+    }
+    tidy(work, plan);
     Ok(Ended::Published)
 }
 

@@ -47,7 +47,7 @@ pub fn drop(name: &str) -> Result<bool> {
     Ok(execute("DELETE FROM sluice._alert WHERE name = $1", &[name.into()])? > 0)
 }
 
-/// A function (jsonb) of this name: its oid, its schema, its owner, and whether `role` may call it.
+/// A function (jsonb) of this name: its oid, its schema, and its owner, who may log in or not.
 pub struct Function {
     pub oid: Oid,
     pub schema: String,

@@ -3,7 +3,8 @@
 use super::{execute, row, rows, value};
 use crate::pg::Oid;
 use crate::pg::spi::Row;
-use sluice_core::call::{CallError, literal};
+use sluice_core::call::CallError;
+use sluice_core::sql_text::literal;
 use sluice_core::sql_text::quote;
 use sluice_core::{Error, Result};
 

@@ -1,6 +1,6 @@
 //! `sluice._failure`: what failed, what decided about it, and what came next; and the error budget of a run.
 
-use super::{execute, row};
+use super::{execute, row, value};
 use crate::pg::catalog::storable;
 use crate::pg::clock::Timestamp;
 use pgrx::datum::TimestampWithTimeZone;
@@ -55,6 +55,16 @@ pub fn record(failed: &Failure<'_>) -> Result<()> {
         at.flatten().map(TimestampWithTimeZone::from).into(),
     ];
     execute(sql, &args).map(drop)
+}
+
+/// An error's message as it is told to those without the rights of the job's owner.
+pub fn told_to_all(error: &Error) -> Result<String> {
+    let args = [
+        storable(error.to_string()).into(),
+        error.sqlstate().into(),
+        error.class().as_str().into(),
+    ];
+    Ok(value::<String>("SELECT sluice._told($1, $2, $3, false)", &args)?.unwrap_or_default())
 }
 
 /// What earlier attempts of a run have spent of its error budget.

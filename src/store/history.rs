@@ -9,8 +9,8 @@ use std::time::Duration;
 
 /// As long as retries that ended.
 const CALLS_KEPT: Duration = Duration::from_secs(7 * 86_400);
-/// Rows of the audit log that one statement forgets.
-const AT_ONCE: i64 = 10_000;
+/// Rows that one statement forgets at most.
+pub const AT_ONCE: i64 = 10_000;
 
 /// Forgets old runs of a job; how many. The last success and the last failure stay, and what waits or can be undone.
 pub fn prune_runs(job: i64, now: Timestamp) -> Result<u64> {

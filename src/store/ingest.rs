@@ -1,6 +1,7 @@
 //! `sluice._ingest`: payloads that wait for their job's worker; `sluice._ingested`: the keys that they brought.
 
 use super::{execute, returning, row, rows, value};
+use crate::pg::catalog::storable;
 use crate::pg::clock::Timestamp;
 use crate::pg::jsonb::Jsonb;
 use pgrx::datum::TimestampWithTimeZone;
@@ -82,9 +83,9 @@ pub fn set_aside(id: i64, run: i64, error: &Error) -> Result<()> {
         run.into(),
         error.class().as_str().into(),
         error.sqlstate().into(),
-        error.to_string().into(),
-        error.detail().into(),
-        error.hint().into(),
+        storable(error.to_string()).into(),
+        error.detail().map(storable).into(),
+        error.hint().map(storable).into(),
     ];
     execute(sql, &args).map(drop)
 }
@@ -106,9 +107,9 @@ pub fn postpone(job: i64, run: i64, error: &Error, at: Timestamp) -> Result<()> 
         TimestampWithTimeZone::from(at).into(),
         error.class().as_str().into(),
         error.sqlstate().into(),
-        error.to_string().into(),
-        error.detail().into(),
-        error.hint().into(),
+        storable(error.to_string()).into(),
+        error.detail().map(storable).into(),
+        error.hint().map(storable).into(),
     ];
     execute(sql, &args).map(drop)
 }

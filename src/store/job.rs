@@ -35,10 +35,46 @@ pub struct Job {
     pub armed: Option<(i64, Oid)>,
 }
 
-const COLUMNS: &str = "j.id, j.name, j.owner_oid, j.server_oid, j.server_name, j.path, j.target_oid, j.target_schema, \
-     j.target_table, j.mode, j.key, j.schedule, pg_catalog.date_part('epoch', j.run_every), j.priority, \
-     j.settings::text, j.enabled, j.disabled_reason, j.paused_at IS NOT NULL, j.pause_reason, j.armed_system, \
-     j.armed_database";
+/// An oid of a job: the one in its row where the job was made or armed here, else that of what bears the name.
+macro_rules! now {
+    ($oid:literal, $by_name:literal) => {
+        concat!(
+            "(CASE WHEN j.armed_system || '/' || j.armed_database = sluice._here() THEN ",
+            $oid,
+            " ELSE (SELECT n.oid FROM ",
+            $by_name,
+            ") END)"
+        )
+    };
+}
+macro_rules! server_now {
+    () => {
+        now!(
+            "j.server_oid",
+            "pg_catalog.pg_foreign_server AS n WHERE n.srvname = j.server_name"
+        )
+    };
+}
+macro_rules! target_now {
+    () => {
+        now!(
+            "j.target_oid",
+            "pg_catalog.pg_class AS n JOIN pg_catalog.pg_namespace AS s ON s.oid = n.relnamespace \
+             WHERE s.nspname = j.target_schema AND n.relname = j.target_table"
+        )
+    };
+}
+
+/// 0: nothing bears the name.
+const COLUMNS: &str = concat!(
+    "j.id, j.name, coalesce(sluice._owner_now(j), 0), coalesce(",
+    server_now!(),
+    ", 0), j.server_name, j.path, coalesce(",
+    target_now!(),
+    ", 0), j.target_schema, j.target_table, j.mode, j.key, j.schedule, pg_catalog.date_part('epoch', j.run_every), \
+     j.priority, j.settings::text, j.enabled, j.disabled_reason, j.paused_at IS NOT NULL, j.pause_reason, j.armed_system, \
+     j.armed_database"
+);
 
 fn read(r: &Row) -> Result<Job> {
     Ok(Job {
@@ -66,7 +102,7 @@ fn read(r: &Row) -> Result<Job> {
 }
 
 /// Whether role $1 sees job j: what the view `_visible_job` says of the current user.
-const SEEN: &str = "(pg_has_role($1, j.owner_oid, 'USAGE') OR pg_has_role($1, 'pg_monitor', 'USAGE') \
+const SEEN: &str = "(pg_has_role($1, sluice._owner_now(j), 'USAGE') OR pg_has_role($1, 'pg_monitor', 'USAGE') \
      OR has_function_privilege($1, 'sluice._monitor_level()', 'EXECUTE') \
      OR has_function_privilege($1, 'sluice._operator_level()', 'EXECUTE'))";
 
@@ -104,7 +140,8 @@ pub fn seen_by(seer: Oid) -> Result<HashSet<i64>> {
 pub fn others_of_target(job: &Job, seer: Oid) -> Result<Vec<(String, Option<String>)>> {
     let sql = format!(
         "SELECT j.mode, CASE WHEN {SEEN} THEN j.name END FROM sluice._job AS j \
-         WHERE j.target_oid = $2 AND j.name <> $3 ORDER BY j.id"
+         WHERE {} = $2 AND j.name <> $3 ORDER BY j.id",
+        target_now!()
     );
     let args = [seer.into(), job.target.into(), job.name.as_str().into()];
     rows(&sql, &args, |r| Ok((r.need(1)?, r.get(2)?)))
@@ -174,6 +211,34 @@ pub fn update(job: &Job) -> Result<()> {
     execute(sql, &args).map(drop)
 }
 
+/// Takes the row of a job that is about to be changed: who changes it at the same time waits, and sees the change.
+pub fn lock(id: i64) -> Result<()> {
+    let sql = "SELECT id FROM sluice._job WHERE id = $1 FOR NO KEY UPDATE";
+    returning(sql, &[id.into()], |r| r.need::<i64>(1)).map(drop)
+}
+
+/// Whether the job still reads as it did when this was loaded, and does until the transaction ends: whoever changes that
+/// takes the row of the job's state, too, after the job's own.
+pub fn stays(job: &Job) -> Result<bool> {
+    super::state::lock(job.id)?;
+    reads_as(job)
+}
+
+/// Whether the job still reads as it did when this was loaded.
+pub fn reads_as(job: &Job) -> Result<bool> {
+    let sql = "SELECT j.server_oid = $2 AND j.path = $3 AND j.mode = $4 AND j.key = $5 AND j.settings = $6::jsonb \
+               FROM sluice._job AS j WHERE j.id = $1";
+    let args = [
+        job.id.into(),
+        job.server.into(),
+        job.path.as_str().into(),
+        job.mode.as_str().into(),
+        job.key.clone().into(),
+        job.settings.as_str().into(),
+    ];
+    Ok(value::<bool>(sql, &args)?.unwrap_or(false))
+}
+
 pub fn delete(id: i64) -> Result<()> {
     execute("DELETE FROM sluice._job WHERE id = $1", &[id.into()]).map(drop)
 }
@@ -211,17 +276,12 @@ pub fn follow_names(job: &Job, schema: &str, table: &str, server: &str) -> Resul
     execute(sql, &[job.id.into(), schema.into(), table.into(), server.into()]).map(drop)
 }
 
-/// Stamps every job that is not armed here, looking its objects up again by name; how many.
-pub fn arm_all(system: i64, database: Oid) -> Result<i64> {
-    let sql = include_str!("../../sql/query/arm_jobs.sql");
-    Ok(returning(sql, &[system.into(), database.into()], |r| r.need(1))?.unwrap_or(0))
-}
-
 /// How many jobs use a connection, and the names of those that `seer` sees.
 pub fn using_server(server: Oid, seer: Oid) -> Result<(i64, Vec<String>)> {
     let sql = format!(
         "SELECT count(*), coalesce(array_agg(j.name ORDER BY j.name) FILTER (WHERE {SEEN}), '{{}}') \
-         FROM sluice._job AS j WHERE j.server_oid = $2"
+         FROM sluice._job AS j WHERE {} = $2",
+        server_now!()
     );
     let found = row(&sql, &[seer.into(), server.into()], |r| Ok((r.need(1)?, r.need(2)?)))?;
     Ok(found.unwrap_or_default())
@@ -234,13 +294,15 @@ pub fn dependencies() -> Result<Vec<(String, String)>> {
     })
 }
 
-/// Takes a job out of the dependencies of all others; the names of those that waited for it.
-pub fn forget_dependency(name: &str) -> Result<Vec<String>> {
-    let sql = "UPDATE sluice._job AS j SET settings = CASE pg_catalog.jsonb_typeof(j.settings -> 'depends_on') \
-               WHEN 'array' THEN pg_catalog.jsonb_set(j.settings, '{depends_on}', (j.settings -> 'depends_on') - $1) \
-               ELSE j.settings - 'depends_on' END, updated_at = now() \
-               FROM sluice._dependency AS d WHERE d.job_id = j.id AND d.on_job = $1 RETURNING j.name";
-    all_returning(sql, &[name.into()], |r| r.need(1))
+/// Takes a job out of the dependencies of all others; of each that waited for it its name where `seer` sees it.
+pub fn forget_dependency(name: &str, seer: Oid) -> Result<Vec<Option<String>>> {
+    let sql = format!(
+        "UPDATE sluice._job AS j SET settings = CASE pg_catalog.jsonb_typeof(j.settings -> 'depends_on') \
+         WHEN 'array' THEN pg_catalog.jsonb_set(j.settings, '{{depends_on}}', (j.settings -> 'depends_on') - $2) \
+         ELSE j.settings - 'depends_on' END, updated_at = now() \
+         FROM sluice._dependency AS d WHERE d.job_id = j.id AND d.on_job = $2 RETURNING CASE WHEN {SEEN} THEN j.name END"
+    );
+    all_returning(&sql, &[seer.into(), name.into()], |r| r.get(1))
 }
 
 pub use super::timing::{plan_after_failure, plan_after_success};

@@ -4,6 +4,7 @@
 //! of an ordinary role, a worker as the run-as role, the scheduler. Who may do what is decided by the callers.
 
 pub mod alert;
+pub mod arming;
 pub mod audit;
 pub mod brought;
 pub mod connection;

@@ -2,9 +2,10 @@
 
 use super::connection::Server;
 use super::{execute, row, rows, value};
+use crate::pg::catalog::{self, storable};
 use crate::pg::clock::Timestamp;
 use crate::pg::spi::Row;
-use crate::pg::{Oid, bgworker, catalog};
+use crate::pg::{Oid, bgworker};
 use pgrx::datum::{TimestampWithTimeZone, Uuid};
 use sluice_core::oauth::Grant as Kind;
 use sluice_core::{Error, Result};
@@ -100,7 +101,7 @@ pub fn by_id(id: i64, now: Timestamp) -> Result<Option<Grant>> {
 pub fn prepare(server: &Server, kind: Kind, definition: &str) -> Result<()> {
     let sql = "INSERT INTO sluice._oauth (server_oid, server_name, owner_oid, owner_name, state, needs_person, definition, \
                armed_system, armed_database) VALUES ($1, $2, $3, $4, 'reauth_required', $5, $6, $7, $8) \
-               ON CONFLICT (server_oid) DO NOTHING";
+               ON CONFLICT (server_oid, armed_system, armed_database) DO NOTHING";
     let (system, database) = here();
     let args = [
         server.oid.into(),
@@ -189,9 +190,9 @@ pub fn note_failure(grant: &Grant, failed: Failed, error: &Error) -> Result<bool
         stamp(failed.now).into(),
         error.class().as_str().into(),
         error.sqlstate().into(),
-        error.to_string().into(),
-        error.detail().into(),
-        error.hint().into(),
+        storable(error.to_string()).into(),
+        error.detail().map(storable).into(),
+        error.hint().map(storable).into(),
     ];
     Ok(execute(sql, &args)? == 1)
 }
@@ -204,14 +205,18 @@ pub fn plan(id: i64, at: Option<Timestamp>) -> Result<()> {
 
 /// The same by its server, for authorizations that were begun or finished.
 pub fn plan_for_server(server: Oid, at: Timestamp) -> Result<()> {
-    let sql = "UPDATE sluice._oauth SET due_at = $2 WHERE server_oid = $1";
-    execute(sql, &[server.into(), stamp(at).into()]).map(drop)
+    let sql =
+        "UPDATE sluice._oauth SET due_at = $2 WHERE server_oid = $1 AND armed_system = $3 AND armed_database = $4";
+    let (system, database) = here();
+    execute(sql, &[server.into(), stamp(at).into(), system.into(), database.into()]).map(drop)
 }
 
 /// A secret was set anew: what waits for one of its owner's is tried again.
 pub fn hasten_for_owner(owner: Oid, now: Timestamp) -> Result<bool> {
-    let sql = "UPDATE sluice._oauth SET due_at = $2 WHERE owner_oid = $1 AND failures > 0 AND NOT needs_person";
-    Ok(execute(sql, &[owner.into(), stamp(now).into()])? > 0)
+    let sql = "UPDATE sluice._oauth SET due_at = $2 WHERE owner_oid = $1 AND failures > 0 AND NOT needs_person \
+               AND armed_system = $3 AND armed_database = $4";
+    let (system, database) = here();
+    Ok(execute(sql, &[owner.into(), stamp(now).into(), system.into(), database.into()])? > 0)
 }
 
 /// A grant that a worker is to look at.

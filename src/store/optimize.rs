@@ -28,7 +28,8 @@ pub fn read_records(job: i64) -> Result<u64> {
     Ok(records.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
 }
 
-/// Whether a read can be continued, or a run waits to be approved: what was read stands under the present settings.
+/// Whether no read can be continued, and no run is open or waits to be approved: nothing that was read depends on the present
+/// settings.
 pub fn is_between_reads(job: i64) -> Result<bool> {
     let sql = "SELECT NOT EXISTS (SELECT FROM sluice._job_state AS t WHERE t.job_id = $1 AND t.reading) \
                AND NOT EXISTS (SELECT FROM sluice._run AS r WHERE r.job_id = $1 \

@@ -2,7 +2,7 @@
 //!
 //! A body is stored once for all pages that equal it, by its hash. A ledger row says which page of which read it was.
 
-use super::{execute, rows, value};
+use super::{execute, row, rows, value};
 use crate::pg::clock::Timestamp;
 use pgrx::datum::TimestampWithTimeZone;
 use sluice_core::Result;
@@ -225,6 +225,17 @@ pub fn keys(job: i64, hash: &[u8]) -> Result<Option<Vec<u8>>> {
 pub fn gone(job: i64, hash: &[u8]) -> Result<Option<Vec<u8>>> {
     let sql = "SELECT gone FROM sluice._page_body WHERE job_id = $1 AND hash = $2";
     value::<Vec<u8>>(sql, &[job.into(), hash.to_vec().into()])
+}
+
+/// How many records the committed pages of a read had, and how many bytes they were on the wire.
+pub fn brought(job: i64, generation: i64) -> Result<(u64, u64)> {
+    let sql = "SELECT coalesce(sum(records), 0)::bigint, coalesce(sum(bytes), 0)::bigint FROM sluice._page \
+               WHERE job_id = $1 AND generation = $2";
+    let unsigned = |count: i64| u64::try_from(count).unwrap_or(0);
+    let found = row(sql, &[job.into(), generation.into()], |r| {
+        Ok((unsigned(r.need(1)?), unsigned(r.need(2)?)))
+    })?;
+    Ok(found.unwrap_or_default())
 }
 
 /// Records of a read so far.

@@ -9,8 +9,9 @@ use std::collections::HashSet;
 
 /// Has the jobs of a connection wait; None: until somebody resumes it. What was said before is replaced.
 pub fn pause(server: Oid, reason: Option<&str>, by: &str, until: Option<Timestamp>) -> Result<()> {
-    let sql = "INSERT INTO sluice._connection_pause (server_oid, reason, paused_by, until) VALUES ($1, $2, $3, $4) \
-               ON CONFLICT (server_oid) DO UPDATE SET reason = excluded.reason, paused_by = excluded.paused_by, \
+    let sql = "INSERT INTO sluice._connection_pause (server_oid, server_name, reason, paused_by, until) \
+               SELECT s.oid, s.srvname, $2, $3, $4 FROM pg_catalog.pg_foreign_server AS s WHERE s.oid = $1 \
+               ON CONFLICT (server_oid) DO UPDATE SET server_name = excluded.server_name, armed_in = excluded.armed_in, reason = excluded.reason, paused_by = excluded.paused_by, \
                paused_at = excluded.paused_at, until = excluded.until";
     let until = until.map(TimestampWithTimeZone::from);
     execute(sql, &[server.into(), reason.into(), by.into(), until.into()]).map(drop)

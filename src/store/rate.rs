@@ -29,6 +29,14 @@ pub fn budget_of(server: Oid) -> Result<Option<i64>> {
     value::<i64>("SELECT sluice._budget($1)", &[server.into()])
 }
 
+/// The same for a role that may use the connection, or that sees them all.
+pub fn budget_seen_by(seer: Oid, server: Oid) -> Result<Option<i64>> {
+    let sql = "SELECT sluice._budget($1) WHERE has_server_privilege($2, $1, 'USAGE') OR pg_has_role($2, 'pg_monitor', 'USAGE') \
+               OR has_function_privilege($2, 'sluice._monitor_level()', 'EXECUTE') \
+               OR has_function_privilege($2, 'sluice._operator_level()', 'EXECUTE')";
+    value::<i64>(sql, &[server.into(), seer.into()])
+}
+
 /// The budgets of all connections that jobs of this database use.
 pub fn budgets_here() -> Result<Vec<i64>> {
     let sql = "SELECT DISTINCT b.budget FROM (SELECT DISTINCT j.server_oid FROM sluice._job AS j) AS s, \

@@ -6,6 +6,7 @@ use crate::pg::Oid;
 use crate::pg::catalog::storable;
 use crate::pg::clock::Timestamp;
 use crate::pg::spi::Row;
+use crate::pg::transaction;
 use pgrx::datum::TimestampWithTimeZone;
 use sluice_core::call::EndedWith;
 use sluice_core::error::InternalError;
@@ -52,6 +53,13 @@ fn read(r: &Row) -> Result<Run> {
         source: r.need(11)?,
         stopped_by: r.get(12)?,
     })
+}
+
+impl Run {
+    /// Whether the run reads the remote: neither payloads, nor what a person asks for or has decided.
+    pub fn is_read(&self) -> bool {
+        self.task == RunTask::Sync && self.approved_by.is_none() && self.source != RunSource::Ingest.as_str()
+    }
 }
 
 fn corrupt() -> Error {
@@ -112,6 +120,7 @@ pub struct Wanted {
     pub subject: Option<i64>,
     pub resume_job: bool,
     pub label: Option<String>,
+    pub not_before: Option<Timestamp>,
 }
 
 impl Wanted {
@@ -122,14 +131,15 @@ impl Wanted {
             subject,
             resume_job: false,
             label: None,
+            not_before: None,
         }
     }
 }
 
 /// Asks for work on a job; None where the job is occupied.
 pub fn request_work(job: i64, by: &str, wanted: &Wanted) -> Result<Option<i64>> {
-    let sql = "INSERT INTO sluice._run (job_id, source, requested_by, status, task, subject, resume_job, label) \
-               VALUES ($1, $2, $3, 'scheduled', $4, $5, $6, $7) \
+    let sql = "INSERT INTO sluice._run (job_id, source, requested_by, status, task, subject, resume_job, label, not_before) \
+               VALUES ($1, $2, $3, 'scheduled', $4, $5, $6, $7, $8) \
                ON CONFLICT (job_id) WHERE status IN ('scheduled', 'running', 'publishing') DO NOTHING RETURNING id";
     let args = [
         job.into(),
@@ -139,17 +149,24 @@ pub fn request_work(job: i64, by: &str, wanted: &Wanted) -> Result<Option<i64>> 
         wanted.subject.into(),
         wanted.resume_job.into(),
         wanted.label.clone().into(),
+        wanted.not_before.map(TimestampWithTimeZone::from).into(),
     ];
     returning(sql, &args, |r| r.need(1))
 }
 
-/// Releases a held run for publishing; false where another run occupies the job.
+/// Releases a held run for publishing; false where it is not held any more, or another run occupies the job.
 pub fn approve(run: &Run, by: &str) -> Result<bool> {
     let sql = "UPDATE sluice._run SET status = 'scheduled', approved_by = $2, approved_at = clock_timestamp() \
                WHERE id = $1 AND status = 'held' AND NOT EXISTS (SELECT FROM sluice._run AS o \
                WHERE o.job_id = $3 AND o.status IN ('scheduled', 'running', 'publishing'))";
-    Ok(execute(sql, &[run.id.into(), by.into(), run.job.into()])? == 1)
+    match transaction::attempt(|| execute(sql, &[run.id.into(), by.into(), run.job.into()])) {
+        // Somebody else's began at the same moment.
+        Err(Error::Database(met)) if met.sqlstate == UNIQUE_VIOLATION => Ok(false),
+        outcome => Ok(outcome? == 1),
+    }
 }
+
+const UNIQUE_VIOLATION: &str = "23505";
 
 /// An interrupted run waits for another worker.
 pub fn wait_again(id: i64, not_before: Timestamp) -> Result<()> {
@@ -157,10 +174,11 @@ pub fn wait_again(id: i64, not_before: Timestamp) -> Result<()> {
     execute(sql, &[id.into(), TimestampWithTimeZone::from(not_before).into()]).map(drop)
 }
 
-/// A run gives its worker to others and waits behind them for another one; no attempt is counted.
+/// A run gives its worker to others and waits behind them for another one; no attempt is counted. One that somebody stops
+/// at this moment is closed by the scheduler.
 pub fn end_turn(id: i64, now: Timestamp) -> Result<()> {
     let sql = "UPDATE sluice._run SET status = 'scheduled', not_before = $2, attempt = 0 \
-               WHERE id = $1 AND status = 'running'";
+               WHERE id = $1 AND status IN ('running', 'publishing') AND stopped_by IS NULL";
     execute(sql, &[id.into(), TimestampWithTimeZone::from(now).into()]).map(drop)
 }
 
@@ -266,10 +284,11 @@ pub fn finish(id: i64, status: RunStatus, now: Timestamp) -> Result<()> {
     .map(drop)
 }
 
-/// Ends a run with the error that ended it.
-pub fn fail(id: i64, status: RunStatus, error: &Error, now: Timestamp) -> Result<()> {
+/// Ends a run with the error that ended it; false where it had ended before.
+pub fn fail(id: i64, status: RunStatus, error: &Error, now: Timestamp) -> Result<bool> {
     let sql = "UPDATE sluice._run SET status = $2, finished_at = $3, error_class = $4, sqlstate = $5, \
-               error_message = $6, error_detail = $7, error_hint = $8 WHERE id = $1";
+               error_message = $6, error_detail = $7, error_hint = $8 \
+               WHERE id = $1 AND status IN ('scheduled', 'running', 'publishing')";
     let args = [
         id.into(),
         status.as_str().into(),
@@ -280,7 +299,7 @@ pub fn fail(id: i64, status: RunStatus, error: &Error, now: Timestamp) -> Result
         error.detail().map(storable).into(),
         error.hint().map(storable).into(),
     ];
-    execute(sql, &args).map(drop)
+    Ok(execute(sql, &args)? == 1)
 }
 
 /// Holds a run for a person's decision; older held runs of the job are superseded.
@@ -315,10 +334,11 @@ pub fn held_direct(id: i64) -> Result<bool> {
     Ok(value::<bool>(sql, &[id.into()])?.unwrap_or(false))
 }
 
-/// Takes an approval back that came to nothing; whether there was one.
+/// Takes an approval back that came to nothing, whatever ended it; whether there was one.
 pub fn hold_again(id: i64) -> Result<bool> {
-    let sql = "UPDATE sluice._run SET status = 'held', approved_by = NULL, approved_at = NULL \
-               WHERE id = $1 AND approved_by IS NOT NULL";
+    let sql = "UPDATE sluice._run SET status = 'held', approved_by = NULL, approved_at = NULL, stopped_by = NULL \
+               WHERE id = $1 AND approved_by IS NOT NULL \
+               AND status IN ('scheduled', 'running', 'publishing', 'retryable', 'failed', 'stopped', 'interrupted')";
     Ok(execute(sql, &[id.into()])? == 1)
 }
 
@@ -326,6 +346,13 @@ pub fn hold_again(id: i64) -> Result<bool> {
 pub fn supersede_held(job: i64, by: i64) -> Result<()> {
     let sql = "UPDATE sluice._run SET status = 'superseded' WHERE job_id = $1 AND id <> $2 AND status = 'held'";
     execute(sql, &[job.into(), by.into()]).map(drop)
+}
+
+/// The job reads otherwise from now on: what waits for approval, or for its worker after it, is of the former definition.
+pub fn supersede_former(job: i64) -> Result<()> {
+    let sql = "UPDATE sluice._run SET status = 'superseded' WHERE job_id = $1 \
+               AND (status = 'held' OR status = 'scheduled' AND approved_by IS NOT NULL)";
+    execute(sql, &[job.into()]).map(drop)
 }
 
 /// Keeps the position that a rollback of this run puts back, what could not be removed yet and why, and what its read
@@ -349,7 +376,8 @@ pub fn note_answer(id: i64, answer: guard::ReadState) -> Result<()> {
     execute(sql, &[id.into(), answer.as_str().into()]).map(drop)
 }
 
-/// Somebody wants the open run of this job to end; how many there were. One that no worker has taken ends at once.
+/// Somebody wants the open run of this job to end; how many there were. One that no worker has taken ends at once, and
+/// with it the retry that it stood for; one that was approved waits for a decision again.
 pub fn ask_stop(job: i64, open: Option<i64>, by: &str) -> Result<u64> {
     let sql = include_str!("../../sql/query/ask_stop.sql");
     execute(sql, &[job.into(), by.into(), open.into()])
@@ -382,7 +410,7 @@ pub fn undo(job: i64, after: i64, by: i64) -> Result<Option<String>> {
     Ok(returning(sql, &[job.into(), after.into(), by.into()], |r| r.get(1))?.flatten())
 }
 
-/// How a run ended: status and error, as far as `reader` may read it.
+/// How a run ended: status and error, as far as `reader` may read it. Of one that waits for a budget the message says so.
 pub fn ending(id: i64, reader: Oid) -> Result<Option<(String, EndedWith)>> {
     let sql = include_str!("../../sql/query/run_ending.sql");
     row(sql, &[id.into(), reader.into()], |r| {
@@ -415,12 +443,6 @@ pub fn changed(id: i64) -> Result<bool> {
 pub fn changed_without_undo(job: i64, after: i64) -> Result<bool> {
     let sql = include_str!("../../sql/query/changed_without_undo.sql");
     Ok(value::<bool>(sql, &[job.into(), after.into()])?.unwrap_or(false))
-}
-
-/// Whether a run is work that a person has asked for, and asks the remote for nothing.
-pub fn is_asked_for(id: i64) -> Result<bool> {
-    let sql = "SELECT task <> 'sync' FROM sluice._run WHERE id = $1";
-    Ok(value::<bool>(sql, &[id.into()])?.unwrap_or(false))
 }
 
 /// A run's counters.

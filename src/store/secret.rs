@@ -44,7 +44,9 @@ pub fn find(owner: Oid, name: &str) -> Result<Option<Sealed>> {
 
 /// The id that a new secret gets, or the existing one's id and version.
 pub fn slot(owner: Oid, name: &str) -> Result<([u8; 16], i32)> {
-    let sql = "SELECT id, version FROM sluice._secret WHERE owner_oid = $1 AND name = $2 FOR UPDATE";
+    let sql = "SELECT s.id, s.version FROM sluice._secret AS s \
+               WHERE s.name = $2 AND sluice._role_now(s.owner_oid, s.owner_name, s.armed_in) = $1 \
+               ORDER BY s.armed_in = sluice._here() DESC LIMIT 1 FOR UPDATE";
     let found = returning(sql, &[owner.into(), name.into()], |r| {
         Ok((*r.need::<Uuid>(1)?.as_bytes(), r.need::<i32>(2)?))
     })?;
@@ -57,9 +59,12 @@ pub fn slot(owner: Oid, name: &str) -> Result<([u8; 16], i32)> {
     }
 }
 
-/// Stores a sealed value under its owner and name.
-pub fn store(secret: &Sealed, owner_name: &str) -> Result<()> {
-    let sql = include_str!("../../sql/query/store_secret.sql");
+/// Stores a sealed value under its owner and name; false where another value was stored since this one's version was taken.
+pub fn store(secret: &Sealed, owner_name: &str) -> Result<bool> {
+    let sql = match secret.version {
+        1 => include_str!("../../sql/query/insert_secret.sql"),
+        _ => include_str!("../../sql/query/store_secret.sql"),
+    };
     let args = [
         Uuid::from_bytes(secret.id).into(),
         secret.owner.into(),
@@ -70,12 +75,13 @@ pub fn store(secret: &Sealed, owner_name: &str) -> Result<()> {
         secret.sealed.clone().into(),
         secret.source.as_str().into(),
     ];
-    execute(sql, &args).map(std::mem::drop)
+    Ok(execute(sql, &args)? == 1)
 }
 
 pub fn drop(owner: Oid, name: &str) -> Result<bool> {
-    let sql = "DELETE FROM sluice._secret WHERE owner_oid = $1 AND name = $2";
-    Ok(execute(sql, &[owner.into(), name.into()])? == 1)
+    let sql = "DELETE FROM sluice._secret \
+               WHERE name = $2 AND sluice._role_now(owner_oid, owner_name, armed_in) = $1";
+    Ok(execute(sql, &[owner.into(), name.into()])? > 0)
 }
 
 /// Lets another role's servers name this secret.

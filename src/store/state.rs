@@ -107,6 +107,12 @@ pub fn load(job: i64, now: Timestamp) -> Result<State> {
     })
 }
 
+/// Takes the job's state until the transaction ends.
+pub fn lock(job: i64) -> Result<()> {
+    let sql = "SELECT job_id FROM sluice._job_state WHERE job_id = $1 FOR NO KEY UPDATE";
+    returning(sql, &[job.into()], |r| r.need::<i64>(1)).map(drop)
+}
+
 fn stamp(time: Timestamp) -> TimestampWithTimeZone {
     time.into()
 }
@@ -225,6 +231,8 @@ pub struct Published {
     pub definition: Option<String>,
     pub skip_valid: bool,
     pub verified: bool,
+    /// Whether it has come from the remote since the publish before it.
+    pub fresh: bool,
     pub now: Timestamp,
 }
 
@@ -244,6 +252,7 @@ pub fn publish(done: &Published) -> Result<()> {
         done.cursor.clone().into(),
         done.unbounded.into(),
         done.definition.clone().into(),
+        done.fresh.into(),
     ];
     execute(sql, &args).map(drop)
 }

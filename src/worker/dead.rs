@@ -1,7 +1,7 @@
 //! Runs whose process is gone: they were stopped, or they were interrupted and go on where they were.
 
 use crate::pg::clock::Timestamp;
-use crate::pg::failpoint;
+use crate::pg::{bgworker, failpoint, shmem};
 use crate::store::{self, retry, run, state};
 use sluice_core::Result;
 use sluice_core::run::{RunSource, RunStatus, RunTask};
@@ -17,23 +17,44 @@ pub fn close(dead: &run::Run, now: Timestamp) -> Result<()> {
         return Ok(());
     }
     if dead.stopped_by.is_some() {
-        return run::finish(dead.id, RunStatus::Stopped, now);
+        return stop(dead, now);
     }
     run::finish(dead.id, RunStatus::Interrupted, now)?;
     failpoint::hit("scheduler.interrupted");
+    // It was ended for a command, which says nothing of the run.
+    if shmem::take_moved(bgworker::my_database(), dead.id) {
+        return go_on(dead, now);
+    }
     let crashes = state::count_crash(dead.job)?;
     let delay = usize::try_from(crashes - 1)
         .ok()
         .and_then(|n| AFTER_CRASH.get(n).copied());
     match delay {
         None => {
-            retry::bury(dead.job, dead.id)?;
+            run::hold_again(dead.id)?;
+            if dead.is_read() {
+                retry::bury(dead.job, dead.id)?;
+            }
             store::job::disable(
                 dead.job,
                 &format!("its runs were interrupted {crashes} times in a row without a committed page"),
             )
         }
         Some(delay) => go_on(dead, now.plus(delay)),
+    }
+}
+
+/// A run whose end somebody asked for: with it ends the retry that it stood for, and the schedule goes on. One that was
+/// approved waits for a decision again.
+fn stop(dead: &run::Run, now: Timestamp) -> Result<()> {
+    run::finish(dead.id, RunStatus::Stopped, now)?;
+    if run::hold_again(dead.id)? || !dead.is_read() {
+        return Ok(());
+    }
+    retry::complete(dead.job)?;
+    match store::job::by_id(dead.job)? {
+        Some(job) => store::job::plan_after_failure(&job, now, false),
+        None => Ok(()),
     }
 }
 
@@ -54,6 +75,7 @@ fn go_on(dead: &run::Run, at: Timestamp) -> Result<()> {
             subject: dead.subject,
             resume_job: dead.resume_job,
             label: dead.label.clone(),
+            not_before: Some(at),
         };
         return run::request_work(dead.job, &dead.requested_by, &wanted).map(drop);
     }

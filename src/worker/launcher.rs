@@ -46,7 +46,10 @@ pub extern "C-unwind" fn sluice_launcher_main(_arg: Datum) {
         held_back: None,
     };
     loop {
-        signals::reload_settings_if_asked();
+        if signals::reload_settings_if_asked() {
+            // Other databases may be served now.
+            launcher.probed_at = long_ago;
+        }
         latch::wait(launcher.run_once(clock::now()));
     }
 }
@@ -119,9 +122,10 @@ impl Launcher {
         if due.is_empty() {
             return;
         }
-        let there: Vec<u32> = catalog::databases().into_iter().map(|d| d.oid).collect();
+        // Whatever is committed in a database makes it due, whether it is served or not.
+        let served = served();
         for database in due {
-            if !there.contains(&database) {
+            if !served.contains(&database) {
                 shmem::forget_database(database);
             } else if !bgworker::start_scheduler(database) {
                 shmem::scheduler_not_started(database, now.plus(NO_SLOT_RETRY));
@@ -132,11 +136,7 @@ impl Launcher {
 
     /// Looks which databases there are, and has each looked into.
     fn probe(&mut self, now: Timestamp) {
-        let served = catalog::databases()
-            .into_iter()
-            .filter(|d| settings::serves_database(&d.name));
-        let oids: Vec<u32> = served.map(|d| d.oid).collect();
-        shmem::follow_databases(&oids);
+        shmem::follow_databases(&served());
         shmem::mark_all_dirty();
         self.probed_at = now;
     }
@@ -152,6 +152,14 @@ impl Launcher {
             );
         }
     }
+}
+
+/// The databases that are there and that `sluice.databases` names.
+fn served() -> Vec<u32> {
+    let all = catalog::databases().into_iter();
+    all.filter(|d| settings::serves_database(&d.name))
+        .map(|d| d.oid)
+        .collect()
 }
 
 /// How long nothing needs a look by itself.

@@ -12,7 +12,7 @@ use crate::pg::{
     Datum, arm_file, bgworker, catalog, failpoint, latch, plans, settings, shmem, signals, transaction, zone,
 };
 use crate::pipeline::events;
-use crate::store::{self, due, history, pause, run};
+use crate::store::{self, arming, due, history, pause, run};
 use crate::worker::{alerts, log_error, rates, tokens};
 use pgrx::prelude::*;
 use sluice_core::Result;
@@ -90,7 +90,8 @@ fn is_wanted_again(database: u32, looked: Timestamp, next: Timestamp) -> bool {
 
 /// One look, and what follows from it.
 fn look(database: u32, now: Timestamp) -> Result<Looked> {
-    if !transaction::run(|| Ok(catalog::extension_exists()))? {
+    let is_ours = || Ok(catalog::extension_exists() && settings::serves_database(&catalog::database_name()));
+    if !transaction::run(is_ours)? {
         return Ok(Looked {
             next: Timestamp::NEVER,
             stays: false,
@@ -112,7 +113,7 @@ fn look(database: u32, now: Timestamp) -> Result<Looked> {
         again,
     } = pass::serve(&look, now);
     smooth &= passed;
-    let rates_due = isolated("looking at rate budgets", || rates::look(database, here(), now));
+    let rates_due = rates::run_once(database, here(), now);
     smooth &= rates_due.is_some();
     next = next.min(rates_due.unwrap_or(next));
     let started = Starts::new(database, now, paused).start_all()?;
@@ -175,7 +176,13 @@ fn prune(now: Timestamp) {
     for job in transaction::run(store::job::all).unwrap_or_default() {
         isolated("forgetting old runs", || history::prune_runs(job.id, now));
     }
-    isolated("forgetting old failures", || history::prune_failures(now));
-    isolated("forgetting old audit rows", history::prune_audit);
+    until_less("forgetting old failures", || history::prune_failures(now));
+    until_less("forgetting old audit rows", history::prune_audit);
     isolated("forgetting old calls", || history::prune_calls(now));
+    isolated("noting the names of roles", arming::follow_roles);
+}
+
+/// Forgets as much as there is, so many rows in each transaction.
+fn until_less(what: &str, forget: impl Fn() -> Result<u64>) {
+    while isolated(what, &forget).is_some_and(|gone| gone >= history::AT_ONCE.unsigned_abs()) {}
 }

@@ -7,14 +7,17 @@ use crate::pg::{Oid, bgworker, failpoint, shmem, transaction};
 use crate::store::due::Waiting;
 use crate::store::failure::{self, Failure, Place};
 use crate::store::job::Job;
-use crate::store::{self, connection, due, retry, role, run, state};
+use crate::store::run::Run;
+use crate::store::{self, connection, due, ingest, retry, role, run, state};
 use crate::worker::{isolated, rates};
-use sluice_core::Result;
 use sluice_core::call::CallError;
 use sluice_core::connection::ConnectionOptions;
+use sluice_core::failure::NextStep;
 use sluice_core::retry_queue::{Failed, Next};
 use sluice_core::run::{RunSource, RunStatus, RunTask};
 use sluice_core::settings::Settings;
+use sluice_core::target::TargetError;
+use sluice_core::{Error, Result};
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -139,18 +142,18 @@ impl Starts {
         };
         let asked_for = run.task != RunTask::Sync || run.approved_by.is_some();
         if !job.enabled && !asked_for {
-            return fail_disabled(&job, run_id).map(|()| Start::Done);
+            return fail_disabled(&job, &run).map(|()| Start::Done);
         }
         let rests = job.paused || self.paused.contains(&job.server);
         if job.armed != Some(here()) || (rests && !asked_for) {
             return Ok(Start::Done);
         }
         let Some(owner) = role::owner_of(job.target)? else {
-            return fail_without_target(&job, run_id).map(|()| Start::Done);
+            return fail_without_target(&job, &run).map(|()| Start::Done);
         };
         let wanted = shmem::reservation(self.database, (job_id, run_id), owner.run_as(), host);
         match shmem::reserve(wanted, &job.name, Room::of_settings()) {
-            Reserved::Slot(slot) => self.start_on(slot, &job, run_id),
+            Reserved::Slot(slot) => self.start_on(slot, &job, &run),
             Reserved::NotNow => Ok(Start::Done),
             Reserved::Full => {
                 self.is_full = true;
@@ -163,14 +166,14 @@ impl Starts {
         }
     }
 
-    fn start_on(&self, slot: usize, job: &Job, run_id: i64) -> Result<Start> {
+    fn start_on(&self, slot: usize, job: &Job, run: &Run) -> Result<Start> {
         // Only now: waiting for a slot is no attempt, however often it was looked for one.
-        match run::count_attempt(run_id) {
+        match run::count_attempt(run.id) {
             Ok(attempts) if attempts <= ATTEMPTS => {}
             counted => {
                 shmem::release(slot);
                 counted?;
-                return give_up(job, run_id).map(|()| Start::Done);
+                return give_up(job, run).map(|()| Start::Done);
             }
         }
         if bgworker::start_worker(slot, &job.name) {
@@ -197,16 +200,21 @@ impl Starts {
     }
 }
 
-/// The system has left a run waiting that nothing keeps from running: it fails, and the queue tries it again.
+/// The system has left a run waiting that nothing keeps from running: it fails, and the queue tries a read again.
 fn leave_to_queue(waiting: &Waiting, now: Timestamp) -> Result<()> {
-    let Some(job) = store::job::by_id(waiting.job)? else {
+    let (Some(job), Some(run)) = (store::job::by_id(waiting.job)?, run::by_id(waiting.run)?) else {
         return Ok(());
     };
     let error = CallError::LeftWaiting {
         job: job.name.clone(),
         limit: PATIENCE,
     };
-    run::fail(waiting.run, RunStatus::Retryable, &error.into(), now)?;
+    fail_unstarted((&job, &run), RunStatus::Retryable, &error.into(), || {
+        queue(&job, &run, now)
+    })
+}
+
+fn queue(job: &Job, run: &Run, now: Timestamp) -> Result<()> {
     let policy = Settings::parse(&job.settings).unwrap_or_default().retry.queue;
     let open = retry::open_of(job.id)?;
     let failed = Failed {
@@ -217,53 +225,79 @@ fn leave_to_queue(waiting: &Waiting, now: Timestamp) -> Result<()> {
     };
     match policy.next(failed, open.is_some(), 0.5) {
         Next::Wait { delay, retries } => {
-            retry::queue(waiting.run, retries, policy.attempts, now.plus(delay))?;
+            retry::queue(run.id, retries, policy.attempts, now.plus(delay))?;
             state::plan_next(job.id, None)
         }
-        Next::Dead => retry::bury(job.id, waiting.run),
-        Next::NotQueued => store::job::plan_after_failure(&job, now, false),
+        Next::Dead => retry::bury(job.id, run.id),
+        Next::NotQueued => store::job::plan_after_failure(job, now, false),
     }
 }
 
 /// Worker after worker ended before it could take the run: the reason is in the server's log.
-fn give_up(job: &Job, run_id: i64) -> Result<()> {
-    let error = sluice_core::call::CallError::WorkerDidNotStart {
+fn give_up(job: &Job, run: &Run) -> Result<()> {
+    let error = CallError::WorkerDidNotStart {
         job: job.name.clone(),
         attempts: ATTEMPTS,
     };
-    fail_unstarted(job, run_id, &error.into())
-}
-
-/// A run that fails without a worker.
-fn fail_unstarted(job: &Job, run_id: i64, error: &sluice_core::Error) -> Result<()> {
-    let now = clock::now();
-    run::fail(run_id, RunStatus::Failed, error, now)?;
-    state::note_failure(job.id, now)?;
-    store::job::plan_after_failure(job, now, true)?;
-    failure::record(&Failure {
-        job: job.id,
-        run: run_id,
-        at: now,
-        place: Place::default(),
-        error,
-        next: None,
-    })
+    fail_for_a_person(job, run, &error.into())
 }
 
 /// A job that was disabled after the run was asked for: whoever waits for the run learns it.
-fn fail_disabled(job: &Job, run_id: i64) -> Result<()> {
-    let error = sluice_core::call::CallError::Disabled {
+fn fail_disabled(job: &Job, run: &Run) -> Result<()> {
+    let error = CallError::Disabled {
         name: job.name.clone(),
         reason: job.disabled_reason.clone(),
     };
-    run::fail(run_id, RunStatus::Failed, &error.into(), clock::now())
+    run::fail(run.id, RunStatus::Failed, &error.into(), clock::now()).map(drop)
 }
 
 /// The target is gone: no role to run as, nothing to write to. The run fails without a worker.
-fn fail_without_target(job: &Job, run_id: i64) -> Result<()> {
-    let error = sluice_core::target::TargetError::Gone {
+fn fail_without_target(job: &Job, run: &Run) -> Result<()> {
+    let error = TargetError::Gone {
         target: format!("{}.{}", job.target_schema, job.target_table),
         job: job.name.clone(),
     };
-    fail_unstarted(job, run_id, &error.into())
+    fail_for_a_person(job, run, &error.into())
+}
+
+/// A run that fails without a worker until a person mends the reason.
+fn fail_for_a_person(job: &Job, run: &Run, error: &Error) -> Result<()> {
+    fail_unstarted((job, run), RunStatus::Failed, error, || {
+        let now = clock::now();
+        state::note_failure(job.id, now)?;
+        store::job::plan_after_failure(job, now, true)
+    })
+}
+
+/// Ends a run without a worker. What follows from that is for reads only: payloads come again, what a person has asked
+/// for is asked for again, and what a person has approved waits for a decision again.
+fn fail_unstarted(
+    (job, run): (&Job, &Run),
+    status: RunStatus,
+    error: &Error,
+    follow: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let now = clock::now();
+    if !run::fail(run.id, status, error, now)? {
+        return Ok(());
+    }
+    let next = if run.is_read() {
+        follow()?;
+        None
+    } else if run.source == RunSource::Ingest.as_str() && run.approved_by.is_none() {
+        let at = now.plus(sluice_core::ingest::delay_after(ingest::failures(job.id)? + 1));
+        ingest::postpone(job.id, run.id, error, at)?;
+        Some((NextStep::Queued, Some(at)))
+    } else {
+        run::hold_again(run.id)?;
+        Some((NextStep::Stopped, None))
+    };
+    failure::record(&Failure {
+        job: job.id,
+        run: run.id,
+        at: now,
+        place: Place::default(),
+        error,
+        next,
+    })
 }

@@ -33,7 +33,7 @@ pub extern "C-unwind" fn sluice_worker_main(arg: Datum) {
     transaction::pin_settings();
     if let Some(rule) = slot.rule() {
         bgworker::report_name(&format!("sluice event rule {}", slot.name()));
-        if let Err(error) = pipeline::alert::run(rule) {
+        if let Err(error) = pipeline::alert::run(number, rule) {
             log_error("a call of an event rule could not be noted", &error);
         }
         return;

@@ -26,7 +26,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("setting {} is given twice", "another type: jsonb has each key once"),
     ("job {} needs a key", "a remote's first page"),
     ("the records have no member {} for the key", "a remote's first page"),
-    ("plain http to {host} is not allowed", "a name that is resolved"),
     ("the key file does not hold a key", "another key file"),
     ("the key file holds a placeholder, not a key", "another key file"),
     ("the key command gave no key", "another configuration"),

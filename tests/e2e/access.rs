@@ -1,29 +1,54 @@
 //! Who may do what: the matrix of DESIGN section 8, and that nothing is granted beside it.
 
 use crate::scene::{SOON, Scene, create_job, make_role};
-use sluice_e2e::{Cluster, Db};
+use sluice_e2e::Cluster;
 
 const LEVELS: [&str; 4] = ["monitor", "writer", "operator", "admin"];
-const VIEWS: [&str; 18] = [
-    "sync_status",
-    "sync_jobs",
-    "sync_runs",
-    "sync_held",
-    "sync_ingest",
-    "sync_parents",
-    "sync_progress",
-    "sync_connection_health",
-    "sync_connections",
-    "sync_metadata",
-    "sync_undo",
-    "sync_drift",
-    "sync_secrets",
-    "sync_rejects",
-    "sync_failure_logs",
-    "sync_audit_log",
-    "sync_metrics",
-    "sync_figures",
+/// Every view, with what names the job in it, or whose row it is; none where its rows are nobody's own.
+const VIEWS: [(&str, Option<&str>); 24] = [
+    ("error_rules", None),
+    ("sync_allowed_origins", None),
+    ("sync_audit_log", Some("(CASE object_type WHEN 'job' THEN object END)")),
+    ("sync_connection_health", Some("data_type")),
+    ("sync_connections", None),
+    ("sync_drift", Some("data_type")),
+    ("sync_event_rules", None),
+    ("sync_failure_logs", Some("data_type")),
+    // Its one row is counted over the caller's jobs.
+    ("sync_figures", None),
+    ("sync_held", Some("data_type")),
+    ("sync_ingest", Some("data_type")),
+    ("sync_jobs", Some("name")),
+    ("sync_metadata", Some("data_type")),
+    ("sync_metrics", Some("data_type")),
+    ("sync_parents", Some("data_type")),
+    ("sync_progress", Some("data_type")),
+    ("sync_rate_limits", None),
+    ("sync_rejects", Some("data_type")),
+    ("sync_retry_queue", Some("data_type")),
+    ("sync_runs", Some("data_type")),
+    ("sync_secrets", Some("replace(name, 'token_of_', '')")),
+    ("sync_snapshots", Some("data_type")),
+    ("sync_status", Some("data_type")),
+    ("sync_undo", Some("data_type")),
 ];
+
+/// Rows for both people's jobs in every view that the scene leaves empty.
+const FILL: &str = "
+    INSERT INTO sluice._run (job_id, source, requested_by, status, finished_at) SELECT id, 'manual', 'x', 'held', now() FROM sluice._job;
+    INSERT INTO sluice._reject (job_id, run_id, generation, page, position, key_form, sqlstate, error_message, raw, raw_bytes)
+    SELECT id, 1, 1, 1, 1, 'x', '22032', 'x', 'x', 1 FROM sluice._job;
+    INSERT INTO sluice._drift (job_id, field, kind, place, first_seen_at, last_seen_at, generation, sample_type, seen_count)
+    SELECT id, 'x', 'new_field', 'x', now(), now(), 1, 'string', 1 FROM sluice._job;
+    INSERT INTO sluice._failure (job_id, run_id, failed_at, error_class, sqlstate, error_message, default_class, basis, next_step)
+    SELECT id, 1, now(), 'network', '08006', 'x', 'network', 'x', 'queued' FROM sluice._job;
+    INSERT INTO sluice._retry (job_id, operation, status, priority, max_retries, run_id, error_class, sqlstate, last_error_message)
+    SELECT id, 'sync', 'dead', 'normal', 3, 1, 'network', '08006', 'x' FROM sluice._job;
+    INSERT INTO sluice._snapshot (job_id, label, made_by, columns, types, mapped, key, position, created_by)
+    SELECT id, 'x', 1, '{id}', '{bigint}', '{id}', '{id}', '{}', 'x' FROM sluice._job;
+    INSERT INTO sluice._ingest (job_id, payload, bytes, queued_by, status) SELECT id, '{}', 2, 'x', 'failed' FROM sluice._job;
+    INSERT INTO sluice._parent (job_id, generation, ordinal, identity, columns)
+    SELECT job_id, generation, 1, 'x', '{}' FROM sluice._job_state";
 
 /// Every function that users call, with the levels that may: m(onitor), w(riter), o(perator), a(dmin).
 const FUNCTIONS: [(&str, &str); 67] = [
@@ -216,51 +241,35 @@ fn our_tables_cannot_be_read_written_or_given_triggers_by_any_level() {
 /// S-16.
 #[test]
 fn writers_see_their_own_rows_and_monitors_and_operators_see_all() {
-    let (cluster, scene) = scene();
-    let seen = |db: &mut Db, view: &str, column: &str| -> Vec<String> {
-        let sql = format!("SELECT DISTINCT {column} FROM sluice.{view} WHERE {column} ~ 'alice|bob' ORDER BY 1");
-        db.rows(&sql).rows.into_iter().flatten().flatten().collect()
-    };
-    for view in VIEWS {
-        let column = match view {
-            "sync_jobs" | "sync_secrets" => "name",
-            "sync_connections" => continue,
-            // Its one row is counted over the caller's jobs.
-            "sync_figures" => continue,
-            "sync_audit_log" => "(CASE object_type WHEN 'job' THEN object END)",
-            _ => "data_type",
-        };
-        let empty = [
-            "sync_held",
-            "sync_ingest",
-            "sync_parents",
-            "sync_progress",
-            "sync_drift",
-            "sync_rejects",
-            "sync_failure_logs",
-        ];
-        let filled = !empty.contains(&view);
-        let names = |role: &str| seen(&mut cluster.db_as(role, &scene.database), view, column);
-        let of = |name: &str| {
-            if view == "sync_secrets" {
-                format!("token_of_{name}")
-            } else {
-                name.to_string()
-            }
-        };
-        let expected =
-            |people: &[&str]| -> Vec<String> { people.iter().filter(|_| filled).map(|name| of(name)).collect() };
-        assert_eq!(names("alice"), expected(&["alice"]), "{view} as alice");
-        assert_eq!(names("a_writer"), expected(&[]), "{view} as another writer");
-        if view != "sync_secrets" {
-            for role in ["a_monitor", "a_operator", "a_admin"] {
-                assert_eq!(names(role), expected(&["alice", "bob"]), "{view} as {role}");
-            }
-        }
-        let error = cluster
+    let (cluster, mut scene) = scene();
+    scene.admin.exec(FILL);
+    let every = "SELECT string_agg(viewname, ' ' ORDER BY viewname) FROM pg_views WHERE schemaname = 'sluice' AND viewname NOT LIKE '\\_%'";
+    assert_eq!(scene.admin.text(every), VIEWS.map(|(view, _)| view).join(" "));
+    for (view, owner) in VIEWS {
+        let stranger = cluster
             .db_as("stranger", &scene.database)
             .error(&format!("SELECT * FROM sluice.{view}"));
-        assert_eq!(error.sqlstate, "42501", "{view}: {error}");
+        assert_eq!(stranger.sqlstate, "42501", "{view}: {stranger}");
+        // Only what is alive has progress; nothing runs here.
+        let Some(owner) = owner.filter(|_| view != "sync_progress") else {
+            continue;
+        };
+        let names = |role: &str| {
+            let sql =
+                format!("SELECT string_agg(DISTINCT {owner}, ' ') FROM sluice.{view} WHERE {owner} ~ 'alice|bob'");
+            cluster.db_as(role, &scene.database).value(&sql).unwrap_or_default()
+        };
+        assert_eq!(names("alice"), "alice", "{view} as alice");
+        assert_eq!(names("a_writer"), "", "{view} as another writer");
+        for role in ["a_monitor", "a_operator", "a_admin"] {
+            // Secrets are for their owners and for who may change them.
+            let is_for_all = view != "sync_secrets" || role == "a_admin";
+            assert_eq!(
+                names(role),
+                if is_for_all { "alice bob" } else { "" },
+                "{view} as {role}"
+            );
+        }
     }
     let mut db = cluster.db_as("alice", &scene.database);
     assert_eq!(
@@ -388,6 +397,30 @@ fn what_an_error_quotes_of_the_data_is_shown_to_those_who_may_read_it() {
     assert!(bob.text(last).contains("canary"), "{}", bob.text(last));
     let seen = cluster.db_as("a_monitor", &scene.database).text(last);
     assert_eq!(seen, "22032 the answer is an HTML page, not JSON");
+}
+
+/// What a remote says when it refuses may quote as well: a call tells no more of it than the views do.
+#[test]
+fn what_a_remote_said_is_told_to_the_owner_by_call_and_to_nobody_else() {
+    let (cluster, scene) = scene();
+    let (headers, body) = (Vec::new(), b"{\"error\": \"canary\"}".to_vec());
+    scene.api.misbehave(sample_api::Fault::Answer {
+        status: 401,
+        headers,
+        body,
+    });
+    let told = |role: &str| {
+        let mut db = cluster.db_as(role, &scene.database);
+        db.error("CALL sluice.sync('bob')").to_string()
+    };
+    assert!(told("bob").contains("canary"), "{}", told("bob"));
+    assert!(!told("a_operator").contains("canary"), "{}", told("a_operator"));
+    // Nor does a stranger learn of rates and breakers by the oid of a connection.
+    let budget = "SELECT count(b) FROM pg_foreign_server AS s, sluice._budget_seen(s.oid) AS b";
+    let mut stranger = cluster.db_as("a_writer", &scene.database);
+    let may = "SELECT count(*) FROM pg_foreign_server AS s WHERE has_server_privilege(s.oid, 'USAGE')";
+    assert_eq!(stranger.number(budget), stranger.number(may));
+    assert_eq!(stranger.error(&budget.replace("_seen", "")).sqlstate, "42501");
 }
 
 #[test]

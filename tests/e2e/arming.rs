@@ -144,6 +144,105 @@ fn a_copied_database_sends_nothing_until_it_is_armed() {
     sleeps_until_armed(&mut cluster.db_as("postgres", "copied"), &api);
 }
 
+/// Alice, Bob and Carol, each with a job, a secret and an origin; their database is restored after their oids have gone round.
+fn gone_round(cluster: &Cluster) {
+    let mut scene = Scene::on(cluster);
+    let origin = "https://api.example.com";
+    for role in ["alice", "bob", "carol"] {
+        scene.admin.exec(&format!(
+            "CREATE ROLE {role} LOGIN; SELECT sluice.grant_access('{role}', 'writer'); SELECT sluice.allow_origin('{origin}', '{role}');
+             GRANT USAGE ON FOREIGN SERVER shop TO {role}; CREATE SCHEMA {role} AUTHORIZATION {role}"
+        ));
+        cluster.db_as(role, &scene.database).exec(&format!(
+            "SELECT sluice.set_secret('token', 'of {role}', origin => '{origin}');
+             CREATE TABLE {role}.things (id bigint PRIMARY KEY, name text);
+             SELECT sluice.create_job('{role}s', 'shop', '/page/products', '{role}.things', schedule => 'manual')"
+        ));
+    }
+    cluster.db_as("alice", &scene.database).exec(
+        "BEGIN; SELECT sluice.grant_secret('token', 'carol'); SELECT sluice.pause_job('alices');
+         SELECT sluice.ingest('alices', '{\"id\": 1}'); COMMIT",
+    );
+    scene
+        .admin
+        .exec("SELECT sluice.set_error_rule('a rule', '{\"status\": 500}', 'fail', connection => 'shop')");
+    let dump = cluster.folder().join("dump");
+    let dump = dump.to_str().expect("our own path");
+    let save = ["--format=plain", "--file", dump, &scene.database];
+    client(cluster, "pg_dump", &save);
+    scene.admin.exec("CREATE DATABASE restored");
+    scene.admin.exec(
+        "ALTER ROLE alice RENAME TO former; ALTER ROLE bob RENAME TO alice; ALTER ROLE carol RENAME TO bob; ALTER ROLE former RENAME TO carol",
+    );
+    let restore = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname=restored"];
+    client(cluster, "psql", &[&restore[..], &["--file", dump]].concat());
+}
+
+/// Oids mean something else after a restore: until it is armed a row is the role's of its name.
+#[test]
+fn a_restored_database_gives_rows_to_the_roles_of_their_names_and_never_to_those_of_their_oids() {
+    let cluster = Cluster::start();
+    gone_round(&cluster);
+    // Carol has the oid that alice had, and is not the owner of anything of hers.
+    let payloads = "SELECT count(payload) FROM sluice.sync_ingest";
+    let jobs = "SELECT string_agg(name || ' ' || owner, ',') FROM sluice.sync_jobs";
+    let mut carol = cluster.db_as("carol", "restored");
+    assert_eq!(carol.number(payloads), 0);
+    assert_eq!(carol.error("SELECT sluice.drop_job('alices')").sqlstate, "42704");
+    assert_eq!(carol.text(jobs), "carols carol");
+    let mut alice = cluster.db_as("alice", "restored");
+    assert_eq!(alice.number(payloads), 1);
+    let error = alice.error("SELECT sluice.drop_job('alices', drop_target => true)");
+    assert_eq!(error.sqlstate, "SY009");
+    alice.exec("SELECT sluice.set_secret('token', 'newer')");
+    let secrets = "SELECT string_agg(owner || ' ' || version, ',') FROM sluice.sync_secrets";
+    assert_eq!(alice.text(secrets), "alice 2");
+
+    // Armed, a job stays its owner's under whatever name.
+    let mut db = cluster.db_as("postgres", "restored");
+    assert_eq!(db.number("SELECT sluice.arm()"), 3);
+    db.exec("ALTER ROLE alice RENAME TO alicia");
+    let mut alicia = cluster.db_as("alicia", "restored");
+    assert_eq!(alicia.text(jobs), "alices alicia");
+    alicia.exec("SELECT sluice.drop_job('alices', drop_target => true)");
+}
+
+/// Names stand for what they stood for, in whatever order the oids have changed; what is not here is left alone.
+#[test]
+fn arming_finds_every_object_by_its_name_and_leaves_jobs_alone_of_which_one_is_missing() {
+    let cluster = Cluster::start();
+    gone_round(&cluster);
+    let mut db = cluster.db_as("postgres", "restored");
+    db.exec("ALTER TABLE bob.things RENAME TO others");
+    db.take_notices();
+    assert_eq!(db.number("SELECT sluice.arm()"), 2);
+    let notices = db.take_notices().join("\n");
+    assert!(
+        notices.contains("job \"bobs\" was not armed: table bob.things is not here"),
+        "{notices}"
+    );
+    let unarmed = "SELECT string_agg(name, ',') FROM sluice.sync_jobs WHERE NOT armed";
+    assert_eq!(db.text(unarmed), "bobs");
+    db.exec("ALTER TABLE bob.others RENAME TO things");
+    assert_eq!(db.number("SELECT sluice.arm()"), 1);
+    for (table, role, name, rows) in [
+        ("_job", "owner_oid", "owner_name", 3),
+        ("_secret", "owner_oid", "owner_name", 3),
+        ("_secret_grant", "role_oid", "role_name", 1),
+        ("_allowed_origin", "role_oid", "role_name", 3),
+    ] {
+        let right =
+            format!("SELECT count(*) FROM sluice.{table} WHERE {role}::regrole::text = {name} AND {name} <> 'former'");
+        assert_eq!(db.number(&right), rows, "{table}");
+    }
+    assert_eq!(
+        db.number("SELECT count(*) FROM sluice.sync_allowed_origins WHERE valid"),
+        3
+    );
+    let rules = "SELECT count(*) FROM sluice._error_rule AS r JOIN pg_foreign_server AS s ON s.oid = r.server_oid WHERE s.srvname = 'shop'";
+    assert_eq!(db.number(rules), 1);
+}
+
 /// F-O16: nothing of ours runs while it upgrades, although the library is preloaded, and nothing after it until it is armed.
 #[test]
 fn an_upgraded_server_sends_nothing_until_it_is_armed() {

@@ -199,6 +199,51 @@ fn nobody_changes_a_row_and_only_age_takes_one_away() {
     assert_eq!(shop.db.number("SELECT count(*) FROM sluice._audit"), before - 1);
 }
 
+/// A year has days of 23 and of 25 hours: a row's age is what has passed, for those who forget it and for the table.
+#[test]
+fn rows_leave_by_the_time_that_has_passed_whatever_the_clocks_did_meanwhile() {
+    let mut shop = Shop::loaded(100, PAGES);
+    for days in [200, 100] {
+        shop.cluster.configure("sluice.keep_audit", &format!("{days}d"));
+        shop.db.exec("SELECT pg_reload_conf()");
+        wait_until(&mut shop.db, "the setting holds", SOON, |db| {
+            db.text("SHOW sluice.keep_audit") == format!("{days}d")
+        });
+        for zone in ["Europe/Berlin", "Australia/Sydney"] {
+            shop.db.exec(&format!("SET timezone = '{zone}'"));
+            shop.db.exec(&format!(
+                "INSERT INTO sluice._audit (happened_at, action, object_type, object)
+                 SELECT clock_timestamp() - make_interval(hours => 24 * {days}, mins => m), 'create', 'secret', '{zone} {days}'
+                 FROM unnest('{{-30, 30}}'::integer[]) AS m"
+            ));
+            shop.db.exec("SELECT sluice.cleanup()");
+            let left = format!("SELECT count(*) FROM sluice.sync_audit_log WHERE object = '{zone} {days}'");
+            assert_eq!(shop.db.number(&left), 1, "{zone} {days}");
+        }
+    }
+}
+
+#[test]
+fn what_became_of_a_dropped_job_is_not_told_to_whoever_takes_its_name() {
+    let mut shop = Shop::loaded(100, PAGES);
+    shop.app
+        .exec("SELECT sluice.alter_job('products', schedule => '2 hours')");
+    shop.app.exec("SELECT sluice.drop_job('products', drop_target => true)");
+    shop.db.exec(
+        "CREATE ROLE other LOGIN; SELECT sluice.grant_access('other', 'writer'); GRANT USAGE ON FOREIGN SERVER shop TO other;
+         CREATE SCHEMA other AUTHORIZATION other",
+    );
+    let database = shop.db.text("SELECT current_database()");
+    let mut other = shop.cluster.db_as("other", &database);
+    other.exec(
+        "CREATE TABLE other.products (id bigint PRIMARY KEY, name text);
+         SELECT sluice.create_job('products', 'shop', '/page/products', 'other.products', schedule => 'manual')",
+    );
+    let seen = "SELECT string_agg(DISTINCT acting_role, ',') FROM sluice.sync_audit_log WHERE object_type = 'job'";
+    assert_eq!(other.text(seen), "other");
+    assert_eq!(shop.app.text(seen), "app", "its own history stays");
+}
+
 /// The operation is noted once, with who, as whom and from where, and with the latest run where it is about one.
 fn noted(shop: &mut Shop, action: &str, of_a_run: bool) {
     let run = shop.run("id");

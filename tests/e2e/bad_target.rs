@@ -39,7 +39,7 @@ fn a_target_that_its_owner_may_not_write() {
             sqlstate: "42501",
             message: "permission denied for table \"product\"",
             detail: "The run-as role, the table's owner, lacks INSERT on it.",
-            hint: "GRANT INSERT ON app.product TO its owner.",
+            hint: "GRANT INSERT ON app.product TO \"app\";",
             requests: 0,
         },
     );

@@ -1,7 +1,7 @@
 //! Databases and the extension can be dropped, renamed and copied while a run waits for the remote (F-O1 to F-O4).
 
 use crate::scene::{A_WHILE, PROMPT, SOON, Scene, run_status, workers_of};
-use sample_api::SampleApi;
+use sample_api::{Fault, Rule, SampleApi};
 use sluice_e2e::{Cluster, Db, assert_table_equals_source, eventually, wait_until};
 use std::time::Instant;
 
@@ -144,5 +144,72 @@ fn a_drop_of_the_extension_that_is_rolled_back_leaves_the_job_going_on() {
     scene.admin.exec("ROLLBACK");
     scene.wait_for_run("succeeded");
     assert_eq!(scene.api.pages_asked()[0], 3);
+    assert_table_equals_source(&mut scene.app, "app.product", &scene.api);
+}
+
+/// Commands that PostgreSQL refuses for want of a right end nothing of ours: whoever may log in could stop every run else.
+#[test]
+fn a_command_that_is_refused_disturbs_no_run() {
+    let cluster = Cluster::start();
+    let mut scene = Scene::on(&cluster);
+    scene
+        .admin
+        .exec("CREATE ROLE stranger LOGIN; CREATE ROLE maker LOGIN CREATEDB");
+    scene.job();
+    scene.hang_at_page_3();
+    let pid = scene.worker();
+    let database = scene.database.clone();
+    let attempts = [
+        ("stranger", "DROP EXTENSION pg_sluice CASCADE".to_string()),
+        ("stranger", "DROP SCHEMA sluice CASCADE".to_string()),
+        ("stranger", "ALTER EXTENSION pg_sluice UPDATE".to_string()),
+        ("stranger", format!("DROP DATABASE {database}")),
+        (
+            "stranger",
+            format!("ALTER DATABASE {database} SET TABLESPACE pg_default"),
+        ),
+        ("stranger", format!("CREATE DATABASE another TEMPLATE {database}")),
+        ("maker", format!("ALTER DATABASE {database} RENAME TO another")),
+        ("maker", format!("CREATE DATABASE another TEMPLATE {database}")),
+    ];
+    for (role, attempt) in attempts {
+        let elsewhere = if attempt.contains("DATABASE") {
+            "postgres"
+        } else {
+            &database
+        };
+        let error = cluster.db_as(role, elsewhere).error(&attempt);
+        assert_eq!(error.sqlstate, "42501", "{attempt}: {error}");
+        assert_eq!(workers_of(&mut scene.admin), [pid], "{attempt}");
+    }
+    assert_eq!(run_status(&mut scene.admin), "running");
+}
+
+/// What made room is no crash: however often that happens, the job stays enabled.
+#[test]
+fn a_drop_that_is_rolled_back_to_a_savepoint_lets_the_job_go_on_and_counts_as_no_crash() {
+    let cluster = Cluster::start();
+    let mut scene = Scene::on(&cluster);
+    scene.job();
+    scene.hang_at_page_3();
+    for _ in 0..4 {
+        scene.api.clear_faults();
+        scene.api.misbehave(Rule::new(Fault::Hang).page(3));
+        scene.api.clear_log();
+        scene
+            .admin
+            .exec("BEGIN; SAVEPOINT before; DROP EXTENSION pg_sluice CASCADE; ROLLBACK TO before");
+        // The session keeps its transaction open.
+        assert!(scene.api.wait_for_requests(1, SOON), "the run goes on");
+        scene.admin.exec("COMMIT");
+    }
+    // The last one hangs as well.
+    scene.api.clear_faults();
+    scene.admin.exec("BEGIN; DROP EXTENSION pg_sluice CASCADE; ROLLBACK");
+    scene.admin_waits("a run has succeeded", |db| {
+        db.is_true("SELECT EXISTS (SELECT FROM sluice.sync_runs WHERE status = 'succeeded')")
+    });
+    assert_eq!(scene.admin.number("SELECT crashes FROM sluice._job_state"), 0);
+    assert!(scene.admin.is_true("SELECT enabled FROM sluice.sync_jobs"));
     assert_table_equals_source(&mut scene.app, "app.product", &scene.api);
 }

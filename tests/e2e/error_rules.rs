@@ -159,6 +159,12 @@ fn a_read_of_which_every_answer_is_ignored_keeps_the_last_good_data() {
         shop.sync();
         assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 1000);
     }
+    // The guard counts what was there before, not the nothing that came meanwhile.
+    shop.api.clear_faults();
+    shop.api.remove_ids(&(4..=1000).collect::<Vec<u64>>());
+    shop.failing_sync();
+    assert_eq!(shop.run("status"), "held");
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 1000);
 }
 
 #[test]
@@ -352,4 +358,24 @@ fn admins_give_rules_and_writers_see_those_that_concern_them() {
     let mut other = shop.cluster.db_as("other", "postgres");
     assert_eq!(other.number("SELECT count(*) FROM sluice.error_rules"), 0);
     assert_eq!(other.error("SELECT sluice.pause_connection('shop')").sqlstate, "42501");
+}
+
+/// Whoever may use a connection reads why it is paused: nothing there quotes the data.
+#[test]
+fn a_connection_that_a_rule_pauses_for_an_error_about_data_quotes_none_of_it() {
+    let mut shop = shop();
+    rule(&mut shop, "'{\"sqlstate\": \"P0001\"}', 'pause_connection'");
+    shop.app.exec(
+        "CREATE FUNCTION app.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'canary %', NEW.name; END $$;
+         CREATE TRIGGER refuse BEFORE UPDATE ON app.products FOR EACH ROW EXECUTE FUNCTION app.refuse()",
+    );
+    shop.api.change(10.0, 1);
+    shop.failing_sync();
+    for column in [
+        "pause_reason FROM sluice.sync_connections",
+        "error_message FROM sluice.sync_status",
+    ] {
+        let told = shop.db.text(&format!("SELECT {column}"));
+        assert!(told.contains("a rule") && !told.contains("canary"), "{told}");
+    }
 }

@@ -149,3 +149,18 @@ fn an_admin_can_turn_events_off() {
     assert_eq!(shop.db.number("SELECT count(*) FROM sluice._event"), 0);
     assert!(ear.take_notifications().is_empty());
 }
+
+#[test]
+fn an_event_that_has_no_room_is_shortened_and_holds_up_no_other() {
+    let mut shop = Shop::with_job(100, PAGES);
+    let mut ear = listener(&shop);
+    let mut heard = Vec::new();
+    shop.db.exec(
+        "INSERT INTO sluice._event (payload) VALUES (jsonb_build_object('event', 'breaker', 'status', 'open', 'connections', repeat('x', 9000)))",
+    );
+    shop.sync();
+    events_until(&mut ear, &mut heard, "run succeeded");
+    let long = heard.iter().find(|event| event["event"] == "breaker").unwrap();
+    let expected = serde_json::json!({"event": "breaker", "status": "open", "shortened": true});
+    assert_eq!(*long, expected);
+}

@@ -68,6 +68,18 @@ fn a_table_is_made_from_csv_with_types() {
     assert_eq!(shop.db.number("SELECT count(*) FROM app.made WHERE price > 0"), 50);
 }
 
+/// The first line of a page is a line like the others.
+#[test]
+fn an_empty_field_gets_its_columns_default_in_every_line() {
+    let mut shop = Shop::open(0);
+    shop.app.exec("CREATE TABLE goods (id bigint PRIMARY KEY, name text)");
+    let columns = r#"{"columns": {"id": "$.id", "name": {"path": "$.name", "default": "nameless"}}}"#;
+    shop.create_job("goods", "/none/products", columns);
+    answer(&shop, "id,name\r\n1,\r\n2,\r\n3,three\r\n");
+    shop.app.exec("CALL sluice.sync('goods')");
+    assert_eq!(goods(&mut shop), "1 nameless, 2 nameless, 3 three");
+}
+
 /// F-R22: a line of another number of fields is kept aside as it stands, protects the rows that it may be about, and is
 /// no record for a replay, whatever it looks like.
 #[test]

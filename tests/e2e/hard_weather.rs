@@ -66,6 +66,21 @@ fn limits_of_pages_rows_and_bytes_end_a_run_and_keep_what_is_there() {
     }
 }
 
+/// F-R14: what earlier runs have brought of the read counts.
+#[test]
+fn a_read_that_is_over_its_limit_does_not_get_further_run_by_run() {
+    for limits in [r#"{"rows": 350}"#, r#"{"bytes": "100 kB"}"#] {
+        let settings = PAGES.replacen('{', &format!(r#"{{"limits": {limits}, "#), 1);
+        let mut shop = Shop::with_job(500, &settings);
+        shop.start_and_hold_at(3);
+        shop.app.exec("SELECT sluice.stop_sync('products')");
+        shop.wait_for_run("stopped");
+        shop.api.release();
+        let error = shop.failing_sync();
+        assert_eq!(error.sqlstate, "54000", "{limits}: {error}");
+    }
+}
+
 /// F-R14.
 #[test]
 fn a_run_that_takes_too_long_ends_and_the_next_one_goes_on() {

@@ -266,3 +266,19 @@ fn history_is_forgotten_by_age_and_count_but_never_the_last_success_or_failure()
     shop.db.exec("SELECT sluice.cleanup()");
     assert_eq!(shop.runs(), ["manual failed", "manual succeeded"]);
 }
+
+#[test]
+fn old_failures_are_forgotten_however_many_there_are() {
+    let mut shop = shop();
+    shop.db.exec(
+        "INSERT INTO sluice._failure (job_id, run_id, failed_at, error_class, sqlstate, error_message, default_class, basis, next_step)
+         SELECT j.id, 1, now() - interval '1 year', 'server', '08006', 'x', 'server', 'x', 'stopped'
+         FROM sluice._job AS j, generate_series(1, 20001)",
+    );
+    shop.cluster.configure("sluice.debug_clock_offset", "61 min");
+    shop.db.exec("SELECT pg_reload_conf()");
+    shop.sync();
+    sluice_e2e::wait_until(&mut shop.db, "they are forgotten", crate::shop::SOON, |db| {
+        db.number("SELECT count(*) FROM sluice._failure") == 0
+    });
+}

@@ -11,6 +11,7 @@ mod shop; // a server of its own, an API, a role, a connection
 mod access; // who may do what
 mod after_publish; // the owner's function in the publishing transaction
 mod alerts; // who is called when health changes
+mod altered; // jobs that are changed while a run of them is under way or waits to be approved
 mod append; // rows that are only added
 mod arm_file; // copies of a server, which wait for it
 mod arming; // restored and copied databases

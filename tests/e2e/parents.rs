@@ -209,8 +209,10 @@ fn a_superuser_has_the_query_run_by_the_role_that_is_to_own_the_table() {
     shop.app.exec(
         "CREATE FUNCTION who() RETURNS text LANGUAGE plpgsql AS $$ BEGIN IF current_user = 'app' THEN RETURN '00002'; END IF; RETURN '00001'; END $$",
     );
+    // Names mean what they mean in the session, for the check and for the row.
+    shop.db.exec("SET search_path = app, public");
     let make = |owner: &str| {
-        let settings = format!(r#"{{"records": "$.data", {owner} "foreach": {{"query": "SELECT app.who() AS g"}}}}"#);
+        let settings = format!(r#"{{"records": "$.data", {owner} "foreach": {{"query": "SELECT who() AS g"}}}}"#);
         format!(
             "SELECT sluice.create_job('made', 'shop', '/page/groups/{{g}}/products', 'app.made', key => '{{id}}', schedule => 'manual', settings => '{settings}')"
         )

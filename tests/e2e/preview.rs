@@ -41,6 +41,19 @@ fn the_named_call_shows_ten_records_by_default_and_writes_nothing() {
 }
 
 #[test]
+fn a_collection_without_records_has_no_rows_whatever_the_key_and_the_target() {
+    let mut shop = Shop::open(5);
+    shop.app.exec("CREATE TABLE products (id int PRIMARY KEY, name text)");
+    shop.api.misbehave(Rule::new(Fault::body(r#"{"data": []}"#)));
+    for target in ["NULL", "'products'"] {
+        let rows = shop.app.rows(&format!(
+            "SELECT * FROM sluice.preview('shop', '/page/products', '{DATA}', target => {target}, key => '{{id}}')"
+        ));
+        assert!(rows.rows.is_empty(), "{:?}", rows.rows);
+    }
+}
+
+#[test]
 fn a_preview_of_a_table_to_be_made_is_what_is_stored_in_it() {
     let mut shop = Shop::open(60);
     assert_as_stored(

@@ -245,6 +245,11 @@ fn a_long_wait_gives_the_worker_back_survives_a_crash_and_goes_on_at_the_page() 
     shop.reconnect();
     assert_eq!(budget(&mut shop, until), "t");
     // Another job of that host waits without a worker, and a look from a session does not ask either.
+    shop.app.exec("SET statement_timeout = '5 s'");
+    shop.app.error("CALL sluice.sync('other')");
+    let told = shop.app.take_notices().concat();
+    assert!(told.contains("waiting: the remote asked for it, until 20"), "{told}");
+    shop.app.exec("RESET statement_timeout");
     start(&mut shop, "other");
     wait_for_status(&mut shop, "other", "waiting_for_rate");
     let step = "SELECT detail FROM sluice.test_connection('shop', '/page/products', '{\"timeouts\": {\"probe\": \"1 s\"}}') WHERE check_name = 'rate limit'";
@@ -324,6 +329,26 @@ fn a_host_that_fails_is_left_alone_probed_every_minute_and_retries_are_due_when_
         shop.db.text(runs),
         "manual succeeded, manual retryable, retry succeeded"
     );
+}
+
+/// A job that fails before it sends anything tells nothing of the host: another one asks in its turn.
+#[test]
+fn a_job_that_cannot_ask_keeps_no_host_from_being_asked() {
+    let mut shop = Shop::open(500);
+    shop.create_job("products", "/page/products", ALONE);
+    shop.create_job("other", "/page/products", ALONE);
+    shop.api.misbehave(Fault::Close);
+    shop.failing_sync();
+    wait_for_budget(&mut shop, "breaker = 'open'");
+    // It stays the first, since its retry waits.
+    shop.db
+        .exec("UPDATE sluice._job SET settings = '{\"nonsense\": 1}' WHERE name = 'products'");
+    shop.api.clear_faults();
+    let closed = (1..=20).any(|minute| {
+        clock(&mut shop, 61 * minute);
+        eventually(Duration::from_secs(3), || budget(&mut shop, "breaker") == "closed")
+    });
+    assert!(closed);
 }
 
 #[test]

@@ -319,6 +319,88 @@ fn force_sync_all_takes_the_place_of_what_waits_and_the_failure_log_tells_both()
     assert_eq!(shop.db.text(log), "queued");
 }
 
+/// The entry stands for the run: with the run it ends, and nothing runs by itself afterwards.
+#[test]
+fn a_retry_that_is_stopped_before_a_worker_takes_its_run_is_over() {
+    let mut shop = shop();
+    fail(&shop);
+    shop.failing_sync();
+    shop.api.clear_faults();
+    enable(&mut shop, "off");
+    clock(&mut shop, 6);
+    shop.db.exec("SELECT sluice.process_sync_retries()");
+    assert_eq!(queue(&mut shop, "status"), "processing");
+    assert_eq!(shop.run("source || ' ' || status"), "retry scheduled");
+    shop.app.exec("SELECT sluice.stop_sync('products')");
+    assert_eq!(queue(&mut shop, "status"), "completed");
+    enable(&mut shop, "on");
+    // The schedule goes on instead.
+    wait_until(&mut shop.db, "the next run is planned", SOON, |db| {
+        db.is_true("SELECT next_run_at > now() FROM sluice.sync_jobs")
+    });
+    assert_eq!(shop.run("source || ' ' || status"), "retry stopped");
+}
+
+/// What is no read of the remote neither takes a waiting retry's place nor ends it, and says nothing of how the remote is.
+#[test]
+fn work_that_asks_for_nothing_leaves_the_retry_that_waits_and_the_health_of_the_job_alone() {
+    let mut shop = shop();
+    let loaded = shop.run("id");
+    fail(&shop);
+    shop.failing_sync();
+    let state = "SELECT concat_ws(' ', last_success_at, consecutive_failures, next_run_at) FROM sluice._job_state";
+    let before = (
+        shop.db.text(state),
+        queue(&mut shop, "concat_ws(' ', status, next_retry_at)"),
+    );
+    assert!(before.1.starts_with("pending"), "{before:?}");
+    let now = |shop: &mut Shop| {
+        (
+            shop.db.text(state),
+            queue(shop, "concat_ws(' ', status, next_retry_at)"),
+        )
+    };
+
+    shop.app.exec(&format!("CALL sluice.replay({loaded})"));
+    assert_eq!(now(&mut shop), before, "a replay");
+    shop.db.failpoint("rollback.applied", "error");
+    shop.app.error("CALL sluice.rollback_to('products')");
+    assert_eq!(shop.run("source || ' ' || status"), "rollback failed");
+    assert_eq!(now(&mut shop), before, "a rollback that failed");
+    shop.db.failpoint("snapshot.copied", "pause");
+    let copying = shop
+        .cluster
+        .db_as("app", "postgres")
+        .call("CALL sluice.create_snapshot('products', 'copy')");
+    let reached = "SELECT sluice._failpoint_hits('snapshot.copied') > 0";
+    wait_until(&mut shop.db, "the copy is made", SOON, |db| db.is_true(reached));
+    shop.app.exec("SELECT sluice.stop_sync('products')");
+    assert!(copying.finish().0.is_err());
+    shop.db.failpoint("snapshot.copied", "off");
+    assert_eq!(now(&mut shop), before, "a snapshot that was stopped");
+}
+
+#[test]
+fn an_approval_leaves_the_retry_of_a_later_read_where_it_is() {
+    let mut shop = shop();
+    shop.api.misbehave(Fault::HalfRows {
+        total: sample_api::Total::Matching,
+    });
+    shop.failing_sync();
+    let held = shop.db.text("SELECT run_id FROM sluice.sync_held");
+    shop.api.clear_faults();
+    fail(&shop);
+    shop.failing_sync();
+    let waits = queue(&mut shop, "concat_ws(' ', status, next_retry_at)");
+    assert!(waits.starts_with("pending"), "{waits}");
+    shop.db.failpoint("publish.applied", "error");
+    shop.app.error(&format!("CALL sluice.approve({held})"));
+    assert_eq!(queue(&mut shop, "concat_ws(' ', status, next_retry_at)"), waits);
+    shop.app.exec(&format!("CALL sluice.approve({held})"));
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 500);
+    assert_eq!(queue(&mut shop, "concat_ws(' ', status, next_retry_at)"), waits);
+}
+
 const ROWS: &str = "SELECT md5(string_agg(p::text, ',' ORDER BY id)) FROM app.products p";
 
 /// Each run has an undo set of its own. A rollback goes back to a published state: of the retry alone where the run that

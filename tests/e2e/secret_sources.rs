@@ -234,3 +234,106 @@ fn the_vault_is_read_with_the_rights_of_the_secrets_owner() {
     shop.db.exec("REVOKE SELECT ON vault.decrypted_secrets FROM app");
     assert_eq!(shop.failing_sync().sqlstate, "F0000");
 }
+
+/// A program that prints a secret at once where a file `quick` lies beside it, and otherwise writes down the number of its
+/// process and of one that it starts, and waits.
+fn slow_program(shop: &Shop) -> PathBuf {
+    let folder = shop.cluster.folder().join("program");
+    fs::create_dir_all(&folder).expect("our own folder");
+    let beside = folder.display();
+    let script = format!(
+        "#!/bin/sh\n[ -e {beside}/quick ] && exec echo canary\nsleep 1000 &\necho $$ $! > {beside}/new && mv {beside}/new {beside}/pids\nwait\n"
+    );
+    write(&folder.join("print"), &script, 0o700);
+    give_to_server_user(&folder);
+    folder
+}
+
+/// Waits until it has written them down; the processes.
+fn its_processes(folder: &Path) -> Vec<String> {
+    let pids = folder.join("pids");
+    assert!(eventually(SOON, || pids.exists()), "the program was not started");
+    let written = fs::read_to_string(&pids).expect("it may be read");
+    fs::remove_file(&pids).expect("our own folder");
+    written.split_whitespace().map(str::to_owned).collect()
+}
+
+fn is_gone(pid: &String) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z"))
+}
+
+/// Nothing is locked while a program runs, and it ends with who waits for it, with all that it has started.
+#[test]
+fn a_program_that_is_not_waited_for_is_killed_and_keeps_nobody_waiting() {
+    let mut shop = guarded("canary");
+    let folder = slow_program(&shop);
+    write(&folder.join("quick"), "", 0o600);
+    shop.db.exec("GRANT pg_execute_server_program TO app");
+    refer(&mut shop, &format!("command:{}/print", folder.display()));
+    shop.create_job("products", "/page/products", PAGES);
+    shop.sync();
+    fs::remove_file(folder.join("quick")).expect("our own file");
+    // A run writes the new name into the job's row before it asks for the secret.
+    shop.app.exec("ALTER TABLE products RENAME TO goods");
+    shop.start();
+    let processes = its_processes(&folder);
+    assert_eq!(processes.len(), 2);
+    shop.db.exec("SELECT id FROM sluice._job FOR UPDATE NOWAIT");
+    assert_eq!(shop.db.text("SELECT target_table FROM sluice._job"), "goods");
+    shop.app.exec("SELECT sluice.stop_sync('products')");
+    shop.wait_for_run("stopped");
+    assert!(eventually(SOON, || processes.iter().all(is_gone)), "{processes:?}");
+
+    let session = shop.cluster.db_as("app", "postgres");
+    let call = session.call("SELECT * FROM sluice.test_connection('shop')");
+    let processes = its_processes(&folder);
+    call.cancel();
+    let (outcome, _) = call.finish();
+    assert_eq!(outcome.map(drop).expect_err("it was cancelled").sqlstate, "57014");
+    assert!(eventually(SOON, || processes.iter().all(is_gone)), "{processes:?}");
+}
+
+/// A secret that a worker binds to its origin is sealed again: a value that was set meanwhile is the one that counts.
+#[test]
+fn a_value_that_is_set_while_a_worker_binds_the_former_one_is_kept() {
+    let mut shop = guarded("second");
+    shop.app.exec("SELECT sluice.set_secret('token', 'first')");
+    // With a table that is there nothing is asked now.
+    shop.app
+        .exec("CREATE TABLE products (id bigint PRIMARY KEY, name text, price numeric)");
+    shop.create_job("products", "/page/products", PAGES);
+    shop.db.failpoint("secret.binding", "pause");
+    shop.start();
+    let reached = eventually(SOON, || {
+        shop.db.number("SELECT sluice._failpoint_hits('secret.binding')") > 0
+    });
+    assert!(reached);
+    shop.app.exec("SELECT sluice.set_secret('token', 'second')");
+    shop.db.failpoint("secret.binding", "off");
+    shop.wait_for_run("succeeded");
+    shop.assert_equal();
+}
+
+#[test]
+fn two_sessions_that_set_the_first_value_of_a_secret_leave_one_that_opens() {
+    let mut shop = guarded("second");
+    let database = shop.db.text("SELECT current_database()");
+    shop.app.exec("BEGIN; SELECT sluice.set_secret('token', 'first')");
+    let other = shop
+        .cluster
+        .db_as("app", &database)
+        .call("SELECT sluice.set_secret('token', 'second')");
+    let waits = eventually(SOON, || {
+        shop.db.is_true(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%set_secret%')",
+        )
+    });
+    assert!(waits);
+    shop.app.exec("COMMIT");
+    let (ended, _other) = other.finish();
+    assert!(ended.is_ok(), "{ended:?}");
+    assert_eq!(shop.app.text("SELECT version FROM sluice.sync_secrets"), "2");
+    shop.create_job("products", "/page/products", PAGES);
+    shop.sync();
+    shop.assert_equal();
+}

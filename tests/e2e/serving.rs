@@ -247,3 +247,21 @@ fn errors_of_other_peoples_commands_pass_as_they_are() {
         cluster.log()
     );
 }
+
+#[test]
+fn a_database_that_the_setting_leaves_out_is_served_once_it_is_named() {
+    let cluster = Cluster::with(&[("sluice.databases", "another")]);
+    let mut scene = Scene::on(&cluster);
+    scene.job();
+    // The commit wakes the launcher.
+    scene.app.exec("SELECT sluice.start_sync('product')");
+    assert!(!scene.api.wait_for_requests(1, A_WHILE), "nothing runs here");
+    assert!(
+        scene
+            .admin
+            .is_true("SELECT NOT ok FROM sluice.self_test() WHERE check_name = 'enabled'")
+    );
+    cluster.configure("sluice.databases", &format!("another, {}", scene.database));
+    scene.admin.exec("SELECT pg_reload_conf()");
+    scene.wait_for_run("succeeded");
+}

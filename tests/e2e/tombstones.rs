@@ -292,6 +292,7 @@ fn many_incremental_reads_leave_each_key_once() {
     assert_eq!(shop.run("deleted"), "2");
     shop.assert_equal();
     shop.sync();
+    shop.wait_until_tidied();
     // What the whole read made needless is gone; the last read brought the latest records once more.
     let left = "SELECT concat_ws(' ', count(*) FILTER (WHERE merged), sum(records) <= 21000) FROM sluice._brought";
     assert_eq!(shop.db.text(left), "0 t");

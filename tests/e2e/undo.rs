@@ -1,7 +1,8 @@
 //! Taking published runs back.
 
-use crate::shop::{PAGES, Shop};
-use sluice_e2e::kill9;
+use crate::shop::{PAGES, PAGES_WITHOUT_TOTAL, SOON, Shop};
+use sample_api::{Fault, Rule};
+use sluice_e2e::{kill9, wait_until};
 
 const STATE: &str =
     "SELECT count(*) || ' ' || coalesce(md5(string_agg(p::text, ',' ORDER BY id)), '-') FROM app.products p";
@@ -182,6 +183,11 @@ fn a_crash_in_the_middle_of_a_rollback_changes_nothing_and_it_goes_on() {
         shop.wait_for_run("succeeded");
         assert_eq!(shop.db.text(STATE), states[0], "{point}");
         assert_eq!(shop.status("status"), "paused");
+        let waited = "SELECT not_before IS NOT NULL FROM sluice._run ORDER BY id DESC LIMIT 1";
+        assert!(
+            shop.db.is_true(waited),
+            "what has crashed the server is begun again at once"
+        );
         shop.app.exec("SELECT sluice.resume_job('products')");
         shop.sync();
         shop.assert_equal();
@@ -334,4 +340,50 @@ fn a_row_that_is_missing_since_a_run_that_was_taken_back_is_still_found_missing(
         shop.sync();
     }
     shop.assert_equal();
+}
+
+/// What is forgotten after the commit changes nothing about how the run ended.
+#[test]
+fn a_run_that_is_published_stays_so_whatever_becomes_of_what_follows() {
+    let (mut shop, states, _) = history(1);
+    shop.api.change(10.0, 77);
+    shop.db.failpoint("publish.tidied", "error");
+    shop.sync();
+    assert_eq!(shop.run("concat_ws(' ', status, error_message)"), "succeeded");
+    shop.assert_equal();
+    assert_eq!(shop.db.number("SELECT count(*) FROM sluice.sync_retry_queue"), 0);
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    assert_eq!(shop.db.text(STATE), states[1]);
+
+    shop.app.exec("SELECT sluice.resume_job('products')");
+    shop.db.failpoint("publish.tidied", "pause");
+    let run = shop.start();
+    let reached = "SELECT sluice._failpoint_hits('publish.tidied') > 1";
+    wait_until(&mut shop.db, "it tidies up", SOON, |db| db.is_true(reached));
+    shop.db
+        .exec("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type = 'sluice worker'");
+    shop.wait_until_tidied();
+    shop.db.failpoint("publish.tidied", "off");
+    assert_eq!(shop.run("concat_ws(' ', id, status)"), format!("{run} succeeded"));
+}
+
+/// The pages of a first load are taken back some at a time: of a key that came twice far apart, none was changed by others.
+#[test]
+fn a_key_that_came_twice_in_a_first_load_is_taken_back_without_a_word() {
+    let settings = PAGES_WITHOUT_TOTAL.replacen("100", "10", 1);
+    let mut shop = Shop::with_job(300, &settings);
+    let twice = Fault::AlterRecord {
+        id: 290,
+        member: "id".to_string(),
+        value: Some("5".to_string()),
+    };
+    shop.api.misbehave(Rule::new(twice));
+    shop.sync();
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 299);
+    shop.app.exec("CALL sluice.rollback_to('products')");
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 0);
+    assert_eq!(
+        shop.run("concat_ws(' ', status, deleted, error_message)"),
+        "succeeded 299"
+    );
 }

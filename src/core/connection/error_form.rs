@@ -65,11 +65,6 @@ fn shared() -> Vec<ConfigError> {
 }
 
 fn of_connections() -> Vec<ConfigError> {
-    let plain = |outside: &[&str]| ConnectionFault::PlainHttp {
-        host: "intern.example".into(),
-        outside: outside.iter().map(|text| text.parse().unwrap()).collect(),
-        allowed: vec!["10.0.0.0/8".parse().unwrap()],
-    };
     [
         ConnectionFault::MissingOption {
             option: "secret",
@@ -99,9 +94,6 @@ fn of_connections() -> Vec<ConfigError> {
             nearest: Some("api_key_name"),
         },
         ConnectionFault::NotASecretName { option: "secret" },
-        plain(&["127.0.0.1"]),
-        plain(&["203.0.113.9"]),
-        plain(&[]),
         ConnectionFault::MethodNotAllowed {
             connection: "My shop".into(),
             method: "POST",
@@ -329,7 +321,7 @@ fn variant(error: &ConfigError) -> (&'static str, &'static str, &'static [&'stat
         ConfigError::Connection(fault) => (
             "connection",
             variants!(fault, ConnectionFault: NoCertificate NotACertificate PrivateKey WrongClientKey
-            MissingOption UselessOption NotOnServer NotADocument OptionTwice CredentialOption NotASecretName PlainHttp
+            MissingOption UselessOption NotOnServer NotADocument OptionTwice CredentialOption NotASecretName
             MethodNotAllowed),
         ),
         ConfigError::Settings(fault) => (

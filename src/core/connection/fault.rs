@@ -1,14 +1,9 @@
 //! What can be wrong with a connection's options, besides what [`super::ConfigError`] says of all definitions.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
-
 use super::spelling::{list, quoted};
-use crate::call::literal;
 use crate::class::Class;
 use crate::error::Explain;
-use crate::sql_text::quote;
+use crate::sql_text::{literal, quote};
 
 /// A fault of a connection. No variant holds an option's value, except words that are ours.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -49,13 +44,6 @@ pub enum ConnectionFault {
     /// The secret of this name is no private key, or that of another certificate.
     #[error("secret {} is not the key of the client certificate", quoted(.secret))]
     WrongClientKey { secret: String },
-    /// The host's addresses are not all in `allowed`, and the connection does not say `plain_http`.
-    #[error("plain http to {host} is not allowed")]
-    PlainHttp {
-        host: String,
-        outside: Vec<IpAddr>,
-        allowed: Vec<IpNet>,
-    },
     /// `names_methods`: whether the server has the option `methods`, which then is to be set and not added.
     #[error("connection {} does not allow {method} for reading", quoted(.connection))]
     MethodNotAllowed {
@@ -82,7 +70,6 @@ impl Explain for ConnectionFault {
             | ConnectionFault::NotACertificate { .. }
             | ConnectionFault::WrongClientKey { .. } => "22023",
             ConnectionFault::PrivateKey { .. } => "HV00D",
-            ConnectionFault::PlainHttp { .. } => "22023",
             ConnectionFault::MethodNotAllowed { .. } => "42501",
         }
     }
@@ -123,7 +110,6 @@ impl Explain for ConnectionFault {
                 "It must be the private key of the first certificate of client_cert, in PEM form and without a passphrase."
                     .to_owned()
             }
-            ConnectionFault::PlainHttp { outside, .. } => plain_http_detail(outside),
             ConnectionFault::MethodNotAllowed { allowed, .. } => {
                 format!("Its option methods allows: {}.", allowed.join(", "))
             }
@@ -167,7 +153,6 @@ impl Explain for ConnectionFault {
                 "In psql: \\set key `cat key.pem`, then SELECT sluice.set_secret({}, :'key').",
                 literal(secret)
             ),
-            ConnectionFault::PlainHttp { outside, allowed, .. } => plain_http_hint(outside, allowed),
             ConnectionFault::MethodNotAllowed {
                 connection,
                 method,
@@ -198,45 +183,5 @@ fn option_example(option: &str) -> &'static str {
         "client_cert" => "client_cert, the text of the certificate in PEM form",
         "client_key" => "client_key 'shop_key', a name given to sluice.set_secret",
         _ => "secret 'shop_token', a name given to sluice.set_secret",
-    }
-}
-
-fn plain_http_detail(outside: &[IpAddr]) -> String {
-    let risk = "Requests, answers and credentials would travel unencrypted.";
-    if outside.is_empty() {
-        return format!("The host has no address. {risk}");
-    }
-    let addresses: Vec<String> = outside.iter().take(4).map(IpAddr::to_string).collect();
-    format!("Outside sluice.allowed_networks: {}. {risk}", addresses.join(", "))
-}
-
-/// The statements that allow what was refused: the network of a private address, otherwise the option.
-fn plain_http_hint(outside: &[IpAddr], allowed: &[IpNet]) -> String {
-    let private: Vec<&str> = outside.iter().filter_map(|address| private_network(*address)).collect();
-    if private.len() < outside.len() || outside.is_empty() {
-        return "Use https in base_url, or accept the risk with the option plain_http 'on'.".to_owned();
-    }
-    let mut networks: Vec<String> = allowed.iter().map(IpNet::to_string).collect();
-    for network in private {
-        if !networks.iter().any(|known| known == network) {
-            networks.push(network.to_owned());
-        }
-    }
-    format!(
-        "ALTER SYSTEM SET sluice.allowed_networks = '{}'; SELECT pg_reload_conf();",
-        networks.join(",")
-    )
-}
-
-/// The network that one would allow for a loopback or private address (RFC 1122, 1918, 4193, 4291).
-fn private_network(address: IpAddr) -> Option<&'static str> {
-    match address.to_canonical() {
-        IpAddr::V4(v4) if v4.is_loopback() => Some("127.0.0.0/8"),
-        IpAddr::V4(v4) if v4.octets()[0] == 10 => Some("10.0.0.0/8"),
-        IpAddr::V4(v4) if v4.is_private() && v4.octets()[0] == 172 => Some("172.16.0.0/12"),
-        IpAddr::V4(v4) if v4.is_private() => Some("192.168.0.0/16"),
-        IpAddr::V6(v6) if v6.is_loopback() => Some("::1/128"),
-        IpAddr::V6(v6) if v6.is_unique_local() => Some("fc00::/7"),
-        _ => None,
     }
 }

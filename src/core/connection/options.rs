@@ -10,12 +10,12 @@ use super::spelling::{found, nearest};
 use super::tls::TlsOptions;
 use crate::http::Method;
 use crate::oauth::OAuthOptions;
+use crate::settings::MOST_CONCURRENCY;
 use crate::url_policy;
 
 /// How many requests a connection has under way at most, where its options do not say.
 pub const DEFAULT_MAX_CONCURRENCY: u32 = 8;
 
-const MOST_CONCURRENCY: u32 = 75;
 const FASTEST: f64 = 100_000.0;
 const MOST_BURST: u32 = 1_000;
 

@@ -133,8 +133,9 @@ impl Explain for DataError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             DataError::EmptyBody => "The remote must answer with records, or with an empty list of them.".into(),
-            DataError::Truncated { .. } | DataError::NotUtf8 { .. } => {
-                "The remote must answer with one whole JSON document in UTF-8.".into()
+            DataError::Truncated { .. } => "The remote must answer with one whole JSON document in UTF-8.".into(),
+            DataError::NotUtf8 { .. } => {
+                "The remote must answer in UTF-8; for CSV the setting \"csv\" can name another encoding.".into()
             }
             DataError::SecondMark => "The remote must send one byte order mark, or better none.".into(),
             DataError::Html { .. } => {

@@ -33,6 +33,8 @@ pub struct Csv {
     /// The columns' names, in place of those of a header.
     pub columns: Option<Vec<String>>,
     pub encoding: &'static Encoding,
+    /// Fields in whose place a column's default stands where they are empty.
+    pub defaulted: Vec<String>,
 }
 
 impl Default for Csv {
@@ -42,6 +44,7 @@ impl Default for Csv {
             header: true,
             columns: None,
             encoding: encoding_rs::UTF_8,
+            defaulted: Vec::new(),
         }
     }
 }

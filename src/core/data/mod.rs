@@ -60,7 +60,7 @@ pub use kind::JsonKind;
 pub(crate) use kind::trim;
 pub use misfit::Misfit;
 pub use names::column_name;
-pub(crate) use names::column_names;
+pub(crate) use names::{SYSTEM_NAMES, column_names};
 pub use noted::{Inferring, Noted, Tally, Unmapped};
 pub(crate) use page::text_of;
 pub use page::{Located, PageHash, content_hash, content_hash_bytes, hash, locate, locate_with};

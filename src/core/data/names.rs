@@ -9,7 +9,7 @@ const MAX_NAME_BYTES: usize = 63;
 const HASH_DIGITS: usize = 8;
 
 /// The system columns of every table.
-const SYSTEM_NAMES: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
+pub(crate) const SYSTEM_NAMES: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
 
 /// A column name for each of the distinct member names, in their order.
 pub(crate) fn column_names<'n>(members: impl Iterator<Item = &'n str>) -> Vec<String> {

@@ -5,7 +5,7 @@ use super::changes::Changes;
 use super::columns::{self, ProposedColumn, Shape};
 use super::key::Key;
 use super::paging::Paging;
-use super::statement::{Call, Member, create_job, wrapped};
+use super::statement::{Call, Member, create_job, object, wrapped};
 use super::{Place, Subject};
 use crate::counted::{agreed, counted};
 use crate::data::{DataError, Format};
@@ -414,12 +414,4 @@ fn add_param(members: &mut Vec<Member>, name: &str, value: u64) {
         }
         None => members.push(("params".into(), format!("{{{added}}}"))),
     }
-}
-
-fn object(parts: &[Member]) -> String {
-    let members: Vec<String> = parts
-        .iter()
-        .map(|(name, raw)| format!("{}: {raw}", json!(name)))
-        .collect();
-    format!("{{{}}}", members.join(", "))
 }

@@ -39,7 +39,7 @@ pub(crate) use answer::word;
 pub use findings::Finding;
 pub use paging::Remote;
 pub use prober::Send;
-pub use statement::{Call, Member, create_job, document, job_name, literal};
+pub use statement::{Call, Member, create_job, document, job_name, object};
 
 /// What is discovered, and what its asker has said of it already.
 pub struct Subject<'a> {

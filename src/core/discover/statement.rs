@@ -1,6 +1,7 @@
 //! The statement that makes the job, and texts that fit into a terminal.
 
 use crate::job::LONGEST_NAME;
+use crate::sql_text::literal;
 use serde_json::Value;
 
 /// A member of the settings: its name, and its JSON text.
@@ -63,13 +64,13 @@ fn unfolded(raw: &str) -> String {
     format!("{{\n{}\n  }}", lines.join(",\n"))
 }
 
-/// A value as an SQL literal, whatever standard_conforming_strings says.
-pub fn literal(text: &str) -> String {
-    let doubled = text.replace('\'', "''");
-    match text.contains('\\') {
-        true => format!("E'{}'", doubled.replace('\\', "\\\\")),
-        false => format!("'{doubled}'"),
-    }
+/// Members as a JSON object on one line.
+pub fn object(members: &[Member]) -> String {
+    let texts: Vec<String> = members
+        .iter()
+        .map(|(name, raw)| format!("{}: {raw}", Value::from(name.as_str())))
+        .collect();
+    format!("{{{}}}", texts.join(", "))
 }
 
 /// A name for a job from its path: the last segment that is a word.

@@ -47,7 +47,10 @@ pub(super) fn detail(error: &HttpError) -> Option<String> {
         BadPath { reason, .. } => format!("{reason}."),
         TooLarge { limit, .. } => too_large(*limit),
         BadEncoding { encoding, .. } => format!("The Content-Encoding is {encoding}."),
-        PaginationLoop { .. } => "A page or page token came twice within one read.".to_owned(),
+        PaginationLoop { .. } => {
+            "A page or page token came twice within one read, or page after page was empty and named another."
+                .to_owned()
+        }
         MissingTotal { .. } => {
             "The pagination stops by total, and the answer holds none where `total` points.".to_owned()
         }

@@ -34,6 +34,11 @@ pub fn says_absent(status: u16) -> bool {
     matches!(status, 400 | 404 | 410 | 416 | 422)
 }
 
+/// Whether such a status says it for sure. A 400 or 422 may as well be a gate's in front of the API, about anything.
+pub fn is_surely_absent(status: u16) -> bool {
+    matches!(status, 404 | 410 | 416)
+}
+
 /// Whether a status for a page whose token the remote gave says that it no longer knows that token.
 pub fn says_token_lost(status: u16) -> bool {
     matches!(status, 400 | 404 | 410 | 422)

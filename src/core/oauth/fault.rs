@@ -1,9 +1,9 @@
 //! What can be wrong between us and an authorization server. No variant holds a token, a code or a secret.
 
-use crate::call::literal;
 use crate::class::Class;
 use crate::connection::quoted;
 use crate::error::Explain;
+use crate::sql_text::literal;
 
 /// What a connection without a valid grant waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,7 +17,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use crate::discover::{Call, Member, create_job, job_name};
+use crate::discover::{Call, Member, create_job, job_name, object};
 use crate::error::Explain;
 use crate::job::JobPath;
 use document::Document;
@@ -307,12 +307,4 @@ fn settings(listing: &Listing, paging: &Paging, mut params: Vec<Member>) -> Vec<
         members.push(("columns".into(), object(&columns)));
     }
     members
-}
-
-fn object(members: &[Member]) -> String {
-    let texts: Vec<String> = members
-        .iter()
-        .map(|(name, raw)| format!("{}: {raw}", json!(name)))
-        .collect();
-    format!("{{{}}}", texts.join(", "))
 }

@@ -13,6 +13,10 @@ use super::places::{Pace, Places};
 use super::{Answer, Ask, PageToken, Pagination, Position, Stop, Verdict};
 use crate::http::{HttpError, status};
 
+/// Pages without records that may follow each other, each with a new name for the next one. Some remotes filter a page after
+/// they have cut it; none does so for ever.
+const MOST_EMPTY: usize = 1000;
+
 /// One read in progress.
 #[derive(Debug)]
 pub struct ReadPlan {
@@ -32,6 +36,8 @@ pub struct ReadPlan {
     /// Hashes, so that a read of a hundred thousand links stays small.
     seen_tokens: HashSet<[u8; 32]>,
     seen_pages: HashSet<[u8; 32]>,
+    /// Pages without records in a row, up to here.
+    empty: usize,
     finished: bool,
 }
 
@@ -60,6 +66,7 @@ impl ReadPlan {
                 .map(|p| p.digest)
                 .collect(),
             seen_tokens: start.before.iter().map(|p| token_hash(&p.token)).collect(),
+            empty: start.before.iter().rev().take_while(|p| p.records == 0).count(),
             finished: false,
         })
     }
@@ -130,9 +137,12 @@ impl ReadPlan {
         Ok(Verdict::Page { last, next })
     }
 
-    /// Whether a status of [`status::says_absent`] for this page is the end of the read and not a failure.
-    pub fn is_end_when_absent(&self, number: u64) -> bool {
-        self.stop == Some(Stop::NotFound) && number > 1
+    /// Whether a status of [`status::says_absent`] for this page is the end of the read and not a failure. Nothing is asked
+    /// for past a declared end, so where one is declared a doubtful status is none.
+    pub fn is_end_when_absent(&self, number: u64, status: u16) -> bool {
+        let is_declared =
+            self.total.is_some() || (matches!(self.places, Places::Page(_)) && self.total_pages.is_some());
+        self.stop == Some(Stop::NotFound) && number > 1 && (status::is_surely_absent(status) || !is_declared)
     }
 
     /// Whether an ask is still wanted: not made void by a wrong guess or by the end of the read.
@@ -153,21 +163,31 @@ impl ReadPlan {
         self.finished
     }
 
-    /// An error where a page with records, or the page that it names next, came before in this read.
+    /// An error where a page with records, or the page that it names next, came before in this read, and where page after
+    /// page without records names another one.
     fn check_loop(&mut self, answer: &Answer) -> Result<(), HttpError> {
         if let (Places::Link(_), Some(own)) = (&self.places, self.asked.front()) {
             self.seen_tokens.insert(token_hash(own));
         }
         if answer.records == 0 {
-            return Ok(());
+            self.empty += 1;
+            return match &self.places {
+                Places::Link(_) if self.empty >= MOST_EMPTY && answer.next.is_some() => self.looped(answer),
+                _ => Ok(()),
+            };
         }
+        self.empty = 0;
         let token_repeats = self.repeats_token(answer);
         let page_repeats = answer.digest.is_some_and(|digest| !self.seen_pages.insert(digest));
-        if token_repeats || page_repeats {
-            self.finished = true;
-            return Err(HttpError::PaginationLoop { page: answer.number });
+        match token_repeats || page_repeats {
+            true => self.looped(answer),
+            false => Ok(()),
         }
-        Ok(())
+    }
+
+    fn looped(&mut self, answer: &Answer) -> Result<(), HttpError> {
+        self.finished = true;
+        Err(HttpError::PaginationLoop { page: answer.number })
     }
 
     fn repeats_token(&self, answer: &Answer) -> bool {

@@ -254,7 +254,9 @@ fn a_read_that_stops_by_total_needs_one() {
 #[test]
 fn status_404_ends_a_read_only_past_its_first_page() {
     let mut plan = plan(&numbered(Stop::NotFound, None), 10);
-    assert!(!plan.is_end_when_absent(1) && plan.is_end_when_absent(2));
+    for status in [400, 404, 410, 416, 422] {
+        assert!(!plan.is_end_when_absent(1, status) && plan.is_end_when_absent(2, status));
+    }
     take(&mut plan, 10);
     let ask = plan.next_ask(2).unwrap();
     assert_eq!(
@@ -265,6 +267,40 @@ fn status_404_ends_a_read_only_past_its_first_page() {
         Ok(Verdict::End)
     );
     assert!(plan.is_finished());
+}
+
+/// A 400 of something in front of the API is not the end of a collection that has told where it ends.
+#[test]
+fn a_doubtful_status_before_the_declared_end_is_a_failure() {
+    let total = Source::Header("x-total".into());
+    for (records, pages) in [(Some(30), None), (None, Some(3))] {
+        let mut plan = plan(&numbered(Stop::NotFound, Some(total.clone())), 10);
+        let ask = plan.next_ask(1).unwrap();
+        let first = Answer {
+            total: records,
+            total_pages: pages,
+            ..answer(&ask, 10)
+        };
+        plan.answered(first).unwrap();
+        let ends = |status| plan.is_end_when_absent(2, status);
+        assert_eq!([400, 422, 404, 410, 416].map(ends), [false, false, true, true, true]);
+    }
+}
+
+#[test]
+fn a_remote_that_gives_empty_pages_for_ever_is_a_loop() {
+    let mut plan = plan(&Pagination::LinkHeader, 10);
+    let mut empty = |number: u64, next: bool| {
+        let ask = plan.next_ask(u64::MAX).unwrap();
+        plan.answered(Answer {
+            next: next.then(|| PageToken(format!("https://h.example/{number}"))),
+            ..answer(&ask, 0)
+        })
+    };
+    for number in 1..1000 {
+        assert!(matches!(empty(number, true), Ok(Verdict::Page { last: false, .. })));
+    }
+    assert_eq!(empty(1000, true), Err(HttpError::PaginationLoop { page: 1000 }));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::class::Class;
 use crate::connection::quoted;
 use crate::counted::counted;
 use crate::error::{Error, Explain};
+use crate::sql_text::literal;
 
 /// The command that makes a key, for hints; `path` is quoted for a shell.
 fn make_key(path: &str) -> String {
@@ -16,7 +17,7 @@ fn make_key(path: &str) -> String {
 /// A fault of a secret or of the master key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretFault {
-    /// `bytes`: its length without the line end.
+    /// `bytes`: its length with the line end.
     #[error("the key file does not hold a key")]
     KeyLength { bytes: usize },
     #[error("the key file does not hold a key")]
@@ -192,12 +193,12 @@ impl Explain for SecretFault {
             }
             SecretFault::AnotherKey { name, .. } => format!(
                 "Put the key back that it was sealed with, or set the secret again: SELECT sluice.set_secret({}, '…');",
-                literal(name)
+                literal(&plain(name))
             ),
             SecretFault::Damaged { name } => {
                 format!(
                     "Find out who changed it, then set it again: SELECT sluice.set_secret({}, '…');",
-                    literal(name)
+                    literal(&plain(name))
                 )
             }
             SecretFault::UnknownFormat { .. } => "Install the release that stored it, or a later one.".to_owned(),
@@ -218,14 +219,14 @@ impl From<SecretFault> for Error {
     }
 }
 
-fn literal(text: &str) -> String {
-    let plain: String = text.chars().filter(|c| !c.is_control()).collect();
-    format!("'{}'", plain.replace('\'', "''"))
+/// A name that somebody may have made up, on one line.
+fn plain(name: &str) -> String {
+    name.replace(char::is_control, "")
 }
 
 fn shell_quoted(path: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    match path.chars().all(plain) {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    match path.chars().all(is_plain) {
         true => path.to_owned(),
         false => format!("'{}'", path.replace('\'', "'\\''").replace(char::is_control, "")),
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::fault::SecretFault;
+use super::reference::without_line_end;
 use super::{SecretLabel, sealed_with};
 
 /// A master key. It is wiped from memory when it is dropped, and is never shown. It stays at one place: what moves leaves
@@ -54,15 +55,15 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// Reads a key file's content: 32 raw bytes, or 64 hexadecimal digits, with or without a line end.
+/// Reads a key file's content: 32 raw bytes, or 64 hexadecimal digits, with or without a line end. With a line end, 32
+/// hexadecimal digits are half a key, and not a raw one.
 ///
 /// A key of 32 equal bytes is refused: it is a placeholder, not a key.
 pub fn parse_key(content: &[u8]) -> Result<MasterKey, SecretFault> {
     let mut key = Box::new(Zeroizing::new([0u8; 32]));
-    if content.len() == 32 {
-        key.copy_from_slice(content);
-    } else {
-        decode_hex(without_line_end(content), &mut key)?;
+    match raw(content) {
+        Some(raw) => key.copy_from_slice(raw),
+        None => decode_hex(content, &mut key)?,
     }
     match key.iter().all(|byte| *byte == key[0]) {
         true => Err(SecretFault::KeyIsConstant),
@@ -92,27 +93,32 @@ impl KeyRing {
 /// Reads what a key file holds or a key command prints: a key as [`parse_key`] takes it, or several of 64 hexadecimal
 /// digits, one a line, the newest first.
 pub fn parse_keys(content: &[u8]) -> Result<KeyRing, SecretFault> {
-    let is_raw = content.len() == 32;
     let text = without_line_end(content);
-    if is_raw || !text.contains(&b'\n') {
+    if raw(content).is_some() || !text.contains(&b'\n') {
         return Ok(KeyRing(vec![parse_key(content)?]));
     }
     let keys: Result<Vec<_>, _> = text.split(|byte| *byte == b'\n').map(parse_key).collect();
     Ok(KeyRing(keys?))
 }
 
-fn decode_hex(digits: &[u8], key: &mut [u8; 32]) -> Result<(), SecretFault> {
+/// The bytes of a raw key.
+fn raw(content: &[u8]) -> Option<&[u8]> {
+    let text = without_line_end(content);
+    let is_hex = text.iter().all(u8::is_ascii_hexdigit);
+    match content.len() {
+        32 => Some(content),
+        _ => (text.len() == 32 && !is_hex).then_some(text),
+    }
+}
+
+fn decode_hex(content: &[u8], key: &mut [u8; 32]) -> Result<(), SecretFault> {
+    let digits = without_line_end(content);
     if digits.len() != 64 {
-        return Err(SecretFault::KeyLength { bytes: digits.len() });
+        return Err(SecretFault::KeyLength { bytes: content.len() });
     }
     for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
         let digit = |b: u8| char::from(b).to_digit(16).ok_or(SecretFault::KeyNotHex);
         *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
     }
     Ok(())
-}
-
-fn without_line_end(content: &[u8]) -> &[u8] {
-    let content = content.strip_suffix(b"\n").unwrap_or(content);
-    content.strip_suffix(b"\r").unwrap_or(content)
 }

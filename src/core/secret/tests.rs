@@ -183,7 +183,20 @@ fn a_key_is_32_bytes_or_64_digits() {
     );
     assert_eq!(
         parse_key(format!("{hex}\n\n").as_bytes()).unwrap_err(),
-        SecretFault::KeyLength { bytes: 65 }
+        SecretFault::KeyLength { bytes: 66 }
+    );
+    // A raw key that went through an editor, and half a key.
+    let raw: Vec<u8> = (100..132).collect();
+    let with_end = [raw.as_slice(), b"\r\n"].concat();
+    assert_eq!(parse_key(&with_end).unwrap().id(), parse_key(&raw).unwrap().id());
+    assert_eq!(
+        parse_keys(&with_end).unwrap().current().id(),
+        parse_key(&raw).unwrap().id()
+    );
+    let half = format!("{}\n", &hex[..32]);
+    assert_eq!(
+        parse_key(half.as_bytes()).unwrap_err(),
+        SecretFault::KeyLength { bytes: 33 }
     );
     assert_eq!(
         parse_key("x".repeat(64).as_bytes()).unwrap_err(),

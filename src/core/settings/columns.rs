@@ -8,6 +8,7 @@ use super::keys;
 use super::object::Object;
 use super::type_name::{TypeFault, is_serial};
 use crate::connection::ConfigError;
+use crate::data::SYSTEM_NAMES;
 use crate::data::path::SingularQuery;
 use crate::foreach::parent_query;
 use crate::job::LONGEST_NAME;
@@ -24,7 +25,6 @@ pub struct ColumnSetting {
 }
 
 const EXAMPLE: &str = "{\"id\": \"$.id\", \"price\": {\"path\": \"$.price.amount\", \"type\": \"numeric\"}}";
-const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
 
 /// Reads the columns in the order of the text.
 pub(super) fn read(field: Field<'_>) -> Result<Vec<ColumnSetting>, ConfigError> {
@@ -44,7 +44,7 @@ pub(super) fn read(field: Field<'_>) -> Result<Vec<ColumnSetting>, ConfigError> 
 
 fn read_one(name: String, field: &Field<'_>) -> Result<ColumnSetting, ConfigError> {
     let fits = (1..=LONGEST_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
-    if !fits || SYSTEM_COLUMNS.contains(&name.as_str()) {
+    if !fits || SYSTEM_NAMES.contains(&name.as_str()) {
         return Err(SettingsFault::ColumnName { name }.into());
     }
     match field.value() {

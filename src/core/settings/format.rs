@@ -3,20 +3,24 @@
 use encoding_rs::Encoding;
 use serde_json::Value;
 
+use super::columns::ColumnSetting;
 use super::fault::SettingsFault;
 use super::field::Field;
 use super::keys;
 use super::object::Object;
 use crate::connection::{ConfigError, Subject};
-use crate::data::{Csv, Format, Formats};
+use crate::data::{Csv, Format, Formats, Step};
 
 const COLUMNS: &str = "[\"id\", \"name\"]";
 
-pub(super) fn read(given: &Object<'_>) -> Result<Formats, ConfigError> {
+pub(super) fn read(given: &Object<'_>, columns: Option<&[ColumnSetting]>) -> Result<Formats, ConfigError> {
     let words = [("json", Format::Json), ("ndjson", Format::Ndjson), ("csv", Format::Csv)];
     let formats = Formats {
         given: given.choice("format", &words, &[])?,
-        csv: csv(&given.object("csv", &keys::CSV)?)?,
+        csv: Csv {
+            defaulted: columns.map(defaulted).unwrap_or_default(),
+            ..csv(&given.object("csv", &keys::CSV)?)?
+        },
     };
     let is_rows = matches!(formats.given, Some(Format::Ndjson | Format::Csv));
     if is_rows && given.get("records").is_some() {
@@ -29,6 +33,17 @@ pub(super) fn read(given: &Object<'_>) -> Result<Formats, ConfigError> {
         return Err(without_effect("csv", "The setting format says another format."));
     }
     Ok(formats)
+}
+
+/// The members that columns with a default are filled from.
+fn defaulted(columns: &[ColumnSetting]) -> Vec<String> {
+    let with_default = columns.iter().filter(|column| column.default.is_some());
+    with_default
+        .filter_map(|column| match column.query.steps.as_slice() {
+            [Step::Member(name)] => Some(name.clone()),
+            _ => None,
+        })
+        .collect()
 }
 
 fn without_effect(key: &str, because: &'static str) -> ConfigError {
@@ -51,6 +66,7 @@ fn csv(given: &Object<'_>) -> Result<Csv, ConfigError> {
         encoding: given
             .get("encoding")
             .map_or(Ok(default.encoding), |field| encoding(&field))?,
+        defaulted: default.defaulted,
     };
     if !csv.header && csv.columns.is_none() {
         return Err(SettingsFault::Needs {

@@ -173,7 +173,7 @@ impl Settings {
             records: &records,
             columns: columns.as_deref(),
         };
-        let formats = format::read(&given)?;
+        let formats = format::read(&given, columns.as_deref())?;
         let on_missing = on_missing(&given)?;
         check_mark(on_missing, columns.as_deref())?;
         let paged = given.get("pagination");

@@ -22,6 +22,8 @@ pub enum PathError {
     Control,
     #[error("It holds a query or a fragment")]
     Query,
+    #[error("The address holds a character that cannot be sent, or is too long")]
+    Unsendable,
 }
 
 /// The URL of `path` below `base`. An empty path is the base itself; a leading slash makes no difference; a trailing

@@ -1,6 +1,6 @@
 //! Which addresses and URLs a request may go to.
 //!
-//! Here: the base URL of a connection and its origin, and whether plain http may be spoken to it. A base URL is
+//! Here: the base URL of a connection and its origin. A base URL is
 //! refused rather than repaired: what the WHATWG parser would silently mend (tabs, backslashes, dot segments) is how a
 //! URL comes to mean something else than it shows. No error repeats a URL's text, since it may hold a credential.
 
@@ -10,12 +10,9 @@ pub mod join;
 pub mod lists;
 mod pattern;
 
-use std::net::IpAddr;
+use url::Url;
 
-use ipnet::IpNet;
-use url::{Host, Url};
-
-use crate::connection::{ConfigError, ConnectionFault, Subject};
+use crate::connection::{ConfigError, Subject};
 
 pub use fault::UrlFault;
 pub use pattern::OriginPattern;
@@ -77,41 +74,6 @@ pub fn parse_origin(text: &str) -> Result<String, ConfigError> {
 /// Scheme, host and port (RFC 6454), the default port left out: `https://api.example.com:8443`.
 pub fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
-}
-
-/// Decides whether plain http may be spoken to `url`, whose host has the addresses `resolved`. https always passes.
-///
-/// Every address must lie in `allowed` (`sluice.allowed_networks`), unless the connection says `plain_http`.
-pub fn check_plain_http(
-    url: &Url,
-    plain_http: bool,
-    resolved: &[IpAddr],
-    allowed: &[IpNet],
-) -> Result<(), ConfigError> {
-    if url.scheme() == "https" || plain_http {
-        return Ok(());
-    }
-    let inside = |address: &IpAddr| allowed.iter().any(|network| network.contains(&address.to_canonical()));
-    let outside: Vec<IpAddr> = resolved.iter().copied().filter(|address| !inside(address)).collect();
-    if outside.is_empty() && !resolved.is_empty() {
-        return Ok(());
-    }
-    let host = url.host_str().unwrap_or_default().to_owned();
-    Err(ConnectionFault::PlainHttp {
-        host,
-        outside,
-        allowed: allowed.to_vec(),
-    }
-    .into())
-}
-
-/// The address that the URL itself names, where its host is no name: what can be checked without DNS.
-pub fn literal_address(url: &Url) -> Option<IpAddr> {
-    match url.host()? {
-        Host::Ipv4(address) => Some(address.into()),
-        Host::Ipv6(address) => Some(address.into()),
-        Host::Domain(_) => None,
-    }
 }
 
 fn read(text: &str) -> Result<Url, UrlFault> {

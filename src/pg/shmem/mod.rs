@@ -150,6 +150,9 @@ struct Shared {
     launcher_procno: i32,
     databases: [Database; MAX_DATABASES],
     slots: [Slot; MAX_SLOTS],
+    /// Databases and runs that were ended to make room for a command, and are not closed yet; and which is overwritten next.
+    moved: [(u32, i64); MAX_SLOTS],
+    next_moved: usize,
 }
 
 // SAFETY: plain values without pointers.
@@ -212,11 +215,15 @@ const NO_DATABASE: Database = Database {
     pruned_at: Timestamp(0),
 };
 
+const NOT_MOVED: (u32, i64) = (0, 0);
+
 const EMPTY: Shared = Shared {
     launcher_pid: 0,
     launcher_procno: -1,
     databases: [NO_DATABASE; MAX_DATABASES],
     slots: [FREE_SLOT; MAX_SLOTS],
+    moved: [NOT_MOVED; MAX_SLOTS],
+    next_moved: 0,
 };
 
 /// Asks for the memory; called while the library is being preloaded.
@@ -265,6 +272,11 @@ impl Shared {
             Some(free)
         })?;
         Some(&mut self.databases[at])
+    }
+
+    fn note_moved(&mut self, oid: u32, run: i64) {
+        self.moved[self.next_moved] = (oid, run);
+        self.next_moved = (self.next_moved + 1) % MAX_SLOTS;
     }
 
     fn wake_launcher(&self) {

@@ -1,6 +1,6 @@
 //! The sessions' side: what runs, what is asked for, and keeping our processes out of a database.
 
-use super::{FREE_SLOT, SHARED, Shared, Slot, SlotState};
+use super::{FREE_SLOT, NOT_MOVED, SHARED, Shared, Slot, SlotState};
 use crate::pg::clock;
 use crate::pg::signals;
 
@@ -57,7 +57,8 @@ pub fn stop_job(database: u32, job: i64) -> bool {
     found
 }
 
-/// Keeps our processes out of a database until [`unblock`]: the ones in it are terminated. The pids to wait for.
+/// Keeps our processes out of a database until [`unblock`]: the ones in it are terminated, and it is remembered whose runs
+/// were ended by that. The pids to wait for.
 pub fn block(oid: u32, by: i32) -> Vec<i32> {
     let mut shared = SHARED.exclusive();
     if let Some(database) = shared.database(oid) {
@@ -70,6 +71,10 @@ pub fn block(oid: u32, by: i32) -> Vec<i32> {
     {
         *slot = FREE_SLOT;
     }
+    let runs = shared
+        .slots
+        .map(|slot| (slot.database == oid && slot.pid > 0 && slot.job > 0).then_some(slot.run));
+    runs.into_iter().flatten().for_each(|run| shared.note_moved(oid, run));
     let pids = pids_in(&shared, oid);
     for pid in &pids {
         signals::send(*pid, signals::TERMINATE);
@@ -82,14 +87,25 @@ pub fn processes_in(oid: u32) -> Vec<i32> {
     pids_in(&SHARED.share(), oid)
 }
 
-/// Lets our processes into the databases again that this session blocked.
-pub fn unblock(by: i32) {
+/// Lets our processes into a database again that this session blocked.
+pub fn unblock(oid: u32, by: i32) {
     let mut shared = SHARED.exclusive();
-    for database in shared.databases.iter_mut().filter(|d| d.blocked_by == by) {
+    for database in shared
+        .databases
+        .iter_mut()
+        .filter(|d| d.oid == oid && d.blocked_by == by)
+    {
         database.blocked_by = 0;
         database.dirty = true;
     }
     shared.wake_launcher();
+}
+
+/// Whether a run was ended to make room for a command; told once.
+pub fn take_moved(oid: u32, run: i64) -> bool {
+    let mut shared = SHARED.exclusive();
+    let found = shared.moved.iter_mut().find(|moved| **moved == (oid, run));
+    found.map(|moved| *moved = NOT_MOVED).is_some()
 }
 
 fn pids_in(shared: &Shared, oid: u32) -> Vec<i32> {

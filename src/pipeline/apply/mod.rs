@@ -15,6 +15,7 @@ mod aside;
 mod copies;
 mod dropped;
 mod foreseen;
+mod left;
 mod mark;
 mod shape;
 mod undo;

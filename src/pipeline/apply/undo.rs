@@ -7,6 +7,7 @@
 
 use super::aside::{move_away, ways};
 use super::dropped::{SentKeys, fit};
+use super::left::Left;
 use super::shape::lock_same;
 use crate::pg::relation::Target;
 use crate::pg::rowset::{Field, Rowset, RowsetWriter};
@@ -127,8 +128,8 @@ pub struct Reverted {
     pub removed: u64,
     /// Deleted rows that are there again.
     pub reinserted: u64,
-    /// Keys of rows that someone else has changed since, in the form `1` or `1, a`; they were left as they are.
-    pub left: Vec<String>,
+    /// Rows that someone else has changed since; they were left as they are.
+    pub left: Left,
     /// How many of them were left because it cannot be told whether someone has.
     pub untold: u64,
     /// Columns whose former values could not be put back: the target no longer has them.
@@ -310,7 +311,7 @@ impl<'a> RevertPlan<'a> {
         for (ordinal, Entry(_, key, ..)) in self.entries(op) {
             let missed = op == UndoOp::Updated || present.contains(&ordinal);
             if missed && !written.contains(&ordinal) {
-                reverted.left.push(shown(key));
+                reverted.left.add(|| shown(key));
                 reverted.untold += u64::from(is_untold && present.contains(&ordinal));
             }
         }
@@ -351,7 +352,7 @@ impl<'a> RevertPlan<'a> {
     }
 
     /// Puts deleted rows back where their keys are free; returns how many.
-    fn reinsert(&self, session: &Session, left: &mut Vec<String>) -> Result<u64> {
+    fn reinsert(&self, session: &Session, left: &mut Left) -> Result<u64> {
         let entries = self.rowset(session, UndoOp::Deleted)?;
         if entries.is_empty() {
             return Ok(0);
@@ -362,7 +363,7 @@ impl<'a> RevertPlan<'a> {
         let missed = self
             .entries(UndoOp::Deleted)
             .filter(|(_, Entry(_, key, ..))| !keys.contains(key));
-        left.extend(missed.map(|(_, Entry(_, key, ..))| shown(key)));
+        missed.for_each(|(_, Entry(_, key, ..))| left.add(|| shown(key)));
         Ok(written.len() as u64)
     }
 }

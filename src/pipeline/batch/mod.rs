@@ -17,6 +17,7 @@ use super::read::ReadState;
 use super::refused::{Care, Origin, Writing};
 use super::rejects::Rejects;
 use crate::pg::{relation, transaction};
+use crate::store::page;
 use crate::store::undo::{self, UndoBatch};
 use sluice_core::call::CallError;
 use sluice_core::data::{self, DecodedPage};
@@ -57,8 +58,8 @@ pub struct Writer<'a> {
     rejects: Option<Rejects<'a>>,
     /// What the open transaction is doing.
     at: Cell<Origin>,
-    rows: u64,
-    bytes: u64,
+    /// Records and bytes of the read, in all; None until the first batch comes.
+    had: Option<(u64, u64)>,
 }
 
 impl<'a> Writer<'a> {
@@ -74,8 +75,7 @@ impl<'a> Writer<'a> {
             not_widened: HashSet::new(),
             rejects: None,
             at: Cell::default(),
-            rows: 0,
-            bytes: 0,
+            had: None,
         }
     }
 
@@ -98,7 +98,7 @@ impl<'a> Writer<'a> {
     }
 
     fn write(&mut self, read: &mut ReadState, batch: Batch, last: bool) -> Result<()> {
-        self.count(&batch)?;
+        self.count(read, &batch)?;
         self.prepare(read)?;
         self.write_part(read, batch, last)
     }
@@ -212,12 +212,18 @@ impl<'a> Writer<'a> {
         named::named(error, &batch.suspects(), writing, &text)
     }
 
-    /// Limits of a run are met before the batch that would exceed them is written.
-    fn count(&mut self, batch: &Batch) -> Result<()> {
-        self.rows += batch.pages.iter().map(|(p, _)| p.records).sum::<u64>();
-        self.bytes += batch.bytes;
+    /// Limits of a read are met before the batch that would exceed them is written.
+    fn count(&mut self, read: &ReadState, batch: &Batch) -> Result<()> {
+        let (rows, bytes) = match self.had {
+            Some(had) => had,
+            // It may have begun before: until a token was renewed, in another turn, or in another run.
+            None => transaction::run(|| page::brought(self.work.job, read.generation))?,
+        };
+        let rows = rows + batch.pages.iter().map(|(p, _)| p.records).sum::<u64>();
+        let bytes = bytes + batch.pages.iter().map(|(p, _)| p.bytes).sum::<u64>();
+        self.had = Some((rows, bytes));
         let limits = &self.plan.settings.limits;
-        let exceeded = [("rows", limits.rows, self.rows), ("bytes", limits.bytes, self.bytes)];
+        let exceeded = [("rows", limits.rows, rows), ("bytes", limits.bytes, bytes)];
         for (what, limit, value) in exceeded {
             if let Some(limit) = limit.filter(|limit| value > *limit) {
                 return Err(CallError::RunLimit { what, limit }.into());

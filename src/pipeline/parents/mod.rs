@@ -23,7 +23,7 @@ use super::batch::{Writer, signed};
 use super::collect::Batch;
 use super::decode::{Arrived, BelowParent, Decoder};
 use super::drift;
-use super::pages::{self, Fetched, Turn, check_end, note_page, spec, wait};
+use super::pages::{self, Fetched, Turn, check_end, is_altered, note_page, spec, wait};
 use super::plan::Plan;
 use super::read::ReadState;
 use super::{Work, failures, rates};
@@ -113,6 +113,7 @@ impl Parents<'_> {
                 writer.finish(read, self.batch.take())?;
                 return Ok(Fetched::Whole);
             }
+            let mut is_due = false;
             let step = match self.window.front() {
                 Some(first) => first.step(self.plan, self.foreach.absent, self.next_number),
                 None => Step::Nothing,
@@ -127,13 +128,14 @@ impl Parents<'_> {
                     transaction::run(|| drift::record_refused(self.plan, self.generation, &error))?;
                     return Err(error);
                 }
-                Step::Nothing if self.batch.is_due(commit_every) => self.commit(read, writer)?,
+                Step::Nothing if self.batch.is_due(commit_every) => is_due = true,
                 Step::Nothing => self.wait()?,
             }
-            if self.batch.is_full(commit_every) {
+            let is_due = is_due || self.batch.is_full(commit_every);
+            if is_due {
                 self.commit(read, writer)?;
             }
-            if self.turn.is_over() {
+            if self.turn.is_over() || is_due && is_altered(self.plan)? {
                 self.commit(read, writer)?;
                 return Ok(Fetched::TurnOver);
             }

@@ -60,6 +60,11 @@ fn of_answer(response: &Response, question: &Question, wanted: &Wanted) -> Resul
         None => body.without_ragged()?,
     };
     let text = &question.with_parent(body.locate(&settings.records, &[])?.text)?;
+    let records = data::split_records(text)?;
+    // Neither columns nor a key could be told from what is not there.
+    if records.is_empty() && settings.columns.is_none() {
+        return Ok(Vec::new());
+    }
     let shown = match wanted.target {
         Some(target) => of_target(target, settings, wanted.key, text)?,
         None => columns::planned(settings, text)?.into_iter().map(of_planned).collect(),
@@ -67,8 +72,8 @@ fn of_answer(response: &Response, question: &Question, wanted: &Wanted) -> Resul
     let key = positions(&shown, wanted.key)?;
     let columns = shown.iter().map(|column| column.column.clone()).collect();
     let mapping = Mapping::new(settings.records.clone(), columns, key, "preview");
-    let records = (1..).zip(data::split_records(text)?).take(wanted.most);
-    records
+    let first = (1..).zip(records).take(wanted.most);
+    first
         .map(|(number, record)| {
             latch::check_interrupts();
             match body.ragged_at(number) {

@@ -20,7 +20,9 @@ pub fn pace(client: &Client) -> Result<Pace> {
 pub fn keep(client: &Client) -> Result<()> {
     let identity = client.oauth.budget();
     match shared::find(identity).filter(|budget| budget.is_unwritten()) {
-        Some(budget) => transaction::run(|| rates::keep_now(identity, budget, clock::now())),
+        Some(budget) => {
+            transaction::run(|| rates::keep_now(identity, budget, clock::now())).map(rates::Written::confirm)
+        }
         None => Ok(()),
     }
 }

@@ -40,6 +40,7 @@ fn read_how(how: &str) -> Option<Csv> {
         header,
         columns,
         encoding,
+        ..Csv::default()
     })
 }
 

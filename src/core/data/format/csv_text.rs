@@ -61,7 +61,7 @@ impl Csv {
         };
         let names = self.names(header.as_ref());
         check_names(&names, header.as_ref().map(csv::StringRecord::len))?;
-        let mut writer = Writer::new(&text, &names);
+        let mut writer = Writer::new(&text, &names, &self.defaulted);
         while reader.read_record(&mut record).map_err(malformed)? {
             last = place(&record);
             writer.write(&record, reader.position().byte() as usize)?;
@@ -127,7 +127,8 @@ fn check_names(names: &[String], in_header: Option<usize>) -> Result<(), DataErr
 /// Makes the array.
 struct Writer<'a> {
     text: &'a str,
-    labels: Vec<String>,
+    /// Of each column what stands before a value, and whether an empty one is missing in every record.
+    labels: Vec<(String, bool)>,
     rows: Rows,
     places: u64,
     /// Where the record that was read last ends.
@@ -136,12 +137,15 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(text: &'a str, names: &[String]) -> Self {
+    fn new(text: &'a str, names: &[String], defaulted: &[String]) -> Self {
         let mut array = String::with_capacity(text.len() * 2);
         array.push('[');
         Writer {
             text,
-            labels: names.iter().map(|name| format!("{}:", json(name))).collect(),
+            labels: names
+                .iter()
+                .map(|name| (format!("{}:", json(name)), defaulted.contains(name)))
+                .collect(),
             rows: Rows {
                 array,
                 ragged: Vec::new(),
@@ -169,18 +173,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The first record has every member, so that each column is known; later ones leave empty ones out.
+    /// The first record has every member, so that each column is known; later ones leave empty ones out, and all of them
+    /// do where a column's default is to stand in.
     fn write_record(&mut self, record: &csv::StringRecord) {
         let is_first = self.places == 1 + self.rows.ragged.len() as u64;
         let array = &mut self.rows.array;
         array.push('{');
         let start = array.len();
-        for (label, field) in self
-            .labels
-            .iter()
-            .zip(record)
-            .filter(|(_, field)| is_first || !field.is_empty())
-        {
+        let fields = self.labels.iter().zip(record);
+        for ((label, _), field) in fields.filter(|((_, may_lack), field)| is_first && !may_lack || !field.is_empty()) {
             if array.len() > start {
                 array.push(',');
             }

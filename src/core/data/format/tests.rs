@@ -27,6 +27,19 @@ fn differs(line: u64, found: u64, expected: u64) -> DataError {
     DataError::FieldsDiffer { line, found, expected }
 }
 
+/// The first record is like the others: a default stands in for each empty field, or for none.
+#[test]
+fn an_empty_field_whose_column_has_a_default_is_missing_in_every_record() {
+    let csv = Csv {
+        defaulted: vec!["stock".into()],
+        ..Csv::default()
+    };
+    assert_eq!(
+        csv.array(b"id,name,stock\n1,,\n2,,\n3,,4\n").as_deref(),
+        Ok(r#"[{"id":1,"name":null},{"id":2},{"id":3,"stock":4}]"#)
+    );
+}
+
 /// F-R22: quotes, ends of lines, a mark, empty fields, and `\\.`, which ends nothing.
 #[test]
 fn csv_is_read_as_rfc_4180_has_it() {
@@ -129,6 +142,7 @@ fn delimiter_columns_and_encoding_are_what_the_job_says() {
         header: false,
         columns: Some(vec!["id".into(), "name".into()]),
         encoding: encoding_rs::WINDOWS_1252,
+        ..Csv::default()
     };
     assert_eq!(
         given.array(b"1;caf\xe9\n").as_deref(),

@@ -184,6 +184,15 @@ fn a_read_has_a_hard_limit_of_pages() {
     assert_eq!(failure.unwrap().error, HttpError::TooManyPages { limit: 7 }.into());
 }
 
+#[test]
+fn a_collection_of_as_many_full_pages_as_are_allowed_is_read() {
+    let transport = MemoryTransport::new(|request| ok(page_of(70, param(request, "page").unwrap(), 10)));
+    let mut spec = spec(by_page(Stop::Empty));
+    spec.limits.pages = Some(7);
+    let (pages, failure) = read(spec, Arc::new(transport));
+    assert_eq!((failure, numbers(&pages)), (None, (0..70).collect::<Vec<_>>()));
+}
+
 /// P4: whoever takes such an end for one takes all records behind it for gone.
 #[test]
 fn a_keyset_ends_with_an_empty_page_and_not_with_a_record_that_lacks_the_key() {
