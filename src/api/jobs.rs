@@ -262,6 +262,9 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     if parsed.on_missing == OnMissing::Mark {
         target.expect_mark()?;
     }
+    if change.is_of_the_read() {
+        target.expect_keyset(parsed.keyset_beside(&job.key))?;
+    }
     if change.settings.is_some() {
         check_types(&parsed)?;
         check_function(&parsed, &target)?;

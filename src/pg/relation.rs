@@ -372,6 +372,18 @@ impl Target {
         self.key_columns(columns).is_some()
     }
 
+    /// Refuses a keyset's column that is not unique by the key and has no unique index.
+    pub fn expect_keyset(&self, beside_key: Option<&str>) -> Result<()> {
+        match beside_key {
+            Some(column) if !self.has_unique_index_on(&[column.to_owned()]) => Err(TargetError::NoKeyset {
+                table: self.full_name(),
+                column: column.to_owned(),
+            }
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
     /// The columns with their index's equality operators, in the order given.
     pub fn key_columns(&self, columns: &[String]) -> Option<Vec<KeyColumn>> {
         let fits = |key: &&Vec<KeyColumn>| key.len() == columns.len() && key.iter().all(|k| columns.contains(&k.name));
