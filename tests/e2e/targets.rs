@@ -331,6 +331,14 @@ fn databases_of_other_encodings_hold_what_they_can() {
     }
 }
 
+/// The statement is refused; what a worker met stands in the error's detail.
+fn refused(db: &mut Db, sql: &str, message: &str) {
+    let error = db.error(sql);
+    let told = [Some(error.message.as_str()), error.detail.as_deref()];
+    let is_told = told.iter().flatten().any(|told| told.starts_with(message));
+    assert!(error.sqlstate == "0A000" && is_told, "{sql}: {error}");
+}
+
 /// F-O11: where the encoding is not UTF8, a name that is not ASCII is refused, and no other job minds.
 #[test]
 fn names_that_are_not_ascii_are_refused_in_other_encodings() {
@@ -351,13 +359,6 @@ fn names_that_are_not_ascii_are_refused_in_other_encodings() {
             r#"SELECT sluice.create_job('{job}', 'shop', '/none/products', key => '{{id}}', schedule => 'manual',
                                         settings => '{{"records": "$.data"{more}}}')"#
         )
-    };
-    let refused = |db: &mut Db, sql: &str, message: &str| {
-        let error = db.error(sql);
-        // What a worker met stands in the detail.
-        let told = [Some(error.message.as_str()), error.detail.as_deref()];
-        let is_told = told.iter().flatten().any(|told| told.starts_with(message));
-        assert!(error.sqlstate == "0A000" && is_told, "{sql}: {error}");
     };
     let of_column = |table: &str| format!("the name of column \"gr??e\" of table \"{table}\" is not ASCII");
     scene.app.exec(&create("other", ""));
