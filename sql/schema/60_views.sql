@@ -508,8 +508,11 @@ SELECT q.id,
 FROM sluice._retry AS q
 JOIN sluice._visible_job AS j ON j.id = q.job_id
 UNION ALL
--- Calls of event rules.
-SELECT c.id, j.name, 'webhook', c.status, 'high'::sluice.priority, greatest(c.attempts - 1, 0), 3, c.next_retry_at,
+-- Calls of event rules; one that waits is made after those of its rule and job that were raised before it.
+SELECT c.id, j.name, 'webhook', c.status, 'high'::sluice.priority, greatest(c.attempts - 1, 0), 3,
+       CASE WHEN c.status = 'pending' THEN greatest(c.next_retry_at, (
+           SELECT max(o.next_retry_at) FROM sluice._alert_call AS o
+           WHERE o.alert_id = c.alert_id AND o.job_id = c.job_id AND o.id < c.id AND o.status = 'pending')) END,
        sluice._told(c.last_error_message, c.sqlstate, c.error_class, j.own), c.error_class,
        pg_catalog.jsonb_build_object('rule', a.name, 'event', c.event), c.created_at, c.updated_at
 FROM sluice._alert_call AS c

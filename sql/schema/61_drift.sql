@@ -4,7 +4,7 @@
 CREATE TABLE sluice._shape (
     job_id  bigint PRIMARY KEY REFERENCES sluice._job ON DELETE CASCADE,
     columns text NOT NULL,
-    shape   jsonb NOT NULL
+    shape   json NOT NULL
 );
 
 CREATE TABLE sluice._drift (

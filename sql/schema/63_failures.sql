@@ -71,8 +71,8 @@ BEGIN
         WHEN 'ignored' THEN 'the answer was taken for the end of the collection; nothing is removed because of it'
         WHEN 'connection_paused' THEN 'the run ended, and the jobs of the connection wait'
         ELSE 'the run ended; nothing happens by itself' END
-        || coalesce(format(', %s %s', CASE WHEN f.next_step = 'connection_paused' THEN 'until' ELSE 'at' END,
-                           date_trunc('second', f.next_at)), '');
+        || coalesce(', ' || CASE WHEN f.next_step = 'connection_paused' THEN 'until' ELSE 'at' END || ' '
+                    || date_trunc('second', f.next_at), '');
     RETURN QUERY SELECT 'who must act', f.action;
     RETURN QUERY SELECT v.* FROM (VALUES ('detail', f.error_detail), ('hint', f.hint)) AS v WHERE v.column2 IS NOT NULL;
 END

@@ -41,7 +41,7 @@ FROM unnest(ARRAY['operator', 'admin']) AS l (level),
      unnest(ARRAY['start_sync', 'sync', 'stop_sync', 'force_sync_all', 'pause_job', 'resume_job', 'approve', 'discard',
                   'rollback_to', 'preview_rollback', 'create_snapshot', 'restore_snapshot', 'replay_rejects', 'retry_now',
                   'repair_sync', 'optimize_sync', 'redrive', 'clear_queue', 'process_sync_retries', 'cleanup', 'install_cron_jobs', 'remove_cron_jobs',
-                  '_cron_jobs', 'retry_ingest', 'drop_ingest', 'pause_connection', 'resume_connection',
+                  '_cron_jobs', '_cron_is_here', 'retry_ingest', 'drop_ingest', 'pause_connection', 'resume_connection',
                   '_operator_level']) AS f (name)
 ON CONFLICT DO NOTHING;
 

@@ -228,7 +228,7 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     require_server()?;
     let mut job = to_change(own_job(name)?)?;
     let before = job.clone();
-    let target = relation::read_target(job.target).ok_or(TargetError::Missing {
+    let target = relation::read_target(job.target)?.ok_or(TargetError::Missing {
         oid: job.target.to_u32(),
     })?;
     may_become_owner(&target)?;
@@ -261,6 +261,9 @@ fn alter(name: &str, change: &Change) -> Result<()> {
     parsed.check_mode(Mode::parse(&job.mode)?)?;
     if parsed.on_missing == OnMissing::Mark {
         target.expect_mark()?;
+    }
+    if change.is_of_the_read() {
+        target.expect_keyset(parsed.keyset_beside(&job.key))?;
     }
     if change.settings.is_some() {
         check_types(&parsed)?;
@@ -360,7 +363,7 @@ fn remove(name: &str, drop_target: bool) -> Result<()> {
     stop(&job)?;
     timing::forget(&job)?;
     job::delete(job.id)?;
-    if drop_target && let Some(target) = relation::read_target(job.target) {
+    if drop_target && let Some(target) = relation::read_target(job.target)? {
         spi::execute(
             &format!("DROP TABLE {}.{}", quote(&target.schema), quote(&target.name)),
             &[],

@@ -276,7 +276,7 @@ pub fn wait_untold(procedure: &Procedure, id: i64, job: &str) -> Result<i64> {
         }
         if told.elapsed() >= NOTICE_EVERY {
             told = Instant::now();
-            tell_progress(id, &mut last);
+            tell_progress(id, error.message, &mut last);
         }
         if latch::wait_for_cancel(SLICE) {
             forget(procedure, id)?;
@@ -376,12 +376,12 @@ fn summary(id: i64) -> Result<String> {
     ))
 }
 
-/// Tells how far the run is, if that is news.
-fn tell_progress(id: i64, last: &mut String) {
+/// Tells how far the run is, or what it waits for, if that is news.
+fn tell_progress(id: i64, waits: Option<String>, last: &mut String) {
     let here = bgworker::my_database();
     let slot = shmem::slots().into_iter().find(|s| s.database == here && s.run == id);
     let news = slot.map_or_else(
-        || "waiting for a worker".to_string(),
+        || format!("waiting: {}", waits.as_deref().unwrap_or("for a worker")),
         |slot| {
             let p = slot.progress;
             let of = if p.pages_total > 0 {

@@ -4,6 +4,7 @@ use super::connections::question;
 use super::parents::first_look;
 use super::target::resolve;
 use super::{given, require_library};
+use crate::pg::catalog::storable;
 use crate::pg::relation::{self, Target};
 use crate::pg::report::or_raise;
 use crate::pipeline::preview::records::{Previewed, Wanted, records};
@@ -67,12 +68,22 @@ fn preview(
 
 fn row(record: Previewed, key: &[String]) -> Row {
     let number = i64::try_from(record.number).unwrap_or(i64::MAX);
-    (number, key.to_vec(), record.row, record.problem)
+    // Escapes of JSON where the encoding is not UTF8.
+    (
+        number,
+        key.to_vec(),
+        record.row.map(storable),
+        record.problem.map(storable),
+    )
 }
 
 fn named(name: &str) -> Result<Target> {
-    let found = resolve(&TargetName::parse(name)?.to_string())?.and_then(relation::read_target);
-    found.ok_or_else(|| CallError::UnknownTarget { name: name.to_owned() }.into())
+    let found = resolve(&TargetName::parse(name)?.to_string())?
+        .map(relation::read_target)
+        .transpose()?;
+    found
+        .flatten()
+        .ok_or_else(|| CallError::UnknownTarget { name: name.to_owned() }.into())
 }
 
 fn most(records: i32) -> Result<usize> {

@@ -67,7 +67,7 @@ fn is_temporary(oid: Oid) -> Result<bool> {
 
 fn existing(wish: &Wish, settings: &Settings, oid: Oid) -> Result<Found> {
     settings.check_columns()?;
-    let target = relation::read_target(oid).ok_or(TargetError::Missing { oid: oid.to_u32() })?;
+    let target = relation::read_target(oid)?.ok_or(TargetError::Missing { oid: oid.to_u32() })?;
     target.expect_table()?;
     if is_temporary(oid)? {
         return Err(TargetError::Temporary {
@@ -86,6 +86,7 @@ fn existing(wish: &Wish, settings: &Settings, oid: Oid) -> Result<Found> {
     if wish.key.is_some() || !key.is_empty() {
         check_key(&target, &key)?;
     }
+    target.expect_keyset(settings.keyset_beside(&key))?;
     Ok(Found {
         target,
         key,
@@ -162,6 +163,7 @@ pub fn check_key(target: &Target, key: &[String]) -> Result<()> {
 /// Makes the table from the first page: the declared columns or one for each member, a primary key on the key's columns.
 fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> {
     require_schema(name)?;
+    expect_keyset(wish, settings, name)?;
     let asked = first_look(question(wish.connection, wish.path, wish.document)?, wish.path)?;
     let (columns, key) = probe::first_page(&asked)?.read(|response| shape(wish, settings, name, &asked, response))?;
     if wish.key.is_some() {
@@ -176,7 +178,7 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
     }
     let columns = fitting(columns, &key, name, settings.on_missing);
     let oid = create_table(name, &columns, &key, settings)?;
-    let target = relation::read_target(oid).ok_or(TargetError::Missing { oid: oid.to_u32() })?;
+    let target = relation::read_target(oid)?.ok_or(TargetError::Missing { oid: oid.to_u32() })?;
     may_become_owner(&target)?;
     Ok(Found {
         target,
@@ -190,6 +192,22 @@ fn create(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<Found> 
     })
 }
 
+/// The same of a table that is to be made: its key will be its only unique index.
+fn expect_keyset(wish: &Wish, settings: &Settings, name: &TargetName) -> Result<()> {
+    // One that is needed and missing is asked for with a proposal.
+    if wish.key.is_none() && wish.mode != Mode::Append {
+        return Ok(());
+    }
+    match settings.keyset_beside(wish.key.as_deref().unwrap_or_default()) {
+        None => Ok(()),
+        Some(column) => Err(TargetError::NoKeyset {
+            table: name.table.clone(),
+            column: column.to_owned(),
+        }
+        .into()),
+    }
+}
+
 /// The columns and the key that the first page shows.
 fn shape(
     wish: &Wish,
@@ -198,9 +216,10 @@ fn shape(
     asked: &probe::Question,
     response: &Response,
 ) -> Result<(Vec<PlannedColumn>, Vec<String>)> {
-    let body = probe::opened(response, settings)?.without_ragged()?;
+    let body = probe::opened(response, settings)?;
     let located = body.locate(&settings.records, &[])?;
-    let columns = planned(settings, &asked.with_parent(located.text)?)?;
+    let records = body.only_records(located.text)?;
+    let columns = planned(settings, &asked.with_parent(&records)?)?;
     if columns.is_empty() {
         return Err(TargetError::NothingToMakeItFrom {
             table: name.table.clone(),
@@ -212,7 +231,7 @@ fn shape(
         None if wish.mode == Mode::Append => Ok((columns, Vec::new())),
         None => Err(JobFault::KeyNeeded {
             name: wish.job.into(),
-            proposed: proposed_key(located.text, &columns)?,
+            proposed: proposed_key(&records, &columns)?,
         }
         .into()),
     }

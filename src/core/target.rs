@@ -56,6 +56,9 @@ pub enum TargetError {
     HasRules { table: String },
     #[error("target \"{table}\" has no unique index on its key")]
     NoUniqueIndex { table: String, key: Vec<String> },
+    /// Of pagination by the last key.
+    #[error("keyset column \"{column}\" of target \"{table}\" is not unique")]
+    NoKeyset { table: String, column: String },
     #[error("target \"{table}\" has no column \"{column}\"")]
     UnknownColumn { table: String, column: String },
     #[error("target \"{table}\" has no column \"_deleted_at\" of type timestamp with time zone")]
@@ -94,6 +97,13 @@ pub enum TargetError {
         column: String,
         /// The column's type; None where only nulls came.
         ty: Option<InferredType>,
+    },
+    /// In a database of another encoding than UTF8.
+    #[error("{what} is not ASCII")]
+    NotAscii {
+        what: String,
+        encoding: String,
+        remedy: &'static str,
     },
     #[error("an undo set for target \"{table}\" is not well formed")]
     MalformedUndo { table: String, reason: String },
@@ -152,7 +162,7 @@ impl Explain for TargetError {
             | TargetError::HasRules { .. }
             | TargetError::Temporary { .. }
             | TargetError::OfTheSystem { .. } => "42809",
-            TargetError::NoUniqueIndex { .. } => "42P10",
+            TargetError::NoUniqueIndex { .. } | TargetError::NoKeyset { .. } => "42P10",
             TargetError::UnknownColumn { .. }
             | TargetError::UndoKeyDropped { .. }
             | TargetError::NoMarkColumn { .. }
@@ -163,6 +173,7 @@ impl Explain for TargetError {
                 "55000"
             }
             TargetError::ConcurrentInsert { .. } => "40001",
+            TargetError::NotAscii { .. } => "0A000",
             TargetError::MalformedBatch { .. }
             | TargetError::TruncatedBatch { .. }
             | TargetError::MalformedUndo { .. } => "XX000",
@@ -195,6 +206,11 @@ impl Explain for TargetError {
             ),
             TargetError::NotATable { kind, .. } => Some(format!("It is {}.", relation_kind(*kind))),
             TargetError::NoUniqueIndex { key, .. } => Some(format!("The key is ({}).", key.join(", "))),
+            TargetError::NoKeyset { .. } => Some(
+                "It is not the whole key, and no unique index is on it alone: two records with one value may stand on two \
+                 pages, and the second would never be asked for."
+                    .into(),
+            ),
             TargetError::NoMarkColumn { .. } => {
                 Some("With on_missing \"mark\" it says since when a row is gone.".into())
             }
@@ -216,6 +232,9 @@ impl Explain for TargetError {
             TargetError::UndoKeyDropped { .. } => Some("It was in the key when the run wrote them.".into()),
             TargetError::NewField { sample, .. } => Some(format!(
                 "It is {sample}, and \"on_new_field\" is fail. What came before it is kept."
+            )),
+            TargetError::NotAscii { encoding, .. } => Some(format!(
+                "The database's encoding is {encoding}. Names and definitions are ASCII where it is not UTF8."
             )),
             TargetError::MalformedUndo { reason, .. } => Some(format!("{reason}.")),
             _ => None,
@@ -257,6 +276,10 @@ impl Explain for TargetError {
                  CREATE UNIQUE INDEX ON {table} ({});",
                 key.iter().map(|column| quote(column)).collect::<Vec<_>>().join(", ")
             ),
+            TargetError::NoKeyset { .. } => {
+                "Name the key's column, or use another type of pagination; a unique index on the column proves it too."
+                    .into()
+            }
             TargetError::NoMarkColumn { table } => format!("ALTER TABLE {table} ADD COLUMN {DELETED_AT} timestamptz;"),
             TargetError::UnknownColumn { .. } => "Add the column, or take it out of the job's \"columns\".".into(),
             TargetError::UndoKeyDropped { .. } => {
@@ -286,6 +309,7 @@ impl Explain for TargetError {
                 "Let the trigger keep the key as it comes, or use a key that the trigger does not touch.".into()
             }
             TargetError::ConcurrentInsert { .. } => "The batch is tried again.".into(),
+            TargetError::NotAscii { remedy, .. } => (*remedy).into(),
             TargetError::MalformedBatch { .. }
             | TargetError::TruncatedBatch { .. }
             | TargetError::MalformedUndo { .. } => return None,

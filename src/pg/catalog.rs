@@ -1,8 +1,9 @@
 //! Small looks into the system catalogs that need no SQL.
 
 use pgrx::pg_sys;
-use sluice_core::Result;
 use sluice_core::call::CallError;
+use sluice_core::target::TargetError;
+use sluice_core::{Error, Result};
 use std::ffi::{CStr, CString};
 
 /// A database that could hold jobs.
@@ -100,9 +101,7 @@ pub fn system_identifier() -> i64 {
 /// A text that this database can hold whatever its encoding: as it is in UTF8; elsewhere with escapes for all but ASCII,
 /// since what cannot be converted would be an error in place of what was to be told.
 pub fn storable(text: String) -> String {
-    // SAFETY: reads a global of the session.
-    let encoding = unsafe { pg_sys::GetDatabaseEncoding() };
-    if encoding == pg_sys::pg_enc::PG_UTF8 as i32 || text.is_ascii() {
+    if is_holdable(&text) {
         return text;
     }
     let escaped = |c: char| match c.is_ascii() {
@@ -114,6 +113,24 @@ pub fn storable(text: String) -> String {
             .collect(),
     };
     text.chars().map(escaped).collect()
+}
+
+/// Whether a text has the same bytes in this database's encoding: all of them in UTF8, elsewhere ASCII.
+pub fn is_holdable(text: &str) -> bool {
+    // SAFETY: reads a global of the session.
+    text.is_ascii() || unsafe { pg_sys::GetDatabaseEncoding() } == pg_sys::pg_enc::PG_UTF8 as i32
+}
+
+/// The error for a name, or for a text of a definition, that is not [holdable](is_holdable).
+pub fn not_ascii(what: String, remedy: &'static str) -> Error {
+    // SAFETY: gives a static C string.
+    let encoding = unsafe { CStr::from_ptr(pg_sys::GetDatabaseEncodingName()) };
+    TargetError::NotAscii {
+        what,
+        encoding: encoding.to_string_lossy().into_owned(),
+        remedy,
+    }
+    .into()
 }
 
 /// Refuses what writes where nothing can be written.

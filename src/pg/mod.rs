@@ -21,6 +21,7 @@ pub mod key_file;
 pub mod key_identity;
 pub mod latch;
 pub mod lock;
+pub mod plans;
 pub mod procedure;
 pub mod program;
 pub mod query;

@@ -2,6 +2,7 @@
 //!
 //! Nothing here runs SQL, so that a role's `search_path` has no say in what is seen.
 
+use super::catalog::{is_holdable, not_ascii};
 use pgrx::{PgRelation, pg_sys};
 use sluice_core::data::ColumnType;
 use sluice_core::error::{Result, TargetError};
@@ -72,46 +73,47 @@ impl TargetColumn {
 }
 
 /// Looks at a relation; `None` when there is none with this OID. The lock is held for the look only.
-pub fn read_target(oid: pg_sys::Oid) -> Option<Target> {
+pub fn read_target(oid: pg_sys::Oid) -> Result<Option<Target>> {
     read_under(oid, pg_sys::AccessShareLock, pg_sys::AccessShareLock)
 }
 
 /// Looks at a relation and keeps the lock that a writer needs until the transaction ends, so that its shape stays.
-pub fn lock_target(oid: pg_sys::Oid) -> Option<Target> {
+pub fn lock_target(oid: pg_sys::Oid) -> Result<Option<Target>> {
     read_under(oid, pg_sys::RowExclusiveLock, pg_sys::NoLock)
 }
 
-fn read_under(oid: pg_sys::Oid, lock: u32, released: u32) -> Option<Target> {
+fn read_under(oid: pg_sys::Oid, lock: u32, released: u32) -> Result<Option<Target>> {
     // SAFETY: any OID may be asked for; a missing relation is answered by NULL.
     let relation = unsafe { pg_sys::try_relation_open(oid, lock as pg_sys::LOCKMODE) };
     if relation.is_null() {
-        return None;
+        return Ok(None);
     }
     // SAFETY: the relation is open and stays so until it is closed below; the borrowed view does not close it.
     let target = read_open(&unsafe { PgRelation::from_pg(relation) });
     // SAFETY: opened above; `released` is the lock taken there or none.
     unsafe { pg_sys::relation_close(relation, released as pg_sys::LOCKMODE) };
-    Some(target)
+    target.map(Some)
 }
 
-fn read_open(relation: &PgRelation) -> Target {
+fn read_open(relation: &PgRelation) -> Result<Target> {
     // SAFETY: rd_rel of an open relation points to its pg_class row.
     let class = unsafe { &*relation.rd_rel };
     let kind = RelationKind::of(class.relkind as u8 as char);
-    let columns: Vec<_> = relation
+    let (schema, name) = read_names(class)?;
+    let columns = relation
         .tuple_desc()
         .iter()
         .filter(|a| !a.attisdropped)
-        .map(read_column)
-        .collect();
+        .map(|a| read_column(a, &name))
+        .collect::<Result<Vec<_>>>()?;
     let indexes = match kind {
         RelationKind::Other(_) => Vec::new(),
         _ => read_unique_indexes(relation, &columns),
     };
-    Target {
+    Ok(Target {
         oid: relation.oid(),
-        schema: relation.namespace().to_string(),
-        name: relation.name().to_string(),
+        schema,
+        name,
         owner: class.relowner,
         kind,
         primary_key: indexes
@@ -122,7 +124,34 @@ fn read_open(relation: &PgRelation) -> Target {
         unique_indexes: indexes.into_iter().filter(|i| i.immediate).map(|i| i.key).collect(),
         has_rules: has_rules(relation),
         columns,
+    })
+}
+
+/// The schema's name and the relation's own.
+fn read_names(class: &pg_sys::FormData_pg_class) -> Result<(String, String)> {
+    // SAFETY: a look-up by OID that gives a freshly allocated C string, or NULL; a name ends in NUL.
+    let (schema, name) = unsafe {
+        let schema = pg_sys::get_namespace_name(class.relnamespace);
+        let schema = (!schema.is_null()).then(|| CStr::from_ptr(schema));
+        (schema, CStr::from_ptr(class.relname.data.as_ptr()))
+    };
+    let schema = schema.ok_or(TargetError::Missing {
+        oid: class.oid.to_u32(),
+    })?;
+    Ok((
+        read_name(schema, |name| format!("the name of schema \"{name}\""))?,
+        read_name(name, |name| format!("the name of table \"{name}\""))?,
+    ))
+}
+
+/// A name in the server's encoding. Where that is not UTF8, what is not ASCII is refused and shown with marks in its place.
+fn read_name(name: &CStr, told: impl FnOnce(String) -> String) -> Result<String> {
+    if let Some(text) = name.to_str().ok().filter(|text| is_holdable(text)) {
+        return Ok(text.to_owned());
     }
+    let marked = |byte: &u8| if byte.is_ascii() { char::from(*byte) } else { '?' };
+    let shown = name.to_bytes().iter().map(marked).collect();
+    Err(not_ascii(told(shown), "Rename it, or use a database in UTF8."))
 }
 
 /// Whether rewrite rules would do something else with what is written.
@@ -136,10 +165,14 @@ fn is_array(attribute: &pg_sys::FormData_pg_attribute) -> bool {
     unsafe { pg_sys::get_element_type(pg_sys::getBaseType(attribute.atttypid)) != pg_sys::InvalidOid }
 }
 
-fn read_column(attribute: &pg_sys::FormData_pg_attribute) -> TargetColumn {
+fn read_column(attribute: &pg_sys::FormData_pg_attribute, table: &str) -> Result<TargetColumn> {
+    // SAFETY: a name ends in NUL.
+    let name = unsafe { CStr::from_ptr(attribute.attname.data.as_ptr()) };
     let equal_is_identical = equal_is_identical(attribute);
-    TargetColumn {
-        name: pgrx::name_data_to_str(&attribute.attname).to_string(),
+    Ok(TargetColumn {
+        name: read_name(name, |name| {
+            format!("the name of column \"{name}\" of table \"{table}\"")
+        })?,
         type_oid: attribute.atttypid,
         typmod: attribute.atttypmod,
         collation: attribute.attcollation,
@@ -150,7 +183,7 @@ fn read_column(attribute: &pg_sys::FormData_pg_attribute) -> TargetColumn {
         is_known_by_bytes: is_known_by_bytes(attribute, equal_is_identical),
         is_array: is_array(attribute),
         attnum: attribute.attnum,
-    }
+    })
 }
 
 /// Whether equal text of this column is the same text.
@@ -337,6 +370,18 @@ impl Target {
     /// partial nor deferrable nor on expressions.
     pub fn has_unique_index_on(&self, columns: &[String]) -> bool {
         self.key_columns(columns).is_some()
+    }
+
+    /// Refuses a keyset's column that is not unique by the key and has no unique index.
+    pub fn expect_keyset(&self, beside_key: Option<&str>) -> Result<()> {
+        match beside_key {
+            Some(column) if !self.has_unique_index_on(&[column.to_owned()]) => Err(TargetError::NoKeyset {
+                table: self.full_name(),
+                column: column.to_owned(),
+            }
+            .into()),
+            _ => Ok(()),
+        }
     }
 
     /// The columns with their index's equality operators, in the order given.

@@ -6,10 +6,10 @@
 //! Reading takes no transaction id, so that waiting uses none up and a standby answers too. Only what writes, a
 //! statement with RETURNING or FOR UPDATE included, takes one.
 
-use crate::pg::catalog;
+use crate::pg::{catalog, plans};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
-use pgrx::spi::{SpiError, SpiHeapTupleData, SpiTupleTable};
+use pgrx::spi::{SpiClient, SpiError, SpiHeapTupleData, SpiResult, SpiTupleTable};
 use sluice_core::Result;
 use sluice_core::error::{Error, InternalError};
 
@@ -32,7 +32,7 @@ impl Row<'_> {
 /// All rows of an answer, each turned into a value by `read`.
 pub fn rows<T>(sql: &str, args: &[DatumWithOid], read: impl FnMut(&Row) -> Result<T>) -> Result<Vec<T>> {
     let _now = Snapshot::take();
-    Spi::connect(|client| collect(client.select(sql, None, args).map_err(misuse)?, read))
+    Spi::connect(|client| collect(select(client, sql, args).map_err(misuse)?, read))
 }
 
 /// The first row of an answer, if there is one.
@@ -49,7 +49,7 @@ pub fn value<T: FromDatum + IntoDatum>(sql: &str, args: &[DatumWithOid]) -> Resu
 pub fn execute(sql: &str, args: &[DatumWithOid]) -> Result<u64> {
     catalog::require_primary()?;
     Spi::connect_mut(|client| {
-        let table = client.update(sql, None, args).map_err(misuse)?;
+        let table = update(client, sql, args).map_err(misuse)?;
         Ok(table.len() as u64)
     })
 }
@@ -62,7 +62,21 @@ pub fn returning<T>(sql: &str, args: &[DatumWithOid], read: impl FnMut(&Row) -> 
 /// Runs a statement that writes or locks; all rows that it returns.
 pub fn all_returning<T>(sql: &str, args: &[DatumWithOid], read: impl FnMut(&Row) -> Result<T>) -> Result<Vec<T>> {
     catalog::require_primary()?;
-    Spi::connect_mut(|client| collect(client.update(sql, None, args).map_err(misuse)?, read))
+    Spi::connect_mut(|client| collect(update(client, sql, args).map_err(misuse)?, read))
+}
+
+fn select<'c>(client: &SpiClient<'c>, sql: &str, args: &[DatumWithOid]) -> SpiResult<SpiTupleTable<'c>> {
+    match plans::kept(client, sql, args)? {
+        Some(plan) => client.select(&*plan, None, args),
+        None => client.select(sql, None, args),
+    }
+}
+
+fn update<'c>(client: &mut SpiClient<'c>, sql: &str, args: &[DatumWithOid]) -> SpiResult<SpiTupleTable<'c>> {
+    match plans::kept(client, sql, args)? {
+        Some(plan) => client.update(&*plan, None, args),
+        None => client.update(sql, None, args),
+    }
 }
 
 fn collect<T>(table: SpiTupleTable, mut read: impl FnMut(&Row) -> Result<T>) -> Result<Vec<T>> {

@@ -6,6 +6,7 @@ use super::new_fields::Wanted;
 use super::plan::{self, Plan, Task};
 use super::read::{self, MappingParts};
 use super::widen::{self, Widenable, Wider};
+use crate::pg::catalog::is_holdable;
 use crate::pg::relation::Target;
 use crate::pg::{failpoint, spi};
 use crate::store::{drift, state};
@@ -160,6 +161,11 @@ impl Found {
                 continue;
             }
             let name = column_name(member, |name| taken.contains(name));
+            if !is_holdable(&name) {
+                let note = "left out: its name is not ASCII, and the database's encoding is not UTF8";
+                columns.push((member.clone(), None, None, note));
+                continue;
+            }
             taken.insert(name.clone());
             columns.push((member.clone(), Some(*ty), Some(name), "column added by run {run}"));
         }

@@ -176,7 +176,7 @@ pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
     })?;
     let settings = Settings::parse(&job.settings)?;
     settings.check_mode(Mode::parse(&job.mode)?)?;
-    let target = relation::read_target(job.target).ok_or_else(|| TargetError::Gone {
+    let target = relation::read_target(job.target)?.ok_or_else(|| TargetError::Gone {
         target: format!("{}.{}", job.target_schema, job.target_table),
         job: job.name.clone(),
     })?;
@@ -190,6 +190,7 @@ pub fn load(job_id: i64, run: Option<i64>, task: &Task) -> Result<Plan> {
     let (mode, budget) = (Mode::parse(&job.mode)?, settings.retry.budget);
     check_rights(&job, &server, &target, &settings)?;
     check_target(&target, &job.key)?;
+    target.expect_keyset(settings.keyset_beside(&job.key).filter(|_| matches!(task, Task::Sync)))?;
     check_mark(&target, &settings, task)?;
     if let (Some(name), Task::Sync | Task::Approve { .. } | Task::Replay { .. }) = (&settings.after_publish, task) {
         function::callable(name, target.owner)?;

@@ -89,6 +89,8 @@ fn settle_once(work: &Work, plan: &Plan, read: &ReadState) -> Result<Verdict> {
     let came = (records - state.duplicates - state.tombstones - signed(rejects.count()?.all)).max(0);
     let rows = match state.bound {
         _ if plan.mode == Mode::Append => state.published_rows + came,
+        // What was passed over may be still there: a guard must not take the rest for all that there was.
+        None if page::has_ignored(work.job, read.generation)? => came.max(state.published_rows),
         None => came,
         Some(_) => state.published_rows,
     };

@@ -25,10 +25,10 @@ pub fn shape(job: i64, columns: &str) -> Result<Option<Shape>> {
 }
 
 pub fn keep_shape(job: i64, columns: &str, shape: &Shape) -> Result<()> {
-    let sql = "INSERT INTO sluice._shape (job_id, columns, shape) VALUES ($1, $2, $3::jsonb) \
+    let sql = "INSERT INTO sluice._shape (job_id, columns, shape) VALUES ($1, $2, $3::json) \
                ON CONFLICT (job_id) DO UPDATE SET columns = excluded.columns, shape = excluded.shape";
     let text = serde_json::to_string(shape).expect("a shape is names and numbers");
-    // Escapes of JSON where the encoding is not UTF8.
+    // Escapes of JSON where the encoding is not UTF8; the type json keeps them.
     let text = storable(text);
     execute(sql, &[job.into(), columns.into(), text.into()]).map(drop)
 }

@@ -2,6 +2,7 @@
 
 use super::{all_returning, execute, returning, row, rows, value};
 use crate::pg::Oid;
+use crate::pg::catalog::{is_holdable, not_ascii};
 use crate::pg::spi::Row;
 use sluice_core::Result;
 use sluice_core::call::CallError;
@@ -169,6 +170,7 @@ pub fn exists(name: &str) -> Result<bool> {
 
 /// Stores a new job with its empty state; its id.
 pub fn insert(job: &Job, owner_name: &str) -> Result<i64> {
+    require_holdable(job)?;
     let sql = include_str!("../../sql/query/insert_job.sql");
     let (system, database) = job.armed.unzip();
     let args = [
@@ -195,6 +197,7 @@ pub fn insert(job: &Job, owner_name: &str) -> Result<i64> {
 
 /// Stores what `alter_job` may change.
 pub fn update(job: &Job) -> Result<()> {
+    require_holdable(job)?;
     let sql = include_str!("../../sql/query/update_job.sql");
     let args = [
         job.id.into(),
@@ -209,6 +212,18 @@ pub fn update(job: &Job) -> Result<()> {
         job.server_name.as_str().into(),
     ];
     execute(sql, &args).map(drop)
+}
+
+/// Refuses a definition that could not be read again as it was given.
+fn require_holdable(job: &Job) -> Result<()> {
+    let texts = [&job.name, &job.path, &job.schedule, &job.settings];
+    match texts.into_iter().chain(&job.key).all(|text| is_holdable(text)) {
+        true => Ok(()),
+        false => Err(not_ascii(
+            format!("the definition of job \"{}\"", job.name),
+            "Name the columns with the setting \"columns\", with escapes such as $['\\u00fc'], or use a database in UTF8.",
+        )),
+    }
 }
 
 /// Takes the row of a job that is about to be changed: who changes it at the same time waits, and sees the change.

@@ -141,8 +141,8 @@ pub fn is_processed_by_cron() -> Result<bool> {
     if !value::<bool>(sql, &[])?.unwrap_or(false) {
         return Ok(false);
     }
-    let sql = "SELECT EXISTS (SELECT FROM cron.job AS c WHERE c.jobname = 'process-sync-retries' AND c.active \
-               AND c.database = pg_catalog.current_database())";
+    let sql = "SELECT EXISTS (SELECT FROM cron.job AS c JOIN sluice._cron_jobs() AS w ON c.jobname IN (w.jobname, w.elsewhere) \
+               WHERE w.jobname = 'process-sync-retries' AND c.active AND c.database = pg_catalog.current_database())";
     Ok(value::<bool>(sql, &[])?.unwrap_or(false))
 }
 

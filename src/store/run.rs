@@ -410,7 +410,7 @@ pub fn undo(job: i64, after: i64, by: i64) -> Result<Option<String>> {
     Ok(returning(sql, &[job.into(), after.into(), by.into()], |r| r.get(1))?.flatten())
 }
 
-/// How a run ended: status and error, as far as `reader` may read it.
+/// How a run ended: status and error, as far as `reader` may read it. Of one that waits for a budget the message says so.
 pub fn ending(id: i64, reader: Oid) -> Result<Option<(String, EndedWith)>> {
     let sql = include_str!("../../sql/query/run_ending.sql");
     row(sql, &[id.into(), reader.into()], |r| {

@@ -8,7 +8,9 @@ use super::pass::{self, Passed};
 use super::start::Starts;
 use super::{dead, here, isolated};
 use crate::pg::clock::{self, Timestamp};
-use crate::pg::{Datum, arm_file, bgworker, catalog, failpoint, latch, settings, shmem, signals, transaction, zone};
+use crate::pg::{
+    Datum, arm_file, bgworker, catalog, failpoint, latch, plans, settings, shmem, signals, transaction, zone,
+};
 use crate::pipeline::events;
 use crate::store::{self, arming, due, history, pause, run};
 use crate::worker::{alerts, log_error, rates, tokens};
@@ -42,6 +44,7 @@ pub extern "C-unwind" fn sluice_scheduler_main(arg: Datum) {
     let database = arg.value() as u32;
     bgworker::enter_scheduler(database);
     bgworker::report_name("sluice scheduler");
+    plans::keep_plans();
     failpoint::hit("scheduler.entering");
     if !shmem::enter_scheduler(database, bgworker::my_pid(), &zone::of_session()) {
         return;

@@ -207,6 +207,23 @@ fn a_function_that_fails_or_is_slow_is_tried_again_three_times_and_then_given_up
 }
 
 #[test]
+fn a_call_behind_one_that_failed_is_due_when_that_one_is() {
+    let mut shop = shop();
+    shop.app.exec(
+        "CREATE FUNCTION app.fails(event jsonb) RETURNS void LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END'",
+    );
+    rule(&mut shop, "function => 'app.fails', after_failures => 2");
+    unauthorized(&mut shop);
+    wait_failed_once(&mut shop);
+    shop.failing_sync();
+    wait_queue(&mut shop, "degraded pending 0 no; repeated_failure pending 0 -");
+    // Else health would call it late.
+    let together = "SELECT count(DISTINCT next_retry_at) = 1 AND min(next_retry_at) > now() FROM sluice.sync_retry_queue \
+                    WHERE operation = 'webhook'";
+    assert!(shop.db.is_true(together));
+}
+
+#[test]
 fn a_slow_call_is_never_in_the_way_of_a_run() {
     let mut shop = Shop::with(300, &[("sluice.max_workers", "1")]);
     shop.create_job("products", "/page/products", PAGES);

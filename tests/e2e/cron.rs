@@ -91,6 +91,49 @@ fn pg_cron_processes_a_retry_that_fails_again_and_then_the_next_one() {
     assert_eq!(shop.db.number("SELECT count(*) FROM cron.job"), 0);
 }
 
+/// pg_cron knows a name once a role, whatever the database: one job would silently take the place of the other.
+#[test]
+fn the_jobs_of_another_database_are_left_alone() {
+    let mut shop = shop();
+    let names = ["process-sync-retries", "sluice-cleanup"];
+    for name in names {
+        shop.db.exec(&format!(
+            "SELECT cron.schedule_in_database('{name}', '1 1 1 1 *', 'SELECT 1', 'template1')"
+        ));
+    }
+    let here = "SELECT string_agg(jobname, ', ' ORDER BY jobid) FROM cron.job WHERE database = 'postgres'";
+    for _ in 0..2 {
+        shop.db.exec("SELECT sluice.install_cron_jobs()");
+        let made = "process-sync-retries in postgres, sluice-cleanup in postgres";
+        assert_eq!(shop.db.text(here), made);
+    }
+    assert!(shop.db.is_true("SELECT sluice._is_processed_by_cron()"));
+    let removed = "SELECT count(*) FROM sluice.remove_cron_jobs() WHERE removed";
+    assert_eq!(shop.db.number(removed), 2);
+    assert_eq!(shop.db.number(removed), 0);
+    let left = "SELECT string_agg(jobname, ', ' ORDER BY jobid) FROM cron.job WHERE database = 'template1' AND command = 'SELECT 1'";
+    assert_eq!(shop.db.text(left), names.join(", "));
+}
+
+#[test]
+fn an_operator_who_may_not_use_pg_cron_is_told_what_to_grant() {
+    let mut shop = shop();
+    shop.db
+        .exec("CREATE ROLE keeper LOGIN; SELECT sluice.grant_access('keeper', 'operator')");
+    let mut keeper = shop.cluster.db_as("keeper", "postgres");
+    for call in ["install_cron_jobs", "remove_cron_jobs"] {
+        let error = keeper.error(&format!("SELECT sluice.{call}()"));
+        assert_eq!(
+            error.hint.as_deref(),
+            Some("As a superuser: GRANT USAGE ON SCHEMA cron TO keeper;"),
+            "{call}"
+        );
+    }
+    shop.db.exec("GRANT USAGE ON SCHEMA cron TO keeper");
+    let made = "SELECT count(*) FROM sluice.install_cron_jobs() WHERE installed";
+    assert_eq!(keeper.number(made), 2);
+}
+
 #[test]
 fn the_scheduler_steps_in_for_a_retry_that_pg_cron_leaves_for_more_than_three_minutes() {
     let mut shop = shop();

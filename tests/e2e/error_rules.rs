@@ -159,6 +159,12 @@ fn a_read_of_which_every_answer_is_ignored_keeps_the_last_good_data() {
         shop.sync();
         assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 1000);
     }
+    // The guard counts what was there before, not the nothing that came meanwhile.
+    shop.api.clear_faults();
+    shop.api.remove_ids(&(4..=1000).collect::<Vec<u64>>());
+    shop.failing_sync();
+    assert_eq!(shop.run("status"), "held");
+    assert_eq!(shop.db.number("SELECT count(*) FROM app.products"), 1000);
 }
 
 #[test]

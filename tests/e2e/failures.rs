@@ -91,6 +91,10 @@ fn what_a_person_must_mend_is_written_down_with_who_must_act() {
     shop.failing_sync();
     let expected = ["auth 403 stopped you: see hint", "empty stopped remote"];
     assert_eq!(log(&mut shop, "error_class, http_status, next_step, action"), expected);
+    assert_eq!(
+        explained(&mut shop)[5],
+        "what came next: the run ended; nothing happens by itself"
+    );
     shop.app
         .exec("SELECT sluice.alter_job('products', schedule => '1 hour')");
     shop.failing_sync();

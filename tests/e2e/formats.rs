@@ -134,6 +134,21 @@ const RAGGED: [&str; 2] = [
     "1.3 22032 line 5 of the answer has another number of fields 2,\"zwei\r\n\",x\u{fffd}y",
 ];
 
+/// The table is made from the good lines, and the first run keeps the others aside.
+#[test]
+fn a_table_is_made_beside_a_line_that_is_no_record() {
+    let mut shop = Shop::open(0);
+    answer(&shop, "id,name\r\n1\r\n2,two\r\n3,three,3\r\n");
+    let preview =
+        "SELECT string_agg(concat_ws(' ', record_number, row->>'name', left(problem, 6)), ', ' ORDER BY record_number)
+                   FROM sluice.preview('shop', '/none/products')";
+    assert_eq!(shop.app.text(preview), "1 line 2, 2 two, 3 line 4");
+    shop.create_job("goods", "/none/products", "{}");
+    shop.app.exec("CALL sluice.sync('goods')");
+    assert_eq!(goods(&mut shop), "2 two");
+    assert_eq!(shop.run("concat_ws(' ', records, rejected)"), "3 2");
+}
+
 fn answer(shop: &Shop, body: &str) {
     shop.api.clear_faults();
     shop.api.misbehave(Fault::Answer {

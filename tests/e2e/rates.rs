@@ -245,6 +245,11 @@ fn a_long_wait_gives_the_worker_back_survives_a_crash_and_goes_on_at_the_page() 
     shop.reconnect();
     assert_eq!(budget(&mut shop, until), "t");
     // Another job of that host waits without a worker, and a look from a session does not ask either.
+    shop.app.exec("SET statement_timeout = '5 s'");
+    shop.app.error("CALL sluice.sync('other')");
+    let told = shop.app.take_notices().concat();
+    assert!(told.contains("waiting: the remote asked for it, until 20"), "{told}");
+    shop.app.exec("RESET statement_timeout");
     start(&mut shop, "other");
     wait_for_status(&mut shop, "other", "waiting_for_rate");
     let step = "SELECT detail FROM sluice.test_connection('shop', '/page/products', '{\"timeouts\": {\"probe\": \"1 s\"}}') WHERE check_name = 'rate limit'";

@@ -331,6 +331,94 @@ fn databases_of_other_encodings_hold_what_they_can() {
     }
 }
 
+/// The statement is refused; what a worker met stands in the error's detail.
+fn refused(db: &mut Db, sql: &str, message: &str) {
+    let error = db.error(sql);
+    let told = [Some(error.message.as_str()), error.detail.as_deref()];
+    let is_told = told.iter().flatten().any(|told| told.starts_with(message));
+    assert!(error.sqlstate == "0A000" && is_told, "{sql}: {error}");
+}
+
+/// F-O11: where the encoding is not UTF8, a name that is not ASCII is refused, and no other job minds.
+#[test]
+fn names_that_are_not_ascii_are_refused_in_other_encodings() {
+    let cluster = Cluster::shared();
+    let mut scene = Scene::in_database(cluster, encoded(cluster, "LATIN9"));
+    scene.app.exec(
+        r#"CREATE TABLE sizes (id int PRIMARY KEY, "größe" text);
+           CREATE TABLE plain (id int PRIMARY KEY, size text);
+           CREATE TABLE grown (id int PRIMARY KEY);
+           CREATE TABLE other (id int PRIMARY KEY)"#,
+    );
+    let serve = |scene: &Scene, record: &str| {
+        scene.api.clear_faults();
+        scene.api.misbehave(Fault::body(format!(r#"{{"data": [{record}]}}"#)));
+    };
+    let create = |job: &str, more: &str| {
+        format!(
+            r#"SELECT sluice.create_job('{job}', 'shop', '/none/products', key => '{{id}}', schedule => 'manual',
+                                        settings => '{{"records": "$.data"{more}}}')"#
+        )
+    };
+    let of_column = |table: &str| format!("the name of column \"gr??e\" of table \"{table}\" is not ASCII");
+    scene.app.exec(&create("other", ""));
+    serve(&scene, r#"{"id": 1, "ü": "é ok"}"#);
+    refused(&mut scene.app, &create("sizes", ""), &of_column("sizes"));
+    // A table to be made, and a definition that would hold the member's name.
+    let member = r#"the name of a column for member "$['\u00fc']" is not ASCII"#;
+    refused(&mut scene.app, &create("made", ""), member);
+    let nothing = "SELECT concat_ws(' ', to_regclass('made'), string_agg(name, ' ')) FROM sluice.sync_jobs";
+    assert_eq!(scene.app.text(nothing), "other");
+
+    let columns = r#", "columns": {"id": "$.id", "size": "$[''\\u00fc'']"}"#;
+    scene.app.exec(&create("plain", columns));
+    scene.app.exec("CALL sluice.sync('plain')");
+    assert_eq!(scene.app.text("SELECT size FROM plain"), "é ok");
+    let preview = format!(
+        r#"SELECT "row" ->> 'size' FROM sluice.preview('shop', '/none/products', '{{"records": "$.data"{columns}}}', 'plain')"#
+    );
+    assert_eq!(scene.app.text(&preview), "é ok");
+
+    // A new member is told and left out.
+    serve(&scene, r#"{"id": 1}"#);
+    scene.app.exec(&create("grown", r#", "on_new_field": "add_column""#));
+    scene.app.exec("CALL sluice.sync('grown')");
+    serve(&scene, r#"{"id": 1, "ü": "é", "more": 2}"#);
+    for _ in 0..2 {
+        scene.app.exec("CALL sluice.sync('grown')");
+    }
+    assert_eq!(
+        scene.app.text("SELECT row_to_json(g) FROM grown AS g"),
+        r#"{"id":1,"more":2}"#
+    );
+    assert_eq!(
+        scene.app.text(
+            "SELECT string_agg(concat_ws(': ', field, note), ' ') FROM sluice.sync_drift WHERE data_type = 'grown' AND field <> 'more'"
+        ),
+        r"\u00fc: left out: its name is not ASCII, and the database's encoding is not UTF8"
+    );
+
+    // What becomes such a name later fails the job alone, which can be dropped.
+    scene
+        .app
+        .exec(r#"ALTER TABLE plain ADD COLUMN "größe" text; ALTER TABLE grown RENAME TO "größe""#);
+    for sql in ["CALL sluice.sync('plain')", "CALL sluice.create_snapshot('plain', 'x')"] {
+        refused(&mut scene.app, sql, &of_column("plain"));
+    }
+    let of_table = "the name of table \"gr??e\" is not ASCII";
+    refused(&mut scene.app, "CALL sluice.sync('grown')", of_table);
+    scene.app.exec("CALL sluice.sync('other')");
+    assert_eq!(scene.app.text("SELECT id::text FROM other"), "1");
+    let told = "SELECT string_agg(DISTINCT data_type, ' ') FROM sluice.repair_sync()";
+    assert_eq!(scene.app.text(told), "grown other plain");
+    for job in ["plain", "grown"] {
+        scene.app.exec(&format!(
+            "SELECT sluice.pause_job('{job}'); SELECT sluice.drop_job('{job}')"
+        ));
+    }
+    assert_eq!(scene.app.text(nothing), "other");
+}
+
 /// F-O11: a database that does not know its encoding cannot tell what it is given.
 #[test]
 fn a_database_without_an_encoding_is_refused() {

@@ -7,8 +7,10 @@ use super::error::{DataError, excerpt};
 use super::kind::trim;
 use super::page::{Located, locate_with, text_of};
 use super::path::SingularQuery;
+use super::records::only_objects;
 use encoding_rs::Encoding;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 mod csv_text;
 
@@ -138,6 +140,14 @@ impl Opened<'_> {
         let ragged = self.ragged();
         let at = ragged.binary_search_by_key(&record, |line| line.record).ok()?;
         Some(ragged[at].error())
+    }
+
+    /// The located array without what is no record: a run rejects it, and it says nothing of columns.
+    ///
+    /// # Errors
+    /// The first that is none, where there is no other.
+    pub fn only_records<'t>(&self, records_text: &'t str) -> Result<Cow<'t, str>, DataError> {
+        only_objects(records_text).map_err(|error| self.ragged_at(1).unwrap_or(error))
     }
 
     /// The body, where all of its lines are records.

@@ -7,6 +7,7 @@ use super::path::SingularQuery;
 use super::pick::pick;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -104,6 +105,21 @@ pub fn split_records(records_text: &str) -> Result<Vec<&str>, DataError> {
         Ok::<(), DataError>(())
     })?;
     Ok(records)
+}
+
+/// An array without the elements that are no objects. Where none is one, the first is the error.
+pub(crate) fn only_objects(records_text: &str) -> Result<Cow<'_, str>, DataError> {
+    let records = split_records(records_text)?;
+    let is_object = |record: &&str| JsonKind::of(record) == JsonKind::Object;
+    let objects: Vec<&str> = records.iter().copied().filter(is_object).collect();
+    match records.first() {
+        Some(first) if objects.is_empty() => Err(DataError::NotAnObject {
+            record: 1,
+            found: JsonKind::of(first),
+        }),
+        _ if objects.len() == records.len() => Ok(Cow::Borrowed(records_text)),
+        _ => Ok(Cow::Owned(format!("[{}]", objects.join(",")))),
+    }
 }
 
 /// What a query selects in a record, as it may stand in a message.

@@ -1,11 +1,13 @@
 //! Paging by a place that is asked for: a page's number, an offset, the last key.
 
 use super::answer::{Beside, Page};
+use super::columns;
 use super::hints;
 use super::paging::{Found, LastKey};
 use super::prober::Prober;
 use super::trial::{Kind, Trial, Tried, numbered, obeyed};
 use crate::counted::counted;
+use crate::data::SingularQuery;
 use crate::pagination::ParamPlace;
 use serde_json::{Value, json};
 
@@ -35,6 +37,9 @@ pub(super) fn by_place(prober: &mut Prober, first: &Page, key: Option<&LastKey>,
     let rest = less_likely(first, key);
     let takes = |page: &Page| page.beside(first) == Beside::Others;
     let (trial, second) = obeyed(prober, &rest, 0, &takes, tried)?;
+    if trial.kind == Kind::Keyset && !is_distinct(&[first, &second], key) {
+        return None;
+    }
     Some(at_place(prober, first, trial, second, key))
 }
 
@@ -84,6 +89,13 @@ fn last_key(page: &Page, key: &LastKey) -> Option<Value> {
     };
     let last = values.last().filter(|_| rises)?;
     serde_json::from_str(last).ok()
+}
+
+/// Whether the key is distinct on both pages: no job goes on by another one.
+fn is_distinct(pages: &[&Page], key: Option<&LastKey>) -> bool {
+    let texts: Vec<&str> = pages.iter().map(|page| page.text.as_str()).collect();
+    let unique = columns::unique(&texts).unwrap_or_default();
+    key.is_some_and(|key| unique.iter().any(|member| SingularQuery::member(member) == key.query))
 }
 
 fn at_place(prober: &mut Prober, first: &Page, trial: Trial, second: Page, key: Option<&LastKey>) -> Found {

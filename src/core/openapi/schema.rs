@@ -45,6 +45,7 @@ fn kind_at<'d>(document: &Document<'d>, schema: &'d Value, nesting: u32) -> Resu
         Some(name) => return Ok(Kind::Scalar(name, format)),
         None if schema.get("items").is_some() => return Ok(Kind::Array(items(document, schema)?)),
         None if schema.get("properties").is_some() => return Ok(Kind::Object),
+        None if lists_texts(schema) => return Ok(Kind::Scalar("string", format)),
         None => {}
     }
     for part in parts(schema).filter(|_| nesting < MOST_NESTING) {
@@ -55,6 +56,13 @@ fn kind_at<'d>(document: &Document<'d>, schema: &'d Value, nesting: u32) -> Resu
         }
     }
     Ok(Kind::Scalar("", format))
+}
+
+/// Whether all values are listed, and are texts; null may be among them.
+fn lists_texts(schema: &Value) -> bool {
+    let values = schema.get("enum").and_then(Value::as_array);
+    let mut values = values.into_iter().flatten().filter(|value| !value.is_null()).peekable();
+    values.peek().is_some() && values.all(Value::is_string)
 }
 
 fn items<'d>(document: &Document<'d>, schema: &'d Value) -> Result<&'d Value, OpenApiFault> {

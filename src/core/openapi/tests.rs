@@ -249,6 +249,19 @@ fn what_is_no_openapi_document_is_refused() {
 }
 
 #[test]
+fn listed_texts_without_a_type_are_text() {
+    for (listed, column_type) in [
+        (json!(["new", "sold", null]), json!("text")),
+        (json!(["new", 7]), json!("jsonb")),
+        (json!([null]), json!("jsonb")),
+    ] {
+        let items = json!({"properties": {"id": {"type": "integer"}, "state": {"enum": listed}}});
+        let job = only(&document(json!([]), json!({"type": "array", "items": items})));
+        assert_eq!(settings(&job)["columns"]["state"]["type"], column_type, "{listed}");
+    }
+}
+
+#[test]
 fn a_path_with_a_blank_is_encoded_and_one_that_no_job_can_have_says_why() {
     let with_path = |path: &str| {
         let mut document = document(json!([]), pets());

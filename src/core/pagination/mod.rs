@@ -72,7 +72,11 @@ pub enum Pagination {
         totals: Totals,
     },
     /// Records come in the order of a key, and each page begins behind the last key of the one before.
-    Keyset { param: String, last: Source },
+    Keyset {
+        param: String,
+        column: String,
+        last: Source,
+    },
 }
 
 /// Where a response holds a value.

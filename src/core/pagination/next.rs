@@ -149,6 +149,7 @@ mod tests {
     fn keyset() -> Pagination {
         Pagination::Keyset {
             param: "after".into(),
+            column: "id".into(),
             last: source(),
         }
     }

@@ -57,6 +57,7 @@ impl Remote {
             Scheme::LinkHeader => Pagination::LinkHeader,
             Scheme::Keyset => Pagination::Keyset {
                 param: "after".into(),
+                column: "last".into(),
                 last: Source::Body(SingularQuery::member("last")),
             },
         }

@@ -281,6 +281,21 @@ impl Settings {
         }
     }
 
+    /// The column of a keyset that the key alone does not show to be unique. Columns that take a parent's value are the
+    /// same all through a read.
+    pub fn keyset_beside(&self, key: &[String]) -> Option<&str> {
+        let Pagination::Keyset { column, .. } = &self.pagination else {
+            return None;
+        };
+        let is_parents = |name: &String| {
+            let declared = self.columns.iter().flatten().find(|column| column.name == *name);
+            declared.is_some_and(|column| parent_column(&column.query).is_some())
+        };
+        let mut own = key.iter().filter(|name| !is_parents(name));
+        let is_key = own.next() == Some(column) && own.next().is_none();
+        (!is_key).then_some(column)
+    }
+
     /// Refuses a job with parents and a table that is there, but no columns.
     pub fn check_columns(&self) -> Result<(), ConfigError> {
         match (&self.foreach, &self.columns) {

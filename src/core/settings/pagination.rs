@@ -153,19 +153,21 @@ fn read_object(field: &Field<'_>, places: &Places<'_>) -> Result<Pagination, Con
         }
         Kind::Keyset => {
             let given = field.object(&keys::KEYSET)?;
+            let (column, last) = last_key(&given, places)?;
             Pagination::Keyset {
                 param: param(&given, "param")?.ok_or_else(|| {
                     let because = "It takes the last record's key to the next request.";
                     needs("pagination.type", "pagination.param", because)
                 })?,
-                last: last_key(&given, places)?,
+                column,
+                last,
             }
         }
     })
 }
 
-/// Where the last record of a page has the column's value.
-fn last_key(given: &Object<'_>, places: &Places<'_>) -> Result<Source, ConfigError> {
+/// The column, and where the last record of a page has its value.
+fn last_key(given: &Object<'_>, places: &Places<'_>) -> Result<(String, Source), ConfigError> {
     let Some(field) = given.get("column") else {
         let because = "Each page begins behind the value that the last record has in it.";
         return Err(needs("pagination.type", "pagination.column", because));
@@ -183,9 +185,8 @@ fn last_key(given: &Object<'_>, places: &Places<'_>) -> Result<Source, ConfigErr
         Some(None) => return Err(field.wrong("one of the columns that the setting columns declares", "\"id\"")),
     };
     let last = places.records.steps.iter().cloned().chain([Step::Element(-1)]);
-    Ok(Source::Body(SingularQuery {
-        steps: last.chain(within.steps).collect(),
-    }))
+    let steps = last.chain(within.steps).collect();
+    Ok((name, Source::Body(SingularQuery { steps })))
 }
 
 /// The type decides which other keys there are, so it is read first.

@@ -334,6 +334,7 @@ fn a_remote_that_names_the_next_page_is_followed_by_a_token_an_address_or_a_key(
             pagination(&format!("{rest}{keyset}")),
             Pagination::Keyset {
                 param: "after".into(),
+                column: "id".into(),
                 last
             }
         );
@@ -695,4 +696,25 @@ fn a_method_a_body_or_a_parameter_that_cannot_be_is_refused() {
     assert_eq!(refused(r#"{"method": "PUT"}"#).sqlstate(), "22023");
     let by_pages = r#"{"pagination": {"type": "page", "stop": "total", "total_pages": "$.pages"}}"#;
     assert!(settings(by_pages).pagination.total_pages().is_some());
+}
+
+#[test]
+fn a_keyset_goes_by_the_whole_key_or_by_what_a_parent_leaves_of_it() {
+    let read = |columns: &str, foreach: &str| {
+        let keyset = r#""pagination": {"type": "keyset", "param": "after", "column": "id"}"#;
+        Settings::parse(&format!("{{{columns}{foreach}{keyset}}}")).unwrap()
+    };
+    let key = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let plain = read("", "");
+    assert_eq!(plain.keyset_beside(&key(&["id"])), None);
+    for other in [&["ts"] as &[&str], &["id", "shop"], &["shop", "id"], &[]] {
+        assert_eq!(plain.keyset_beside(&key(other)), Some("id"), "{other:?}");
+    }
+    let below = read(
+        r#""columns": {"id": "$.id", "shop": {"parent": "shop"}, "kind": "$.kind"}, "#,
+        r#""foreach": {"query": "SELECT shop FROM shops"}, "#,
+    );
+    assert_eq!(below.keyset_beside(&key(&["shop", "id"])), None);
+    assert_eq!(below.keyset_beside(&key(&["shop", "id", "kind"])), Some("id"));
+    assert_eq!(Settings::parse("{}").unwrap().keyset_beside(&[]), None);
 }

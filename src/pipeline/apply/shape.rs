@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// Takes the writer's lock on the target and fails if it is not the same table any more, or hides rows from the writer.
 pub(super) fn lock_same(target: &Target, fingerprint: &str) -> Result<()> {
-    let now = lock_target(target.oid).ok_or_else(|| TargetError::Dropped {
+    let now = lock_target(target.oid)?.ok_or_else(|| TargetError::Dropped {
         table: target.full_name(),
     })?;
     if now.fingerprint() != fingerprint || (&now.schema, &now.name) != (&target.schema, &target.name) {

@@ -266,7 +266,7 @@ pub fn signed(count: u64) -> i64 {
 
 /// The target as it is now, which must still be the run-as role's.
 pub fn current_target(plan: &Plan) -> Result<relation::Target> {
-    let target = relation::read_target(plan.target.oid).ok_or_else(|| TargetError::Gone {
+    let target = relation::read_target(plan.target.oid)?.ok_or_else(|| TargetError::Gone {
         target: plan.target.full_name(),
         job: plan.job.name.clone(),
     })?;

@@ -1,5 +1,6 @@
 //! The columns of a table that does not exist yet.
 
+use crate::pg::catalog::{is_holdable, not_ascii};
 use crate::pg::type_name;
 use sluice_core::Result;
 use sluice_core::connection::ConfigError;
@@ -20,8 +21,20 @@ pub struct PlannedColumn {
 }
 
 /// Those that the settings declare, each with its own type or the one that takes the page's values; without a
-/// declaration one for each member of the records.
+/// declaration one for each member of the records. Refuses names that this database's encoding does not take.
 pub fn planned(settings: &Settings, records_text: &str) -> Result<Vec<PlannedColumn>> {
+    let columns = described(settings, records_text)?;
+    match columns.iter().find(|column| !is_holdable(&column.name)) {
+        Some(column) => Err(not_ascii(
+            format!("the name of a column for member \"{}\"", column.query),
+            "Name the columns with the setting \"columns\" (there a member is written with escapes, such as $['\\u00fc']), \
+             or use a database in UTF8.",
+        )),
+        None => Ok(columns),
+    }
+}
+
+fn described(settings: &Settings, records_text: &str) -> Result<Vec<PlannedColumn>> {
     let Some(columns) = &settings.columns else {
         let inferred = data::infer(records_text, u64::MAX)?.columns.into_iter();
         let planned = inferred.map(|column| PlannedColumn {

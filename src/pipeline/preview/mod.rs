@@ -20,7 +20,7 @@ use sluice_core::target::TargetError;
 /// The table is looked at with the rights of its owner, as the rollback would: a default, or a domain in a type, may be
 /// code of that role, and is not to run as whoever asks.
 pub fn rollback(job: &Job, after: i64) -> Result<Foreseen> {
-    let target = relation::read_target(job.target).ok_or(TargetError::Missing {
+    let target = relation::read_target(job.target)?.ok_or(TargetError::Missing {
         oid: job.target.to_u32(),
     })?;
     plan::refuse_foreign_code(&target)?;

@@ -54,11 +54,6 @@ pub fn records(question: &Question, wanted: &Wanted) -> Result<Vec<Previewed>> {
 fn of_answer(response: &Response, question: &Question, wanted: &Wanted) -> Result<Vec<Previewed>> {
     let settings = question.settings();
     let body = probe::opened(response, settings)?;
-    // Columns are made from what all records have.
-    let body = match wanted.target {
-        Some(_) => body,
-        None => body.without_ragged()?,
-    };
     let text = &question.with_parent(body.locate(&settings.records, &[])?.text)?;
     let records = data::split_records(text)?;
     // Neither columns nor a key could be told from what is not there.
@@ -67,7 +62,10 @@ fn of_answer(response: &Response, question: &Question, wanted: &Wanted) -> Resul
     }
     let shown = match wanted.target {
         Some(target) => of_target(target, settings, wanted.key, text)?,
-        None => columns::planned(settings, text)?.into_iter().map(of_planned).collect(),
+        None => columns::planned(settings, &body.only_records(text)?)?
+            .into_iter()
+            .map(of_planned)
+            .collect(),
     };
     let key = positions(&shown, wanted.key)?;
     let columns = shown.iter().map(|column| column.column.clone()).collect();

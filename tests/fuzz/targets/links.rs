@@ -128,7 +128,11 @@ fn pagination(kind: &str) -> Option<Pagination> {
     let (totals, param) = (Totals::default(), "after".to_owned());
     Some(match kind {
         "cursor" => Pagination::Cursor { param, next, totals },
-        "keyset" => Pagination::Keyset { param, last: next },
+        "keyset" => Pagination::Keyset {
+            param,
+            column: "id".into(),
+            last: next,
+        },
         "next_url" => Pagination::NextUrl {
             next,
             param: None,

@@ -113,6 +113,18 @@ SELECT sluice.create_job('p', 'shop', '/products', settings => '{"pagination": {
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"pagination": {"type": "keyset", "param": "after"}}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"columns": {"id": "$.id"}, "pagination": {"type": "keyset", "param": "after", "column": "nr"}}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"page_size": 50}');
+-- A keyset goes by what no two records share: the whole key, or a column that is unique by itself.
+SELECT sluice.create_job('p', 'shop', '/products', target => 'products', settings => '{"pagination": {"type": "keyset", "param": "after", "column": "sku"}}');
+SELECT sluice.create_job('p', 'shop', '/products', target => 'newly', key => '{id,sku}', settings => '{"pagination": {"type": "keyset", "param": "after", "column": "id"}}');
+SELECT sluice.create_job('p', 'shop', '/products', target => 'newly', mode => 'append', settings => '{"pagination": {"type": "keyset", "param": "after", "column": "id"}}');
+SELECT sluice.alter_job('products', settings => '{"pagination": {"type": "keyset", "param": "after", "column": "id"}}');
+SELECT sluice.alter_job('products', settings => '{"pagination": {"type": "keyset", "param": "after", "column": "sku"}}');
+CREATE UNIQUE INDEX sku ON products (sku);
+SELECT sluice.alter_job('products', settings => '{"pagination": {"type": "keyset", "param": "after", "column": "sku"}}');
+DROP INDEX sku;
+SELECT sluice.alter_job('products', schedule => 'manual');
+SELECT sluice.alter_job('products', mode => 'append');
+SELECT sluice.alter_job('products', settings => '{"pagination": null}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"cursor": {"column": "updated_at"}}');
 SELECT sluice.create_job('p', 'shop', '/products', settings => '{"cursor": {"column": "at", "param": "since"}}');
 SELECT sluice.create_job('p', 'shop', '/products', mode => 'upsert', settings => '{"cursor": {"column": "at", "param": "since", "format": "unix"}}');

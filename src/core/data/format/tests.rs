@@ -267,6 +267,24 @@ fn a_rejected_line_says_what_it_is_and_has_no_key() {
 }
 
 #[test]
+fn columns_are_told_from_what_is_a_record() {
+    let only = |text: &str| {
+        let body = open(text);
+        let records = body.locate(&SingularQuery::root(), &[]).unwrap().text.to_owned();
+        body.only_records(&records).map(std::borrow::Cow::into_owned)
+    };
+    assert_eq!(only("a,b\n1\n2,3\n4,5,6\n").as_deref(), Ok(r#"[{"a":2,"b":3}]"#));
+    assert_eq!(only("a,b\n"), Ok("[]".to_owned()));
+    assert_eq!(only("a,b\n1\n2\n").err(), Some(differs(2, 1, 2)));
+    let objects = |text| super::super::records::only_objects(text).map(std::borrow::Cow::into_owned);
+    assert_eq!(objects(r#"[null, {"a": 1}, 7]"#).as_deref(), Ok(r#"[{"a": 1}]"#));
+    assert!(matches!(
+        objects("[null]"),
+        Err(DataError::NotAnObject { record: 1, .. })
+    ));
+}
+
+#[test]
 fn where_a_line_must_be_a_record_it_is_an_error_that_it_is_none() {
     assert_eq!(open("a,b\n1\n2,3\n").without_ragged().err(), Some(differs(2, 1, 2)));
     assert!(open("a,b\n2,3\n").without_ragged().is_ok());

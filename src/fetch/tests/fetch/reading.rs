@@ -119,6 +119,7 @@ pub fn by_page(stop: Stop) -> Pagination {
 pub fn by_keyset() -> Pagination {
     Pagination::Keyset {
         param: "after".into(),
+        column: "last".into(),
         last: Source::Body(SingularQuery::member("last")),
     }
 }
