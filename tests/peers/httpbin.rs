@@ -68,8 +68,9 @@ fn what_comes_instead_of_records_is_told_by_its_kind() {
         ("/status/500", "08006"),
         ("/status/503", "08006"),
         ("/html", "22032"),
-        ("/redirect/1", "22023"),
-        ("/absolute-redirect/1", "22023"),
+        // Both are followed, below the base URL, to an object.
+        ("/redirect/1", "22032"),
+        ("/absolute-redirect/1", "22032"),
     ] {
         let (found, message) = failure(&mut stage, path, none());
         assert_eq!(found, sqlstate, "{path}: {message}");

@@ -30,7 +30,8 @@ impl Stage {
     /// Gives the connection credentials; app owns it, because a server may name its owner's secrets.
     pub fn sign_in(&mut self, options: &str, secret: &str) {
         self.db.exec(&format!(
-            "ALTER SERVER shop OPTIONS ({options}); ALTER SERVER shop OWNER TO app"
+            "SELECT sluice.allow_origin(origin, 'app') FROM sluice.sync_connections WHERE name = 'shop';
+             ALTER SERVER shop OPTIONS ({options}); ALTER SERVER shop OWNER TO app"
         ));
         self.app.exec(&format!("SELECT sluice.set_secret('token', '{secret}')"));
     }
